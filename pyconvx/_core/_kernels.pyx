@@ -1,0 +1,59 @@
+"""The compiled loops: one source, built once per instruction set. Imports nothing from pyconvx but its compiled parts.
+
+Arrays arrive checked, as (N, D, H, W, C) with contiguous channels and any other strides; index tables arrive as Axis
+objects. Every loop is cut into blocks that any thread may do, in any order, with the same bits.
+"""
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.math cimport erfc as erfc64
+from libc.math cimport erfcf as erfc32
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from pyconvx._core._tables cimport AXES, Axis, axis_t
+from pyconvx._core._threads cimport block_t, run
+
+cnp.import_array()
+
+ctypedef fused real:
+    float
+    double
+
+ctypedef fused element:
+    float
+    double
+    cnp.int8_t
+    cnp.uint8_t
+    cnp.int16_t
+    cnp.uint16_t
+    cnp.int32_t
+    cnp.uint32_t
+    cnp.int64_t
+    cnp.uint64_t
+
+cdef extern from "tiles.h":
+    enum:
+        VECTOR_BYTES, TILE_FULL, TILE_HALF, TILE_SMALL, TILE_VECTORS
+    void multiply_f32(Py_ssize_t height, int vectors, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
+                      Py_ssize_t offset, Py_ssize_t channels, const float *panel, float *sums) noexcept nogil
+    void multiply_f64(Py_ssize_t height, int vectors, const double **rows, const Py_ssize_t *tap, Py_ssize_t count,
+                      Py_ssize_t offset, Py_ssize_t channels, const double *panel, double *sums) noexcept nogil
+    void outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,
+                   const float *panel, float *sums) noexcept nogil
+    void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
+                   const double *panel, double *sums) noexcept nogil
+
+ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
+LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
+
+include "source.pxi"
+include "scratch.pxi"
+include "panels.pxi"
+include "conv.pxi"
+include "filters.pxi"
+include "pool.pxi"
+include "windows.pxi"
+include "rows.pxi"

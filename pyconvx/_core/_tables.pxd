@@ -1,0 +1,23 @@
+"""The index table of one axis, as the kernels read it."""
+
+cdef enum:
+    AXES = 3          # every kernel works on three spatial axes; shorter ranks have axes of length 1
+
+cdef struct axis_t:
+    Py_ssize_t length               # places along the axis of the result
+    Py_ssize_t taps                 # kernel elements along the axis
+    Py_ssize_t step                 # distance between the codes of neighbouring taps
+    const Py_ssize_t *row           # [length] where the codes of each place start
+    const Py_ssize_t *place         # [length] which place of the result that is
+    const Py_ssize_t *code          # source coordinate, OUTSIDE, NOTHING, or FIRST_MIX - m
+    const Py_ssize_t *mix_start     # mix m is the weighted sum of mix_start[m] .. mix_start[m + 1] - 1
+    const Py_ssize_t *mix_source
+    const double *mix_weight
+    const double *mix_total         # [m] sum of the weights of mix m
+    const Py_ssize_t *extent        # [length] positions of each window within the padded extent
+    bint mixed                      # there are mixes
+
+cdef class Axis:
+    cdef axis_t table
+    cdef readonly Py_ssize_t source     # length of the axis that is read
+    cdef tuple arrays

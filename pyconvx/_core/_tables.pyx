@@ -1,0 +1,108 @@
+"""Axis: where the taps of each output place lie along one axis. Imports nothing from pyconvx.
+
+The code of tap k of the i-th visited place stands at `code[row[i] + k * step]`. A code is
+
+    >= 0            that coordinate of the source
+    OUTSIDE         the constant of a padding mode
+    NOTHING         no element at all (a pooling's padding, a gap of a strided adjoint)
+    FIRST_MIX - m   the m-th mix: a weighted sum of coordinates (odd reflection, several gradients meeting in one place)
+
+Everything is checked here, once, so that the kernels need not check anything.
+"""
+
+import numpy as np
+
+cimport numpy as cnp
+
+cnp.import_array()
+
+OUTSIDE = np.iinfo(np.intp).min
+NOTHING = OUTSIDE + 1
+FIRST_MIX = -1
+
+
+cdef const Py_ssize_t *sizes(cnp.ndarray array):
+    return <const Py_ssize_t *> cnp.PyArray_DATA(array)
+
+
+cdef class Axis:
+    """Axis(source, taps, step, row, code, *, place=None, extent=None, mixes=()): one checked index table.
+
+    source: length of the axis read. taps, step, row, code: as in the module's description. place: for each visited place
+    the index in the result (default: in order). extent: number of positions that count in each window.
+    mixes: pairs (coordinates, weights).
+    """
+
+    def __init__(self, Py_ssize_t source, Py_ssize_t taps, Py_ssize_t step, row, code, *, place=None, extent=None,
+                 mixes=()):
+        row = np.ascontiguousarray(row, np.intp)
+        code = np.ascontiguousarray(code, np.intp)
+        cdef Py_ssize_t length = row.size
+        place = np.arange(length) if place is None else np.ascontiguousarray(place, np.intp)
+        extent = np.full(length, taps) if extent is None else np.ascontiguousarray(extent, np.intp)
+        mix_start = np.cumsum([0] + [len(coordinates) for coordinates, _ in mixes], dtype=np.intp)
+        mix_source = np.array([c for coordinates, _ in mixes for c in coordinates], np.intp)
+        mix_weight = np.array([w for _, weights in mixes for w in weights], np.float64)
+        mix_total = np.array([float(np.sum(weights)) for _, weights in mixes], np.float64)
+
+        if taps < 1 or source < 0 or place.size != length or extent.size != length or mix_weight.size != mix_source.size:
+            raise ValueError("index table: sizes do not fit")
+        if length:
+            reach = (taps - 1) * step
+            if row.min() + min(reach, 0) < 0 or row.max() + max(reach, 0) >= code.size:
+                raise ValueError("index table: a tap lies beyond the codes")
+            if not np.array_equal(np.sort(place), np.arange(length)):
+                raise ValueError("index table: places are no permutation")
+        lowest = FIRST_MIX - len(mixes) + 1
+        special = (code == OUTSIDE) | (code == NOTHING)
+        if not np.all(special | ((code >= lowest) & (code < source))):
+            raise ValueError("index table: a code is out of range")
+        if mix_source.size and not (0 <= mix_source.min() and mix_source.max() < source):
+            raise ValueError("index table: a mix is out of range")
+
+        self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent)
+        for array in self.arrays:
+            array.setflags(write=False)
+        self.source = source
+        self.table = axis_t(
+            length=length, taps=taps, step=step, row=sizes(row), place=sizes(place), code=sizes(code),
+            mix_start=sizes(mix_start), mix_source=sizes(mix_source),
+            mix_weight=<const double *> cnp.PyArray_DATA(mix_weight),
+            mix_total=<const double *> cnp.PyArray_DATA(mix_total), extent=sizes(extent), mixed=len(mixes) > 0,
+        )
+
+    @property
+    def length(self):
+        """Number of places along the axis of the result."""
+        return self.table.length
+
+    @property
+    def taps(self):
+        """Number of kernel elements along the axis."""
+        return self.table.taps
+
+    def codes(self):
+        """The table written out: codes (length, taps), in the order of the places of the result."""
+        row, place, code = self.arrays[:3]
+        table = np.empty((self.table.length, self.table.taps), np.intp)
+        table[place] = code[row[:, None] + np.arange(self.table.taps) * self.table.step]
+        return table
+
+    def present(self):
+        """Number of elements that each window holds (codes other than NOTHING), in the order of visits."""
+        cdef Py_ssize_t i, k
+        cdef axis_t table = self.table
+        counts = np.zeros(table.length, np.intp)
+        cdef Py_ssize_t[::1] count = counts
+        cdef Py_ssize_t nothing = NOTHING
+        with nogil:
+            for i in range(table.length):
+                for k in range(table.taps):
+                    count[i] += table.code[table.row[i] + k * table.step] != nothing
+        return counts
+
+    @property
+    def sourced(self):
+        """Every code is a coordinate or nothing: no constants and no mixes."""
+        code = self.arrays[2]
+        return bool(np.all((code >= 0) | (code == NOTHING)))

@@ -1,0 +1,33 @@
+"""The thread pool of pool.c behind one function that kernels cimport. Imports nothing from pyconvx."""
+
+from cpython.exc cimport PyErr_CheckSignals
+
+cdef extern from "pool.h":
+    enum:
+        POOL_DONE
+        POOL_MAX_THREADS
+    int pool_run(block_t block, void *job, Py_ssize_t blocks, int threads, int (*poll)() noexcept nogil) nogil
+
+MAX_THREADS = POOL_MAX_THREADS
+
+
+cdef int poll() noexcept nogil:
+    # A pending Ctrl-C stays set as this thread's exception until `run` returns and raises it.
+    with gil:
+        try:
+            PyErr_CheckSignals()
+            return 0
+        except BaseException as error:
+            pending.append(error)
+            return 1
+
+
+pending = []
+
+
+cdef int run(block_t block, void *job, Py_ssize_t blocks, int threads) except -1 nogil:
+    """Run all blocks on up to `threads` threads; raises what a signal handler raised meanwhile."""
+    if pool_run(block, job, blocks, threads, poll) == POOL_DONE:
+        return 0
+    with gil:
+        raise pending.pop() if pending else RuntimeError("the process was forked by a signal handler during a kernel")

@@ -1,0 +1,300 @@
+# Convolution and its adjoint: implicit GEMM over a table of pointers, and the plain loop.
+#
+# Both directions are the same sum, y[place] = sum over taps and channels of x[tap of the place] * filters; only the index
+# tables and the packing of the filters differ. A tile of TILE_FULL places is multiplied with one panel of filters at a
+# time; the pointers of a block of tiles are made once and serve all panels.
+
+cdef enum:
+    TILES = 8                       # tiles of one block
+    TAPS = 128                      # most taps whose pointers are held at once for a block of TILES tiles
+    TAPS_ALONE = 512                # the same for a block of one tile
+    MIX_BYTES = 1 << 20             # most scratch for weighted rows
+
+cdef struct conv_t:
+    source_t source
+    const void *x
+    const void *constants           # (AXES + 1, C): the constant outside each axis, and zeros
+    const void *bias                # (groups * outputs,) or NULL
+    const void *panels
+    void *y
+    Py_ssize_t y_n
+    Py_ssize_t y_stride[AXES]
+    Py_ssize_t groups, outputs, channels, group_size
+    Py_ssize_t panels_per_group
+    Py_ssize_t tiles, taps_at_once, slices
+    bint skip                       # rows of zeros need not be multiplied
+    char *scratch
+    Py_ssize_t scratch_size, rows_at, taps_at, mix_at
+
+
+cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t count, Py_ssize_t tap0, Py_ssize_t tap1,
+                           const real **rows, Py_ssize_t *taps, real **targets, real *mix) noexcept nogil:
+    """Pointers to the rows that a tile of places reads for taps tap0 .. tap1 - 1; returns how many taps matter."""
+    cdef const source_t *s = &job.source
+    cdef const axis_t *last = &s.axis[2]
+    cdef const real *images[TILE_FULL]
+    cdef const real *partial[TILE_FULL]
+    cdef Py_ssize_t row[TILE_FULL][AXES]
+    cdef Py_ssize_t a[TILE_FULL]
+    cdef Py_ssize_t b[TILE_FULL]
+    cdef Py_ssize_t at[AXES]
+    cdef Py_ssize_t m, n, tap, k0, k1, k2, c, kept = 0
+    cdef const real *constants = <const real *> job.constants
+    cdef const real *zeros = constants + AXES * s.channels
+    cdef const real *pointer
+    cdef bint fresh = True, used
+    for m in range(count):
+        n = (place0 + m) // s.places
+        split(s, place0 + m - n * s.places, at)
+        images[m] = <const real *> job.x + n * s.stride_n
+        targets[m] = <real *> job.y + n * job.y_n + target(s, at, job.y_stride)
+        for k0 in range(AXES):
+            row[m][k0] = s.axis[k0].row[at[k0]]
+    k2 = tap0 % last.taps
+    k1 = tap0 // last.taps % s.axis[1].taps
+    k0 = tap0 // last.taps // s.axis[1].taps
+    for tap in range(tap0, tap1):
+        if fresh:
+            for m in range(count):
+                a[m] = s.axis[0].code[row[m][0] + k0 * s.axis[0].step]
+                b[m] = s.axis[1].code[row[m][1] + k1 * s.axis[1].step]
+                partial[m] = NULL
+                if (a[m] | b[m]) >= 0:
+                    partial[m] = images[m] + a[m] * s.stride[0] + b[m] * s.stride[1]
+            fresh = False
+        used = not job.skip
+        for m in range(count):
+            c = last.code[row[m][2] + k2 * last.step]
+            if c >= 0 and partial[m] != NULL:
+                rows[m] = partial[m] + c * s.stride[2]
+                used = True
+            else:
+                pointer = special_row(s, images[m], constants, a[m], b[m], c, mix)
+                if pointer == NULL:
+                    pointer = zeros
+                elif pointer == mix:
+                    mix += s.channels
+                    used = True
+                rows[m] = pointer
+        if used:
+            for m in range(count, TILE_FULL):
+                rows[m] = rows[0]
+            taps[kept] = tap * job.channels
+            rows += TILE_FULL
+            kept += 1
+        k2 += 1
+        if k2 == last.taps:
+            k2, fresh = 0, True
+            k1 += 1
+            if k1 == s.axis[1].taps:
+                k1 = 0
+                k0 += 1
+    return kept
+
+
+cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker) noexcept nogil:
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
+    cdef Py_ssize_t wide = lanes * TILE_VECTORS
+    cdef Py_ssize_t all_places = job.source.batch * job.source.places
+    cdef Py_ssize_t place0 = block // job.slices * job.tiles * TILE_FULL
+    cdef Py_ssize_t tiles = min(job.tiles, (all_places - place0 + TILE_FULL - 1) // TILE_FULL)
+    cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
+    cdef Py_ssize_t panel0 = block % job.slices * all_panels // job.slices
+    cdef Py_ssize_t panel1 = (block % job.slices + 1) * all_panels // job.slices
+    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef const real **rows = <const real **> (scratch + job.rows_at)
+    cdef Py_ssize_t *taps = <Py_ssize_t *> (scratch + job.taps_at)
+    cdef real *mix = <real *> (scratch + job.mix_at)
+    cdef real *targets[TILES * TILE_FULL]
+    cdef Py_ssize_t counts[TILES]
+    cdef Py_ssize_t heights[TILES]
+    cdef real *sums
+    cdef const real *bias
+    cdef const real *panel
+    cdef Py_ssize_t tile, tap0, tap1, p, group, first, width, valid, m, lane
+    tap0 = 0
+    while tap0 < job.source.taps:
+        tap1 = min(tap0 + job.taps_at_once, job.source.taps)
+        for tile in range(tiles):
+            heights[tile] = min(TILE_FULL, all_places - place0 - tile * TILE_FULL)
+            counts[tile] = build_tile(
+                job, place0 + tile * TILE_FULL, heights[tile], tap0, tap1, rows + tile * job.taps_at_once * TILE_FULL,
+                taps + tile * job.taps_at_once, targets + tile * TILE_FULL, mix)
+        for p in range(panel0, panel1):
+            group = p // job.panels_per_group
+            first = p % job.panels_per_group * wide
+            width = wide if job.outputs - first > lanes else lanes
+            valid = min(width, job.outputs - first)
+            panel = (<const real *> job.panels) + group * job.group_size + first * job.source.taps * job.channels
+            # sums stay for the next taps when the taps do not fit at once
+            sums = <real *> scratch + (0 if tap1 - tap0 == job.source.taps else (p - panel0) * TILE_FULL * wide)
+            for tile in range(tiles):
+                if tap0 == 0:
+                    if job.bias == NULL:
+                        memset(sums, 0, TILE_FULL * width * sizeof(real))
+                    else:
+                        bias = (<const real *> job.bias) + group * job.outputs + first
+                        for m in range(heights[tile]):
+                            for lane in range(width):
+                                sums[m * width + lane] = bias[lane] if lane < valid else 0
+                        memset(sums + heights[tile] * width, 0,
+                               (TILE_FULL - heights[tile]) * width * sizeof(real))
+                if real is float:
+                    multiply_f32(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
+                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, job.channels,
+                                 panel, sums)
+                else:
+                    multiply_f64(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
+                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, job.channels,
+                                 panel, sums)
+                if tap1 == job.source.taps:
+                    for m in range(heights[tile]):
+                        memcpy(targets[tile * TILE_FULL + m] + group * job.outputs + first, sums + m * width,
+                               valid * sizeof(real))
+        tap0 = tap1
+
+
+cdef void conv_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    conv_block(<float *> NULL, <const conv_t *> job, block, worker)
+
+
+cdef void conv_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    conv_block(<double *> NULL, <const conv_t *> job, block, worker)
+
+
+def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tuple axes, cnp.ndarray constants,
+             int threads):
+    """y (N, *places, groups * outputs) = sum over taps and channels of x (N, D, H, W, C) times the packed filters + bias.
+
+    axes: three Axis tables. constants: (4, C), the constant outside each axis and a row of zeros. The adjoint of a
+    convolution is this function with inverted tables and transposed panels; panels that hold an infinity or a NaN are
+    not for it, since a missing tap is multiplied as zero.
+    """
+    cdef conv_t job
+    cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
+    job.source = source_of(x, axes)
+    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+    job.constants = cnp.PyArray_DATA(constants)
+    job.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+    job.panels = panels.data
+    job.y_n = y.strides[0] // y.itemsize
+    for i in range(AXES):
+        job.y_stride[i] = y.strides[i + 1] // y.itemsize
+    job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
+    job.group_size = panels.group_size
+    job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
+    job.skip = panels.finite and not constants.any()
+
+    cdef Py_ssize_t all_places = job.source.batch * job.source.places
+    cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
+    if all_places == 0:
+        return
+    if 2.0 * all_places * job.source.taps * panels.channels * panels.outputs * panels.groups < 4e5:
+        threads = 1
+    job.tiles, job.taps_at_once = TILES, min(job.source.taps, TAPS)
+    if job.source.mixed or job.source.taps > TAPS:
+        job.tiles, job.taps_at_once = 1, min(job.source.taps, TAPS_ALONE)
+    if job.source.mixed:
+        job.taps_at_once = max(1, min(job.taps_at_once, MIX_BYTES // (x.itemsize * TILE_FULL * job.source.channels)))
+    cdef Py_ssize_t place_blocks = (all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
+    job.slices = 1
+    if threads > 1 and place_blocks < 4 * threads:
+        job.slices = min(all_panels, (4 * threads + place_blocks - 1) // place_blocks)
+
+    cdef Py_ssize_t sums = TILE_FULL * TILE_VECTORS * VECTOR_BYTES
+    if job.taps_at_once < job.source.taps:
+        sums *= (all_panels + job.slices - 1) // job.slices
+    job.rows_at = rounded(sums)
+    job.taps_at = job.rows_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * sizeof(void *))
+    job.mix_at = job.taps_at + rounded(job.tiles * job.taps_at_once * sizeof(Py_ssize_t))
+    cdef Py_ssize_t size = job.mix_at
+    if job.source.mixed:
+        size += job.taps_at_once * TILE_FULL * job.source.channels * x.itemsize
+    cdef Scratch scratch = Scratch(size, threads)
+    job.scratch, job.scratch_size = scratch.first, scratch.size
+    cdef bint single = x.itemsize == 4
+    with nogil:
+        run(conv_block_f32 if single else conv_block_f64, &job, place_blocks * job.slices, threads)
+
+
+cdef struct plain_t:
+    source_t source
+    const void *x
+    const void *constants
+    const void *bias
+    const void *filters
+    void *y
+    Py_ssize_t y_n
+    Py_ssize_t y_stride[AXES]
+    Py_ssize_t groups, outputs, channels
+    Py_ssize_t step_group, step_output, step_tap, step_channel
+    char *scratch
+    Py_ssize_t scratch_size
+
+
+cdef void plain_block(real *kind, const plain_t *job, Py_ssize_t block, int worker) noexcept nogil:
+    """One place of one sample, all outputs."""
+    cdef const source_t *s = &job.source
+    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size)
+    cdef const real *image = <const real *> job.x + block // s.places * s.stride_n
+    cdef const real *bias = <const real *> job.bias
+    cdef const real *filters
+    cdef const real *row
+    cdef Py_ssize_t at[AXES]
+    cdef Py_ssize_t codes[AXES]
+    cdef Py_ssize_t tap, group, output, channel
+    cdef real sum
+    split(s, block % s.places, at)
+    cdef real *y = <real *> job.y + block // s.places * job.y_n + target(s, at, job.y_stride)
+    for output in range(job.groups * job.outputs):
+        y[output] = 0 if bias == NULL else bias[output]
+    for tap in range(s.taps):
+        codes_of(s, at, tap, codes)
+        row = tap_row(s, image, <const real *> job.constants, codes[0], codes[1], codes[2], mix)
+        if row == NULL:
+            continue
+        for group in range(job.groups):
+            for output in range(job.outputs):
+                filters = (<const real *> job.filters) + group * job.step_group + tap * job.step_tap \
+                    + output * job.step_output
+                sum = y[group * job.outputs + output]
+                for channel in range(job.channels):
+                    sum += row[group * job.channels + channel] * filters[channel * job.step_channel]
+                y[group * job.outputs + output] = sum
+
+
+cdef void plain_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    plain_block(<float *> NULL, <const plain_t *> job, block, worker)
+
+
+cdef void plain_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    plain_block(<double *> NULL, <const plain_t *> job, block, worker)
+
+
+def convolve_plain(cnp.ndarray x, cnp.ndarray filters, Py_ssize_t groups, bint transposed, cnp.ndarray bias,
+                   cnp.ndarray y, tuple axes, cnp.ndarray constants, int threads):
+    """The same sum as `convolve`, one place and one tap after the other; filters (F, taps, C // groups) as they are.
+
+    A missing tap adds nothing, even to filters that hold infinities or NaNs.
+    """
+    cdef plain_t job
+    job.source = source_of(x, axes)
+    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+    job.constants, job.filters = cnp.PyArray_DATA(constants), cnp.PyArray_DATA(filters)
+    job.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+    job.y_n = y.strides[0] // y.itemsize
+    for i in range(AXES):
+        job.y_stride[i] = y.strides[i + 1] // y.itemsize
+    job.groups, job.outputs, job.channels = groups, filters.shape[0] // groups, filters.shape[2]
+    job.step_output = filters.strides[0] // filters.itemsize
+    job.step_group = job.step_output * job.outputs
+    job.step_tap = filters.strides[1] // filters.itemsize
+    job.step_channel = filters.strides[2] // filters.itemsize
+    if transposed:
+        job.outputs, job.channels = job.channels, job.outputs
+        job.step_output, job.step_channel = job.step_channel, job.step_output
+    cdef Scratch scratch = Scratch(job.source.channels * x.itemsize, threads)
+    job.scratch, job.scratch_size = scratch.first, scratch.size
+    cdef bint single = x.itemsize == 4
+    with nogil:
+        run(plain_block_f32 if single else plain_block_f64, &job, job.source.batch * job.source.places, threads)

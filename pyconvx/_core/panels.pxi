@@ -1,0 +1,74 @@
+# Filters packed for the register tile.
+
+cdef class Panels:
+    """Filters in panels of TILE_VECTORS vectors: [group][panel][tap][channel][lane], lanes beyond the last filter are 0.
+
+    `filters` is (F, taps, C // groups) of any strides. With `transposed`, channels and filters change places, as the
+    adjoint needs it: the result then has C channels and is summed over F.
+    """
+    cdef readonly Py_ssize_t groups, outputs, channels, taps   # outputs and channels of one group
+    cdef readonly bint finite
+    cdef Py_ssize_t group_size                                  # elements
+    cdef object memory
+    cdef char *data
+
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed):
+        cdef Py_ssize_t per_group = filters.shape[0] // groups
+        self.groups = groups
+        self.taps = filters.shape[1]
+        self.outputs, self.channels = per_group, filters.shape[2]
+        if transposed:
+            self.outputs, self.channels = self.channels, self.outputs
+        cdef Py_ssize_t lanes = VECTOR_BYTES // filters.itemsize
+        self.group_size = (self.outputs + lanes - 1) // lanes * lanes * self.taps * self.channels
+        self.memory = np.empty(self.group_size * groups * filters.itemsize + 64, np.uint8)
+        self.data = <char *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
+        if filters.dtype == np.float32:
+            pack(<float *> self.data, self, filters, per_group, transposed)
+        else:
+            pack(<double *> self.data, self, filters, per_group, transposed)
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return self.memory.nbytes
+
+
+cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_group, bint transposed):
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
+    cdef Py_ssize_t step_group = filters.strides[0] // sizeof(real) * per_group
+    cdef Py_ssize_t step_tap = filters.strides[1] // sizeof(real)
+    cdef Py_ssize_t step_output = filters.strides[0] // sizeof(real)
+    cdef Py_ssize_t step_channel = filters.strides[2] // sizeof(real)
+    if transposed:
+        step_output, step_channel = step_channel, step_output
+    cdef const real *origin = <const real *> cnp.PyArray_DATA(filters)
+    cdef const real *row
+    cdef Py_ssize_t group, first, tap, channel, channel0, lane, width, count
+    cdef real check = 0
+    with nogil:
+        for group in range(panels.groups):
+            first = 0
+            while first < panels.outputs:
+                width = lanes * TILE_VECTORS if panels.outputs - first > lanes else lanes
+                count = min(width, panels.outputs - first)
+                for tap in range(panels.taps):
+                    # a square of 16 channels at a time: both sides stay in the nearest cache
+                    for channel0 in range(0, panels.channels, 16):
+                        row = origin + group * step_group + first * step_output + tap * step_tap
+                        if step_output == 1:
+                            for channel in range(channel0, min(channel0 + 16, panels.channels)):
+                                for lane in range(count):
+                                    to[channel * width + lane] = row[channel * step_channel + lane]
+                        else:
+                            for lane in range(count):
+                                for channel in range(channel0, min(channel0 + 16, panels.channels)):
+                                    to[channel * width + lane] = row[lane * step_output + channel * step_channel]
+                        for channel in range(channel0, min(channel0 + 16, panels.channels)):
+                            for lane in range(count, width):
+                                to[channel * width + lane] = 0
+                            for lane in range(width):
+                                check += 0 * to[channel * width + lane]
+                    to += panels.channels * width
+                first += width
+        panels.finite = check == 0

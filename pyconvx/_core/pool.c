@@ -1,0 +1,180 @@
+/* Threads start on first use, spin for a moment when idle, then sleep. Blocks are handed out by a counter; which thread
+   does which block never changes a result. A forked child starts with no workers and an idle pool of its own. */
+#include "pool.h"
+
+#if defined(_WIN32)
+
+int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_poll poll)
+{
+    (void)threads;
+    for (ptrdiff_t b = 0; b < blocks; b++) {
+        if (poll && b % 64 == 63 && poll()) return POOL_STOPPED;
+        block(job, b, 0);
+    }
+    return POOL_DONE;
+}
+
+#else
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define SPINS 2000
+#define POLL_NANOSECONDS 20000000
+
+typedef struct {
+    pool_block block;
+    void *job;
+    ptrdiff_t blocks;
+    _Atomic ptrdiff_t next; /* the next block to hand out */
+} work_t;
+
+static struct {
+    pthread_mutex_t owner; /* held by the caller whose job is running */
+    pthread_mutex_t lock;  /* guards what the conditions wait for */
+    pthread_cond_t wake, finished;
+    work_t work;
+    atomic_uint generation; /* counts jobs: a change wakes the workers */
+    atomic_int busy;        /* workers that have not finished the current generation */
+    int wanted;             /* workers 1 .. wanted take part in the current generation */
+    int workers;            /* threads alive, besides callers */
+} pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
+          .lock = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER,
+          .finished = PTHREAD_COND_INITIALIZER};
+static atomic_uint forks; /* counts forks above this process */
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static long long now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void after_fork_in_child(void)
+{
+    pthread_mutex_init(&pool.owner, NULL);
+    pthread_mutex_init(&pool.lock, NULL);
+    pthread_cond_init(&pool.wake, NULL);
+    pthread_cond_init(&pool.finished, NULL);
+    pool.workers = pool.wanted = 0;
+    atomic_store(&pool.busy, 0);
+    atomic_fetch_add(&forks, 1);
+}
+
+static void register_fork(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+
+static void *worker_main(void *argument)
+{
+    const int worker = (int)(ptrdiff_t)argument;
+    unsigned seen = 0; /* generations start at 1, and a worker is born into the one it serves first */
+    for (;;) {
+        unsigned generation = 0;
+        for (int spin = 0; spin < SPINS && (generation = atomic_load(&pool.generation)) == seen; spin++) relax();
+        pthread_mutex_lock(&pool.lock);
+        while ((generation = atomic_load(&pool.generation)) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+        seen = generation;
+        const int mine = worker <= pool.wanted;
+        pthread_mutex_unlock(&pool.lock);
+        if (!mine) continue;
+        ptrdiff_t b;
+        while ((b = atomic_fetch_add(&pool.work.next, 1)) < pool.work.blocks) pool.work.block(pool.work.job, b, worker);
+        if (atomic_fetch_sub(&pool.busy, 1) == 1) {
+            pthread_mutex_lock(&pool.lock);
+            pthread_cond_signal(&pool.finished);
+            pthread_mutex_unlock(&pool.lock);
+        }
+    }
+    return NULL;
+}
+
+/* Called with `owner` held and no job running. Fewer threads than wanted is no error: the caller does the rest. */
+static int start_workers(int wanted)
+{
+    pthread_attr_t detached;
+    sigset_t all, before;
+    pthread_once(&fork_once, register_fork);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* workers inherit it: signals are for Python's threads */
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    while (pool.workers < wanted) {
+        pthread_t thread;
+        if (pthread_create(&thread, &detached, worker_main, (void *)(ptrdiff_t)(pool.workers + 1))) break;
+        pool.workers++;
+    }
+    pthread_attr_destroy(&detached);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pool.workers < wanted ? pool.workers : wanted;
+}
+
+static int run_alone(pool_block block, void *job, ptrdiff_t blocks, pool_poll poll)
+{
+    long long last = blocks > 1 ? now() : 0;
+    for (ptrdiff_t b = 0; b < blocks; b++) {
+        block(job, b, 0);
+        if (poll && b + 1 < blocks && now() - last > POLL_NANOSECONDS) {
+            if (poll()) return POOL_STOPPED;
+            last = now();
+        }
+    }
+    return POOL_DONE;
+}
+
+int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_poll poll)
+{
+    int status = POOL_DONE, helpers = threads - 1;
+    if (helpers > blocks - 1) helpers = (int)(blocks - 1);
+    if (helpers < 1 || pthread_mutex_trylock(&pool.owner)) return run_alone(block, job, blocks, poll);
+    helpers = start_workers(helpers);
+    if (helpers < 1) {
+        pthread_mutex_unlock(&pool.owner);
+        return run_alone(block, job, blocks, poll);
+    }
+    const unsigned family = atomic_load(&forks);
+    pthread_mutex_lock(&pool.lock);
+    pool.work.block = block;
+    pool.work.job = job;
+    pool.work.blocks = blocks;
+    atomic_store(&pool.work.next, 0);
+    atomic_store(&pool.busy, helpers);
+    pool.wanted = helpers;
+    atomic_fetch_add(&pool.generation, 1);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.lock);
+
+    ptrdiff_t b;
+    long long last = now();
+    while ((b = atomic_fetch_add(&pool.work.next, 1)) < blocks) {
+        block(job, b, 0);
+        if (poll && now() - last > POLL_NANOSECONDS) {
+            const int stop = poll();
+            if (atomic_load(&forks) != family) return POOL_STOPPED; /* a signal handler forked: no workers here */
+            if (stop) {
+                status = POOL_STOPPED;
+                atomic_store(&pool.work.next, blocks);
+            }
+            last = now();
+        }
+    }
+    for (int spin = 0; spin < SPINS && atomic_load(&pool.busy); spin++) relax();
+    if (atomic_load(&pool.busy)) {
+        pthread_mutex_lock(&pool.lock);
+        while (atomic_load(&pool.busy)) pthread_cond_wait(&pool.finished, &pool.lock);
+        pthread_mutex_unlock(&pool.lock);
+    }
+    pthread_mutex_unlock(&pool.owner);
+    return status;
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* Vector types and register-tile sizes of the instruction set that this translation unit is compiled for.
+   Standard C with GCC/Clang vector extensions; elsewhere a vector is one scalar and the loops stay right. */
+#ifndef PYCONVX_SIMD_H
+#define PYCONVX_SIMD_H
+
+#include <stddef.h>
+
+/* TILE_* are heights of the register tile (output pixels or channels held in registers at once), tallest first;
+   TILE_VECTORS is its width. 14 x 2 accumulators + 2 filters + 1 broadcast fill the 32 registers of AVX-512,
+   6 x 2 + 2 + 1 the 16 of AVX2 and SSE2. 14 and 7 divide the 56, 28, 14 and 7 pixel rows of usual networks. */
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define TILE_FULL 14
+#define TILE_HALF 7
+#define TILE_SMALL 3
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#define TILE_FULL 6
+#define TILE_HALF 3
+#define TILE_SMALL 2
+#else
+#define VECTOR_BYTES 16
+#define TILE_FULL 6
+#define TILE_HALF 3
+#define TILE_SMALL 2
+#endif
+#define TILE_VECTORS 2
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+#define LANES_F32 (VECTOR_BYTES / 4)
+#define LANES_F64 (VECTOR_BYTES / 8)
+#else
+#define ALWAYS_INLINE static inline
+#define UNROLL
+typedef float vector_f32;
+typedef double vector_f64;
+#define LANES_F32 1
+#define LANES_F64 1
+#endif
+
+#endif

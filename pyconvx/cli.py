@@ -1,0 +1,125 @@
+"""The command `pyconvx`: one function per subcommand, found through the table COMMANDS.
+
+A mistake of the user's is one line on stderr and exit code 2. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+
+class UserError(Exception):
+    """Something the user can put right: shown as one line."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: what `--help` says, its arguments, and what runs."""
+
+    name: str
+    summary: str
+    description: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (by default the process's own) and return the exit code."""
+    parser = _build_parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help()
+        return 0
+    try:
+        parsed.run(parsed)
+        sys.stdout.flush()
+    except (UserError, ImportError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # The reader of our output has gone, as in `pyconvx demo | head -1`: nobody is left to tell.
+            # Python's own flush at exit would complain, so it is given somewhere to write.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        print(f"pyconvx {parsed.command}: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pyconvx",
+        description="Convolution and pooling layers for NumPy arrays.",
+        epilog="Start with:  pyconvx demo\nIn Python:   import pyconvx as cx; help(cx.conv2d)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pyconvx {version('pyconvx')}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=Path("pyconvx-demo.png"),
+        help="where to write the picture; the name's ending chooses the format: "
+        ".png, .pdf, .svg, .jpg (default: pyconvx-demo.png in the current folder)",
+    )
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    output: Path = arguments.output
+    if output.suffix not in (".png", ".pdf", ".svg", ".jpg"):
+        raise UserError(f"-o {output}: the name must end in .png, .pdf, .svg or .jpg")
+    if not output.parent.is_dir():
+        raise UserError(f"-o {output}: there is no folder {output.parent}")
+    from . import demo
+
+    print(demo.write(output))
+    print(f"\nPicture: {output}")
+
+
+COMMANDS = (
+    Command(
+        name="demo",
+        summary="compute a worked example on a photograph and draw one picture of it",
+        description=(
+            "Convolve a photograph that comes with the package, print the worked example\n"
+            "(32x32x3 image, six 5x5x3 filters, ReLU, pooling) and write one picture that shows\n"
+            "feature maps, activation and pooling.\n\n"
+            'Needs matplotlib and pillow: pip install "pyconvx[demo]"'
+        ),
+        add_arguments=_demo_arguments,
+        run=_demo,
+    ),
+)

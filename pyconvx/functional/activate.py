@@ -1,0 +1,93 @@
+"""Activations applied to arrays of any shape, with their gradients. May import activation and arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..activation import Activation, activation, evaluate, keeps_rows, pull
+from ..registry import Bound
+from . import arrays
+from .arrays import Array
+from .operation import Pullback, operation
+
+__all__ = ["activate"]
+
+
+@dataclass
+class _Plan:
+    """An activation, checked but not computed."""
+
+    x: Array
+    bound: Bound[Activation]
+    axis: int | None  # of the rows, from the end; None if it does not matter
+    compute: np.dtype[Any]
+    result: np.dtype[Any]
+    shape: tuple[int, ...]
+    out: Array | None
+
+    def _rows(self, array: Array) -> Array:
+        """Contiguous, in the dtype of the computation, rows on the last axis."""
+        if self.axis is not None:
+            array = np.moveaxis(array, self.axis, -1)
+        return np.ascontiguousarray(array, self.compute)
+
+    def _unrows(self, array: Array) -> Array:
+        return array if self.axis is None else np.moveaxis(array, -1, self.axis)
+
+    def run(self) -> Array:
+        return arrays.deliver(self._unrows(evaluate(self.bound, self._rows(self.x))), self.out, self.result)
+
+    def vjp(self) -> tuple[Array, Pullback]:
+        x = self._rows(self.x)
+        if self.out is not None and arrays.overlaps(self.out, x):
+            x = x.copy()
+        y = evaluate(self.bound, x)
+        result = arrays.deliver(self._unrows(y), self.out, self.result)
+        saved = y.copy() if arrays.overlaps(result, y) else y
+
+        def pullback(gy: Any) -> tuple[Array, ...]:
+            """The gradient of x."""
+            gx = pull(self.bound, x, saved, self._rows(arrays.as_gradient(gy, self.shape, self.compute)))
+            return (np.ascontiguousarray(self._unrows(gx), arrays.gradient_dtype(self.x, self.compute)),)
+
+        return result, pullback
+
+
+def activate(
+    x: Any, activation: str | Activation | Bound[Activation], *, axis: int = -1, out: Array | None = None, **params: Any
+) -> _Plan:
+    """Apply an activation to x, of any shape.
+
+    activation: a name in `activations`, or a bound one; params: its parameters. axis: that along which a rowwise activation
+    such as softmax works, and along which a parameter that is an array lies. Returns an array of the shape of x (glu
+    halves `axis`); float32 and float64 are computed as they are, float16 in float32, integers count as promoted with
+    float32. Raises UnknownNameError for an unknown name, TypeError or ValueError for a wrong argument.
+
+    >>> import pyconvx as cx
+    >>> cx.activate([-1.0, 0.0, 2.0], "leaky_relu", alpha=0.5)
+    array([-0.5,  0. ,  2. ])
+
+    Source: PyTorch's definitions, and its derivatives at kinks.
+    """
+    array = arrays.as_array("x", x)
+    bound = bind(activation, **params)
+    compute, result = arrays.compute_dtypes(array)
+    rows, shape = None, array.shape
+    if keeps_rows(bound):
+        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+            raise TypeError(f"axis must be an int, got {axis!r}")
+        if not -array.ndim <= axis < array.ndim:
+            raise ValueError(f"axis must be in {-array.ndim}...{array.ndim - 1} for x of shape {shape}, got {axis}")
+        rows = int(axis) % array.ndim - array.ndim
+        if bound.plugin.output_size is not None:
+            sizes = list(shape)
+            sizes[rows] = bound.plugin.output_size(sizes[rows])
+            shape = tuple(sizes)
+    return _Plan(array, bound, rows, compute, result, shape, arrays.as_output(out, shape, result))
+
+
+bind = activation
+activate = operation(activate, 1)

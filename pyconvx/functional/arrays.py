@@ -1,0 +1,168 @@
+"""Arrays at the border of the library: what is accepted, in which precision it is computed, how layouts are seen.
+
+Kernels see one form: (N, D, H, W, C), channels contiguous, native and aligned; views where the caller's array allows it,
+else one copy. May import geometry.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import count, integer
+
+__all__ = ["Array", "Layout", "as_array", "as_gradient", "as_kernel_input", "as_output", "check_layout", "compute_dtypes", "constant_of",
+           "deliver", "from_canonical", "gradient_dtype", "integer", "overlaps", "to_canonical"]
+
+Array: TypeAlias = NDArray[Any]
+Layout: TypeAlias = Literal["channels_last", "channels_first"]
+SPATIAL = 3
+ACCEPTED = "bool, signed and unsigned integers, float16, float32 and float64"
+
+
+def as_array(name: str, value: Any) -> Array:
+    """`value` as a plain ndarray of an accepted dtype; TypeError, naming the argument, for anything else."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array without a mask, got a masked array: fill it first")
+    if not isinstance(value, np.ndarray):
+        if value is None or isinstance(value, (str, bytes)):
+            raise TypeError(f"{name} must be an array, got {value!r}")
+        try:
+            value = np.asarray(value)
+        except (ValueError, OverflowError) as error:
+            raise TypeError(f"{name} must be an array of numbers, got {type(value).__name__}: {error}") from None
+    if value.dtype.kind not in "biu" and value.dtype not in (np.float16, np.float32, np.float64):
+        raise TypeError(f"{name} has dtype {value.dtype}; accepted are {ACCEPTED}")
+    return np.asarray(value)
+
+
+def compute_dtypes(*arrays: Array | None) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """(dtype of the computation, dtype of the result): integers count as promoted with float32, float16 is only stored."""
+    dtypes = [np.result_type(a.dtype, np.float32) if a.dtype.kind in "biu" else a.dtype for a in arrays if a is not None]
+    result = np.result_type(*dtypes).newbyteorder("=")
+    return (np.dtype(np.float32) if result == np.float16 else result), result
+
+
+def gradient_dtype(array: Array, compute: np.dtype[Any]) -> np.dtype[Any]:
+    """Gradients have the dtype of their argument where that can hold them, else that of the computation."""
+    return array.dtype.newbyteorder("=") if array.dtype.kind == "f" else compute
+
+
+def as_gradient(gy: Any, shape: tuple[int, ...], compute: np.dtype[Any]) -> Array:
+    """`gy`, the gradient with respect to a result of that shape; ValueError or TypeError otherwise."""
+    gy = as_array("gy", gy)
+    if gy.shape != shape:
+        raise ValueError(f"gy must have the shape of the result, {shape}, got {gy.shape}")
+    return gy.astype(compute, copy=False)
+
+
+def check_layout(layout: Any) -> None:
+    """ValueError unless `layout` is one of the two."""
+    if layout not in ("channels_last", "channels_first"):
+        raise ValueError(f"layout must be 'channels_last' or 'channels_first', got {layout!r}")
+
+
+def to_canonical(name: str, x: Array, rank: int, layout: Layout) -> Array:
+    """x, with or without N, in either layout, as a view (N, D, H, W, C); ValueError names the rank expected."""
+    if x.ndim not in (rank + 1, rank + 2):
+        order = "(N, {}, C)" if layout == "channels_last" else "(N, C, {})"
+        form = order.format(", ".join("DHW"[SPATIAL - rank :]))
+        raise ValueError(f"{name} must have {rank + 2} dimensions {form}, or {rank + 1} without N, got shape {x.shape}")
+    if x.ndim == rank + 1:
+        x = x[None]
+    if layout == "channels_first":
+        x = np.moveaxis(x, 1, -1)
+    return x[(slice(None), *(None,) * (SPATIAL - rank))]
+
+
+def from_canonical(y: Array, rank: int, layout: Layout, batched: bool) -> Array:
+    """The inverse of to_canonical, a view."""
+    y = y.reshape(y.shape[0], *y.shape[SPATIAL - rank + 1 :])
+    if layout == "channels_first":
+        y = np.moveaxis(y, -1, 1)
+    return y if batched else y[0]
+
+
+def as_kernel_input(x: Array, dtype: np.dtype[Any]) -> Array:
+    """x (N, D, H, W, C) with contiguous channels, in `dtype`; itself where it is so already."""
+    if (
+        x.dtype == dtype
+        and x.dtype.isnative
+        and x.flags.aligned
+        and (x.shape[-1] == 1 or x.strides[-1] == x.itemsize)
+        and all(stride % x.itemsize == 0 for stride in x.strides)
+    ):
+        return x
+    return np.ascontiguousarray(x, dtype)
+
+
+def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    """`out` if a result of that shape and dtype can be written into it; TypeError or ValueError otherwise."""
+    if out is None:
+        return None
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if out.dtype != dtype:
+        raise ValueError(f"out must have dtype {dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array")
+    reach = out.itemsize
+    for stride, n in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
+        if stride < reach:
+            raise ValueError(f"out must not overlap itself, got strides {out.strides} for shape {out.shape}")
+        reach += (n - 1) * stride
+    return out
+
+
+def overlaps(out: Array, *arrays: Array | None) -> bool:
+    """Whether writing into `out` might change one of `arrays`."""
+    return any(a is not None and np.may_share_memory(out, a) for a in arrays)
+
+
+def deliver(y: Array, out: Array | None, dtype: np.dtype[Any]) -> Array:
+    """The result in `out`, or as a fresh C-contiguous array of `dtype`."""
+    if out is None:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ascontiguousarray(y, dtype)
+    if y is not out:
+        with np.errstate(over="ignore", under="ignore"):
+            out[...] = y
+    return out
+
+
+def constant_of(value: Any, dtype: np.dtype[Any], name: str = "value") -> Any:
+    """A padding constant as a scalar of `dtype`; ValueError if that cannot hold it, TypeError if it is no number."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    try:
+        with np.errstate(all="ignore"):
+            cast = np.array(value).astype(dtype)[()]
+    except OverflowError:
+        raise ValueError(f"{name} {value!r} does not fit into {dtype}") from None
+    if dtype.kind == "f":
+        fits = np.isfinite(cast) or not np.isfinite(float(value))
+    else:
+        fits = np.isfinite(float(value)) and int(cast) == value
+    if not fits:
+        raise ValueError(f"{name} {value!r} does not fit into {dtype}")
+    return cast
+
+
+def checked_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """The shape of a result that is about to be made; ValueError or MemoryError, naming it, where that cannot be."""
+    return count(shape, itemsize, "a result")
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """np.empty whose MemoryError or ValueError names the shape of the result."""
+    checked_shape(shape, dtype.itemsize)
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        raise MemoryError(f"no memory for a result of shape {shape} and dtype {dtype}") from None

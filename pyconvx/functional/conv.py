@@ -1,0 +1,292 @@
+"""Convolution and transposed convolution of any rank, with their gradients.
+
+The two are each other's adjoint: one kernel serves both, with index tables read one way or the other. May import the
+rest of functional, the plugins and geometry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from ..activation import Activation, activation as bind_activation, evaluate, pull
+from ..geometry import Window, conv_windows, transposed_windows
+from ..padding import PaddingMode
+from ..registry import Bound
+from . import arrays
+from .algorithms import Problem, check_algorithm, choose, no_constants
+from .arrays import Array, Layout
+from .operation import Pullback, ranked
+from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
+from .parallel import num_threads
+from .prepare import PreparedFilters, filters_of
+
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+
+@dataclass
+class _Plan:
+    """A convolution, or with `transposed` its adjoint, checked but not computed."""
+
+    rank: int
+    layout: Layout
+    transposed: bool
+    given: Array  # x as it came
+    x: Array  # (N, D, H, W, C), not yet in the dtype of the computation
+    filters: Array  # (F, *kernel, C // groups)
+    prepared: PreparedFilters | None
+    bias: Array | None
+    windows: tuple[Window, ...]  # of the convolution, in either case
+    modes: Modes
+    groups: int
+    activation: Bound[Activation] | None
+    algorithm: str
+    out: Array | None
+    compute: np.dtype[Any]
+    result: np.dtype[Any]
+    canonical_shape: tuple[int, ...]  # (N, D, H, W, channels) before the activation
+    shape: tuple[int, ...]
+
+    @property
+    def batched(self) -> bool:
+        return self.given.ndim == self.rank + 2
+
+    def problem(self) -> Problem:
+        """What the kernels are to do."""
+        x = arrays.as_kernel_input(self.x, self.compute)
+        bias = None if self.bias is None else np.ascontiguousarray(self.bias, self.compute)
+        if self.transposed:
+            axes, constants = adjoint_axes(self.windows, self.modes), no_constants(x.shape[-1], self.compute)
+        else:
+            axes = forward_axes(self.windows, self.modes)
+            constants = constants_of(self.modes, x.shape[-1], self.compute)
+        return Problem(x, self.filters, self.prepared, self.groups, self.transposed, bias, axes, constants)
+
+    def _compute(self, problem: Problem, y: Array | None = None) -> Array:
+        """The sum, before the activation, as (N, D, H, W, channels)."""
+        candidate = choose(problem, self.algorithm)
+        if y is None:
+            y = arrays.empty(self.canonical_shape, self.compute)
+        candidate.run(problem, y)
+        return y
+
+    def _direct_target(self) -> Array | None:
+        """`out` as the kernel can fill it, if it can: then nothing but the kernel may fail any more."""
+        if self.out is None or self.activation is not None or self.out.dtype != self.compute:
+            return None
+        if arrays.overlaps(self.out, self.given, self.filters, self.bias):
+            return None
+        y = arrays.to_canonical("out", self.out, self.rank, self.layout)
+        return y if arrays.as_kernel_input(y, self.compute) is y else None
+
+    def run(self) -> Array:
+        problem = self.problem()
+        target = self._direct_target()
+        y = self._compute(problem, target)
+        if target is not None and self.out is not None:
+            return self.out
+        if self.activation is not None:
+            in_place = y if self.activation.plugin.output_size is None else None
+            y = evaluate(self.activation, y, out=in_place)
+        return self._deliver(y)
+
+    def _deliver(self, y: Array) -> Array:
+        return arrays.deliver(arrays.from_canonical(y, self.rank, self.layout, self.batched), self.out, self.result)
+
+    def vjp(self) -> tuple[Array, Pullback]:
+        problem = self.problem()
+        if self.out is not None and arrays.overlaps(self.out, problem.x, problem.filters):
+            problem.x, problem.filters = problem.x.copy(), problem.filters.copy()
+        z = self._compute(problem)
+        y = z if self.activation is None else evaluate(self.activation, z)
+        result = self._deliver(y)
+        saved = y.copy() if self.activation is not None and arrays.overlaps(result, y) else y
+
+        def pullback(gy: Any) -> tuple[Array, ...]:
+            """Gradients of x, filters and (if there is one) bias."""
+            gy = arrays.as_gradient(gy, self.shape, self.compute)
+            gz = np.ascontiguousarray(arrays.to_canonical("gy", gy, self.rank, self.layout), self.compute)
+            if self.activation is not None:
+                gz = pull(self.activation, z, saved, gz)
+            gradients = [self._gradient_of_x(problem, gz), self._gradient_of_filters(problem, gz)]
+            if self.bias is not None:
+                total = gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
+                gradients.append(total.astype(arrays.gradient_dtype(self.bias, self.compute)))
+            return tuple(gradients)
+
+        return result, pullback
+
+    def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
+        """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
+        if self.transposed:
+            axes = forward_axes(self.windows, self.modes)
+        else:
+            axes = adjoint_axes(self.windows, self.modes)
+        adjoint = Problem(
+            gz, problem.filters, self.prepared, self.groups, not self.transposed, None, axes,
+            no_constants(gz.shape[-1], self.compute),
+        )
+        gx = np.empty(self.x.shape, self.compute)
+        choose(adjoint, "plain" if self.algorithm == "plain" else "auto").run(adjoint, gx)
+        gx = arrays.from_canonical(gx, self.rank, self.layout, self.batched)
+        return np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, self.compute))
+
+    def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
+        """sum over places of gradient times input; the adjoint reads the gradient through its windows."""
+        read, other = (gz, problem.x) if self.transposed else (problem.x, gz)
+        axes = forward_axes(self.windows, self.modes)
+        constants = no_constants(read.shape[-1], self.compute) if self.transposed else problem.constants
+        gradient = np.empty((self.filters.shape[0], int(np.prod(self.filters.shape[1:-1])), self.filters.shape[-1]),
+                            self.compute)
+        _core.kernels.filter_gradient(read, other, gradient, self.groups, axes, constants, num_threads())
+        gradient = gradient.reshape(self.filters.shape)
+        if self.layout == "channels_first":
+            gradient = np.moveaxis(gradient, -1, 1)
+        return np.ascontiguousarray(gradient, arrays.gradient_dtype(self.filters, self.compute))
+
+
+def _plan(
+    rank: int, transposed: bool, x: Any, filters: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
+    padding_mode: Any, dilation: Any, groups: Any, activation: Any, layout: Layout, algorithm: Any, out: Any,
+) -> _Plan:
+    arrays.check_layout(layout)
+    check_algorithm(algorithm)
+    given = arrays.as_array("x", x)
+    view = arrays.to_canonical("x", given, rank, layout)
+    taps, prepared = filters_of(filters, rank, layout)
+    groups = arrays.integer("groups", groups, 1)
+    count, per_group = taps.shape[0], taps.shape[-1]
+    if count % groups:
+        raise ValueError(f"groups must divide the number of filters, got groups={groups} and {count} filters")
+    channels = count if transposed else per_group * groups
+    if not transposed and view.shape[-1] % groups:
+        raise ValueError(f"groups must divide the channels of x, got groups={groups} and C={view.shape[-1]}")
+    if view.shape[-1] != channels:
+        expected = f"x with {count} channels, one per filter" if transposed else \
+            f"C // groups channels in filters, {view.shape[-1]} // {groups} = {view.shape[-1] // groups}"
+        raise ValueError(f"filters and x do not fit: expected {expected}; got filters with {per_group} channels "
+                         f"({count} filters) and x with {view.shape[-1]} channels")
+    outputs = per_group * groups if transposed else count
+    offset = None if bias is None else arrays.as_array("bias", bias)
+    if offset is not None and offset.shape != (outputs,):
+        raise ValueError(f"bias must have shape ({outputs},), got {offset.shape}")
+    sizes = view.shape[4 - rank : 4]
+    if transposed:
+        windows = transposed_windows(sizes, taps.shape[1:-1], stride, padding, output_padding, dilation)
+        spatial = tuple(window.source for window in windows)
+    else:
+        windows = conv_windows(sizes, taps.shape[1:-1], stride, padding, dilation)
+        spatial = tuple(window.out for window in windows)
+    modes = modes_of(padding_mode, rank)
+    bound = None if activation is None else bind_activation(activation)
+    compute, result = arrays.compute_dtypes(given, taps, offset)
+    constants_of(modes, 1, compute)
+    canonical = (view.shape[0], *(1,) * (3 - rank), *spatial, outputs)
+    arrays.checked_shape(canonical, compute.itemsize)
+    last = outputs
+    if bound is not None and bound.plugin.output_size is not None:
+        last = bound.plugin.output_size(outputs)
+    shape = (*spatial, last) if layout == "channels_last" else (last, *spatial)
+    shape = (view.shape[0], *shape) if given.ndim == rank + 2 else shape
+    return _Plan(
+        rank=rank, layout=layout, transposed=transposed, given=given, x=view, filters=taps, prepared=prepared,
+        bias=offset, windows=windows, modes=modes, groups=groups, activation=bound, algorithm=algorithm,
+        out=arrays.as_output(out, shape, result), compute=compute, result=result, canonical_shape=canonical, shape=shape,
+    )
+
+
+Mode = str | PaddingMode | Bound[PaddingMode]
+Nonlinearity = str | Activation | Bound[Activation] | None
+
+
+def conv(
+    rank: int, x: Any, filters: Any, bias: Any = None, *, stride: Any = 1, padding: Any = "valid",
+    padding_mode: Mode | tuple[Mode, ...] = "zeros", dilation: Any = 1, groups: int = 1,
+    activation: Nonlinearity = None, layout: Layout = "channels_last", algorithm: str = "auto", out: Array | None = None,
+) -> _Plan:
+    """Convolve x with filters over # spatial axes (cross-correlation, as in every deep-learning framework).
+
+    y[n, o, f] = activation(bias[f] + sum over k, c of x[n, o * stride + k * dilation - before, c] * filters[f, k, c])
+
+    Parameters
+    ----------
+    x : (N, *spatial, C), or (N, C, *spatial) for layout "channels_first"; N may be absent.
+    filters : (F, *kernel, C // groups), or (F, C // groups, *kernel); an array or `prepare`d filters.
+    bias : (F,), optional.
+    stride, dilation : int or one int per spatial axis, at least 1.
+    padding : how much: "valid", "same" (ceil(n / stride) outputs, the odd element after), "same_lower" (before), "full",
+        "causal" (one axis only), an int, one int per axis, or one (before, after) pair per axis.
+    padding_mode : with what: a name in `paddings`, or one name per spatial axis.
+    groups : the channels and filters are split into so many independent groups; C for a depthwise convolution.
+    activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
+    algorithm : "auto", or "direct" or "plain" to force one; all give the same sums, rounded differently.
+    out : array of the result's shape and dtype to write into.
+
+    Returns
+    -------
+    (N, *out, F) in the layout of x, with out = floor((n + before + after - (k - 1) * dilation - 1) / stride) + 1.
+    float32 and float64 are computed as they are, float16 is computed in float32, integers count as promoted with float32.
+
+    Raises
+    ------
+    TypeError for an argument of a wrong type or dtype, ValueError for a wrong value, before anything is computed.
+
+    Examples
+    --------
+    >>> import numpy as np, pyconvx as cx
+    >>> x, filters = np.ones((*(8,) * #, 3)), np.ones((6, *(5,) * #, 3))
+    >>> cx.conv#d(x, filters, padding="same", activation="relu").shape == (*(8,) * #, 6)
+    True
+
+    Source: ONNX operator Conv; the padding modes are those of numpy.pad.
+    """
+    return _plan(rank, False, x, filters, bias, stride, padding, 0, padding_mode, dilation, groups, activation, layout,
+                 algorithm, out)
+
+
+def conv_transpose(
+    rank: int, x: Any, filters: Any, bias: Any = None, *, stride: Any = 1, padding: Any = "valid",
+    output_padding: Any = 0, padding_mode: Mode | tuple[Mode, ...] = "zeros", dilation: Any = 1, groups: int = 1,
+    activation: Nonlinearity = None, layout: Layout = "channels_last", out: Array | None = None,
+) -> _Plan:
+    """Apply the adjoint of `conv#d` with the same filters: x has their F channels, the result their C.
+
+    Each element of x adds its multiple of the filters to the result, `stride` elements apart; what falls into the padding
+    is added where the padding mode would have read from, so that <conv(y), x> = <y, conv_transpose(x)> for any mode.
+
+    Parameters
+    ----------
+    x : (N, *spatial, F), or (N, F, *spatial) for layout "channels_first"; N may be absent.
+    filters : (F, *kernel, C // groups), or (F, C // groups, *kernel), as for `conv#d`.
+    bias : (C,), optional.
+    stride, padding, padding_mode, dilation, groups, activation, out : as for `conv#d`, whose adjoint this is.
+    output_padding : elements added to the end of each axis, less than stride or dilation: they tell apart the input
+        sizes that a strided convolution maps to the same output size.
+
+    Returns
+    -------
+    (N, *size, C) with size = (n - 1) * stride + (k - 1) * dilation + 1 - before - after + output_padding, and n * stride for
+    padding "same" and "same_lower".
+
+    Raises
+    ------
+    TypeError for an argument of a wrong type or dtype, ValueError for a wrong value, before anything is computed.
+
+    Examples
+    --------
+    >>> import numpy as np, pyconvx as cx
+    >>> x, filters = np.ones((*(4,) * #, 6)), np.ones((6, *(3,) * #, 2))
+    >>> cx.conv_transpose#d(x, filters, stride=2, padding="same").shape == (*(8,) * #, 2)
+    True
+
+    Source: ONNX operator ConvTranspose; Dumoulin and Visin, A guide to convolution arithmetic for deep learning (2016).
+    """
+    return _plan(rank, True, x, filters, bias, stride, padding, output_padding, padding_mode, dilation, groups, activation,
+                 layout, "auto", out)
+
+
+conv1d, conv2d, conv3d = (ranked(conv, rank, 3) for rank in (1, 2, 3))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (ranked(conv_transpose, rank, 3) for rank in (1, 2, 3))

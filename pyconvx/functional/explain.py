@@ -1,0 +1,65 @@
+"""Which algorithm a convolution would run, and what it costs. May import conv and algorithms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .algorithms import CANDIDATES, choose
+from .operation import plan_of
+from .vjp import _stand_in
+
+__all__ = ["Explanation", "explain"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` found; its str is the report."""
+
+    algorithm: str
+    """Name of the candidate that would run."""
+    reasons: tuple[str, ...]
+    """A line per candidate considered: why it would run, or why it cannot."""
+    output_shape: tuple[int, ...]
+    flops: int
+    """Multiplications and additions of the sums, padding included."""
+    bytes: int
+    """Least bytes to be moved: x, filters and result once."""
+
+    def __str__(self) -> str:
+        lines = [f"algorithm  {self.algorithm}", *(f"           {reason}" for reason in self.reasons),
+                 f"result     {self.output_shape}", f"FLOPs      {self.flops:,}", f"bytes      {self.bytes:,}"]
+        return "\n".join(lines)
+
+
+def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *rest: Any, **options: Any) -> Explanation:
+    """Tell which algorithm a convolution of these shapes (float32) would run, why, and what it costs.
+
+    function: conv*d or conv_transpose*d; shapes and options as for `output_shape`. Raises what the operation would raise.
+
+    >>> import pyconvx as cx
+    >>> report = cx.explain(cx.conv2d, (32, 32, 3), (6, 5, 5, 3), padding="same")
+    >>> report.algorithm, report.flops
+    ('direct', 921600)
+    """
+    plan, arrays = plan_of(function, "function")
+    if arrays != 3:
+        raise TypeError(f"explain takes a convolution, got {function!r}")
+    call: Any = plan(_stand_in("x", x_shape), _stand_in("filters", filters_shape), *(_stand_in("bias", s) for s in rest),
+                     **options)
+    problem = call.problem()
+    chosen = choose(problem, call.algorithm)
+    reasons = []
+    for candidate in CANDIDATES:
+        if candidate is chosen:
+            how = "asked for" if call.algorithm != "auto" else "the first that fits"
+            reasons.append(f"{candidate.name}: {how} ({candidate.description})")
+            break
+        reasons.append(f"{candidate.name}: {candidate.unfit(problem) or 'not asked for'}")
+    places = problem.x.shape[0] * math.prod(
+        window.out for window in call.windows)
+    flops = 2 * places * math.prod(problem.filters.shape)
+    moved = (problem.x.size + problem.filters.size + math.prod(call.canonical_shape)) * problem.x.itemsize
+    return Explanation(chosen.name, tuple(reasons), call.shape, flops, moved)

@@ -1,0 +1,50 @@
+"""Padding modes as the operations take them: one for all spatial axes, or one per axis. May import windows and padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..geometry import Window
+from ..padding import PaddingMode, padding
+from ..registry import Bound
+from ..windows import adjoint_axis, forward_axis, one
+from .arrays import Array, constant_of
+
+__all__ = ["Modes", "adjoint_axes", "constants_of", "forward_axes", "modes_of"]
+
+Modes = tuple[Bound[PaddingMode], ...]
+SPATIAL = 3
+
+
+def modes_of(padding_mode: Any, rank: int) -> Modes:
+    """The mode of each spatial axis; ValueError for a wrong number of them or an unknown name."""
+    if isinstance(padding_mode, Sequence) and not isinstance(padding_mode, str):
+        if len(padding_mode) != rank:
+            raise ValueError(f"padding_mode must be one mode, or one per spatial axis ({rank}), got {padding_mode!r}")
+        return tuple(padding(mode) for mode in padding_mode)
+    return (padding(padding_mode),) * rank
+
+
+def forward_axes(windows: tuple[Window, ...], modes: Modes | None) -> tuple[Any, ...]:
+    """Index tables of three axes; without modes, padded positions hold nothing."""
+    each = modes if modes is not None else (None,) * len(windows)
+    tables = tuple(forward_axis(window, mode) for window, mode in zip(windows, each, strict=True))
+    return (one(),) * (SPATIAL - len(windows)) + tables
+
+
+def adjoint_axes(windows: tuple[Window, ...], modes: Modes) -> tuple[Any, ...]:
+    """Index tables of the adjoint."""
+    tables = tuple(adjoint_axis(window, mode) for window, mode in zip(windows, modes, strict=True))
+    return (one(),) * (SPATIAL - len(windows)) + tables
+
+
+def constants_of(modes: Modes | None, channels: int, dtype: np.dtype[Any]) -> Array:
+    """(4, C): the constant outside each of the three axes, and a row of zeros. Checks that `dtype` can hold them."""
+    constants = np.zeros((SPATIAL + 1, channels), dtype)
+    for axis, mode in enumerate(modes or (), SPATIAL - len(modes or ())):
+        if "value" in mode.params:
+            constants[axis] = constant_of(mode.params["value"], dtype, f"value of padding mode {mode.name!r}")
+    return constants

@@ -1,0 +1,120 @@
+"""Filters made ready once: packed forms are kept, so that each call with them saves the packing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .arrays import Array, Layout, as_array, check_layout
+
+__all__ = ["PreparedFilters", "filters_of", "prepare"]
+
+
+class PreparedFilters:
+    """Immutable filters for `conv*d` and `conv_transpose*d`, made by `prepare`. Safe to use from many threads.
+
+    Holds a copy of its own, and each packed form that a call has asked for.
+    """
+
+    __slots__ = ("_array", "_packed", "layout", "shape")
+
+    layout: Layout
+    shape: tuple[int, ...]
+
+    def __init__(self, filters: Array, layout: Layout) -> None:
+        canonical = np.moveaxis(filters, 1, -1) if layout == "channels_first" else filters
+        array = np.array(canonical, order="C", dtype=filters.dtype.newbyteorder("="))
+        array.flags.writeable = False
+        set_ = object.__setattr__
+        set_(self, "_array", array)
+        set_(self, "_packed", {})
+        set_(self, "layout", layout)
+        set_(self, "shape", filters.shape)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"prepared filters are immutable, cannot set {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PreparedFilters, (np.asarray(self), self.layout)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype of the filters."""
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the copy and of every packed form made so far."""
+        return int(self._array.nbytes + sum(panels.nbytes for panels in list(self._packed.values())))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = np.moveaxis(self._array, -1, 1) if self.layout == "channels_first" else self._array
+        return np.array(array, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"PreparedFilters(shape={self.shape}, dtype={self.dtype}, layout={self.layout!r})"
+
+    def packed(self, dtype: np.dtype[Any], groups: int, transposed: bool) -> Any:
+        """Panels for the instruction set in use, made on the first request."""
+        kernels = _core.kernels
+        key = (kernels.ISA, dtype.char, groups, transposed)
+        panels = self._packed.get(key)
+        if panels is None:
+            # two threads may both pack; setdefault lets one win, and both are right
+            panels = self._packed.setdefault(key, kernels.Panels(as_taps(self._array, dtype), groups, transposed))
+        return panels
+
+
+def as_taps(filters: Array, dtype: np.dtype[Any]) -> Array:
+    """(F, *kernel, C) as (F, taps, C), native and aligned, a view where possible."""
+    flat = filters.reshape(filters.shape[0], -1, filters.shape[-1])
+    if flat.dtype == dtype and flat.dtype.isnative and flat.flags.aligned \
+            and all(stride % flat.itemsize == 0 for stride in flat.strides):
+        return flat
+    return np.ascontiguousarray(flat, dtype)
+
+
+def filters_of(filters: Any, rank: int, layout: Layout) -> tuple[Array, PreparedFilters | None]:
+    """Filters as (F, *kernel, C // groups), and their prepared form if that is what was given."""
+    if isinstance(filters, PreparedFilters):
+        if filters.layout != layout:
+            raise ValueError(f"filters were prepared for layout {filters.layout!r}, got layout {layout!r}")
+        array, prepared = filters._array, filters
+    else:
+        array, prepared = as_array("filters", filters), None
+    if array.ndim != rank + 2:
+        form = "(F, {}, C // groups)" if layout == "channels_last" else "(F, C // groups, {})"
+        sizes = ", ".join(["kd", "kh", "kw"][3 - rank :])
+        raise ValueError(f"filters must have {rank + 2} dimensions {form.format(sizes)}, got shape {array.shape}")
+    if prepared is None and layout == "channels_first":
+        array = np.moveaxis(array, 1, -1)
+    if 0 in array.shape:
+        raise ValueError(f"filters must not be empty, got shape {getattr(filters, 'shape', array.shape)}")
+    return array, prepared
+
+
+def prepare(filters: Any, layout: Layout = "channels_last") -> PreparedFilters:
+    """Make filters ready for many calls: accepted wherever filters are, they are packed once per use instead of per call.
+
+    filters: (F, *kernel, C // groups), or (F, C // groups, *kernel) for layout "channels_first", of rank 1 to 3; a copy
+    is kept. Raises TypeError for a dtype that is not accepted, ValueError for a wrong number of dimensions.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> packed = cx.prepare(np.ones((6, 5, 5, 3), np.float32))
+    >>> cx.conv2d(np.ones((32, 32, 3), np.float32), packed, padding="same").shape
+    (32, 32, 6)
+    """
+    check_layout(layout)
+    array = as_array("filters", filters)
+    if array.ndim not in (3, 4, 5):
+        raise ValueError(f"filters must have 3 to 5 dimensions, got shape {array.shape}")
+    if 0 in array.shape:
+        raise ValueError(f"filters must not be empty, got shape {array.shape}")
+    return PreparedFilters(array, layout)

@@ -1,0 +1,70 @@
+"""Gradients and shapes of the operations, in the JAX convention. May import operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+from .operation import Pullback, plan_of
+
+__all__ = ["output_shape", "vjp"]
+
+
+def vjp(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Pullback]:
+    """Run an operation and return its result with its pullback (vector-Jacobian product).
+
+    function: conv*d, conv_transpose*d, pool*d, adaptive_pool*d, global_pool, unpool*d, pad or activate; args and options: its
+    own. Returns (y, pullback), where pullback(gy) takes the gradient of a scalar with respect to y and returns a tuple
+    with its gradient for each array argument, in their order: (gx, gfilters, gbias) for a convolution, (gx, gfilters)
+    without bias, (gx,) for the others. A gradient has the dtype of its argument, or that of the computation for integers.
+    A pullback may be called often, and from many threads; the arrays given must not be changed in between.
+
+    Raises what the operation raises, TypeError for a function that is no operation; the pullback raises ValueError for a
+    gy of another shape and for a plugin without a derivative.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> y, pullback = cx.vjp(cx.conv1d, np.array([[1.0], [2.0], [4.0]]), np.ones((1, 2, 1)))
+    >>> gx, gfilters = pullback(np.ones_like(y))
+    >>> gx.ravel(), gfilters.ravel()
+    (array([1., 2., 1.]), array([3., 6.]))
+
+    Source: the convention of jax.vjp.
+    """
+    plan, _ = plan_of(function, "function")
+    result, pullback = plan(*args, **options).vjp()
+    return result, pullback
+
+
+def output_shape(function: Callable[..., Any], *shapes: Any, **options: Any) -> tuple[int, ...]:
+    """The shape of an operation's result, from shapes instead of arrays; nothing is computed.
+
+    function: as for `vjp`; shapes and options: its arguments, with a shape in place of each array. Raises what the
+    operation would raise for arrays of these shapes.
+
+    >>> import pyconvx as cx
+    >>> cx.output_shape(cx.conv2d, (32, 32, 3), (6, 5, 5, 3), padding="same")
+    (32, 32, 6)
+    >>> cx.output_shape(cx.pool2d, (32, 32, 6), 2, "avg")
+    (16, 16, 6)
+    """
+    plan, arrays = plan_of(function, "function")
+    names = ("x", "filters", "bias") if arrays == 3 else ("x", "indices")
+    given = [_stand_in(name, shape) for name, shape in zip(names[:arrays], shapes, strict=False)]
+    shape: tuple[int, ...] = plan(*given, *shapes[len(given) :], **options).shape
+    return shape
+
+
+def _stand_in(name: str, shape: Any) -> Array | None:
+    """An array of that shape without memory of its own."""
+    if shape is None:
+        return None
+    if isinstance(shape, np.ndarray) or not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
+        raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {shape!r}")
+    zero = np.zeros((), np.intp if name == "indices" else np.float32)
+    try:
+        return np.broadcast_to(zero, tuple(shape))
+    except TypeError as error:
+        raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {shape!r}") from error

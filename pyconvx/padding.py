@@ -1,0 +1,262 @@
+"""Padding modes: with what a border is filled, as an index map per axis. Imports registry.
+
+The rule of a mode says for coordinates of the padded axis, -before ... n + after - 1, which element of the
+axis each one takes. `index_map` calls it and checks the answer, so that compiled code may follow the table
+unchecked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .registry import Bound, Plugin, Registry, calling
+
+__all__ = ["OUTSIDE", "IndexMap", "PaddingMode", "index_map", "padding", "paddings"]
+
+Indices = NDArray[np.intp]
+Weights = NDArray[np.float64]
+
+OUTSIDE = int(np.iinfo(np.intp).min)
+"""In an index map: the coordinate takes the constant. Not -1, so that a map that forgets to wrap raises."""
+
+
+@dataclass(frozen=True, eq=False)
+class PaddingMode(Plugin):
+    """A registered padding mode. `function(i, n, **params)` is its rule, an index map along one axis.
+
+    `i` is an array (L,) of coordinates of an axis of length n, any of them and in any order; the axis
+    itself has 0 ... n-1. The rule returns for each the index of the element it takes, or `OUTSIDE` where it
+    takes the constant: the parameter `value` if the rule has one, else 0. It may also return a pair (index,
+    weight), each of shape (L,) or (terms, L), and a coordinate takes the weighted sum of its terms.
+    Elements of the axis must map to themselves.
+    """
+
+    kind: ClassVar[str] = "padding mode"
+    arguments: ClassVar[tuple[str, ...]] = ("i", "n")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _named, (self.name,)
+
+
+def _named(name: str) -> PaddingMode:
+    return paddings[name]
+
+
+paddings: Registry[PaddingMode] = Registry(PaddingMode.kind, PaddingMode)
+"""Every padding mode by name. Register an index map to add one:
+
+>>> import numpy as np, pyconvx as cx
+>>> with cx.paddings.temporarily("bounce", lambda i, n: np.minimum(i % (2 * n), 2 * n - 1 - i % (2 * n))):
+...     cx.pad([1, 2, 3], 2, "bounce")
+array([2, 1, 1, 2, 3, 3, 2])
+"""
+
+
+def padding(mode: str | PaddingMode | Bound[PaddingMode], /, **params: Any) -> Bound[PaddingMode]:
+    """Return a padding mode with its parameters set, for use as `padding_mode`.
+
+    Raises UnknownNameError for an unknown name, TypeError for a parameter that the mode does not have.
+
+    >>> import pyconvx as cx
+    >>> cx.padding("constant", value=7)
+    constant(value=7)
+    """
+    return paddings.resolve(mode, params)
+
+
+@dataclass(frozen=True, eq=False)
+class IndexMap:
+    """A checked table for L coordinates of one axis: each takes the sum over T terms of weight * x[index].
+
+    Where the index is `OUTSIDE` and the weight 1, the term is `value`; a term of weight 0 has index `OUTSIDE`
+    and is nothing at all, whatever `value`. A constant is always the only term of its coordinate.
+    """
+
+    index: Indices  # (T, L)
+    weight: Weights | None  # (T, L); None when T is 1 and all weights are 1
+    value: Any
+
+
+def index_map(bound: Bound[PaddingMode], i: Indices, n: int) -> IndexMap:
+    """Return what the coordinates `i` (L of them) of an axis of length `n` take under a padding mode.
+
+    Raises ValueError, naming the mode and the first coordinate concerned, if its rule returns anything but an
+    index map, and if `n` is 0 and the mode would need an element.
+
+    >>> index_map(padding("reflect"), np.arange(-2, 5), 3).index
+    array([[2, 1, 0, 1, 2, 1, 0]])
+    """
+    value = bound.params.get("value", 0)
+    if i.size == 0:
+        return IndexMap(np.empty((1, 0), np.intp), None, value)
+    coordinates = i.view()
+    coordinates.flags.writeable = False
+    with calling(bound.plugin), np.errstate(all="ignore"):  # as compiled code; an empty axis gives i % 0
+        result = bound.plugin.function(coordinates, n, **bound.params)
+    index, weight = _terms(bound, i, result)
+
+    def require(condition: NDArray[np.bool_], what: str) -> None:
+        """`condition` must hold for every term of every coordinate."""
+        if not condition.all():
+            term, at = np.argwhere(~np.broadcast_to(condition, index.shape))[0]
+            raise _error(
+                bound,
+                f"{what}; coordinate {i[at]} of an axis of length {n} has "
+                f"index {index[term, at]} with weight {weight[term, at]:g}",
+            )
+
+    constant = index == OUTSIDE
+    if n == 0 and not constant.all():
+        raise ValueError(f"cannot extend an empty axis with {bound.plugin.kind} {bound.name!r}")
+    require(((index >= 0) & (index < n)) | constant, f"every index must be in 0...{n - 1} or OUTSIDE")
+    require(np.isfinite(weight), "every weight must be finite")
+    used = weight != 0
+    require(
+        ~(constant & used) | ((weight == 1) & (used.sum(0) == 1)),
+        "a constant must be the only term, of weight 1",
+    )
+    inside = (i >= 0) & (i < n)
+    own = np.where(index == i, weight, 0).sum(0) == 1
+    require(~inside | (own & ((index == i) | ~used)), "an element of the axis must map to itself")
+    table = np.where(used, index, OUTSIDE).astype(np.intp)
+    return IndexMap(table, None if len(table) == 1 and (weight == 1).all() else weight, value)
+
+
+def _terms(bound: Bound[PaddingMode], i: Indices, result: Any) -> tuple[NDArray[Any], Weights]:
+    """The index and the weight that a rule returned, both brought to shape (T, L)."""
+    index, weight = result if isinstance(result, tuple) and len(result) == 2 else (result, np.ones(i.shape))
+    for what, array, kinds in (("index", index, "iu"), ("weight", weight, "biuf")):
+        numbers = "integers" if array is index else "real numbers"
+        if not isinstance(array, np.ndarray):
+            raise _error(bound, f"{what} must be an array of {numbers}, got {array!r}")
+        if array.dtype.kind not in kinds:
+            raise _error(bound, f"{what} must be an array of {numbers}, got dtype {array.dtype}")
+        if array.ndim > 2 or array.shape[-1:] != i.shape or 0 in array.shape:
+            raise _error(bound, f"{what} must have shape ({i.size},) or (terms, {i.size}), got {array.shape}")
+    if index.ndim == weight.ndim == 2 and len(index) != len(weight):
+        raise _error(bound, f"index has {len(index)} terms and weight has {len(weight)}")
+    index, weight = np.broadcast_arrays(np.atleast_2d(index), np.atleast_2d(weight))
+    return index, weight.astype(np.float64)
+
+
+def _error(bound: Bound[PaddingMode], problem: str) -> ValueError:
+    plugin = bound.plugin
+    return ValueError(f"{plugin.kind} {plugin.name!r} (of {plugin.owner}) gave no index map: {problem}")
+
+
+# The built-in modes. The pictures show two or more coordinates on either side of the axis 1 2 3.
+
+
+@paddings.register("zeros", aliases=("torch:zeros", "pywt:zero"))
+def zeros(i: Indices, n: int) -> Indices:
+    """`0 0 | 1 2 3 | 0 0`."""
+    return np.where((i >= 0) & (i < n), i, OUTSIDE)
+
+
+@paddings.register(
+    "constant",
+    aliases=(
+        "numpy:constant",
+        "torch:constant",
+        "scipy:constant",
+        "scipy:grid_constant",
+        "opencv:constant",
+        "onnx:constant",
+    ),
+)
+def constant(i: Indices, n: int, value: float = 0) -> Indices:
+    """`7 7 | 1 2 3 | 7 7` for value=7. numpy.pad's "constant" with one constant value."""
+    return zeros(i, n)
+
+
+@paddings.register(
+    "edge",
+    aliases=(
+        "replicate",
+        "numpy:edge",
+        "torch:replicate",
+        "scipy:nearest",
+        "opencv:replicate",
+        "onnx:edge",
+        "pywt:constant",
+    ),
+)
+def edge(i: Indices, n: int) -> Indices:
+    """`1 1 | 1 2 3 | 3 3`. numpy.pad's "edge"."""
+    return np.clip(i, 0, n - 1)
+
+
+@paddings.register(
+    "reflect",
+    aliases=(
+        "mirror",
+        "numpy:reflect",
+        "torch:reflect",
+        "scipy:mirror",
+        "opencv:reflect_101",
+        "onnx:reflect",
+        "pywt:reflect",
+    ),
+)
+def reflect(i: Indices, n: int) -> Indices:
+    """`1 2 3 2 | 1 2 3 | 2 1 2 3`, and `1 1 | 1 | 1 1`. numpy.pad's "reflect"."""
+    period = max(2 * n - 2, 1)
+    i = i % period
+    return np.minimum(i, period - i)
+
+
+@paddings.register(
+    "symmetric",
+    aliases=("numpy:symmetric", "scipy:reflect", "scipy:grid_mirror", "opencv:reflect", "pywt:symmetric"),
+)
+def symmetric(i: Indices, n: int) -> Indices:
+    """`3 3 2 1 | 1 2 3 | 3 2 1 1`. numpy.pad's "symmetric"."""
+    i = i % (2 * n)
+    return np.minimum(i, 2 * n - 1 - i)
+
+
+@paddings.register(
+    "wrap",
+    aliases=(
+        "circular",
+        "numpy:wrap",
+        "torch:circular",
+        "scipy:wrap",
+        "scipy:grid_wrap",
+        "opencv:wrap",
+        "onnx:wrap",
+        "pywt:periodic",
+    ),
+)
+def wrap(i: Indices, n: int) -> Indices:
+    """`3 1 2 3 | 1 2 3 | 1 2 3 1`. numpy.pad's "wrap"."""
+    return i % n
+
+
+def _odd(index: Indices, i: Indices, n: int, period: int) -> tuple[Indices, Weights]:
+    """Terms of the odd extension, which turns the axis around its ends: 2 * end - mirrored.
+
+    `index` is the even extension. Over a period the odd one rises by twice the step from the first element to
+    the last, so any coordinate is plus or minus one element, and a multiple of that step.
+    """
+    periods, phase = np.divmod(i, period)
+    mirrored = phase >= n
+    first, last = np.zeros_like(i), np.full_like(i, n - 1)
+    weights = np.where(mirrored, -1, 1), -2 * periods, 2 * (periods + mirrored)
+    return np.stack([index, first, last]), np.stack(weights).astype(np.float64)
+
+
+@paddings.register("odd_reflect", aliases=("pywt:antireflect",))
+def odd_reflect(i: Indices, n: int) -> tuple[Indices, Weights]:
+    """`-2 -1 0 | 1 2 3 | 4 5 6`: 2 * edge - reflect. numpy.pad's "reflect" with reflect_type="odd"."""
+    return _odd(reflect(i, n), i, n, max(2 * n - 2, 1))
+
+
+@paddings.register("odd_symmetric")
+def odd_symmetric(i: Indices, n: int) -> tuple[Indices, Weights]:
+    """`-1 0 1 | 1 2 3 | 3 4 5`: 2 * edge - symmetric. numpy.pad's "symmetric" with reflect_type="odd"."""
+    return _odd(symmetric(i, n), i, n, 2 * n)

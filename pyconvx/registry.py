@@ -1,0 +1,427 @@
+"""Plugins known by name: the one mechanism behind paddings, activations, poolings and picture filters.
+
+A `Registry` maps names to immutable `Plugin` objects, and a `Bound` is a plugin together with its parameters.
+Imports nothing from pyconvx.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from types import MappingProxyType, TracebackType
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Bound", "Plugin", "Registry", "UnknownNameError", "accepted", "bind", "calling", "returned"]
+
+P = TypeVar("P", bound="Plugin")
+F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
+
+REQUIRED = inspect.Parameter.empty
+"""The value in `Plugin.defaults` of a parameter that has no default."""
+
+
+class UnknownNameError(KeyError, ValueError):
+    """A name that is in no registry; the message gives the nearest match and everything registered.
+
+    It is a KeyError because a registry is a mapping and a ValueError because the name was an argument.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the repr, a quoted sentence
+
+
+def _keywords(function: Callable[..., Any], leading: int, call: str) -> tuple[dict[str, Any], bool]:
+    """Parameters after the `leading` positional ones, with defaults; and whether any other name is taken.
+
+    Raises TypeError if the function cannot be called with `leading` positional arguments, as `call` shows.
+    """
+    if isinstance(function, np.ufunc):  # out=, where=, ... are no parameters of the mathematics
+        return {}, False
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a compiled callable that does not tell its signature
+        return {}, False
+    kinds = [parameter.kind for parameter in parameters]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) < leading and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        raise TypeError(f"is called as {call}, but {function!r} takes {len(positional)} positional arguments")
+    named = [p for p in positional[leading:] if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named += [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return {p.name: p.default for p in named}, inspect.Parameter.VAR_KEYWORD in kinds
+
+
+@dataclass(frozen=True, eq=False)
+class Plugin:
+    """A named function with what the library has to know about it. Immutable, and equal only to itself.
+
+    Subclasses set `kind`, what such a plugin is called in messages, and `arguments`, the positional arguments
+    that the library passes; any further parameter of `function` is a parameter of the plugin, set by keyword.
+    """
+
+    kind: ClassVar[str] = "plugin"
+    arguments: ClassVar[tuple[str, ...]] = ()
+
+    name: str
+    function: Callable[..., Any]
+    owner: str
+    """The module that registered the plugin."""
+    defaults: Mapping[str, Any] = field(init=False, repr=False)
+    """Every parameter of the plugin with its default, or `REQUIRED`."""
+
+    def __post_init__(self) -> None:
+        defaults = self._parameters_of("function", self.function, self._leading())
+        object.__setattr__(self, "defaults", MappingProxyType(defaults))
+
+    def _leading(self) -> tuple[str, ...]:
+        return self.arguments
+
+    def _parameters_of(self, what: str, function: object, arguments: tuple[str, ...]) -> dict[str, Any]:
+        if not callable(function):
+            raise TypeError(f"{what} of {self.kind} {self.name!r} must be callable, got {function!r}")
+        try:
+            return _keywords(function, len(arguments), f"{what}({', '.join(arguments)})")[0]
+        except TypeError as error:
+            raise TypeError(f"{what} of {self.kind} {self.name!r} {error}") from None
+
+    def _check_companion(self, what: str, function: object, arguments: tuple[str, ...]) -> None:
+        """Check a derivative or gradient: callable, and requiring no parameter that the plugin has not."""
+        for parameter, default in self._parameters_of(what, function, arguments).items():
+            if default is REQUIRED and parameter not in self.defaults:
+                raise TypeError(
+                    f"{what} of {self.kind} {self.name!r} requires {parameter!r}, which is no parameter of it"
+                )
+
+    def __copy__(self: P) -> P:
+        return self
+
+    def __deepcopy__(self: P, memo: object) -> P:
+        return self
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bound(Generic[P]):
+    """A plugin with a value for each of its parameters; made by `bind`, hashable when the values are.
+
+    >>> import pyconvx as cx
+    >>> cx.activation("leaky_relu", alpha=0.1)
+    leaky_relu(alpha=0.1)
+    """
+
+    plugin: P
+    params: Mapping[str, Any]
+    """Read-only, and complete: defaults are filled in."""
+
+    @property
+    def name(self) -> str:
+        """The plugin's canonical name."""
+        return self.plugin.name
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.params.items())})"
+
+    # repr tells apart what == does not but an array of results does: 0.0 and -0.0, 1 and True
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Bound):
+            return NotImplemented
+        return self.plugin is other.plugin and all(
+            value is other.params[key]
+            or (repr(value) == repr(other.params[key]) and np.array_equal(value, other.params[key]))
+            for key, value in self.params.items()
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.plugin, *self.params.values()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bind, (self.plugin, dict(self.params))
+
+
+def bind(plugin: P, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P]:
+    """Return `plugin` with `params`, and its defaults for those not given. NumPy scalars become Python's.
+
+    Raises TypeError for a parameter that the plugin does not have, or requires and did not get.
+    """
+    takes = [key if value is REQUIRED else f"{key}={value!r}" for key, value in plugin.defaults.items()]
+    for key in params:
+        if key not in plugin.defaults:
+            raise TypeError(
+                f"{plugin.kind} {plugin.name!r} has no parameter {key!r}; "
+                f"its parameters: {', '.join(takes) or 'none'}"
+            )
+    values = {**plugin.defaults, **params}
+    missing = [key for key, value in values.items() if value is REQUIRED]
+    if missing:
+        raise TypeError(f"{plugin.kind} {plugin.name!r} requires a value for {', '.join(missing)}")
+    # A NumPy scalar is a strong type: float32 data times np.float64(0.1) would be float64.
+    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()}
+    return Bound(plugin, MappingProxyType(plain))
+
+
+def accepted(function: Callable[..., Any], params: Mapping[str, Any], leading: int) -> dict[str, Any]:
+    """Return those of `params` that `function` takes after its `leading` positional arguments.
+
+    >>> accepted(lambda x, y, a: a * x, {"a": 2.0, "b": 3.0}, leading=2)
+    {'a': 2.0}
+    """
+    names, takes_any = _keywords(function, leading, "f(...)")
+    return {key: value for key, value in params.items() if takes_any or key in names}
+
+
+class calling:
+    """Context of a call into a plugin: an exception leaves as itself, with a note that names the plugin."""
+
+    def __init__(self, plugin: Plugin, what: str = "function") -> None:
+        self._plugin, self._what = plugin, what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            plugin = self._plugin
+            note = f"in the {self._what} of the {plugin.kind} {plugin.name!r} (registered by {plugin.owner})"
+            # what BaseException.add_note does, which Python 3.10 does not have
+            error.__notes__ = [*getattr(error, "__notes__", ()), note]
+
+
+def returned(
+    plugin: Plugin, what: str, result: object, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return `result`, got from a call into a plugin, if it has that shape and that dtype or a narrower one.
+
+    Raises ValueError, naming the plugin, otherwise.
+    """
+    if not isinstance(result, np.ndarray):
+        got = f"{type(result).__name__} {result!r}"
+    elif result.shape != shape or not np.can_cast(result.dtype, dtype):
+        got = f"shape {result.shape} and dtype {result.dtype}"
+    else:
+        return result
+    raise ValueError(
+        f"{what} of {plugin.kind} {plugin.name!r} (registered by {plugin.owner}) "
+        f"must return an array of shape {shape} and dtype {dtype}, got {got}"
+    )
+
+
+class _Entries(NamedTuple, Generic[P]):
+    """One state of a registry. Never modified: a writer replaces it as a whole, so readers need no lock."""
+
+    plugins: dict[str, P]
+    aliases: dict[str, str]  # alias -> canonical name
+
+
+def _check_name(name: object, what: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{what} must be a str, got {name!r}")
+    if not all(part.isidentifier() for part in re.split("[.:]", name)):
+        raise ValueError(f"{what} must be identifiers joined by '.' or ':', got {name!r}")
+
+
+class Registry(Mapping[str, P], Generic[P]):
+    """A read-only mapping from names to plugins, which grows by `register`. Safe to use from many threads.
+
+    `registry[name]` takes a name or an alias; iteration and `len` are over the canonical names, sorted.
+
+    >>> import pyconvx as cx
+    >>> cx.paddings["mirror"].name
+    'reflect'
+    >>> "Reflekt" in cx.paddings
+    False
+    """
+
+    def __init__(self, kind: str, build: Callable[..., P]) -> None:
+        """`build(name, function, owner, **fields)` makes the plugin; `kind` is what messages call it."""
+        self.kind = kind
+        self._build = build
+        self._lock = Lock()
+        self._entries: _Entries[P] = _Entries({}, {})
+
+    def __getitem__(self, name: str) -> P:
+        plugins, aliases = self._entries
+        plugin = plugins.get(aliases.get(name, name))
+        return self._missing(name) if plugin is None else plugin
+
+    def _missing(self, name: object) -> P:
+        """The one place that is reached when a name is not found."""
+        plugins, aliases = self._entries
+        folded = {known.lower(): known for known in (*aliases, *plugins)}
+        nearest = difflib.get_close_matches(str(name).lower(), folded, n=1)
+        hint = f"did you mean {folded[nearest[0]]!r}? " if nearest else ""
+        raise UnknownNameError(
+            f"unknown {self.kind} {name!r}; {hint}registered are: {', '.join(sorted(plugins)) or 'none'}"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self._entries.plugins)
+
+    def __repr__(self) -> str:
+        return f"<registry: {self.kind} of {', '.join(self) or 'no name'}>"
+
+    def names(self) -> tuple[str, ...]:
+        """Return the canonical names, sorted."""
+        return tuple(sorted(self._entries.plugins))
+
+    def aliases(self, name: str | None = None) -> dict[str, str]:
+        """Return alias -> canonical name: of all plugins, or of the one `name` (or an alias) stands for."""
+        canonical = None if name is None else self[name].name
+        return {a: c for a, c in sorted(self._entries.aliases.items()) if canonical in (None, c)}
+
+    def resolve(self, given: object, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P]:
+        """Return the plugin that `given` (a name, a plugin or a bound one) stands for, with `params` set.
+
+        Raises UnknownNameError for a name that is not registered, TypeError for anything else.
+        """
+        if isinstance(given, str):
+            return bind(self[given], params)
+        if isinstance(given, Plugin) and given.kind == self.kind:
+            return bind(cast(P, given), params)
+        if isinstance(given, Bound) and given.plugin.kind == self.kind:
+            bound = cast("Bound[P]", given)
+            return bind(bound.plugin, {**bound.params, **params}) if params else bound
+        raise TypeError(f"{self.kind} must be a name or a plugin of that kind, got {given!r}")
+
+    @overload
+    def register(
+        self,
+        name: str,
+        function: None = None,
+        *,
+        aliases: Iterable[str] = (),
+        replace: bool = False,
+        **fields: Any,
+    ) -> Callable[[F], F]: ...
+
+    @overload
+    def register(
+        self, name: str, function: F, *, aliases: Iterable[str] = (), replace: bool = False, **fields: Any
+    ) -> F: ...
+
+    def register(
+        self,
+        name: str,
+        function: F | None = None,
+        *,
+        aliases: Iterable[str] = (),
+        replace: bool = False,
+        **fields: Any,
+    ) -> F | Callable[[F], F]:
+        """Register `function` under `name` and return it; without `function`, return a decorator doing so.
+
+        `fields` are those of the plugin's class, as `derivative` of an activation. `replace=True` puts the
+        function in place of what has the name now, whose aliases then stand for the new one. A call that runs
+        meanwhile goes on with the plugin it began with.
+
+        Raises TypeError for a name that is no str or a function that is not callable, ValueError for a name
+        that is malformed or taken (the message tells the owner); nothing has been registered then.
+        """
+        names = self._checked(name, aliases)
+
+        def decorate(function: F) -> F:
+            self._add(self._make(name, function, fields), names, replace)
+            return function
+
+        return decorate if function is None else decorate(function)
+
+    def unregister(self, name: str) -> None:
+        """Remove the plugin that `name` (or an alias) stands for, with all its names.
+
+        Raises UnknownNameError if there is none.
+        """
+        canonical = self[name].name  # before the lock, which a miss may need
+        with self._lock:
+            plugins, aliases = self._entries
+            self._replace({n: p for n, p in plugins.items() if n != canonical}, aliases)
+
+    @contextmanager
+    def temporarily(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        aliases: Iterable[str] = (),
+        replace: bool = True,
+        **fields: Any,
+    ) -> Iterator[P]:
+        """Register for a `with` block, which gets the plugin; then the names mean again what they meant.
+
+        Everybody sees the registration, not only the thread that made it; blocks for the same name must nest.
+
+        >>> import pyconvx as cx
+        >>> with cx.paddings.temporarily("first", lambda i, n: i * 0 + i.clip(0, n - 1)) as mode:
+        ...     cx.paddings["first"] is mode
+        True
+        >>> "first" in cx.paddings
+        False
+        """
+        names = self._checked(name, aliases)
+        plugin = self._make(name, function, fields)
+        before = self._add(plugin, names, replace)
+        try:
+            yield plugin
+        finally:
+            touched = {name, *names, *(a for a, canonical in before.aliases.items() if canonical == name)}
+            with self._lock:
+                plugins, current = self._entries
+                self._replace(
+                    _with(plugins, touched, before.plugins), _with(current, touched, before.aliases)
+                )
+
+    def _checked(self, name: str, aliases: Iterable[str]) -> tuple[str, ...]:
+        _check_name(name, f"name of a {self.kind}")
+        if isinstance(aliases, str):
+            raise TypeError(f"aliases must be a tuple of names, got {aliases!r}")
+        names = tuple(aliases)
+        for alias in names:
+            _check_name(alias, f"alias of {self.kind} {name!r}")
+        if len({name, *names}) <= len(names):
+            raise ValueError(
+                f"aliases of {self.kind} {name!r} must be distinct from it and each other, got {names}"
+            )
+        return names
+
+    def _make(self, name: str, function: Callable[..., Any], fields: Mapping[str, Any]) -> P:
+        owner = getattr(function, "__module__", None) or type(function).__module__
+        return self._build(name, function, owner, **fields)
+
+    def _add(self, plugin: P, names: tuple[str, ...], replace: bool) -> _Entries[P]:
+        """Register and return the state before."""
+        with self._lock:
+            before = self._entries
+            plugins, aliases = dict(before.plugins), dict(before.aliases)
+            for name in (plugin.name, *names):
+                holder = plugins.get(aliases.get(name, name))
+                hides = name in names and name in plugins  # the plugin of that name would be out of reach
+                if holder is not None and (hides or not replace):
+                    remedy = "choose another alias" if hides else "replace=True replaces it"
+                    raise ValueError(
+                        f"{self.kind} {name!r} is already registered by {holder.owner}, "
+                        f"as {holder.name!r}; {remedy}"
+                    )
+            aliases.pop(plugin.name, None)
+            plugins[plugin.name] = plugin
+            aliases.update(dict.fromkeys(names, plugin.name))
+            self._replace(plugins, aliases)
+            return before
+
+    def _replace(self, plugins: dict[str, P], aliases: dict[str, str]) -> None:
+        self._entries = _Entries(plugins, {a: c for a, c in aliases.items() if c in plugins})
+
+
+def _with(current: dict[str, V], names: set[str], before: dict[str, V]) -> dict[str, V]:
+    """`current` with every one of `names` as it was in `before`: with the old value, or absent."""
+    kept = {name: value for name, value in current.items() if name not in names}
+    return kept | {name: before[name] for name in names if name in before}
