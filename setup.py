@@ -22,7 +22,13 @@ INSTRUCTION_SETS = {"baseline": []}
 if GNU and platform.machine() in ("x86_64", "AMD64"):
     INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]
     INSTRUCTION_SETS["avx512"] = [
-        "-mavx2", "-mfma", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512"
+        "-mavx2",
+        "-mfma",
+        "-mavx512f",
+        "-mavx512dq",
+        "-mavx512bw",
+        "-mavx512vl",
+        "-mprefer-vector-width=512",
     ]
 
 HEADERS = [f"{CORE}/{name}" for name in sorted(os.listdir(CORE)) if name.endswith((".h", ".pxi", ".pxd"))]
@@ -40,7 +46,11 @@ def extension(name: str, sources: list[str], flags: list[str] = FLAGS) -> Extens
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
     )
     directives = {
-        "language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True, "initializedcheck": False,
+        "language_level": 3,
+        "boundscheck": False,
+        "wraparound": False,
+        "cdivision": True,
+        "initializedcheck": False,
         "embedsignature": True,
     }
     return cythonize([module], build_dir=f"build/cython/{name}", compiler_directives=directives)[0]

@@ -1,6 +1,6 @@
-"""pyconvx: convolution and pooling for NumPy arrays, compiled, with paddings, poolings and activations known by name."""
+"""Convolution and pooling for NumPy arrays: compiled loops, with paddings, poolings and activations known by name."""
 
-from . import _core
+from . import _core as _core
 from .activation import Activation, activation, activations
 from .functional import (
     Explanation,
@@ -40,10 +40,48 @@ from .registry import Bound, Registry, UnknownNameError
 __version__ = "0.1.0"
 
 __all__ = [
-    "OUTSIDE", "Activation", "Bound", "Explanation", "PaddingMode", "PictureFilter", "Pooling", "PreparedFilters",
-    "ReceptiveField", "Registry", "UnknownNameError", "activate", "activation", "activations", "adaptive_pool1d",
-    "adaptive_pool2d", "adaptive_pool3d", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "explain", "filters", "global_pool", "num_threads", "output_shape", "pad", "padding", "paddings",
-    "pool1d", "pool2d", "pool3d", "pooling", "poolings", "prepare", "receptive_field", "set_num_threads", "threads",
-    "unpool1d", "unpool2d", "unpool3d", "vjp",
+    "OUTSIDE",
+    "Activation",
+    "Bound",
+    "Explanation",
+    "PaddingMode",
+    "PictureFilter",
+    "Pooling",
+    "PreparedFilters",
+    "ReceptiveField",
+    "Registry",
+    "UnknownNameError",
+    "activate",
+    "activation",
+    "activations",
+    "adaptive_pool1d",
+    "adaptive_pool2d",
+    "adaptive_pool3d",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "explain",
+    "filters",
+    "global_pool",
+    "num_threads",
+    "output_shape",
+    "pad",
+    "padding",
+    "paddings",
+    "pool1d",
+    "pool2d",
+    "pool3d",
+    "pooling",
+    "poolings",
+    "prepare",
+    "receptive_field",
+    "set_num_threads",
+    "threads",
+    "unpool1d",
+    "unpool2d",
+    "unpool3d",
+    "vjp",
 ]

@@ -12,8 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["AMOUNTS", "MAX_SIZE", "ReceptiveField", "Window", "axis_amounts", "conv_windows", "per_axis",
-           "pool_windows", "receptive_field", "transposed_windows"]
+__all__ = [
+    "AMOUNTS",
+    "MAX_SIZE",
+    "ReceptiveField",
+    "Window",
+    "axis_amounts",
+    "conv_windows",
+    "per_axis",
+    "pool_windows",
+    "receptive_field",
+    "transposed_windows",
+]
 
 AMOUNTS = ("valid", "same", "same_lower", "full", "causal")
 """Padding amounts known by name."""
@@ -71,13 +81,15 @@ def axis_amounts(padding: Any, rank: int) -> tuple[str | tuple[int, int], ...]:
         if padding not in AMOUNTS:
             near = difflib.get_close_matches(padding.lower(), AMOUNTS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"padding must be one of {', '.join(AMOUNTS)}, an int, one int or one (before, after) "
-                             f"pair per spatial axis, got {padding!r}{hint}")
+            raise ValueError(
+                f"padding must be one of {', '.join(AMOUNTS)}, an int, one int or one (before, after) "
+                f"pair per spatial axis, got {padding!r}{hint}"
+            )
         if padding == "causal" and rank != 1:
             raise ValueError(f"padding 'causal' is for one spatial axis, got {rank}")
         return (padding,) * rank
     if not hasattr(padding, "__len__") or getattr(padding, "shape", None) == ():
-        return ((integer("padding", padding, 0),) * 2,) * rank  # type: ignore[return-value]
+        return ((integer("padding", padding, 0),) * 2,) * rank
     if len(padding) != rank:
         raise ValueError(f"padding must have one entry per spatial axis ({rank}), got {padding!r}")
     amounts: list[tuple[int, int]] = []
@@ -94,8 +106,10 @@ def axis_amounts(padding: Any, rank: int) -> tuple[str | tuple[int, int], ...]:
 def _reach(taps: int, dilation: int, axis: int) -> int:
     reach = (taps - 1) * dilation + 1
     if reach > MAX_SIZE:
-        raise ValueError(f"the effective kernel overflows on spatial axis {axis}: size {taps} with dilation {dilation} "
-                         f"reaches over {reach} elements")
+        raise ValueError(
+            f"the effective kernel overflows on spatial axis {axis}: size {taps} with dilation {dilation} "
+            f"reaches over {reach} elements"
+        )
     return reach
 
 
@@ -119,7 +133,13 @@ def _amount(amount: str | tuple[int, int], n: int, reach: int, stride: int) -> t
 
 
 def conv_windows(
-    sizes: Sequence[int], taps: Sequence[int], stride: Any, padding: Any, dilation: Any, *, ceil_mode: bool = False,
+    sizes: Sequence[int],
+    taps: Sequence[int],
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    *,
+    ceil_mode: bool = False,
     what: str = "filters",
 ) -> tuple[Window, ...]:
     """The windows along each axis: out = floor((n + before + after - reach) / stride) + 1.
@@ -140,8 +160,8 @@ def conv_windows(
             raise ValueError(f"padding ({before}, {after}) overflows the size {n} of spatial axis {axis}")
         if padded < reach:
             raise ValueError(
-                f"{what} of size {k} with dilation {d} (effective size {reach}) is larger than spatial axis {axis} of x, "
-                f"size {n} padded to {padded}"
+                f"{what} of size {k} with dilation {d} (effective size {reach}) is larger than spatial axis {axis} "
+                f"of x, size {n} padded to {padded}"
             )
         out = (padded - reach) // s + 1
         if ceil_mode and (padded - reach) % s and out * s < n + before:
@@ -167,8 +187,10 @@ def transposed_windows(
     ):
         reach = _reach(k, d, axis)
         if extra >= max(s, d):
-            raise ValueError(f"output_padding must be smaller than stride or dilation, got {extra} with stride {s} and "
-                             f"dilation {d} on spatial axis {axis}")
+            raise ValueError(
+                f"output_padding must be smaller than stride or dilation, got {extra} with stride {s} and "
+                f"dilation {d} on spatial axis {axis}"
+            )
         full = max(n - 1, 0) * s + reach + extra
         if amount in ("same", "same_lower"):
             before, after = _split(max(full - n * s, 0), amount == "same_lower")
@@ -177,8 +199,10 @@ def transposed_windows(
             before, after = _amount(amount, n, reach, s)
             size = full - before - after
         if size < 1 or size > MAX_SIZE:
-            raise ValueError(f"conv_transpose would give spatial axis {axis} the size {size}: x has {n}, filters reach over "
-                             f"{reach}, stride is {s}, padding is ({before}, {after}), output_padding is {extra}")
+            raise ValueError(
+                f"conv_transpose would give spatial axis {axis} the size {size}: x has {n}, filters reach over "
+                f"{reach}, stride is {s}, padding is ({before}, {after}), output_padding is {extra}"
+            )
         windows.append(Window(size, k, s, d, before, after, n))
     return tuple(windows)
 
@@ -236,11 +260,13 @@ def receptive_field(layers: Iterable[Mapping[str, Any] | Sequence[Any] | int]) -
             unknown = [key for key in layer if key not in names]
             if unknown or "kernel_size" not in layer:
                 raise TypeError(f"a layer takes kernel_size, stride, dilation and padding, got {dict(layer)!r}")
-            given: tuple[Any, ...] = tuple(layer.get(name, default) for name, default in zip(names, (1, 1, 1, 0), strict=True))
+            given: tuple[Any, ...] = tuple(
+                layer.get(name, default) for name, default in zip(names, (1, 1, 1, 0), strict=True)
+            )
         elif isinstance(layer, Sequence) and not isinstance(layer, (str, bytes)):
             if not 1 <= len(layer) <= 4:
                 raise ValueError(f"a layer is (kernel_size, stride, dilation, padding), got {layer!r}")
-            given = (*layer, *(1, 1, 1, 0)[len(layer):])
+            given = (*layer, *(1, 1, 1, 0)[len(layer) :])
         else:
             given = (layer, 1, 1, 0)
         for value in given:

@@ -8,7 +8,6 @@ positions, it has one entry per tap. Imports geometry, padding and the core.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,12 +112,12 @@ def adjoint_axis(window: Window, mode: Bound[PaddingMode]) -> Axis:
                 i = int(start[k] // stride)
                 found[k][i] = found[k].get(i, 0.0) + weight
         piece = np.full(reach + 1, NOTHING, np.intp)
-        for k, sums in enumerate(found):
-            sums = {i: weight for i, weight in sums.items() if weight}
+        for tap, every in enumerate(found):
+            sums = {i: weight for i, weight in every.items() if weight}
             if len(sums) == 1 and next(iter(sums.values())) == 1:
-                piece[reach - k * dilation] = next(iter(sums))
+                piece[reach - tap * dilation] = next(iter(sums))
             elif sums:
-                piece[reach - k * dilation] = FIRST_MIX - len(mixes)
+                piece[reach - tap * dilation] = FIRST_MIX - len(mixes)
                 mixes.append((list(sums), list(sums.values())))
         row_of[element] = at + reach
         pieces.append(piece)
@@ -132,12 +131,11 @@ def _repeated(window: Window, mode: Bound[PaddingMode]) -> dict[int, list[tuple[
     shown: dict[int, list[tuple[int, float]]] = {}
     if border.size == 0:
         return shown
-    table = index_map(mode, np.concatenate([border, np.arange(min(window.source, 1))]), window.source)
+    table = index_map(mode, border, window.source)
     weights = np.ones(table.index.shape) if table.weight is None else table.weight
     for term, column in np.argwhere((weights != 0) & (table.index != OUTSIDE)):
-        if column < border.size:
-            element = int(table.index[term, column])
-            shown.setdefault(element, [(element, 1.0)]).append((int(border[column]), float(weights[term, column])))
+        element = int(table.index[term, column])
+        shown.setdefault(element, [(element, 1.0)]).append((int(border[column]), float(weights[term, column])))
     return shown
 
 
@@ -160,5 +158,3 @@ def adaptive_axis(n: int, out: int) -> Axis:
     codes = starts[:, None] + np.arange(taps)
     codes[codes >= ends[:, None]] = NOTHING
     return Axis(n, taps, 1, np.arange(out) * taps, codes.ravel(), extent=ends - starts)
-
-

@@ -21,7 +21,18 @@ if TYPE_CHECKING:  # one stub describes the module of every instruction set
 
     from . import _kernels as kernels
 
-__all__ = ["FIRST_MIX", "MAX_THREADS", "NOTHING", "OUTSIDE", "Axis", "erfc", "isa", "kernels", "supported", "using"]
+__all__ = [
+    "FIRST_MIX",
+    "MAX_THREADS",
+    "NOTHING",
+    "OUTSIDE",
+    "Axis",
+    "erfc",
+    "isa",
+    "kernels",
+    "supported",
+    "using",
+]
 
 
 def _built(name: str) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..activation import Activation, activation, evaluate, keeps_rows, pull
+from ..activation import Activation, evaluate, keeps_rows, pull
+from ..activation import activation as bind
 from ..registry import Bound
 from . import arrays
 from .arrays import Array
@@ -56,15 +57,21 @@ class _Plan:
         return result, pullback
 
 
+@operation(arrays=1)
 def activate(
-    x: Any, activation: str | Activation | Bound[Activation], *, axis: int = -1, out: Array | None = None, **params: Any
+    x: Any,
+    activation: str | Activation | Bound[Activation],
+    *,
+    axis: int = -1,
+    out: Array | None = None,
+    **params: Any,
 ) -> _Plan:
     """Apply an activation to x, of any shape.
 
-    activation: a name in `activations`, or a bound one; params: its parameters. axis: that along which a rowwise activation
-    such as softmax works, and along which a parameter that is an array lies. Returns an array of the shape of x (glu
-    halves `axis`); float32 and float64 are computed as they are, float16 in float32, integers count as promoted with
-    float32. Raises UnknownNameError for an unknown name, TypeError or ValueError for a wrong argument.
+    activation: a name in `activations`, or a bound one; params: its parameters. axis: that along which a rowwise
+    activation such as softmax works, and along which a parameter that is an array lies. Returns an array of the shape
+    of x (glu halves `axis`); float32 and float64 are computed as they are, float16 in float32, integers count as
+    promoted with float32. Raises UnknownNameError for an unknown name, TypeError or ValueError for a wrong argument.
 
     >>> import pyconvx as cx
     >>> cx.activate([-1.0, 0.0, 2.0], "leaky_relu", alpha=0.5)
@@ -87,7 +94,3 @@ def activate(
             sizes[rows] = bound.plugin.output_size(sizes[rows])
             shape = tuple(sizes)
     return _Plan(array, bound, rows, compute, result, shape, arrays.as_output(out, shape, result))
-
-
-bind = activation
-activate = operation(activate, 1)

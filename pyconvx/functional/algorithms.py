@@ -63,15 +63,20 @@ def _direct_unfit(problem: Problem) -> str | None:
 
 
 def _direct(problem: Problem, y: Array) -> None:
-    _core.kernels.convolve(
-        problem.x, problem.panels, problem.bias, y, problem.axes, problem.constants, num_threads()
-    )
+    _core.kernels.convolve(problem.x, problem.panels, problem.bias, y, problem.axes, problem.constants, num_threads())
 
 
 def _plain(problem: Problem, y: Array) -> None:
     filters = as_taps(problem.filters, problem.x.dtype)
     _core.kernels.convolve_plain(
-        problem.x, filters, problem.groups, problem.transposed, problem.bias, y, problem.axes, problem.constants,
+        problem.x,
+        filters,
+        problem.groups,
+        problem.transposed,
+        problem.bias,
+        y,
+        problem.axes,
+        problem.constants,
         num_threads(),
     )
 

@@ -1,7 +1,7 @@
 """Arrays at the border of the library: what is accepted, in which precision it is computed, how layouts are seen.
 
-Kernels see one form: (N, D, H, W, C), channels contiguous, native and aligned; views where the caller's array allows it,
-else one copy. May import geometry.
+Kernels see one form: (N, D, H, W, C), channels contiguous, native and aligned; views where the caller's array allows
+it, else one copy. May import geometry.
 """
 
 from __future__ import annotations
@@ -13,8 +13,23 @@ from numpy.typing import NDArray
 
 from ..geometry import count, integer
 
-__all__ = ["Array", "Layout", "as_array", "as_gradient", "as_kernel_input", "as_output", "check_layout", "compute_dtypes", "constant_of",
-           "deliver", "from_canonical", "gradient_dtype", "integer", "overlaps", "to_canonical"]
+__all__ = [
+    "Array",
+    "Layout",
+    "as_array",
+    "as_gradient",
+    "as_kernel_input",
+    "as_output",
+    "check_layout",
+    "compute_dtypes",
+    "constant_of",
+    "deliver",
+    "from_canonical",
+    "gradient_dtype",
+    "integer",
+    "overlaps",
+    "to_canonical",
+]
 
 Array: TypeAlias = NDArray[Any]
 Layout: TypeAlias = Literal["channels_last", "channels_first"]
@@ -35,12 +50,17 @@ def as_array(name: str, value: Any) -> Array:
             raise TypeError(f"{name} must be an array of numbers, got {type(value).__name__}: {error}") from None
     if value.dtype.kind not in "biu" and value.dtype not in (np.float16, np.float32, np.float64):
         raise TypeError(f"{name} has dtype {value.dtype}; accepted are {ACCEPTED}")
-    return np.asarray(value)
+    array: Array = np.asarray(value)
+    return array
 
 
 def compute_dtypes(*arrays: Array | None) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """(dtype of the computation, dtype of the result): integers count as promoted with float32, float16 is only stored."""
-    dtypes = [np.result_type(a.dtype, np.float32) if a.dtype.kind in "biu" else a.dtype for a in arrays if a is not None]
+    """(dtype of the computation, dtype of the result): integers count as promoted with float32, float16 is only
+    stored.
+    """
+    dtypes = [
+        np.result_type(a.dtype, np.float32) if a.dtype.kind in "biu" else a.dtype for a in arrays if a is not None
+    ]
     result = np.result_type(*dtypes).newbyteorder("=")
     return (np.dtype(np.float32) if result == np.float16 else result), result
 
@@ -55,7 +75,8 @@ def as_gradient(gy: Any, shape: tuple[int, ...], compute: np.dtype[Any]) -> Arra
     gy = as_array("gy", gy)
     if gy.shape != shape:
         raise ValueError(f"gy must have the shape of the result, {shape}, got {gy.shape}")
-    return gy.astype(compute, copy=False)
+    gradient: Array = gy.astype(compute, copy=False)
+    return gradient
 
 
 def check_layout(layout: Any) -> None:
@@ -65,7 +86,7 @@ def check_layout(layout: Any) -> None:
 
 
 def to_canonical(name: str, x: Array, rank: int, layout: Layout) -> Array:
-    """x, with or without N, in either layout, as a view (N, D, H, W, C); ValueError names the rank expected."""
+    """Return x, with or without N, in either layout, as a view (N, D, H, W, C); ValueError names the rank expected."""
     if x.ndim not in (rank + 1, rank + 2):
         order = "(N, {}, C)" if layout == "channels_last" else "(N, C, {})"
         form = order.format(", ".join("DHW"[SPATIAL - rank :]))

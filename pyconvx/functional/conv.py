@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..activation import Activation, activation as bind_activation, evaluate, pull
+from ..activation import Activation, evaluate, pull
+from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
 from ..registry import Bound
@@ -121,12 +122,15 @@ class _Plan:
 
     def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
-        if self.transposed:
-            axes = forward_axes(self.windows, self.modes)
-        else:
-            axes = adjoint_axes(self.windows, self.modes)
+        axes = (forward_axes if self.transposed else adjoint_axes)(self.windows, self.modes)
         adjoint = Problem(
-            gz, problem.filters, self.prepared, self.groups, not self.transposed, None, axes,
+            gz,
+            problem.filters,
+            self.prepared,
+            self.groups,
+            not self.transposed,
+            None,
+            axes,
             no_constants(gz.shape[-1], self.compute),
         )
         gx = np.empty(self.x.shape, self.compute)
@@ -135,12 +139,14 @@ class _Plan:
         return np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, self.compute))
 
     def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
-        """sum over places of gradient times input; the adjoint reads the gradient through its windows."""
+        """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""
         read, other = (gz, problem.x) if self.transposed else (problem.x, gz)
         axes = forward_axes(self.windows, self.modes)
         constants = no_constants(read.shape[-1], self.compute) if self.transposed else problem.constants
-        gradient = np.empty((self.filters.shape[0], int(np.prod(self.filters.shape[1:-1])), self.filters.shape[-1]),
-                            self.compute)
+        gradient = np.empty(
+            (self.filters.shape[0], int(np.prod(self.filters.shape[1:-1])), self.filters.shape[-1]),
+            self.compute,
+        )
         _core.kernels.filter_gradient(read, other, gradient, self.groups, axes, constants, num_threads())
         gradient = gradient.reshape(self.filters.shape)
         if self.layout == "channels_first":
@@ -149,8 +155,21 @@ class _Plan:
 
 
 def _plan(
-    rank: int, transposed: bool, x: Any, filters: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
-    padding_mode: Any, dilation: Any, groups: Any, activation: Any, layout: Layout, algorithm: Any, out: Any,
+    rank: int,
+    transposed: bool,
+    x: Any,
+    filters: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    padding_mode: Any,
+    dilation: Any,
+    groups: Any,
+    activation: Any,
+    layout: Layout,
+    algorithm: Any,
+    out: Any,
 ) -> _Plan:
     arrays.check_layout(layout)
     check_algorithm(algorithm)
@@ -165,10 +184,15 @@ def _plan(
     if not transposed and view.shape[-1] % groups:
         raise ValueError(f"groups must divide the channels of x, got groups={groups} and C={view.shape[-1]}")
     if view.shape[-1] != channels:
-        expected = f"x with {count} channels, one per filter" if transposed else \
-            f"C // groups channels in filters, {view.shape[-1]} // {groups} = {view.shape[-1] // groups}"
-        raise ValueError(f"filters and x do not fit: expected {expected}; got filters with {per_group} channels "
-                         f"({count} filters) and x with {view.shape[-1]} channels")
+        expected = (
+            f"x with {count} channels, one per filter"
+            if transposed
+            else f"C // groups channels in filters, {view.shape[-1]} // {groups} = {view.shape[-1] // groups}"
+        )
+        raise ValueError(
+            f"filters and x do not fit: expected {expected}; got filters with {per_group} channels "
+            f"({count} filters) and x with {view.shape[-1]} channels"
+        )
     outputs = per_group * groups if transposed else count
     offset = None if bias is None else arrays.as_array("bias", bias)
     if offset is not None and offset.shape != (outputs,):
@@ -192,9 +216,24 @@ def _plan(
     shape = (*spatial, last) if layout == "channels_last" else (last, *spatial)
     shape = (view.shape[0], *shape) if given.ndim == rank + 2 else shape
     return _Plan(
-        rank=rank, layout=layout, transposed=transposed, given=given, x=view, filters=taps, prepared=prepared,
-        bias=offset, windows=windows, modes=modes, groups=groups, activation=bound, algorithm=algorithm,
-        out=arrays.as_output(out, shape, result), compute=compute, result=result, canonical_shape=canonical, shape=shape,
+        rank=rank,
+        layout=layout,
+        transposed=transposed,
+        given=given,
+        x=view,
+        filters=taps,
+        prepared=prepared,
+        bias=offset,
+        windows=windows,
+        modes=modes,
+        groups=groups,
+        activation=bound,
+        algorithm=algorithm,
+        out=arrays.as_output(out, shape, result),
+        compute=compute,
+        result=result,
+        canonical_shape=canonical,
+        shape=shape,
     )
 
 
@@ -203,9 +242,21 @@ Nonlinearity = str | Activation | Bound[Activation] | None
 
 
 def conv(
-    rank: int, x: Any, filters: Any, bias: Any = None, *, stride: Any = 1, padding: Any = "valid",
-    padding_mode: Mode | tuple[Mode, ...] = "zeros", dilation: Any = 1, groups: int = 1,
-    activation: Nonlinearity = None, layout: Layout = "channels_last", algorithm: str = "auto", out: Array | None = None,
+    rank: int,
+    /,
+    x: Any,
+    filters: Any,
+    bias: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = "valid",
+    padding_mode: Mode | tuple[Mode, ...] = "zeros",
+    dilation: Any = 1,
+    groups: int = 1,
+    activation: Nonlinearity = None,
+    layout: Layout = "channels_last",
+    algorithm: str = "auto",
+    out: Array | None = None,
 ) -> _Plan:
     """Convolve x with filters over # spatial axes (cross-correlation, as in every deep-learning framework).
 
@@ -217,8 +268,8 @@ def conv(
     filters : (F, *kernel, C // groups), or (F, C // groups, *kernel); an array or `prepare`d filters.
     bias : (F,), optional.
     stride, dilation : int or one int per spatial axis, at least 1.
-    padding : how much: "valid", "same" (ceil(n / stride) outputs, the odd element after), "same_lower" (before), "full",
-        "causal" (one axis only), an int, one int per axis, or one (before, after) pair per axis.
+    padding : how much: "valid", "same" (ceil(n / stride) outputs, the odd element after), "same_lower" (before),
+        "full", "causal" (one axis only), an int, one int per axis, or one (before, after) pair per axis.
     padding_mode : with what: a name in `paddings`, or one name per spatial axis.
     groups : the channels and filters are split into so many independent groups; C for a depthwise convolution.
     activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
@@ -228,7 +279,8 @@ def conv(
     Returns
     -------
     (N, *out, F) in the layout of x, with out = floor((n + before + after - (k - 1) * dilation - 1) / stride) + 1.
-    float32 and float64 are computed as they are, float16 is computed in float32, integers count as promoted with float32.
+    float32 and float64 are computed as they are, float16 is computed in float32, integers count as promoted with
+    float32.
 
     Raises
     ------
@@ -243,19 +295,47 @@ def conv(
 
     Source: ONNX operator Conv; the padding modes are those of numpy.pad.
     """
-    return _plan(rank, False, x, filters, bias, stride, padding, 0, padding_mode, dilation, groups, activation, layout,
-                 algorithm, out)
+    return _plan(
+        rank,
+        False,
+        x,
+        filters,
+        bias,
+        stride,
+        padding,
+        0,
+        padding_mode,
+        dilation,
+        groups,
+        activation,
+        layout,
+        algorithm,
+        out,
+    )
 
 
 def conv_transpose(
-    rank: int, x: Any, filters: Any, bias: Any = None, *, stride: Any = 1, padding: Any = "valid",
-    output_padding: Any = 0, padding_mode: Mode | tuple[Mode, ...] = "zeros", dilation: Any = 1, groups: int = 1,
-    activation: Nonlinearity = None, layout: Layout = "channels_last", out: Array | None = None,
+    rank: int,
+    /,
+    x: Any,
+    filters: Any,
+    bias: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = "valid",
+    output_padding: Any = 0,
+    padding_mode: Mode | tuple[Mode, ...] = "zeros",
+    dilation: Any = 1,
+    groups: int = 1,
+    activation: Nonlinearity = None,
+    layout: Layout = "channels_last",
+    out: Array | None = None,
 ) -> _Plan:
     """Apply the adjoint of `conv#d` with the same filters: x has their F channels, the result their C.
 
-    Each element of x adds its multiple of the filters to the result, `stride` elements apart; what falls into the padding
-    is added where the padding mode would have read from, so that <conv(y), x> = <y, conv_transpose(x)> for any mode.
+    Each element of x adds its multiple of the filters to the result, `stride` elements apart; what falls into the
+    padding is added where the padding mode would have read from, so that <conv(y), x> = <y, conv_transpose(x)> for any
+    mode.
 
     Parameters
     ----------
@@ -268,8 +348,8 @@ def conv_transpose(
 
     Returns
     -------
-    (N, *size, C) with size = (n - 1) * stride + (k - 1) * dilation + 1 - before - after + output_padding, and n * stride for
-    padding "same" and "same_lower".
+    (N, *size, C) with size = (n - 1) * stride + (k - 1) * dilation + 1 - before - after + output_padding, and n *
+    stride for padding "same" and "same_lower".
 
     Raises
     ------
@@ -284,8 +364,23 @@ def conv_transpose(
 
     Source: ONNX operator ConvTranspose; Dumoulin and Visin, A guide to convolution arithmetic for deep learning (2016).
     """
-    return _plan(rank, True, x, filters, bias, stride, padding, output_padding, padding_mode, dilation, groups, activation,
-                 layout, "auto", out)
+    return _plan(
+        rank,
+        True,
+        x,
+        filters,
+        bias,
+        stride,
+        padding,
+        output_padding,
+        padding_mode,
+        dilation,
+        groups,
+        activation,
+        layout,
+        "auto",
+        out,
+    )
 
 
 conv1d, conv2d, conv3d = (ranked(conv, rank, 3) for rank in (1, 2, 3))

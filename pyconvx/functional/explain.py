@@ -29,15 +29,21 @@ class Explanation:
     """Least bytes to be moved: x, filters and result once."""
 
     def __str__(self) -> str:
-        lines = [f"algorithm  {self.algorithm}", *(f"           {reason}" for reason in self.reasons),
-                 f"result     {self.output_shape}", f"FLOPs      {self.flops:,}", f"bytes      {self.bytes:,}"]
+        lines = [
+            f"algorithm  {self.algorithm}",
+            *(f"           {reason}" for reason in self.reasons),
+            f"result     {self.output_shape}",
+            f"FLOPs      {self.flops:,}",
+            f"bytes      {self.bytes:,}",
+        ]
         return "\n".join(lines)
 
 
 def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *rest: Any, **options: Any) -> Explanation:
     """Tell which algorithm a convolution of these shapes (float32) would run, why, and what it costs.
 
-    function: conv*d or conv_transpose*d; shapes and options as for `output_shape`. Raises what the operation would raise.
+    function: conv*d or conv_transpose*d; shapes and options as for `output_shape`. Raises what the operation would
+    raise.
 
     >>> import pyconvx as cx
     >>> report = cx.explain(cx.conv2d, (32, 32, 3), (6, 5, 5, 3), padding="same")
@@ -47,8 +53,12 @@ def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *res
     plan, arrays = plan_of(function, "function")
     if arrays != 3:
         raise TypeError(f"explain takes a convolution, got {function!r}")
-    call: Any = plan(_stand_in("x", x_shape), _stand_in("filters", filters_shape), *(_stand_in("bias", s) for s in rest),
-                     **options)
+    call: Any = plan(
+        _stand_in("x", x_shape),
+        _stand_in("filters", filters_shape),
+        *(_stand_in("bias", s) for s in rest),
+        **options,
+    )
     problem = call.problem()
     chosen = choose(problem, call.algorithm)
     reasons = []
@@ -58,8 +68,7 @@ def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *res
             reasons.append(f"{candidate.name}: {how} ({candidate.description})")
             break
         reasons.append(f"{candidate.name}: {candidate.unfit(problem) or 'not asked for'}")
-    places = problem.x.shape[0] * math.prod(
-        window.out for window in call.windows)
+    places = problem.x.shape[0] * math.prod(window.out for window in call.windows)
     flops = 2 * places * math.prod(problem.filters.shape)
     moved = (problem.x.size + problem.filters.size + math.prod(call.canonical_shape)) * problem.x.itemsize
     return Explanation(chosen.name, tuple(reasons), call.shape, flops, moved)

@@ -38,20 +38,21 @@ class Plan(Protocol, Generic[R_co]):
         ...
 
 
-def operation(planner: Callable[P, Plan[R]], arrays: int) -> Callable[P, R]:
-    """The public function of a planner; its first `arrays` arguments are arrays.
+def operation(arrays: int) -> Callable[[Callable[P, Plan[R]]], Callable[P, R]]:
+    """Decorator that makes a planner public, under its name; its first `arrays` arguments are arrays."""
 
-    Its name, docstring and signature are the planner's.
-    """
+    def decorate(planner: Callable[P, Plan[R]]) -> Callable[P, R]:
+        def function(*args: P.args, **options: P.kwargs) -> R:
+            return planner(*args, **options).run()
 
-    def function(*args: P.args, **options: P.kwargs) -> R:
-        return planner(*args, **options).run()
+        name, signature = planner.__name__, inspect.signature(planner)
+        return _dress(function, name, planner.__doc__, planner.__module__, signature, planner, arrays)
 
-    return _dress(function, planner.__name__, planner.__doc__, planner.__module__, inspect.signature(planner), planner, arrays)
+    return decorate
 
 
 def ranked(planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: int) -> Callable[P, R]:
-    """The same for a planner that takes the number of spatial axes first; `#` in its docstring stands for the rank."""
+    """The same for one rank of a planner that takes it first; `#` in the docstring stands for the rank."""
 
     def plan(*args: P.args, **options: P.kwargs) -> Plan[R]:
         return planner(rank, *args, **options)
@@ -66,8 +67,13 @@ def ranked(planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: i
 
 
 def _dress(
-    function: Callable[P, R], name: str, doc: str | None, module: str, signature: inspect.Signature,
-    plan: Callable[P, Plan[R]], arrays: int,
+    function: Callable[P, R],
+    name: str,
+    doc: str | None,
+    module: str,
+    signature: inspect.Signature,
+    plan: Callable[P, Plan[R]],
+    arrays: int,
 ) -> Callable[P, R]:
     public = cast(Any, function)
     public.__name__ = public.__qualname__ = name

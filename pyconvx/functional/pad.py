@@ -49,7 +49,9 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     if len(pad_width) == 1:
         return (_pair(pad_width[0]),) * ndim
     if len(pad_width) != ndim:
-        raise ValueError(f"pad_width must be an int, (before, after), or one of these per axis ({ndim}), got {pad_width!r}")
+        raise ValueError(
+            f"pad_width must be an int, (before, after), or one of these per axis ({ndim}), got {pad_width!r}"
+        )
     return tuple(_pair(each) for each in pad_width)
 
 
@@ -112,7 +114,9 @@ def _take(x: Array, axis: int, table: IndexMap) -> Array:
             some = np.flatnonzero(used[term, mixed])
             if len(some):
                 columns = mixed[some]
-                weight = table.weight[term, columns].astype(np.int64 if x.dtype.kind in "iu" else x.dtype).astype(x.dtype)
+                weight = (
+                    table.weight[term, columns].astype(np.int64 if x.dtype.kind in "iu" else x.dtype).astype(x.dtype)
+                )
                 shape = (len(some),) + (1,) * (x.ndim - axis - 1)
                 sums[(*at, some)] += np.take(x, table.index[term, columns], axis) * weight.reshape(shape)
         y[(*at, mixed)] = sums
@@ -143,15 +147,21 @@ def _give_back(gradient: Array, axis: int, coordinates: Array, table: IndexMap, 
     return result
 
 
+@operation(arrays=1)
 def pad(
-    x: Any, pad_width: Any, mode: Mode | tuple[Mode, ...] = "zeros", *, out: Array | None = None, **params: Any
+    x: Any,
+    pad_width: Any,
+    mode: Mode | tuple[Mode, ...] = "zeros",
+    *,
+    out: Array | None = None,
+    **params: Any,
 ) -> _Plan:
     """Pad x, of any rank, as numpy.pad does, in any registered mode.
 
-    x: array of any real dtype, which is kept. pad_width: as numpy.pad takes it: an int, (before, after), one of these per
-    axis, or a mapping from axes to them; a negative amount crops. mode: a name in `paddings`, a bound one, or one per axis;
-    params: parameters of the mode. Returns an array with n + before + after elements along each axis. Raises TypeError for
-    an argument of a wrong type, ValueError for a wrong value or a constant that the dtype cannot hold.
+    x: array of any real dtype, which is kept. pad_width: as numpy.pad takes it: an int, (before, after), one of these
+    per axis, or a mapping from axes to them; a negative amount crops. mode: a name in `paddings`, a bound one, or one
+    per axis; params: parameters of the mode. Returns an array with n + before + after elements along each axis. Raises
+    TypeError for an argument of a wrong type, ValueError for a wrong value or a constant that the dtype cannot hold.
 
     >>> import numpy as np, pyconvx as cx
     >>> cx.pad([1, 2, 3], 2, "reflect")
@@ -179,6 +189,3 @@ def pad(
     arrays.checked_shape(shape, array.itemsize)
     result = arrays.as_output(out, shape, array.dtype.newbyteorder("="))
     return _Plan(array, widths, modes, shape, result)
-
-
-pad = operation(pad, 1)

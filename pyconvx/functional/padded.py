@@ -1,4 +1,6 @@
-"""Padding modes as the operations take them: one for all spatial axes, or one per axis. May import windows and padding."""
+"""Padding modes as the operations take them: one for all spatial axes, or one per axis. May import windows and
+padding.
+"""
 
 from __future__ import annotations
 

@@ -24,8 +24,18 @@ from .operation import Pullback, operation, ranked
 from .padded import Modes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 
-__all__ = ["adaptive_pool1d", "adaptive_pool2d", "adaptive_pool3d", "global_pool", "pool1d", "pool2d", "pool3d", "unpool1d",
-           "unpool2d", "unpool3d"]
+__all__ = [
+    "adaptive_pool1d",
+    "adaptive_pool2d",
+    "adaptive_pool3d",
+    "global_pool",
+    "pool1d",
+    "pool2d",
+    "pool3d",
+    "unpool1d",
+    "unpool2d",
+    "unpool3d",
+]
 
 BLOCK = 2**17
 """Elements of the windows that a reduction in Python sees at once."""
@@ -80,10 +90,8 @@ class _Plan:
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
             gy = arrays.as_gradient(gy, self.shape, compute)
-            if self.squeeze:
-                gy = gy.reshape(self.canonical)
-            else:
-                gy = arrays.to_canonical("gy", gy, self.rank, self.layout)
+            canonical = not self.squeeze and arrays.to_canonical("gy", gy, self.rank, self.layout)
+            gy = gy.reshape(self.canonical) if canonical is False else canonical
             gx = reduction.gradient(saved, np.ascontiguousarray(gy))
             gx = arrays.from_canonical(gx, self.rank, self.layout, self.given.ndim == self.rank + 2)
             return (np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, compute)),)
@@ -116,8 +124,10 @@ class _Reduction:
         self.constants = constants_of(plan.modes, x.shape[-1], x.dtype)
         self.indices = plan.return_indices
         if self.indices and plan.modes is not None and not all(axis.sourced for axis in self.axes):
-            raise ValueError("return_indices needs a padding_mode whose elements all come from x, got "
-                             f"{', '.join(mode.name for mode in plan.modes)}")
+            raise ValueError(
+                "return_indices needs a padding_mode whose elements all come from x, got "
+                f"{', '.join(mode.name for mode in plan.modes)}"
+            )
         self.present = tuple(axis.present() for axis in self.axes)
         if math.prod(self.shape) and not all(count.all() for count in self.present):
             raise ValueError("padding must leave at least one element of x in every pooling window")
@@ -129,7 +139,7 @@ class _Reduction:
                 self.divisor, self.value = "value", float(params["divisor"])
 
     def forward(self) -> tuple[Array, Array | None]:
-        """y (N, D, H, W, C), and the index of each winner if it was asked for."""
+        """Return y (N, D, H, W, C), and the index of each winner if it was asked for."""
         y = arrays.empty(self.shape, self.x.dtype)
         index = np.empty(self.shape, np.intp) if self.indices else None
         kernel = self.kind.plugin.kernel
@@ -162,12 +172,19 @@ class _Reduction:
                 slope = slopes(self.kind, windows, y[at], number)
                 sample, places, channels = at
                 _core.kernels.scatter_windows(
-                    gx, self.axes, places.ravel(), sample, int(channels[0]), np.ascontiguousarray(slope * gy[at][..., None])
+                    gx,
+                    self.axes,
+                    places.ravel(),
+                    sample,
+                    int(channels[0]),
+                    np.ascontiguousarray(slope * gy[at][..., None]),
                 )
         return gx
 
-    def _windows(self) -> Iterator[tuple[tuple[int, Array, Array], Array, Array | None]]:
-        """Bounded blocks of windows of one length: their index in (N, places, C), (places, channels, window), numbers."""
+    def _windows(self) -> Iterator[tuple[tuple[int, Array, Array], Array, Array]]:
+        """Bounded blocks of windows of one length: their index in (N, places, C), (places, channels, window),
+        numbers.
+        """
         count = math.prod(self.shape[1:-1])
         channels = self.shape[-1]
         held = np.multiply.outer(np.multiply.outer(self.present[0], self.present[1]), self.present[2]).ravel()
@@ -181,18 +198,22 @@ class _Reduction:
                     for first in range(0, channels, wide):
                         columns = np.arange(first, min(first + wide, channels))
                         windows = np.empty((len(some), len(columns), length), self.x.dtype)
-                        _core.kernels.gather_windows(
-                            self.x, self.axes, self.constants, some, sample, first, windows
-                        )
-                        number = None
-                        if self.kind.plugin.indexed:
-                            number = (sample * count + some[:, None]) * channels + columns
+                        _core.kernels.gather_windows(self.x, self.axes, self.constants, some, sample, first, windows)
+                        number = (sample * count + some[:, None]) * channels + columns
                         yield (sample, some[:, None], columns), windows, number
 
 
 def _pool(
-    rank: int, x: Any, kind: Any, params: dict[str, Any], layout: Layout, make: Any, return_indices: bool,
-    squeeze: bool, out: Any,
+    rank: int,
+    /,
+    x: Any,
+    kind: Any,
+    params: dict[str, Any],
+    layout: Layout,
+    make: Any,
+    return_indices: bool,
+    squeeze: bool,
+    out: Any,
 ) -> _Plan:
     """What windowed, adaptive and global pooling share; `make(sizes)` gives windows' count, tables and modes."""
     arrays.check_layout(layout)
@@ -210,15 +231,38 @@ def _pool(
         compute = np.dtype(np.uint8) if result == np.bool_ else compute if result.kind == "f" else result
     spatial, axes, modes = make(view.shape[4 - rank : 4])
     return _Plan(
-        rank=rank, layout=layout, given=given, x=view, kind=bound, axes=axes, modes=modes,
-        return_indices=return_indices, squeeze=squeeze, out=out, compute=compute, result=result, spatial=spatial,
+        rank=rank,
+        layout=layout,
+        given=given,
+        x=view,
+        kind=bound,
+        axes=axes,
+        modes=modes,
+        return_indices=return_indices,
+        squeeze=squeeze,
+        out=out,
+        compute=compute,
+        result=result,
+        spatial=spatial,
     )
 
 
 def pool(
-    rank: int, x: Any, size: Any, kind: Kind = "max", *, stride: Any = None, padding: Any = "valid", padding_mode: Any = None,
-    dilation: Any = 1, ceil_mode: bool = False, layout: Layout = "channels_last", return_indices: bool = False,
-    out: Array | None = None, **params: Any,
+    rank: int,
+    /,
+    x: Any,
+    size: Any,
+    kind: Kind = "max",
+    *,
+    stride: Any = None,
+    padding: Any = "valid",
+    padding_mode: Any = None,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    layout: Layout = "channels_last",
+    return_indices: bool = False,
+    out: Array | None = None,
+    **params: Any,
 ) -> _Plan:
     """Reduce windows of x over # spatial axes to one element each, channel by channel.
 
@@ -229,9 +273,9 @@ def pool(
     kind : how: a name in `poolings`, or a bound one; `params` are its parameters.
     stride : int or one int per spatial axis; None is `size`.
     padding : how much, as for `conv#d`.
-    padding_mode : None: padded positions hold nothing (max ignores them, avg does not count them; ``count_include_pad=True``
-        and ``divisor=`` of avg change what it divides by). A mode, or one per spatial axis: they hold what the mode says.
-    dilation : int or one int per spatial axis, the distance between elements of a window.
+    padding_mode : None: padded positions hold nothing (max ignores them, avg does not count them;
+        ``count_include_pad=True`` and ``divisor=`` of avg change what it divides by). A mode, or one per spatial axis:
+    they hold what the mode says. dilation : int or one int per spatial axis, the distance between elements of a window.
     ceil_mode : also take windows that hang over the end, if they start within x or the padding before it.
     return_indices : for max and min, also return the flat index of each winner within the spatial extent of its sample
         and channel, as `unpool#d` takes it. The first of equals wins, and the first NaN before all.
@@ -262,8 +306,8 @@ def pool(
             for axis, window in enumerate(windows):
                 if window.out and _empty_window(window):
                     raise ValueError(
-                        f"padding ({window.before}, {window.after}) leaves a pooling window of size {window.taps} without an "
-                        f"element on spatial axis {axis} of size {window.source}"
+                        f"padding ({window.before}, {window.after}) leaves a pooling window of size {window.taps} "
+                        f"without an element on spatial axis {axis} of size {window.source}"
                     )
         return tuple(window.out for window in windows), lambda: forward_axes(windows, modes), modes
 
@@ -281,13 +325,20 @@ def _empty_window(window: Any) -> bool:
 
 
 def adaptive_pool(
-    rank: int, x: Any, output_size: Any, kind: Kind = "avg", *, layout: Layout = "channels_last", out: Array | None = None,
+    rank: int,
+    /,
+    x: Any,
+    output_size: Any,
+    kind: Kind = "avg",
+    *,
+    layout: Layout = "channels_last",
+    out: Array | None = None,
     **params: Any,
 ) -> _Plan:
     """Reduce x to a given size over # spatial axes: window i of m covers floor(i n / m) to ceil((i + 1) n / m) - 1.
 
-    x: (N, *spatial, C) in either layout; output_size: int or one int per spatial axis; kind, params, layout, out: as for
-    `pool#d`. Returns (N, *output_size, C). Raises TypeError or ValueError for a wrong argument.
+    x: (N, *spatial, C) in either layout; output_size: int or one int per spatial axis; kind, params, layout, out: as
+    for `pool#d`. Returns (N, *output_size, C). Raises TypeError or ValueError for a wrong argument.
 
     >>> import numpy as np, pyconvx as cx
     >>> cx.adaptive_pool#d(np.ones((*(7,) * #, 2)), 3).shape == (*(3,) * #, 2)
@@ -307,15 +358,21 @@ def adaptive_pool(
     return _pool(rank, x, kind, params, layout, make, False, False, out)
 
 
+@operation(arrays=1)
 def global_pool(
-    x: Any, kind: Kind = "avg", *, layout: Layout = "channels_last", keepdims: bool = False, out: Array | None = None,
+    x: Any,
+    kind: Kind = "avg",
+    *,
+    layout: Layout = "channels_last",
+    keepdims: bool = False,
+    out: Array | None = None,
     **params: Any,
 ) -> _Plan:
     """Reduce each channel of each sample to one element.
 
-    x: (N, *spatial, C), or (N, C, *spatial) for layout "channels_first", with one to three spatial axes; the N axis must be
-    there. Returns (N, C), or with `keepdims` the shape of x with spatial axes of length 1. kind, params, out: as for
-    `pool2d`. Raises TypeError or ValueError for a wrong argument.
+    x: (N, *spatial, C), or (N, C, *spatial) for layout "channels_first", with one to three spatial axes; the N axis
+    must be there. Returns (N, C), or with `keepdims` the shape of x with spatial axes of length 1. kind, params, out:
+    as for `pool2d`. Raises TypeError or ValueError for a wrong argument.
 
     >>> import numpy as np, pyconvx as cx
     >>> cx.global_pool(np.arange(8.0).reshape(1, 2, 2, 2), "max")
@@ -354,11 +411,14 @@ class _Unpool:
         return np.asarray((sample * size + self.indices) * c + np.arange(c)).ravel()
 
     def run(self) -> Array:
-        result = np.zeros((self.y.shape[0], *(1,) * (3 - self.rank), *self.spatial, self.y.shape[-1]),
-                          self.given.dtype.newbyteorder("="))
+        result = np.zeros(
+            (self.y.shape[0], *(1,) * (3 - self.rank), *self.spatial, self.y.shape[-1]),
+            self.given.dtype.newbyteorder("="),
+        )
         result.reshape(-1)[self._flat()] = self.y.ravel()
         return np.ascontiguousarray(
-            arrays.from_canonical(result, self.rank, self.layout, self.given.ndim == self.rank + 2))
+            arrays.from_canonical(result, self.rank, self.layout, self.given.ndim == self.rank + 2)
+        )
 
     def vjp(self) -> tuple[Array, Pullback]:
         compute = arrays.compute_dtypes(self.given)[0]
@@ -378,13 +438,13 @@ class _Unpool:
         return self.run(), pullback
 
 
-def unpool(rank: int, y: Any, indices: Any, output_shape: Any, *, layout: Layout = "channels_last") -> _Unpool:
+def unpool(rank: int, /, y: Any, indices: Any, output_shape: Any, *, layout: Layout = "channels_last") -> _Unpool:
     """Put each element of y back where `pool#d` with return_indices took it from; zero elsewhere.
 
     y, indices: (N, *spatial, C) in either layout, N may be absent; each index is flat within the spatial extent of the
-    result's sample and channel. output_shape: the # spatial sizes of the result, or its whole shape. Of several elements
-    with one index the last (in channels-last order) stays. Raises TypeError for indices that are no integers, ValueError
-    for one out of range or for shapes that do not fit.
+    result's sample and channel. output_shape: the # spatial sizes of the result, or its whole shape. Of several
+    elements with one index the last (in channels-last order) stays. Raises TypeError for indices that are no integers,
+    ValueError for one out of range or for shapes that do not fit.
 
     >>> import numpy as np, pyconvx as cx
     >>> x = np.arange(4.0**#).reshape(*(4,) * #, 1)
@@ -416,18 +476,23 @@ def unpool(rank: int, y: Any, indices: Any, output_shape: Any, *, layout: Layout
     spatial = per_axis("output_shape", sizes, rank, 0)
     size = math.prod(spatial)
     arrays.checked_shape((view.shape[0], *spatial, view.shape[-1]), given.itemsize)
-    if where.size and not (0 <= int(where.min()) and int(where.max()) < size):
-        raise ValueError(f"indices must be in 0...{size - 1}, one less than the spatial size {spatial}, got "
-                         f"{int(where.min())} to {int(where.max())}")
+    if where.size and not (int(where.min()) >= 0 and int(where.max()) < size):
+        raise ValueError(
+            f"indices must be in 0...{size - 1}, one less than the spatial size {spatial}, got "
+            f"{int(where.min())} to {int(where.max())}"
+        )
     shape = (*spatial, view.shape[-1]) if layout == "channels_last" else (view.shape[-1], *spatial)
     return _Unpool(
-        rank=rank, layout=layout, given=given, y=view,
-        indices=arrays.to_canonical("indices", where, rank, layout).astype(np.intp), spatial=spatial,
+        rank=rank,
+        layout=layout,
+        given=given,
+        y=view,
+        indices=arrays.to_canonical("indices", where, rank, layout).astype(np.intp),
+        spatial=spatial,
         shape=(view.shape[0], *shape) if batched else shape,
     )
 
 
 pool1d, pool2d, pool3d = (ranked(pool, rank, 1) for rank in (1, 2, 3))
 adaptive_pool1d, adaptive_pool2d, adaptive_pool3d = (ranked(adaptive_pool, rank, 1) for rank in (1, 2, 3))
-global_pool = operation(global_pool, 1)
 unpool1d, unpool2d, unpool3d = (ranked(unpool, rank, 2) for rank in (1, 2, 3))

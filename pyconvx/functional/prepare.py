@@ -22,6 +22,8 @@ class PreparedFilters:
 
     layout: Layout
     shape: tuple[int, ...]
+    _array: Array  # (F, *kernel, C // groups), read-only
+    _packed: dict[tuple[Any, ...], Any]
 
     def __init__(self, filters: Array, layout: Layout) -> None:
         canonical = np.moveaxis(filters, 1, -1) if layout == "channels_first" else filters
@@ -41,8 +43,9 @@ class PreparedFilters:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """dtype of the filters."""
-        return self._array.dtype
+        """The dtype of the filters."""
+        dtype: np.dtype[Any] = self._array.dtype
+        return dtype
 
     @property
     def ndim(self) -> int:
@@ -75,8 +78,12 @@ class PreparedFilters:
 def as_taps(filters: Array, dtype: np.dtype[Any]) -> Array:
     """(F, *kernel, C) as (F, taps, C), native and aligned, a view where possible."""
     flat = filters.reshape(filters.shape[0], -1, filters.shape[-1])
-    if flat.dtype == dtype and flat.dtype.isnative and flat.flags.aligned \
-            and all(stride % flat.itemsize == 0 for stride in flat.strides):
+    if (
+        flat.dtype == dtype
+        and flat.dtype.isnative
+        and flat.flags.aligned
+        and all(stride % flat.itemsize == 0 for stride in flat.strides)
+    ):
         return flat
     return np.ascontiguousarray(flat, dtype)
 
@@ -101,7 +108,8 @@ def filters_of(filters: Any, rank: int, layout: Layout) -> tuple[Array, Prepared
 
 
 def prepare(filters: Any, layout: Layout = "channels_last") -> PreparedFilters:
-    """Make filters ready for many calls: accepted wherever filters are, they are packed once per use instead of per call.
+    """Make filters ready for many calls: accepted wherever filters are, they are packed once per use instead of per
+    call.
 
     filters: (F, *kernel, C // groups), or (F, C // groups, *kernel) for layout "channels_first", of rank 1 to 3; a copy
     is kept. Raises TypeError for a dtype that is not accepted, ValueError for a wrong number of dimensions.

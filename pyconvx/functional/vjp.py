@@ -16,14 +16,15 @@ __all__ = ["output_shape", "vjp"]
 def vjp(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Pullback]:
     """Run an operation and return its result with its pullback (vector-Jacobian product).
 
-    function: conv*d, conv_transpose*d, pool*d, adaptive_pool*d, global_pool, unpool*d, pad or activate; args and options: its
-    own. Returns (y, pullback), where pullback(gy) takes the gradient of a scalar with respect to y and returns a tuple
-    with its gradient for each array argument, in their order: (gx, gfilters, gbias) for a convolution, (gx, gfilters)
-    without bias, (gx,) for the others. A gradient has the dtype of its argument, or that of the computation for integers.
-    A pullback may be called often, and from many threads; the arrays given must not be changed in between.
+    function: conv*d, conv_transpose*d, pool*d, adaptive_pool*d, global_pool, unpool*d, pad or activate; args and
+    options: its own. Returns (y, pullback), where pullback(gy) takes the gradient of a scalar with respect to y and
+    returns a tuple with its gradient for each array argument, in their order: (gx, gfilters, gbias) for a convolution,
+    (gx, gfilters) without bias, (gx,) for the others. A gradient has the dtype of its argument, or that of the
+    computation for integers. A pullback may be called often, and from many threads; the arrays given must not be
+    changed in between.
 
-    Raises what the operation raises, TypeError for a function that is no operation; the pullback raises ValueError for a
-    gy of another shape and for a plugin without a derivative.
+    Raises what the operation raises, TypeError for a function that is no operation; the pullback raises ValueError for
+    a gy of another shape and for a plugin without a derivative.
 
     >>> import numpy as np, pyconvx as cx
     >>> y, pullback = cx.vjp(cx.conv1d, np.array([[1.0], [2.0], [4.0]]), np.ones((1, 2, 1)))

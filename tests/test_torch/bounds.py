@@ -25,7 +25,7 @@ class Worst:
         self.ratio, self.configurations = 0.0, 0
 
     def check(self, what, got, want, scale, terms, promise=0.0):
-        """|got - want| <= gamma(terms) scale, for the library's precision plus the same for the reference's."""
+        """|got - want| <= gamma(terms) scale, for the library's precision plus that of the reference."""
         assert got.shape == want.shape, what
         assert got.dtype in UNIT, what
         bound = (gamma(terms, UNIT[got.dtype]) + gamma(terms, 2.0**-53)) * scale
@@ -39,7 +39,7 @@ class Worst:
 
 
 def run(name, count, one):
-    """`count` configurations of `one(rng, worst)`, each from its own seed: a failure can be repeated alone."""
+    """`count` configurations of `one(rng, worst)`, each with its own seed, to repeat a failure alone."""
     worst = Worst()
     torch.set_num_threads(1)
     for seed in range(count):

@@ -89,7 +89,8 @@ def test_activation(name, dtype):
     """Value and gradient, at random points and where a formula changes or overflows.
 
     A formula is a handful of operations whose operands are no larger than 1, |x|, |y| (the value) or
-    1, |x|, |dy/dx| (the gradient), each rounded: 16 roundings of the largest. A row (softmax) adds its 6 elements.
+    1, |x|, |dy/dx| (the gradient), each rounded: 16 roundings of the largest. A row
+    (softmax) adds its 6 elements.
     """
     worst, rng = Worst(), np.random.default_rng(4)
     x = np.concatenate([rng.standard_normal(600) * 2, rng.standard_normal(300) * 20, np.resize(KINKS, 60)])

@@ -34,7 +34,8 @@ def one_pool(rng, worst):
     x = draw(rng, (max(batch, 1), int(rng.integers(1, 20)), *sizes), dtype)
     options = dict(
         stride=maybe_scalar(rng, strides), padding=maybe_scalar(rng, pads),
-        dilation=maybe_scalar(rng, dilations), ceil_mode=ceil, layout="channels_last" if channels_last else "channels_first",
+        dilation=maybe_scalar(rng, dilations), ceil_mode=ceil,
+        layout="channels_last" if channels_last else "channels_first",
     )  # fmt: skip
     if strides == size:
         del options["stride"]
@@ -91,8 +92,8 @@ def one_pool(rng, worst):
         worst.check(f"y of {what}", y, want_y, scale_y, window + 3)
         worst.check(f"gx of {what}", gx, want_gx, scale_gx, window + 3)
     else:
-        # Powers are taken to be within 8 units of roundoff; a relative error e of the sum is e / p of its root,
-        # and (p - 1) times that in the gradient (x / y) ** (p - 1). All terms are positive.
+        # Powers are taken to be within 8 units of roundoff; a relative error e of the sum is e / p of its
+        # root, and (p - 1) times that in the gradient (x / y) ** (p - 1). All terms are positive.
         root = (window + 8) / p + 8
         worst.check(f"y of {what}", y, want_y, np.abs(want_y), root + 2)
         scale = pull(model, [x], np.abs(gy))[1]

@@ -67,11 +67,9 @@ def pool_size(
 ) -> int:
     """As conv_size; ceil_mode lets one more window hang over, if it starts before the padding after."""
     count = conv_size(n, kernel, stride, dilation, before, after)
-    last_end = (count - 1) * stride + reach(kernel, dilation)
-    if ceil_mode and last_end < n + before + after:
+    overhangs = (count - 1) * stride + reach(kernel, dilation) < n + before + after
+    if ceil_mode and overhangs and count * stride < n + before:
         count += 1
-    if ceil_mode and (count - 1) * stride >= n + before:
-        count -= 1
     return count
 
 

@@ -1,0 +1,68 @@
+"""The functions of every _kernels_<instruction set> module."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._tables import Axis
+
+Array = NDArray[Any]
+Axes = tuple[Axis, Axis, Axis]
+
+ISA: str
+LANES: dict[str, int]
+DIVISORS: dict[str, int]
+
+class Panels:
+    groups: int
+    outputs: int
+    channels: int
+    taps: int
+    finite: bool
+    def __init__(self, filters: Array, groups: int, transposed: bool) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+def convolve(
+    x: Array, panels: Panels, bias: Array | None, y: Array, axes: Axes, constants: Array, threads: int
+) -> None: ...
+def convolve_plain(
+    x: Array,
+    filters: Array,
+    groups: int,
+    transposed: bool,
+    bias: Array | None,
+    y: Array,
+    axes: Axes,
+    constants: Array,
+    threads: int,
+) -> None: ...
+def filter_gradient(
+    x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
+) -> None: ...
+def pool_extremum(
+    x: Array, y: Array, index: Array | None, axes: Axes, constants: Array, largest: bool, threads: int
+) -> None: ...
+def pool_extremum_gradient(
+    x: Array, gy: Array, gx: Array, axes: Axes, constants: Array, largest: bool, threads: int
+) -> None: ...
+def pool_sum(
+    x: Array, y: Array, axes: Axes, constants: Array, divisor: str, value: float, threads: int
+) -> None: ...
+def pool_sum_gradient(
+    gy: Array, gx: Array, axes: Axes, divisor: str, value: float, threads: int
+) -> None: ...
+def gather_windows(
+    x: Array,
+    axes: Axes,
+    constants: Array,
+    places: NDArray[np.intp],
+    sample: int,
+    channel0: int,
+    windows: Array,
+) -> None: ...
+def scatter_windows(
+    gx: Array, axes: Axes, places: NDArray[np.intp], sample: int, channel0: int, windows: Array
+) -> None: ...
+def erfc(x: Array, out: Array) -> None: ...
