@@ -17,7 +17,7 @@ def slope(x: Array, y: Array, a: float) -> Array:
 
 @cx.activations.register("snake", derivative=slope)
 def snake(x: Array, a: float = 1.0) -> Array:
-    """x + sin(a x)^2 / a, which can learn periodic signals (Ziyin, Hartwig and Ueda, 2020)."""
+    """Return x + sin(a x)^2 / a, which can learn periodic signals (Ziyin, Hartwig and Ueda, 2020)."""
     return x + np.sin(a * x) ** 2 / a
 
 

@@ -1,4 +1,4 @@
-"""A padding mode of your own: a rule that says which element each coordinate outside takes, and with what sign."""
+"""A padding mode of your own: a rule that says which element each outside coordinate takes, and its sign."""
 
 from typing import Any
 

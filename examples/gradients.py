@@ -1,4 +1,4 @@
-"""Weights learned by backpropagation: from a picture and its edges, gradient descent finds the Sobel filter."""
+"""Weights learned by backpropagation: gradient descent finds the Sobel filter from pictures and their edges."""
 
 import numpy as np
 
@@ -10,14 +10,12 @@ target = cx.conv2d(x, cx.filters["sobel_x"].as_filters())  # what the layer shou
 
 filters = np.zeros((1, 3, 3, 1))
 bias = np.zeros(1)
-rate = 0.3
+rate = 0.1
 for step in range(61):
     y, pullback = cx.vjp(cx.conv2d, x, filters, bias)
     error = y - target
     loss = np.mean(error**2)
-    gx, gfilters, gbias = pullback(
-        2 * error / error.size
-    )  # the gradient of the loss with respect to y goes in
+    gx, gfilters, gbias = pullback(2 * error / error.size)  # the gradient of the loss with respect to y goes in
     filters -= rate * gfilters
     bias -= rate * gbias
     if step % 20 == 0:

@@ -1,4 +1,4 @@
-"""Why convolution: parameters, output size and field of view of a stack of layers, without computing anything."""
+"""Why convolution: parameters, output size and field of view of a stack of layers, with nothing computed."""
 
 import math
 

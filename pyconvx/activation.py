@@ -35,6 +35,12 @@ class Activation(Plugin):
     A `rowwise` activation sees (rows, length) and may mix the elements of a row; `output_size(length)`
     tells the length of its result where that differs. A parameter that is an array broadcasts against the
     last axis of x.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> with cx.activations.temporarily("square", lambda x: x * x, derivative=lambda x, y: 2 * x):
+    ...     y, pullback = cx.vjp(cx.activate, np.array([1.0, 3.0]), "square")
+    ...     pullback(np.ones(2))
+    (array([2., 6.]),)
     """
 
     kind: ClassVar[str] = "activation"
@@ -49,9 +55,7 @@ class Activation(Plugin):
         super().__post_init__()
         if self.derivative is not None:
             if self.rowwise:
-                raise TypeError(
-                    f"rowwise activation {self.name!r} takes gradient=, derivative= is elementwise"
-                )
+                raise TypeError(f"rowwise activation {self.name!r} takes gradient=, derivative= is elementwise")
             self._check_companion("derivative", self.derivative, ("x", "y"))
         if self.gradient is not None:
             self._check_companion("gradient", self.gradient, ("x", "y", "gy"))
@@ -67,14 +71,7 @@ def _named(name: str) -> Activation:
 
 
 activations: Registry[Activation] = Registry(Activation.kind, Activation)
-"""Every activation by name. Register a function, with its derivative, to add one:
-
->>> import numpy as np, pyconvx as cx
->>> with cx.activations.temporarily("square", lambda x: x * x, derivative=lambda x, y: 2 * x):
-...     y, pullback = cx.vjp(cx.activate, np.array([1.0, 3.0]), "square")
-...     pullback(np.ones(2))
-(array([2., 6.]),)
-"""
+"""Every activation by name."""
 
 
 def activation(name: str | Activation | Bound[Activation], /, **params: Any) -> Bound[Activation]:
@@ -135,8 +132,7 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array) -> Array:
     if function is None:
         how = "gradient= (of x, y, gy)" if plugin.rowwise else "derivative= (dy/dx, of x and y)"
         raise ValueError(
-            f"activation {plugin.name!r} (registered by {plugin.owner}) has no derivative; "
-            f"register it with {how}"
+            f"activation {plugin.name!r} (registered by {plugin.owner}) has no derivative; register it with {how}"
         )
     leading = 3 if what == "gradient" else 2
     params = accepted(function, _typed(bound, x), leading)
@@ -155,10 +151,7 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array) -> Array:
 
 def _typed(bound: Bound[Activation], x: Array) -> dict[str, Any]:
     """The parameters as the plugin gets them: arrays have the dtype of x, or they would widen the result."""
-    return {
-        name: value if np.ndim(value) == 0 else np.asarray(value, x.dtype)
-        for name, value in bound.params.items()
-    }
+    return {name: value if np.ndim(value) == 0 else np.asarray(value, x.dtype) for name, value in bound.params.items()}
 
 
 def _blocks(bound: Bound[Activation], *arrays: Array) -> Iterator[list[Array]]:
@@ -240,6 +233,8 @@ def prelu(x: Array, alpha: Any = 0.25) -> Array:
 
     He et al. 2015, ONNX PRelu.
     """
+    if np.ndim(alpha) and np.shape(alpha) not in (x.shape[-1:], (1,)):
+        raise ValueError(f"alpha must be a number or one per channel ({x.shape[-1]}), got shape {np.shape(alpha)}")
     return np.where(x > 0, x, alpha * x)
 
 
@@ -322,9 +317,7 @@ def gelu_tanh(x: Array) -> Array:
     Hendrycks and Gimpel 2016, ONNX Gelu with approximate="tanh".
     """
     near = _clipped(x)
-    return np.maximum(x, -FAR) * _sigmoid(
-        GELU_TANH * (near + 0.044715 * near**3)
-    )  # sigmoid: 1 + tanh cancels
+    return np.maximum(x, -FAR) * _sigmoid(GELU_TANH * (near + 0.044715 * near**3))  # sigmoid: 1 + tanh cancels
 
 
 def _silu_slope(x: Array, y: Array) -> Array:
@@ -387,17 +380,13 @@ def log_sigmoid(x: Array) -> Array:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
-@activations.register(
-    "hard_sigmoid", derivative=lambda x, y: np.where((x > -3) & (x < 3), x.dtype.type(1 / 6), 0)
-)
+@activations.register("hard_sigmoid", derivative=lambda x, y: np.where((x > -3) & (x < 3), np.full_like(x, 1 / 6), 0))
 def hard_sigmoid(x: Array) -> Array:
     """Piecewise linear sigmoid: x / 6 + 1 / 2, clipped to [0, 1]. ONNX HardSigmoid with alpha 1/6."""
     return np.clip(x + 3, 0, 6) / 6
 
 
-@activations.register(
-    "hard_swish", derivative=lambda x, y: np.where(x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1))
-)
+@activations.register("hard_swish", derivative=lambda x, y: np.where(x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1)))
 def hard_swish(x: Array) -> Array:
     """Piecewise swish: x * hard_sigmoid(x). Howard et al. 2019, ONNX HardSwish."""
     return np.maximum(x, -3) * np.clip(x + 3, 0, 6) / 6
@@ -431,6 +420,8 @@ def tanh_shrink(x: Array) -> Array:
 @activations.register("soft_shrink", derivative=lambda x, y, threshold: np.abs(x) > threshold)
 def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Soft shrinkage: x moved towards 0 by the threshold, and 0 within it. ONNX Shrink with bias = lambd."""
+    if threshold < 0:
+        raise ValueError(f"threshold must not be negative, got {threshold}")
     return np.where(np.abs(x) <= threshold, 0, x - np.copysign(x.dtype.type(threshold), x))
 
 
@@ -446,9 +437,7 @@ def threshold(x: Array, threshold: float = 0.0, value: float = 0.0) -> Array:
     return np.where(x <= threshold, x.dtype.type(value), x)
 
 
-@activations.register(
-    "softmax", rowwise=True, gradient=lambda x, y, gy: y * (gy - (gy * y).sum(-1, keepdims=True))
-)
+@activations.register("softmax", rowwise=True, gradient=lambda x, y, gy: y * (gy - (gy * y).sum(-1, keepdims=True)))
 def softmax(x: Array) -> Array:
     """Softmax: exp(x) / sum(exp(x)) over the last axis. ONNX Softmax."""
     e: Array = np.exp(x - x.max(-1, keepdims=True))
@@ -456,9 +445,7 @@ def softmax(x: Array) -> Array:
     return e / total
 
 
-@activations.register(
-    "log_softmax", rowwise=True, gradient=lambda x, y, gy: gy - np.exp(y) * gy.sum(-1, keepdims=True)
-)
+@activations.register("log_softmax", rowwise=True, gradient=lambda x, y, gy: gy - np.exp(y) * gy.sum(-1, keepdims=True))
 def log_softmax(x: Array) -> Array:
     """Logarithm of softmax: log(softmax(x)) over the last axis. ONNX LogSoftmax."""
     largest = x.argmax(-1)[..., None]
@@ -472,7 +459,7 @@ def log_softmax(x: Array) -> Array:
 
 def _half(length: int) -> int:
     if length % 2:
-        raise ValueError(f"the last axis of x must have an even length, got {length}")
+        raise ValueError(f"glu halves its axis, which must have an even length, got {length}")
     return length // 2
 
 

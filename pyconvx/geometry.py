@@ -66,9 +66,16 @@ def integer(name: str, value: Any, low: int) -> int:
     return number
 
 
+def _several(value: Any) -> bool:
+    """Whether `value` is an ordered sequence, rather than one thing."""
+    if isinstance(value, Sequence):
+        return not isinstance(value, (str, bytes))
+    return hasattr(value, "__array__") and getattr(value, "ndim", 0) == 1
+
+
 def per_axis(name: str, value: Any, rank: int, low: int) -> tuple[int, ...]:
     """`value`, an int or one int per spatial axis, as a tuple of `rank` ints that are at least `low`."""
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or getattr(value, "shape", None) == ():
+    if not _several(value) and getattr(value, "ndim", 0) == 0:
         return (integer(name, value, low),) * rank
     if len(value) != rank:
         raise ValueError(f"{name} must be an int or {rank} ints, one per spatial axis, got {value!r}")
@@ -88,13 +95,13 @@ def axis_amounts(padding: Any, rank: int) -> tuple[str | tuple[int, int], ...]:
         if padding == "causal" and rank != 1:
             raise ValueError(f"padding 'causal' is for one spatial axis, got {rank}")
         return (padding,) * rank
-    if not hasattr(padding, "__len__") or getattr(padding, "shape", None) == ():
+    if not _several(padding) and getattr(padding, "ndim", 0) == 0:
         return ((integer("padding", padding, 0),) * 2,) * rank
     if len(padding) != rank:
         raise ValueError(f"padding must have one entry per spatial axis ({rank}), got {padding!r}")
     amounts: list[tuple[int, int]] = []
     for each in padding:
-        if hasattr(each, "__len__") and not isinstance(each, (str, bytes)) and getattr(each, "shape", None) != ():
+        if _several(each):
             if len(each) != 2:
                 raise ValueError(f"padding of an axis must be an int or a (before, after) pair, got {each!r}")
             amounts.append((integer("padding", each[0], 0), integer("padding", each[1], 0)))
@@ -160,7 +167,7 @@ def conv_windows(
             raise ValueError(f"padding ({before}, {after}) overflows the size {n} of spatial axis {axis}")
         if padded < reach:
             raise ValueError(
-                f"{what} of size {k} with dilation {d} (effective size {reach}) is larger than spatial axis {axis} "
+                f"{what} of size {k} with dilation {d} (effective kernel size {reach}) is larger than spatial axis {axis} "
                 f"of x, size {n} padded to {padded}"
             )
         out = (padded - reach) // s + 1
@@ -191,7 +198,7 @@ def transposed_windows(
                 f"output_padding must be smaller than stride or dilation, got {extra} with stride {s} and "
                 f"dilation {d} on spatial axis {axis}"
             )
-        full = max(n - 1, 0) * s + reach + extra
+        full = (n - 1) * s + reach + extra
         if amount in ("same", "same_lower"):
             before, after = _split(max(full - n * s, 0), amount == "same_lower")
             size = n * s

@@ -33,6 +33,11 @@ class PaddingMode(Plugin):
     takes the constant: the parameter `value` if the rule has one, else 0. It may also return a pair (index,
     weight), each of shape (L,) or (terms, L), and a coordinate takes the weighted sum of its terms.
     Elements of the axis must map to themselves.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> with cx.paddings.temporarily("bounce", lambda i, n: np.minimum(i % (2 * n), 2 * n - 1 - i % (2 * n))):
+    ...     cx.pad([1, 2, 3], 2, "bounce")
+    array([2, 1, 1, 2, 3, 3, 2])
     """
 
     kind: ClassVar[str] = "padding mode"
@@ -47,13 +52,7 @@ def _named(name: str) -> PaddingMode:
 
 
 paddings: Registry[PaddingMode] = Registry(PaddingMode.kind, PaddingMode)
-"""Every padding mode by name. Register an index map to add one:
-
->>> import numpy as np, pyconvx as cx
->>> with cx.paddings.temporarily("bounce", lambda i, n: np.minimum(i % (2 * n), 2 * n - 1 - i % (2 * n))):
-...     cx.pad([1, 2, 3], 2, "bounce")
-array([2, 1, 1, 2, 3, 3, 2])
-"""
+"""Every padding mode by name."""
 
 
 def padding(mode: str | PaddingMode | Bound[PaddingMode], /, **params: Any) -> Bound[PaddingMode]:

@@ -1,7 +1,7 @@
 """Picture filters: small kernels for pictures, by name. Imports registry.
 
-The kernels are written for cross-correlation, the operation of `conv2d`: the coefficient on the right meets the
-pixel on the right.
+The kernels are written for cross-correlation, the operation of `conv2d`: the coefficient on the right meets
+the pixel on the right.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ Kernel = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class PictureFilter(Plugin):
-    """A registered picture filter. `function(**params)` returns its kernel, a two-dimensional array of numbers.
+    """A registered picture filter. `function(**params)` returns its kernel, a 2-D array of numbers.
 
     >>> import pyconvx as cx
     >>> cx.filters["sobel_x"]()
     array([[-1.,  0.,  1.],
            [-2.,  0.,  2.],
            [-1.,  0.,  1.]], dtype=float32)
+
+    >>> import numpy as np, pyconvx as cx
+    >>> with cx.filters.temporarily("motion", lambda size=5: np.eye(size) / size):
+    ...     cx.filters["motion"](size=2)
+    array([[0.5, 0. ],
+           [0. , 0.5]], dtype=float32)
     """
 
     kind: ClassVar[str] = "filter"
@@ -39,8 +45,8 @@ class PictureFilter(Plugin):
     def __call__(self, **params: Any) -> Kernel:
         """Return the kernel (kh, kw), a new float32 array.
 
-        Raises TypeError for a parameter that the filter does not have, ValueError for one with a wrong value or a
-        filter that returns no kernel.
+        Raises TypeError for a parameter that the filter does not have, ValueError for one with a wrong value or
+        a filter that returns no kernel.
         """
         bound = bind(self, params)
         with calling(self):
@@ -48,9 +54,7 @@ class PictureFilter(Plugin):
         try:
             kernel = np.array(kernel, np.float32)
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"filter {self.name!r} (registered by {self.owner}) returned no array"
-            ) from error
+            raise ValueError(f"filter {self.name!r} (registered by {self.owner}) returned no array") from error
         if kernel.ndim != 2 or kernel.size == 0:
             raise ValueError(
                 f"filter {self.name!r} (registered by {self.owner}) must return a two-dimensional kernel, "
@@ -68,6 +72,7 @@ class PictureFilter(Plugin):
         >>> cx.conv2d(picture, cx.filters["box"].as_filters(3), groups=3).shape
         (2, 2, 3)
         """
+        channels = _whole("channels", channels)
         if channels < 1:
             raise ValueError(f"channels must be at least 1, got {channels}")
         return np.repeat(self(**params)[None, :, :, None], channels, axis=0)
@@ -78,18 +83,17 @@ def _named(name: str) -> PictureFilter:
 
 
 filters: Registry[PictureFilter] = Registry(PictureFilter.kind, PictureFilter)
-"""Every picture filter by name. Register a function that returns a kernel to add one:
+"""Every picture filter by name."""
 
->>> import numpy as np, pyconvx as cx
->>> with cx.filters.temporarily("motion", lambda size=5: np.eye(size) / size):
-...     cx.filters["motion"](size=2)
-array([[0.5, 0. ],
-       [0. , 0.5]], dtype=float32)
-"""
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    return int(value)
 
 
 def _size(size: int) -> int:
-    if size < 1 or size % 2 == 0:
+    if _whole("size", size) < 1 or size % 2 == 0:
         raise ValueError(f"size must be odd and positive, so that the kernel has a centre; got {size}")
     return size
 
@@ -158,7 +162,7 @@ def laplacian_8() -> NDArray[Any]:
 @filters.register("sharpen")
 def sharpen() -> NDArray[Any]:
     """The picture minus its Laplacian."""
-    return identity() - laplacian()
+    return np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])
 
 
 @filters.register("box")
@@ -169,12 +173,13 @@ def box(size: int = 3) -> NDArray[Any]:
 
 @filters.register("gaussian")
 def gaussian(sigma: float = 1.0, size: int | None = None) -> NDArray[Any]:
-    """Blur by a normal distribution of deviation `sigma` pixels, cut at 3 sigma (or to `size`); its sum is 1."""
+    """Blur by a normal distribution of deviation `sigma` pixels, cut at 3 sigma or to `size`; its sum is 1."""
     if not (sigma > 0 and math.isfinite(sigma)):
         raise ValueError(f"sigma must be positive and finite, got {sigma}")
     radius = math.ceil(3 * sigma) if size is None else _size(size) // 2
-    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return np.outer(line, line) / line.sum() ** 2
+    line: NDArray[Any] = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    line /= line.sum()
+    return np.outer(line, line)
 
 
 @filters.register("emboss")

@@ -1,11 +1,10 @@
 """Pooling types: how the elements of a window become one, by name, each with its gradient. Imports registry.
 
-The functions here see windows as arrays (..., k), the last axis being the window. The geometry is the library's.
+Functions see windows as arrays (..., k), whose last axis is the window. Geometry is not their concern.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,11 +22,17 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Pooling(Plugin):
-    """A registered pooling. `function(w, **params)` reduces windows `w` (..., k) to y (...), of the dtype of w.
+    """A registered pooling. `function(w, **params)` reduces windows (..., k) to y (...), of the dtype of w.
 
     `gradient(w, y, **params)` returns dy/dw, of the shape of w, and takes those parameters that it names. If
-    `indexed`, both get one more positional argument: `index` (...), the flat position of each output element in
-    (N, *out, C) order, for randomness that does not depend on how the work is cut.
+    `indexed`, both get one more positional argument, `index` (...): the flat position of each output element
+    in (N, *out, C) order, for randomness that does not depend on how the work is cut.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> with cx.poolings.temporarily("range", lambda w: w.max(-1) - w.min(-1)):
+    ...     cx.pool1d(np.array([[1.0], [4.0], [2.0], [0.0]]), 2, "range")
+    array([[3.],
+           [2.]])
     """
 
     kind: ClassVar[str] = "pooling"
@@ -57,14 +62,7 @@ def _named(name: str) -> Pooling:
 
 
 poolings: Registry[Pooling] = Registry(Pooling.kind, Pooling)
-"""Every pooling type by name. Register a reduction of windows, with its gradient, to add one:
-
->>> import numpy as np, pyconvx as cx
->>> with cx.poolings.temporarily("range", lambda w: w.max(-1) - w.min(-1)):
-...     cx.pool1d(np.array([[1.0], [4.0], [2.0], [0.0]]), 2, "range")
-array([[3.],
-       [2.]])
-"""
+"""Every pooling by name."""
 
 
 def pooling(kind: str | Pooling | Bound[Pooling], /, **params: Any) -> Bound[Pooling]:
@@ -79,28 +77,28 @@ def pooling(kind: str | Pooling | Bound[Pooling], /, **params: Any) -> Bound[Poo
     return poolings.resolve(kind, params)
 
 
-def evaluate(bound: Bound[Pooling], w: Array, index: Indices) -> Array:
-    """Return the pooling (...) of windows `w` (..., k), whose output elements have the positions `index` (...).
+def evaluate(bound: Bound[Pooling], w: Array, index: Indices | None = None) -> Array:
+    """Return the pooling (...) of windows `w` (..., k); an indexed one needs the positions `index` (...).
 
     Raises ValueError, naming the pooling, if it returns anything but an array of the right shape and dtype.
 
-    >>> evaluate(pooling("median"), np.array([[3.0, 1.0, 2.0]]), np.array([0]))
+    >>> evaluate(pooling("median"), np.array([[3.0, 1.0, 2.0]]))
     array([2.])
     """
     plugin = bound.plugin
-    arguments = _read_only(w, index) if plugin.indexed else _read_only(w)
+    arguments = _arguments(plugin, index, w)
     with calling(plugin), np.errstate(all="ignore"):
         y = plugin.function(*arguments, **bound.params)
     return returned(plugin, "function", y, w.shape[:-1], w.dtype)
 
 
-def slopes(bound: Bound[Pooling], w: Array, y: Array, index: Indices) -> Array:
-    """Return dy/dw (..., k) for windows `w` (..., k) with the pooling `y` (...) and the positions `index` (...).
+def slopes(bound: Bound[Pooling], w: Array, y: Array, index: Indices | None = None) -> Array:
+    """Return dy/dw (..., k) for windows `w` (..., k) and their pooling `y` (...), with `index` as in `evaluate`.
 
-    Raises ValueError, naming the pooling, if it has no gradient, or one that returns anything but an array of the
-    right shape and dtype.
+    Raises ValueError, naming the pooling, if it has no gradient, or one that returns anything but an array of
+    the right shape and dtype.
 
-    >>> slopes(pooling("avg"), np.array([[3.0, 1.0]]), np.array([2.0]), np.array([0]))
+    >>> slopes(pooling("avg"), np.array([[3.0, 1.0]]), np.array([2.0]))
     array([[0.5, 0.5]])
     """
     plugin = bound.plugin
@@ -109,15 +107,20 @@ def slopes(bound: Bound[Pooling], w: Array, y: Array, index: Indices) -> Array:
             f"pooling {plugin.name!r} (registered by {plugin.owner}) has no gradient; "
             f"register it with gradient= (dy/dw, of w and y)"
         )
-    arguments = _read_only(w, y, index) if plugin.indexed else _read_only(w, y)
+    arguments = _arguments(plugin, index, w, y)
     params = accepted(plugin.gradient, bound.params, len(arguments))
     with calling(plugin, "gradient"), np.errstate(all="ignore"):
         result = plugin.gradient(*arguments, **params)
     return returned(plugin, "gradient", result, w.shape, w.dtype)
 
 
-def _read_only(*arrays: Array) -> list[Array]:
+def _arguments(plugin: Pooling, index: Indices | None, *arrays: Array) -> list[Array]:
+    """Read-only views of what is passed to the plugin, with the index if it takes that."""
     views = [array.view() for array in arrays]
+    if plugin.indexed:
+        if index is None:
+            raise ValueError(f"pooling {plugin.name!r} needs the index of each output element, got None")
+        views.append(index.view())
     for view in views:
         view.flags.writeable = False
     return views
@@ -128,7 +131,8 @@ def _read_only(*arrays: Array) -> list[Array]:
 
 def _one_hot(w: Array, position: Indices) -> Array:
     """1 at `position` (...) of each window, 0 elsewhere."""
-    return (np.arange(w.shape[-1]) == position[..., None]).astype(w.dtype)
+    chosen: NDArray[np.bool_] = np.arange(w.shape[-1]) == position[..., None]
+    return chosen.astype(w.dtype)
 
 
 @poolings.register("max", exact=True, kernel="max", gradient=lambda w, y: _one_hot(w, w.argmax(-1)))
@@ -143,9 +147,7 @@ def minimum(w: Array) -> Array:
     return np.asarray(w.min(-1))
 
 
-@poolings.register(
-    "avg", aliases=("mean",), kernel="avg", gradient=lambda w, y: np.full_like(w, 1 / w.shape[-1])
-)
+@poolings.register("avg", aliases=("mean",), kernel="avg", gradient=lambda w, y: np.full_like(w, 1 / w.shape[-1]))
 def average(w: Array, count_include_pad: bool = False, divisor: float | None = None) -> Array:
     """Mean of the elements. ONNX AveragePool.
 
@@ -193,7 +195,8 @@ def _ranks(k: int, q: float) -> tuple[int, int, float]:
 def _percentile_gradient(w: Array, y: Array, q: float = 50.0) -> Array:
     lower, upper, weight = _ranks(w.shape[-1], q)
     order = w.argsort(-1, kind="stable")
-    return (1 - weight) * _one_hot(w, order[..., lower]) + weight * _one_hot(w, order[..., upper])
+    below, above = (_one_hot(w, order[..., rank]) for rank in (lower, upper))
+    return np.asarray((1 - weight) * below + weight * above)
 
 
 @poolings.register("median", gradient=_percentile_gradient)
@@ -213,12 +216,16 @@ def percentile(w: Array, q: float = 50.0) -> Array:
     return np.where(np.isnan(last), last, exact)  # NaN sorts last
 
 
-def _softmax(w: Array, temperature: float) -> Array:
+def _exponentials(w: Array, temperature: float) -> Array:
+    """exp(w / temperature), relative to that of the largest element."""
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
     largest = w.max(-1, keepdims=True)
-    below = np.where(w == largest, 0, w - largest)  # equal infinities too
-    e = np.exp(below / temperature)
+    return np.asarray(np.exp(np.where(w == largest, 0, w - largest) / temperature))  # equal infinities too
+
+
+def _softmax(w: Array, temperature: float) -> Array:
+    e = _exponentials(w, temperature)
     return np.asarray(e / e.sum(-1, keepdims=True))
 
 
@@ -228,10 +235,7 @@ def logsumexp(w: Array, temperature: float = 1.0) -> Array:
 
     Boyd and Vandenberghe 2004, section 3.1.5; ONNX ReduceLogSumExp.
     """
-    largest = w.max(-1)
-    # Of the largest, whose share of the sum is 1 / sum, softmax is known to be that share.
-    share = _softmax(w, temperature).max(-1)
-    return np.asarray(largest - temperature * np.log(share))
+    return np.asarray(w.max(-1) + temperature * np.log(_exponentials(w, temperature).sum(-1)))
 
 
 def _softmax_gradient(w: Array, y: Array, temperature: float) -> Array:
@@ -241,7 +245,7 @@ def _softmax_gradient(w: Array, y: Array, temperature: float) -> Array:
 
 @poolings.register("softmax", gradient=_softmax_gradient)
 def softmax(w: Array, temperature: float = 1.0) -> Array:
-    """Mean of the elements weighted by softmax(w / temperature). Gao et al. 2019, arXiv:1908.04156, for one."""
+    """Mean weighted by the softmax of w / temperature. Stergiou et al. 2021, arXiv:2101.00440."""
     share = _softmax(w, temperature)
     return np.asarray(np.where(share == 0, 0, share * w).sum(-1))
 
@@ -251,12 +255,14 @@ def _splitmix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     z = state + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    return np.asarray(z ^ (z >> np.uint64(31)))
 
 
 def _pick(w: Array, index: Indices, seed: int) -> Indices:
     """The position in its window of the element that stochastic pooling takes."""
-    key = _splitmix(np.array([operator.index(seed) & (2**64 - 1)], np.uint64))
+    if not isinstance(seed, int):
+        raise TypeError(f"seed must be an int, got {seed!r}")
+    key = _splitmix(np.array([seed & (2**64 - 1)], np.uint64))[0]
     bits = _splitmix(index.astype(np.uint64) ^ key)
     uniform = (bits >> np.uint64(12)) * 2.0**-52  # in [0, 1), with a distance to 1 that products keep
     largest = w.max(-1, keepdims=True).astype(np.float64)
@@ -264,12 +270,11 @@ def _pick(w: Array, index: Indices, seed: int) -> Indices:
     chance = np.where(largest > 0, chance, 1)  # uniform where nothing is positive
     rising = chance.cumsum(-1)
     picked = (rising > (uniform * rising[..., -1])[..., None]).argmax(-1)
-    return np.where(np.isnan(w).any(-1), np.isnan(w).argmax(-1), picked)
+    missing = np.isnan(w)
+    return np.asarray(np.where(missing.any(-1), missing.argmax(-1), picked))
 
 
-@poolings.register(
-    "stochastic", indexed=True, gradient=lambda w, y, index, seed: _one_hot(w, _pick(w, index, seed))
-)
+@poolings.register("stochastic", indexed=True, gradient=lambda w, y, index, seed: _one_hot(w, _pick(w, index, seed)))
 def stochastic(w: Array, index: Indices, seed: int = 0) -> Array:
     """One element of the window, by chance: in proportion to the positive ones, or any if there is none.
 
@@ -281,7 +286,7 @@ def stochastic(w: Array, index: Indices, seed: int = 0) -> Array:
 
 
 def _mixed_gradient(w: Array, y: Array, alpha: float) -> Array:
-    return alpha * _one_hot(w, w.argmax(-1)) + (1 - alpha) / w.shape[-1]
+    return np.asarray(alpha * _one_hot(w, w.argmax(-1)) + (1 - alpha) / w.shape[-1])
 
 
 @poolings.register("mixed", gradient=_mixed_gradient)

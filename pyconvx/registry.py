@@ -154,16 +154,36 @@ def bind(plugin: P, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P
     for key in params:
         if key not in plugin.defaults:
             raise TypeError(
-                f"{plugin.kind} {plugin.name!r} has no parameter {key!r}; "
-                f"its parameters: {', '.join(takes) or 'none'}"
+                f"{plugin.kind} {plugin.name!r} has no parameter {key!r}; its parameters: {', '.join(takes) or 'none'}"
             )
     values = {**plugin.defaults, **params}
     missing = [key for key, value in values.items() if value is REQUIRED]
     if missing:
         raise TypeError(f"{plugin.kind} {plugin.name!r} requires a value for {', '.join(missing)}")
+    for key, value in params.items():
+        _check_parameter(plugin, key, plugin.defaults[key], value)
     # A NumPy scalar is a strong type: float32 data times np.float64(0.1) would be float64.
     plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()}
     return Bound(plugin, MappingProxyType(plain))
+
+
+def _check_parameter(plugin: Plugin, key: str, default: Any, value: Any) -> None:
+    """A parameter whose default is a number takes a number or an array of numbers; a flag takes True or False."""
+    if isinstance(default, bool):
+        good, wanted = isinstance(value, (bool, np.bool_)), "True or False"
+    elif isinstance(default, (int, float)):
+        good, wanted = isinstance(value, (int, float)) or _real_array(value), "a real number"
+    else:
+        return
+    if not good:
+        raise TypeError(f"{key} of {plugin.kind} {plugin.name!r} must be {wanted}, got {value!r}")
+
+
+def _real_array(value: object) -> bool:
+    try:
+        return np.asarray(value).dtype.kind in "biuf"
+    except ValueError:  # a ragged list
+        return False
 
 
 def accepted(function: Callable[..., Any], params: Mapping[str, Any], leading: int) -> dict[str, Any]:
@@ -195,9 +215,7 @@ class calling:
             error.__notes__ = [*getattr(error, "__notes__", ()), note]
 
 
-def returned(
-    plugin: Plugin, what: str, result: object, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def returned(plugin: Plugin, what: str, result: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return `result`, got from a call into a plugin, if it has that shape and that dtype or a narrower one.
 
     Raises ValueError, naming the plugin, otherwise.
@@ -376,21 +394,17 @@ class Registry(Mapping[str, P], Generic[P]):
             touched = {name, *names, *(a for a, canonical in before.aliases.items() if canonical == name)}
             with self._lock:
                 plugins, current = self._entries
-                self._replace(
-                    _with(plugins, touched, before.plugins), _with(current, touched, before.aliases)
-                )
+                self._replace(_with(plugins, touched, before.plugins), _with(current, touched, before.aliases))
 
     def _checked(self, name: str, aliases: Iterable[str]) -> tuple[str, ...]:
         _check_name(name, f"name of a {self.kind}")
-        if isinstance(aliases, str):
+        if isinstance(aliases, str) or not isinstance(aliases, Iterable):
             raise TypeError(f"aliases must be a tuple of names, got {aliases!r}")
         names = tuple(aliases)
         for alias in names:
             _check_name(alias, f"alias of {self.kind} {name!r}")
         if len({name, *names}) <= len(names):
-            raise ValueError(
-                f"aliases of {self.kind} {name!r} must be distinct from it and each other, got {names}"
-            )
+            raise ValueError(f"aliases of {self.kind} {name!r} must be distinct from it and each other, got {names}")
         return names
 
     def _make(self, name: str, function: Callable[..., Any], fields: Mapping[str, Any]) -> P:
@@ -408,8 +422,7 @@ class Registry(Mapping[str, P], Generic[P]):
                 if holder is not None and (hides or not replace):
                     remedy = "choose another alias" if hides else "replace=True replaces it"
                     raise ValueError(
-                        f"{self.kind} {name!r} is already registered by {holder.owner}, "
-                        f"as {holder.name!r}; {remedy}"
+                        f"{self.kind} {name!r} is already registered by {holder.owner}, as {holder.name!r}; {remedy}"
                     )
             aliases.pop(plugin.name, None)
             plugins[plugin.name] = plugin

@@ -127,23 +127,14 @@ def adjoint_axis(window: Window, mode: Bound[PaddingMode]) -> Axis:
 
 def _repeated(window: Window, mode: Bound[PaddingMode]) -> dict[int, list[tuple[int, float]]]:
     """Elements that the padding shows elsewhere too: all (position, weight) at which each is read, its own included."""
-    border = _border(window)
-    shown: dict[int, list[tuple[int, float]]] = {}
-    if border.size == 0:
-        return shown
-    table = index_map(mode, border, window.source)
+    positions = np.unique(_positions(window)[0])
+    table = index_map(mode, positions, window.source)
     weights = np.ones(table.index.shape) if table.weight is None else table.weight
-    for term, column in np.argwhere((weights != 0) & (table.index != OUTSIDE)):
+    shown: dict[int, list[tuple[int, float]]] = {}
+    for term, column in np.argwhere((weights != 0) & (table.index != OUTSIDE) & ~_inside(positions, window.source)):
         element = int(table.index[term, column])
-        shown.setdefault(element, [(element, 1.0)]).append((int(border[column]), float(weights[term, column])))
+        shown.setdefault(element, [(element, 1.0)]).append((int(positions[column]), float(weights[term, column])))
     return shown
-
-
-def _border(window: Window) -> NDArray[np.intp]:
-    """Padded coordinates outside the axis that some window reads."""
-    positions, _, _ = _positions(window)
-    outside = positions[~_inside(positions, window.source)]
-    return np.unique(outside)
 
 
 @lru_cache(maxsize=512)

@@ -15,6 +15,7 @@ from bad_inputs import CASES
 HERE = Path(__file__).parent
 CALLS = [case for case in CASES.values() if case.call]
 QUICK = [case for case in CALLS if not case.slow]
+LISTED = [case for case in QUICK if case.name[0].isdigit()]
 SCRIPTS = [case for case in CASES.values() if case.script]
 
 
@@ -65,9 +66,24 @@ def alone(tmp_path_factory):
     runner.close()
 
 
-@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    runner = Runner("together", tmp_path_factory.mktemp("together"))
+    yield runner
+    runner.close()
+
+
+@pytest.mark.parametrize("case", LISTED, ids=lambda case: case.name)
 def test_alone(case, alone):
+    """Every case of the list in a process of its own."""
     complaint = alone.run(case)
+    assert not complaint, complaint
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
+def test_together(case, together):
+    """Every case, of the list or beyond, in one process; where one kills it the next begins another."""
+    complaint = together.run(case)
     assert not complaint, complaint
 
 
@@ -82,17 +98,6 @@ def test_large(case, alone):
         )
     complaint = alone.run(case)
     assert not complaint, complaint
-
-
-def test_together(tmp_path):
-    runner = Runner("together", tmp_path)
-    try:
-        complaints = {case.name: complaint for case in QUICK if (complaint := runner.run(case))}
-    finally:
-        runner.close()
-    assert not complaints, "\n".join(
-        f"{name}: {complaint.splitlines()[0]}" for name, complaint in complaints.items()
-    )
 
 
 @pytest.mark.parametrize("case", SCRIPTS, ids=lambda case: case.name)

@@ -33,7 +33,7 @@ class _Plan:
         """Contiguous, in the dtype of the computation, rows on the last axis."""
         if self.axis is not None:
             array = np.moveaxis(array, self.axis, -1)
-        return np.ascontiguousarray(array, self.compute)
+        return np.asarray(array, self.compute, order="C")
 
     def _unrows(self, array: Array) -> Array:
         return array if self.axis is None else np.moveaxis(array, -1, self.axis)
@@ -52,7 +52,7 @@ class _Plan:
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
             gx = pull(self.bound, x, saved, self._rows(arrays.as_gradient(gy, self.shape, self.compute)))
-            return (np.ascontiguousarray(self._unrows(gx), arrays.gradient_dtype(self.x, self.compute)),)
+            return (np.asarray(self._unrows(gx), arrays.gradient_dtype(self.x, self.compute), order="C"),)
 
         return result, pullback
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,13 +35,18 @@ class Problem:
     axes: tuple[Any, ...]
     constants: Array  # (4, C)
 
-    @cached_property
+    packed: Any = None
+
     def panels(self) -> Any:
         """The filters, packed for the register tile."""
-        dtype = self.x.dtype
-        if self.prepared is not None:
-            return self.prepared.packed(dtype, self.groups, self.transposed)
-        return _core.kernels.Panels(as_taps(self.filters, dtype), self.groups, self.transposed)
+        # not a cached_property: before Python 3.12 that holds a lock, which a child forked meanwhile would wait for
+        if self.packed is None:
+            dtype = self.x.dtype
+            if self.prepared is not None:
+                self.packed = self.prepared.packed(dtype, self.groups, self.transposed)
+            else:
+                self.packed = _core.kernels.Panels(as_taps(self.filters, dtype), self.groups, self.transposed)
+        return self.packed
 
 
 class Candidate(NamedTuple):
@@ -57,13 +61,13 @@ class Candidate(NamedTuple):
 
 
 def _direct_unfit(problem: Problem) -> str | None:
-    if problem.transposed and not problem.panels.finite:
+    if problem.transposed and not problem.panels().finite:
         return "filters hold infinities or NaNs, which a tap that no window read must not spread"
     return None
 
 
 def _direct(problem: Problem, y: Array) -> None:
-    _core.kernels.convolve(problem.x, problem.panels, problem.bias, y, problem.axes, problem.constants, num_threads())
+    _core.kernels.convolve(problem.x, problem.panels(), problem.bias, y, problem.axes, problem.constants, num_threads())
 
 
 def _plain(problem: Problem, y: Array) -> None:
@@ -88,8 +92,10 @@ CANDIDATES = (
 
 
 def check_algorithm(algorithm: Any) -> None:
-    """ValueError unless `algorithm` is "auto" or the name of a candidate."""
+    """ValueError unless `algorithm` is "auto" or the name of a candidate, TypeError unless it is a str."""
     names = ("auto", *(candidate.name for candidate in CANDIDATES))
+    if not isinstance(algorithm, str):
+        raise TypeError(f"algorithm must be a str, one of {', '.join(names)}, got {algorithm!r}")
     if algorithm not in names:
         raise ValueError(f"algorithm must be one of {', '.join(names)}, got {algorithm!r}")
 

@@ -48,7 +48,7 @@ def as_array(name: str, value: Any) -> Array:
             value = np.asarray(value)
         except (ValueError, OverflowError) as error:
             raise TypeError(f"{name} must be an array of numbers, got {type(value).__name__}: {error}") from None
-    if value.dtype.kind not in "biu" and value.dtype not in (np.float16, np.float32, np.float64):
+    if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {value.dtype}; accepted are {ACCEPTED}")
     array: Array = np.asarray(value)
     return array
@@ -80,9 +80,18 @@ def as_gradient(gy: Any, shape: tuple[int, ...], compute: np.dtype[Any]) -> Arra
 
 
 def check_layout(layout: Any) -> None:
-    """ValueError unless `layout` is one of the two."""
+    """ValueError unless `layout` is one of the two, TypeError unless it is a str."""
+    if not isinstance(layout, str):
+        raise TypeError(f"layout must be a str, 'channels_last' or 'channels_first', got {layout!r}")
     if layout not in ("channels_last", "channels_first"):
         raise ValueError(f"layout must be 'channels_last' or 'channels_first', got {layout!r}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError for anything else."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def to_canonical(name: str, x: Array, rank: int, layout: Layout) -> Array:
@@ -148,7 +157,7 @@ def deliver(y: Array, out: Array | None, dtype: np.dtype[Any]) -> Array:
     """The result in `out`, or as a fresh C-contiguous array of `dtype`."""
     if out is None:
         with np.errstate(over="ignore", under="ignore"):
-            return np.ascontiguousarray(y, dtype)
+            return np.asarray(y, dtype, order="C")
     if y is not out:
         with np.errstate(over="ignore", under="ignore"):
             out[...] = y

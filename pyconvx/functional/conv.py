@@ -209,12 +209,12 @@ def _plan(
     compute, result = arrays.compute_dtypes(given, taps, offset)
     constants_of(modes, 1, compute)
     canonical = (view.shape[0], *(1,) * (3 - rank), *spatial, outputs)
-    arrays.checked_shape(canonical, compute.itemsize)
     last = outputs
     if bound is not None and bound.plugin.output_size is not None:
         last = bound.plugin.output_size(outputs)
     shape = (*spatial, last) if layout == "channels_last" else (last, *spatial)
     shape = (view.shape[0], *shape) if given.ndim == rank + 2 else shape
+    arrays.checked_shape(shape, compute.itemsize)
     return _Plan(
         rank=rank,
         layout=layout,

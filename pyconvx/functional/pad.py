@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,6 @@ class _Plan:
     shape: tuple[int, ...]
     out: Array | None
 
-    @cached_property
     def tables(self) -> list[tuple[int, Array, IndexMap]]:
         """(axis, coordinates, index map) of each axis that changes."""
         tables = []
@@ -78,17 +76,18 @@ class _Plan:
 
     def run(self) -> Array:
         y = self.x
-        for axis, _, table in self.tables:
+        for axis, _, table in self.tables():
             y = _take(y, axis, table)
         return arrays.deliver(y if y is not self.x else y.copy(), self.out, self.x.dtype.newbyteorder("="))
 
     def vjp(self) -> tuple[Array, Pullback]:
         compute, _ = arrays.compute_dtypes(self.x)
+        tables = self.tables()
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
             gradient = arrays.as_gradient(gy, self.shape, compute)
-            for axis, coordinates, table in reversed(self.tables):
+            for axis, coordinates, table in reversed(tables):
                 gradient = _give_back(gradient, axis, coordinates, table, self.x.shape[axis])
             return (np.array(gradient, arrays.gradient_dtype(self.x, compute), order="C"),)
 

@@ -64,11 +64,11 @@ class _Plan:
 
     def __post_init__(self) -> None:
         self.canonical = (self.x.shape[0], *(1,) * (3 - self.rank), *self.spatial, self.x.shape[-1])
-        arrays.checked_shape(self.canonical, max(self.compute.itemsize, 8 if self.return_indices else 1))
         channels = (self.x.shape[-1],)
         spatial = () if self.squeeze else self.spatial
         shape = (*spatial, *channels) if self.layout == "channels_last" else (*channels, *spatial)
         self.shape = (self.x.shape[0], *shape) if self.given.ndim == self.rank + 2 else shape
+        arrays.checked_shape(self.shape, max(self.compute.itemsize, 8 if self.return_indices else 1))
         self.out = arrays.as_output(self.out, self.shape, self.result)
 
     def run(self) -> Any:
@@ -131,12 +131,7 @@ class _Reduction:
         self.present = tuple(axis.present() for axis in self.axes)
         if math.prod(self.shape) and not all(count.all() for count in self.present):
             raise ValueError("padding must leave at least one element of x in every pooling window")
-        params = plan.kind.params
-        self.divisor, self.value = "none", 1.0
-        if plan.kind.plugin.kernel == "avg":
-            self.divisor = "extent" if params["count_include_pad"] else "present"
-            if params["divisor"] is not None:
-                self.divisor, self.value = "value", float(params["divisor"])
+        self.divisor, self.value = _divisor(plan.kind)
 
     def forward(self) -> tuple[Array, Array | None]:
         """Return y (N, D, H, W, C), and the index of each winner if it was asked for."""
@@ -203,6 +198,22 @@ class _Reduction:
                         yield (sample, some[:, None], columns), windows, number
 
 
+def _divisor(kind: Bound[Pooling]) -> tuple[str, float]:
+    """What the compiled sum is divided by: a name in DIVISORS and a number. Checks the parameters of avg."""
+    if kind.plugin.kernel != "avg":
+        return "none", 1.0
+    divisor = kind.params["divisor"]
+    include = arrays.flag("count_include_pad", kind.params["count_include_pad"])
+    if divisor is None:
+        return "extent" if include else "present", 1.0
+    value = float(arrays.constant_of(divisor, np.dtype(np.float64), "divisor"))
+    if isinstance(divisor, bool):
+        raise TypeError(f"divisor must be a number, got {divisor!r}")
+    if value == 0 or not math.isfinite(value):
+        raise ValueError(f"divisor must be finite and not 0, got {divisor!r}")
+    return "value", value
+
+
 def _pool(
     rank: int,
     /,
@@ -223,6 +234,7 @@ def _pool(
         raise ValueError(f"x must have at least one channel, got shape {given.shape}")
     bound = pooling(kind, **params)
     kernel = bound.plugin.kernel
+    _divisor(bound)
     if return_indices and kernel not in ("max", "min"):
         raise ValueError(f"return_indices is for the kinds max and min, got {bound.name!r}")
     compute, result = arrays.compute_dtypes(given)
@@ -300,7 +312,7 @@ def pool(
     """
 
     def make(sizes: tuple[int, ...]) -> Any:
-        windows = pool_windows(sizes, size, stride, padding, dilation, bool(ceil_mode))
+        windows = pool_windows(sizes, size, stride, padding, dilation, arrays.flag("ceil_mode", ceil_mode))
         modes = None if padding_mode is None else modes_of(padding_mode, rank)
         if modes is None:
             for axis, window in enumerate(windows):
@@ -311,7 +323,7 @@ def pool(
                     )
         return tuple(window.out for window in windows), lambda: forward_axes(windows, modes), modes
 
-    return _pool(rank, x, kind, params, layout, make, return_indices, False, out)
+    return _pool(rank, x, kind, params, layout, make, arrays.flag("return_indices", return_indices), False, out)
 
 
 def _empty_window(window: Any) -> bool:
@@ -380,7 +392,8 @@ def global_pool(
 
     Source: ONNX operators GlobalAveragePool, GlobalMaxPool and GlobalLpPool.
     """
-    rank = np.ndim(x) - 2 if isinstance(x, np.ndarray) else arrays.as_array("x", x).ndim - 2
+    x = arrays.as_array("x", x)
+    rank = x.ndim - 2
     if rank not in (1, 2, 3):
         raise ValueError(f"x must have 3 to 5 dimensions, N, one to three spatial axes and C, got {rank + 2}")
 
@@ -388,7 +401,7 @@ def global_pool(
         pairs = adaptive_windows(sizes, 1)
         return (1,) * rank, lambda: (one(),) * (3 - rank) + tuple(adaptive_axis(n, 1) for n, _ in pairs), None
 
-    return _pool(rank, x, kind, params, layout, make, False, not keepdims, out)
+    return _pool(rank, x, kind, params, layout, make, False, not arrays.flag("keepdims", keepdims), out)
 
 
 @dataclass

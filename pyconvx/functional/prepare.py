@@ -103,7 +103,10 @@ def filters_of(filters: Any, rank: int, layout: Layout) -> tuple[Array, Prepared
     if prepared is None and layout == "channels_first":
         array = np.moveaxis(array, 1, -1)
     if 0 in array.shape:
-        raise ValueError(f"filters must not be empty, got shape {getattr(filters, 'shape', array.shape)}")
+        raise ValueError(
+            "filters must have at least one filter, one kernel element per axis and one channel, "
+            f"got shape {getattr(filters, 'shape', array.shape)}"
+        )
     return array, prepared
 
 

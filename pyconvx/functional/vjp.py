@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import count, per_axis
 from .arrays import Array
 from .operation import Pullback, plan_of
 
@@ -64,8 +65,6 @@ def _stand_in(name: str, shape: Any) -> Array | None:
         return None
     if isinstance(shape, np.ndarray) or not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
         raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {shape!r}")
+    sizes = per_axis(f"shape of {name}", shape, len(shape), 0)
     zero = np.zeros((), np.intp if name == "indices" else np.float32)
-    try:
-        return np.broadcast_to(zero, tuple(shape))
-    except TypeError as error:
-        raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {shape!r}") from error
+    return np.broadcast_to(zero, count(sizes, zero.itemsize, name))

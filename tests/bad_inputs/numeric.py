@@ -163,6 +163,13 @@ fails("20 divisor=nan", V, ["divisor", "nan"], "pool2d", X, 2, "avg", divisor=fl
 fails("20 divisor='2'", T, ["divisor"], "pool2d", X, 2, "avg", divisor="2")
 
 
+def close(result, expected):
+    """Equal but for the rounding of one division."""
+    assert result.shape == expected.shape
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_max_ulp(result, expected, 1)
+
+
 def ceil_average(n, size, stride, before, after):
     """1-D average over the real elements of each window, ceil mode, by counting."""
     out = -(-(n + before + after - size) // stride) + 1
@@ -186,7 +193,7 @@ for n, size, stride, before, after in (
     x, y = ceil_average(n, size, stride, before, after)
     works(
         f"21 ceil_mode, {n} by {size} stride {stride} padding {before}, {after}",
-        lambda result, y=y: np.testing.assert_allclose(result, y, rtol=1e-6, strict=True),
+        lambda result, y=y: close(result, y),
         "pool1d",
         x,
         size,

@@ -69,7 +69,12 @@ def gives(*expected):
 
 works("+ output_shape of conv2d", gives(1, 6, 6, 1), shape_of, "conv2d", SHAPE, FILTERS)
 works(
-    "+ output_shape of numpy integers", gives(1, 6, 6, 1), shape_of, "conv2d", np.array(SHAPE), list(FILTERS)
+    "+ output_shape of numpy integers",
+    gives(1, 6, 6, 1),
+    shape_of,
+    "conv2d",
+    tuple(np.array(SHAPE)),
+    list(FILTERS),
 )
 works(
     "+ output_shape of 2**40 pictures", gives(2**40, 6, 6, 1), shape_of, "conv2d", (2**40, 8, 8, 1), FILTERS
@@ -133,7 +138,7 @@ fails(
 fails(
     "+ output_shape of a kernel too large",
     V,
-    ["kernel", number(9), number(8)],
+    ["kernel|filters", number(9), number(8)],
     shape_of,
     "conv2d",
     SHAPE,
@@ -161,9 +166,11 @@ fails(
 )
 fails("+ output_shape without filters", T, ["filters"], shape_of, "conv2d", SHAPE)
 fails("+ output_shape without anything", T, [], "output_shape")
-works(
+either(
     "+ output_shape of padding 2**40",
     gives(1, 2**41 + 6, 2**41 + 6, 1),
+    V,
+    ["shape", r"\(1, 2199023255558, 2199023255558, 1\)"],
     shape_of,
     "conv2d",
     SHAPE,
@@ -276,8 +283,20 @@ for value in (0, -1, -(2**63), -(2**70)):
     )
     fails(f"+ threads({value})", V, [word("n") + "|threads", number(value), POSITIVE], in_threads, value)
 for value in (1.0, 1.5, "2", None, True, np.True_, [2], 1j, np.float32(2)):
-    fails(f"+ set_num_threads({value!r})", T, [word("n") + "|threads", INTEGER], "set_num_threads", value)
-    fails(f"+ threads({value!r})", T, [word("n") + "|threads", INTEGER], in_threads, value)
+    fails(
+        f"+ set_num_threads({type(value).__module__} {value!r})",
+        T,
+        [word("n") + "|threads", INTEGER],
+        "set_num_threads",
+        value,
+    )
+    fails(
+        f"+ threads({type(value).__module__} {value!r})",
+        T,
+        [word("n") + "|threads", INTEGER],
+        in_threads,
+        value,
+    )
 for value in (10**6, 2**31, 2**63, 2**70):
     either(f"+ {value} threads", lambda n: None, V, ["threads", str(value)], in_threads, value)
 works("+ threads(np.int64(1))", lambda n: same(n, 1), in_threads, np.int64(1))
@@ -300,3 +319,28 @@ def restored():
 
 works("+ threads are restored after an error", lambda _: None, restored)
 fails("+ filters of rank 1 in explain's place", V, ["filters"], shape_of, "conv2d", SHAPE, K1.shape[:1])
+
+for what, f in (("np.sin", np.sin), ("a name", "conv2d"), ("None", None)):
+    fails(f"+ explain {what}", T, [], "explain", f, SHAPE, FILTERS)
+
+
+def explained(*args, **options):
+    return cx.explain(cx.conv2d, *args, **options)
+
+
+works("+ explain a convolution", lambda explanation: str(explanation), explained, SHAPE, FILTERS)
+fails("+ explain with stride=0", V, ["stride", number(0), POSITIVE], explained, SHAPE, FILTERS, stride=0)
+fails("+ explain with strides=2", T, ["strides"], explained, SHAPE, FILTERS, strides=2)
+fails(
+    "+ explain algorithm='winigrad'",
+    V,
+    ["algorithm", "auto"],
+    explained,
+    SHAPE,
+    FILTERS,
+    algorithm="winigrad",
+)
+fails("+ explain a kernel too large", V, ["kernel|filters", number(9)], explained, SHAPE, (1, 9, 9, 1))
+fails("+ explain without filters", T, ["filters"], explained, SHAPE)
+for bad in ((1, 8.0, 8, 1), None, "1881"):
+    fails(f"+ explain x {bad!r}", T, ["x"], explained, bad, FILTERS)

@@ -38,7 +38,7 @@ ACTIVATIONS = {
     "softsign": [({}, F.softsign)],
     "sigmoid": [({}, torch.sigmoid)],
     "log_sigmoid": [({}, F.logsigmoid)],
-    "hard_sigmoid": [({}, F.hardsigmoid)],
+    "hard_sigmoid": [({}, lambda x: F.relu6(x + 3) / 6)],  # its own has the float32 of 1/6 in float64
     "hard_swish": [({}, F.hardswish)],
     "hard_tanh": [
         ({}, F.hardtanh),

@@ -29,6 +29,8 @@ def one_pool(rng, worst):
     pads = [0] * rank if kind == "lp" else [int(rng.integers(0, k // 2 + 1)) for k in size]
     effective = [(k - 1) * d + 1 for k, d in zip(size, dilations, strict=True)]
     sizes = [max(1, e - 2 * p) + int(rng.integers(0, 7)) for e, p in zip(effective, pads, strict=True)]
+    if kind == "avg":
+        sizes = [max(n, k) for n, k in zip(sizes, size, strict=True)]  # PyTorch asks for it in 3-D
     channels_last, batch = bool(rng.random() < 0.5), int(rng.integers(0, 4))
     ceil = kind != "lp" and bool(rng.random() < 0.5)
     x = draw(rng, (max(batch, 1), int(rng.integers(1, 20)), *sizes), dtype)
@@ -61,7 +63,7 @@ def one_pool(rng, worst):
         x = np.abs(x) + dtype(0.1)  # PyTorch takes no absolute value
 
         def model(x):
-            return LP_POOL[rank](x, p, size, strides)
+            return LP_POOL[rank](x, p, size[0] if rank == 1 else size, strides)
 
     what = f"{kind} pool{rank}d {size} of x {x.shape}{'' if batch else ' without N'}, {dtype}, {options}"
     y64 = model(torch.tensor(x.astype(np.float64))).numpy()

@@ -38,9 +38,7 @@ def _gelu_tanh(x: Array) -> Array:
 
 def _gelu_tanh_slope(x: Array) -> Array:
     t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
-    return np.asarray(
-        0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
-    )
+    return np.asarray(0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x))
 
 
 def _mish_slope(x: Array) -> Array:

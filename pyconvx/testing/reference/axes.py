@@ -62,9 +62,7 @@ def conv_size(n: int, kernel: int, stride: int, dilation: int, before: int, afte
     return count
 
 
-def pool_size(
-    n: int, kernel: int, stride: int, dilation: int, before: int, after: int, ceil_mode: bool = False
-) -> int:
+def pool_size(n: int, kernel: int, stride: int, dilation: int, before: int, after: int, ceil_mode: bool = False) -> int:
     """As conv_size; ceil_mode lets one more window hang over, if it starts before the padding after."""
     count = conv_size(n, kernel, stride, dilation, before, after)
     overhangs = (count - 1) * stride + reach(kernel, dilation) < n + before + after
@@ -113,6 +111,4 @@ def amounts(
 ) -> list[Pair]:
     """(before, after) for every axis."""
     each = per_axis(padding, len(spatial))
-    return [
-        amount(p, n, k, s, d) for p, n, k, s, d in zip(each, spatial, kernel, stride, dilation, strict=True)
-    ]
+    return [amount(p, n, k, s, d) for p, n, k, s, d in zip(each, spatial, kernel, stride, dilation, strict=True)]

@@ -268,8 +268,6 @@ def _before_activation(
     return activate_vjp(z, activation, gy=gy)
 
 
-def _gradients(
-    gx: Array, gfilters: Array, gy: Array, bias: Any, batched: bool, layout: str
-) -> tuple[Array, ...]:
+def _gradients(gx: Array, gfilters: Array, gy: Array, bias: Any, batched: bool, layout: str) -> tuple[Array, ...]:
     both = unstandard(gx, batched, layout), unstandard_filters(gfilters, layout)
     return both if bias is None else (*both, gy.sum(axis=tuple(range(gy.ndim - 1))))

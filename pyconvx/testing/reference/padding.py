@@ -141,9 +141,7 @@ def pad_axis_vjp(gy: Array, axis: int, before: int, after: int, mode: Any, n: in
 
 def pad_spatial(x: Array, widths: Sequence[Pair], mode: Any, linear: bool = False) -> Array:
     """Pad x (N, *spatial, C) along its spatial axes, the first one first."""
-    for axis, ((before, after), one) in enumerate(
-        zip(widths, modes_per_axis(mode, len(widths)), strict=True), 1
-    ):
+    for axis, ((before, after), one) in enumerate(zip(widths, modes_per_axis(mode, len(widths)), strict=True), 1):
         x = pad_axis(x, axis, before, after, one, linear)
     return x
 

@@ -22,12 +22,8 @@ from .reduction import REDUCTIONS, SLOPES
 class Windows:
     """The windows of one call. Coordinates are those of the padded map when `widths` says so."""
 
-    coordinates: tuple[
-        tuple[tuple[int, ...], ...], ...
-    ]  # [axis][output] -> the coordinates that hold an element
-    positions: tuple[
-        tuple[int, ...], ...
-    ]  # [axis][output] -> how many positions lie within the padded extent
+    coordinates: tuple[tuple[tuple[int, ...], ...], ...]  # [axis][output] -> the coordinates that hold an element
+    positions: tuple[tuple[int, ...], ...]  # [axis][output] -> how many positions lie within the padded extent
     widths: tuple[Pair, ...]  # how far the map was padded: elements only, (0, 0) where padding holds nothing
 
     @property
@@ -38,7 +34,7 @@ class Windows:
         """Whether some window holds no element."""
         return any(len(one) == 0 for axis in self.coordinates for one in axis)
 
-    def each(self) -> Iterator[tuple[tuple[int, ...], tuple[Array, ...], int]]:
+    def each(self) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...], int]]:
         """(output position, the selection of its elements, how many positions lie in the padded extent)."""
         for output in np.ndindex(*self.outputs):
             chosen = [axis[o] for axis, o in zip(self.coordinates, output, strict=True)]
@@ -117,7 +113,7 @@ def _reducers(
     )
 
 
-def _elements(padded: Array, select: tuple[Array, ...]) -> Array:
+def _elements(padded: Array, select: tuple[Any, ...]) -> Array:
     """One window of padded (N, *padded, C): (N, C, window)."""
     window = padded[(slice(None), *select)]
     return np.moveaxis(window.reshape(padded.shape[0], int(np.prod(window.shape[1:-1])), padded.shape[-1]), 1, -1)
@@ -137,7 +133,7 @@ def _reduce(x: Array, windows: Windows, kind: Any, mode: Any, indexed: bool, par
     y = np.zeros(number.shape, x.dtype if kind in ("max", "min") else np.float64)
     with np.errstate(all="ignore"):
         for output, select, positions in windows.each():
-            at = (slice(None), *output)
+            at: Any = (slice(None), *output)
             y[at] = reduce(_elements(padded, select), number[at], positions)
     return y
 
@@ -159,7 +155,7 @@ def _reduce_vjp(
     gpadded = np.zeros(padded.shape)
     with np.errstate(all="ignore"):
         for output, select, positions in windows.each():
-            at = (slice(None), *output)
+            at: Any = (slice(None), *output)
             w = _elements(padded, select)  # (N, C, window)
             y = np.asarray(reduce(w, number[at], positions))
             gw = gy[at][..., np.newaxis] * slope(w, y, number[at], positions)
@@ -199,10 +195,11 @@ def pool(
     ceil_mode: bool = False,
     layout: str = "channels_last",
     return_indices: bool = False,
+    slopes: Any = None,
     indexed: bool = False,
     **params: Any,
 ) -> Any:
-    """Every window of x reduced to one number; with return_indices also where it was (max and min)."""
+    """Every window of x reduced to one number; with return_indices also where it was. slopes is not used."""
     x, batched = standard(x, rank, layout)
     windows = sliding(
         x.shape[1:-1], size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
@@ -251,15 +248,14 @@ def adaptive_pool(
     *,
     rank: int,
     layout: str = "channels_last",
+    slopes: Any = None,
     indexed: bool = False,
     **params: Any,
 ) -> Array:
     """Reduce x to output_size windows along every axis."""
     x, batched = standard(x, rank, layout)
     windows = adaptive(x.shape[1:-1], output_size)
-    return unstandard(
-        _reduce(_value_dtype(x, kind), windows, kind, "zeros", indexed, params), batched, layout
-    )
+    return unstandard(_reduce(_value_dtype(x, kind), windows, kind, "zeros", indexed, params), batched, layout)
 
 
 def adaptive_pool_vjp(
@@ -306,9 +302,7 @@ def global_pool_vjp(
     if not keepdims:
         ones = (1,) * rank
         samples, channels = gy.shape
-        gy = gy.reshape(
-            (samples, *ones, channels) if layout == "channels_last" else (samples, channels, *ones)
-        )
+        gy = gy.reshape((samples, *ones, channels) if layout == "channels_last" else (samples, channels, *ones))
     return adaptive_pool_vjp(x, 1, kind, gy=gy, rank=rank, layout=layout, **params)
 
 
@@ -321,9 +315,7 @@ def _winners(y: Array, indices: Array) -> Iterator[tuple[tuple[int, ...], tuple[
         yield at, target
 
 
-def unpool(
-    y: Any, indices: Any, output_shape: Sequence[int], *, rank: int, layout: str = "channels_last"
-) -> Array:
+def unpool(y: Any, indices: Any, output_shape: Sequence[int], *, rank: int, layout: str = "channels_last") -> Array:
     """Zeros, and every element of y at its index; of several the last stays. output_shape: spatial sizes."""
     y, batched = standard(y, rank, layout)
     indices = standard(indices, rank, layout)[0]

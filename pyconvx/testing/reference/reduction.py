@@ -15,7 +15,7 @@ from .axes import Array
 
 
 def _one_hot(index: Array, length: int) -> Array:
-    return (np.arange(length) == index[..., np.newaxis]).astype(np.float64)
+    return np.asarray(np.arange(length) == index[..., np.newaxis], np.float64)
 
 
 def _max(w: Array) -> Array:
@@ -86,9 +86,7 @@ def _logsumexp(w: Array, temperature: float = 1.0) -> Array:
 
 
 def _shares(w: Array, temperature: float = 1.0) -> Array:
-    e = np.exp(
-        (w - (w.max(-1, keepdims=True) if temperature > 0 else w.min(-1, keepdims=True))) / temperature
-    )
+    e = np.exp((w - (w.max(-1, keepdims=True) if temperature > 0 else w.min(-1, keepdims=True))) / temperature)
     return np.asarray(e / e.sum(-1, keepdims=True))
 
 

@@ -1,0 +1,223 @@
+"""The compiled core by itself: the choice of the instruction set, index tables, and what the thread pool promises."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+import pyconvx as cx
+from pyconvx import _core
+from pyconvx._core import FIRST_MIX, NOTHING, OUTSIDE, Axis
+
+
+def python(code, **environment):
+    """Run a program in a process of its own, outside the checkout."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True, text=True, timeout=120, cwd=os.path.dirname(sys.executable), env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _core.supported())
+def test_the_environment_forces_an_instruction_set(name):
+    run = python("import pyconvx as cx; print(cx._core.isa())", PYCONVX_ISA=name)
+    assert run.stdout.strip() == name, run.stderr
+
+
+def test_an_unknown_instruction_set_names_those_supported():
+    run = python("import pyconvx", PYCONVX_ISA="nonsense")
+    assert run.returncode == 1
+    assert "ValueError" in run.stderr
+    assert "'nonsense'" in run.stderr
+    for name in _core.supported():
+        assert name in run.stderr
+
+
+def test_the_best_instruction_set_runs_and_baseline_always_exists():
+    assert _core.supported()[-1] == "baseline"
+    run = python("import pyconvx as cx; print(cx._core.isa())", PYCONVX_ISA="")
+    assert run.stdout.strip() == _core.supported()[0]
+
+
+GOOD = dict(source=4, taps=2, step=1, row=[0, 1, 2], code=[0, 1, 2, 3])
+
+
+def test_a_table_is_written_out_in_the_order_of_places():
+    axis = Axis(**{**GOOD, "place": [2, 0, 1]})
+    assert axis.codes().tolist() == [[1, 2], [2, 3], [0, 1]]
+    assert (axis.length, axis.taps, axis.source) == (3, 2, 4)
+
+
+def test_a_table_counts_what_windows_hold():
+    axis = Axis(3, 2, 1, [0, 1, 2], [NOTHING, 0, OUTSIDE, NOTHING])
+    assert axis.present().tolist() == [1, 2, 1]
+    assert not axis.sourced
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"code": [0, 1, 2, 4]},  # beyond the source
+        {"code": [0, 1, 2, FIRST_MIX]},  # a mix that is not there
+        {"row": [0, 1, 3]},  # the last tap beyond the codes
+        {"row": [0, -1, 2]},
+        {"step": -3},
+        {"step": 2**62, "taps": 3},
+        {"taps": 0},
+        {"source": -1},
+        {"place": [0, 0, 1]},
+        {"place": [0, 1]},
+        {"extent": [1]},
+        {"mixes": [([4], [1.0])]},
+        {"mixes": [([-1], [1.0])]},
+        {"mixes": [([0], [1.0, 2.0])]},
+    ],
+    ids=str,
+)
+def test_a_wrong_table_is_refused(wrong):
+    with pytest.raises((ValueError, OverflowError)):
+        Axis(**{**GOOD, **wrong})
+
+
+def test_kernels_refuse_a_table_for_another_axis():
+    one = Axis(1, 1, 0, [0], [0])
+    x = np.ones((1, 1, 1, 5, 1), np.float32)
+    y = np.empty((1, 1, 1, 3, 1), np.float32)
+    with pytest.raises(ValueError, match="another length"):
+        _core.kernels.pool_sum(x, y, (one, one, Axis(**GOOD)), np.zeros((4, 1), np.float32), "none", 1.0, 1)
+
+
+# The pool
+
+X = np.random.default_rng(0).standard_normal((4, 40, 40, 16)).astype(np.float32)
+FILTERS = np.random.default_rng(1).standard_normal((32, 3, 3, 16)).astype(np.float32)
+
+
+def work(threads):
+    with cx.threads(threads):
+        y, pullback = cx.vjp(cx.conv2d, X, FILTERS, padding="same", padding_mode="odd_reflect")
+        pooled, pool_pullback = cx.vjp(cx.pool2d, y, 3, "max", stride=2, padding=1)
+        return [y, *pullback(y), pooled, *pool_pullback(pooled), cx.pool2d(y, 5, "avg", stride=1, padding="same")]
+
+
+def equal(some, others):
+    return all(np.array_equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7, 16])
+def test_any_number_of_threads_gives_the_same_bits(threads):
+    assert equal(work(threads), work(1))
+
+
+def test_calls_from_many_threads_at_once_give_the_same_bits():
+    expected, wrong = work(1), []
+
+    def call():
+        for _ in range(3):
+            if not equal(work(2), expected):
+                wrong.append(threading.get_ident())
+
+    callers = [threading.Thread(target=call) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+FORK = """
+    import os, sys, threading
+    import numpy as np, pyconvx as cx
+    x, filters = np.ones((8, 32, 32, 16), np.float32), np.ones((32, 3, 3, 16), np.float32)
+    cx.set_num_threads(2)
+    expected = cx.conv2d(x, filters)
+    busy = {busy}
+    stop = threading.Event()
+    def keep_busy():
+        while not stop.is_set():
+            cx.conv2d(x, filters)
+    if busy:
+        other = threading.Thread(target=keep_busy)
+        other.start()
+    failures = 0
+    for _ in range(30):
+        child = os.fork()
+        if child == 0:
+            same = np.array_equal(cx.conv2d(x, filters), expected)
+            grandchild = os.fork()
+            if grandchild == 0:
+                os._exit(not np.array_equal(cx.conv2d(x, filters), expected))
+            os._exit(not same or os.waitpid(grandchild, 0)[1] != 0)
+        failures += os.waitpid(child, 0)[1] != 0
+    stop.set()
+    if busy:
+        other.join()
+    sys.exit(failures)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_forked_child_computes_with_a_pool_of_its_own(busy):
+    run = python(FORK.format(busy=busy), PYTHONWARNINGS="ignore::DeprecationWarning")
+    assert run.returncode == 0, run.stderr
+
+
+INTERRUPT = """
+    import os, signal, threading, time
+    import numpy as np, pyconvx as cx
+    x, filters = np.ones((64, 128, 128, 64), np.float32), np.ones((64, 3, 3, 64), np.float32)
+    cx.set_num_threads({threads})
+    started = []
+    def interrupt():
+        while not started:
+            time.sleep(0.001)
+        time.sleep(0.3)
+        started.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        started.append(0)
+        while True:
+            cx.conv2d(x, filters{algorithm})
+    except KeyboardInterrupt:
+        print(time.monotonic() - started[1])
+    small = cx.conv2d(np.ones((5, 5, 1)), np.ones((1, 3, 3, 1)))
+    assert (small == 9).all()
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("algorithm", ["", ", algorithm='plain'"])
+def test_ctrl_c_is_answered(threads, algorithm):
+    run = python(INTERRUPT.format(threads=threads, algorithm=algorithm))
+    assert run.returncode == 0, run.stderr
+    # 0.1 s is promised on a machine to itself; a loaded one may delay the signal, a whole call takes many seconds
+    assert float(run.stdout) < 1.0
+
+
+def test_a_signal_handler_may_compute_and_its_exception_arrives():
+    class Alarm(Exception):
+        pass
+
+    results = []
+
+    def handler(number, frame):
+        results.append(cx.conv2d(np.ones((5, 5, 1)), np.ones((1, 3, 3, 1))))
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Alarm):
+            while True:
+                cx.conv2d(np.ones((16, 64, 64, 32), np.float32), np.ones((32, 3, 3, 32), np.float32))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (results[0] == 9).all()

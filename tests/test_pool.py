@@ -1,0 +1,476 @@
+"""Pooling and unpooling: every registered kind against the reference, gradients, indices, ties, NaN."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyconvx as cx
+from pyconvx import _core
+from pyconvx.testing import reference
+from pyconvx.testing.bounds import absolute, as_reduction, assert_within, gamma, pooling_error, reference_mode
+from pyconvx.testing.strategies import (
+    FORMS,
+    LAYOUTS,
+    REALS,
+    Drawn,
+    adaptive_cases,
+    drawn,
+    kind_names,
+    pool_cases,
+)
+
+POOL = {1: cx.pool1d, 2: cx.pool2d, 3: cx.pool3d}
+ADAPTIVE = {1: cx.adaptive_pool1d, 2: cx.adaptive_pool2d, 3: cx.adaptive_pool3d}
+UNPOOL = {1: cx.unpool1d, 2: cx.unpool2d, 3: cx.unpool3d}
+LINEAR = ("sum", "avg")
+every_isa = pytest.mark.parametrize("isa", _core.supported())
+every_kind = pytest.mark.parametrize("kind", kind_names())
+
+
+def largest_window(case, modes=None):
+    """A bound on |element| over the whole call, extended as the padding modes do."""
+    x = absolute(case.x.plain)
+    return (x.max(initial=0) + 4) * (3 ** (case.rank + 2) if "odd" in str(modes) else 1)
+
+
+def window_length(case):
+    size = case.size if isinstance(case.size, tuple) else (case.size,) * case.rank
+    return int(np.prod(size))
+
+
+def told(case):
+    """The reference's kind and keywords for a windowed case."""
+    kind, keywords = as_reduction(cx.pooling(case.kind, **case.params))
+    return kind, {**case.options, "padding_mode": reference_mode(case.options["padding_mode"]), **keywords}
+
+
+def well_conditioned(case):
+    """std has no derivative at 0, and stochastic picks by comparing sums, whose float32 rounding is not fixed."""
+    return Drawn(case.x.shape, "float64", "plain", "normal", case.x.seed).plain
+
+
+def value_within_reference(case):
+    kind, options = told(case)
+    x = case.x.plain if case.kind != "stochastic" else well_conditioned(case)
+    got = POOL[case.rank](x, case.size, case.kind, **case.options, **case.params)
+    want = reference.pool(x, case.size, kind, rank=case.rank, **options)
+    assert got.dtype == x.dtype
+    bound = pooling_error(
+        case.kind, largest_window(case, case.options["padding_mode"]), window_length(case), x.dtype, case.params
+    )
+    if "odd" in str(case.options["padding_mode"]):  # an element is then a sum itself
+        bound = bound + gamma(100, x.dtype) * largest_window(case, "odd")
+    assert_within(got, np.asarray(want, np.float64), bound, case.kind)
+
+
+def gradient_within_reference(case, seed):
+    kind, options = told(case)
+    x = well_conditioned(case)
+    arguments = (case.size, case.kind)
+    y, pullback = cx.vjp(POOL[case.rank], x, *arguments, **case.options, **case.params)
+    np.testing.assert_array_equal(y, POOL[case.rank](x, *arguments, **case.options, **case.params))
+    gy = np.random.default_rng(seed).standard_normal(y.shape)
+    (gx,) = pullback(gy)
+    want = reference.pool_vjp(x, case.size, kind, gy=gy, rank=case.rank, **options)
+    assert gx.shape == x.shape
+    # float64 slopes of order 1 to 100 on well separated elements: 1e-9 is far above rounding, far below a mistake
+    np.testing.assert_allclose(gx, want, rtol=1e-9, atol=1e-9 * max(1, np.abs(gy).sum()))
+    np.testing.assert_array_equal(gx, pullback(gy)[0])
+
+
+@every_isa
+@every_kind
+@settings(max_examples=25)
+@given(data=st.data())
+def test_equals_the_reference(isa, kind, data):
+    case = data.draw(pool_cases(kinds=(kind,)))
+    with _core.using(isa):
+        value_within_reference(case)
+
+
+@every_kind
+@settings(max_examples=25)
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_gradient_equals_the_reference(kind, data, seed):
+    gradient_within_reference(data.draw(pool_cases(kinds=(kind,))), seed)
+
+
+@pytest.mark.slow
+@every_isa
+@every_kind
+@settings(max_examples=400)
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_equals_the_reference_at_length(isa, kind, data, seed):
+    case = data.draw(pool_cases(kinds=(kind,)))
+    with _core.using(isa):
+        value_within_reference(case)
+        gradient_within_reference(case, seed)
+
+
+@every_isa
+@pytest.mark.parametrize("kind", ["max", "min", "avg", "sum"])
+@given(data=st.data())
+def test_float32_gradient_of_compiled_kinds(isa, kind, data):
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=("float32",), values=("normal", "whole")))
+    reference_kind, options = told(case)
+    x = case.x.plain
+    if "odd" in str(case.options["padding_mode"]) and kind in ("max", "min"):
+        return  # rounding decides between elements that the exact sums do not tell apart
+    with _core.using(isa):
+        y, pullback = cx.vjp(POOL[case.rank], x, case.size, kind, **case.options, **case.params)
+        gy = np.random.default_rng(1).integers(-4, 5, y.shape).astype(np.float32)
+        (gx,) = pullback(gy)
+    want = reference.pool_vjp(x, case.size, reference_kind, gy=gy, rank=case.rank, **options)
+    assert gx.dtype == np.float32
+    if kind in ("max", "min"):  # whole numbers: exact, wherever ties go
+        np.testing.assert_array_equal(gx, want)
+    else:
+        assert_within(gx, want, gamma(200, np.float32) * (np.abs(gy).sum() + 1) * 2 * 3**case.rank, kind)
+
+
+@every_kind
+@settings(max_examples=25)
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_adaptive_equals_the_reference(kind, data, seed):
+    case = data.draw(adaptive_cases(kinds=(kind,)))
+    reduction, keywords = as_reduction(cx.pooling(case.kind, **case.params))
+    x = case.x.plain if kind != "stochastic" else well_conditioned(case)
+    f, options = ADAPTIVE[case.rank], {**case.options, **case.params}
+    got = f(x, case.size, kind, **options)
+    want = reference.adaptive_pool(x, case.size, reduction, rank=case.rank, **case.options, **keywords)
+    terms = int(np.prod(x.shape)) + 1
+    assert_within(
+        got, np.asarray(want, np.float64), pooling_error(kind, largest_window(case), terms, x.dtype, case.params)
+    )
+    x = well_conditioned(case)
+    y, pullback = cx.vjp(f, x, case.size, kind, **options)
+    gy = np.random.default_rng(seed).standard_normal(y.shape)
+    want = reference.adaptive_pool_vjp(x, case.size, reduction, gy=gy, rank=case.rank, **case.options, **keywords)
+    np.testing.assert_allclose(pullback(gy)[0], want, rtol=1e-9, atol=1e-9)
+
+
+@every_kind
+@settings(max_examples=20)
+@given(data=st.data(), keepdims=st.booleans(), layout=st.sampled_from(LAYOUTS), rank=st.integers(1, 3))
+def test_global_equals_the_reference(kind, data, keepdims, layout, rank):
+    shape = data.draw(st.tuples(*[st.integers(1, 5)] * (rank + 2)))
+    x = data.draw(drawn(shape, ("float64",), ("plain",), ("normal",))).plain
+    reduction, keywords = as_reduction(cx.pooling(kind))
+    options = {"layout": layout, "keepdims": keepdims}
+    y, pullback = cx.vjp(cx.global_pool, x, kind, **options)
+    np.testing.assert_array_equal(y, cx.global_pool(x, kind, **options))
+    np.testing.assert_allclose(y, reference.global_pool(x, reduction, **options, **keywords), rtol=1e-11, atol=1e-11)
+    gy = np.random.default_rng(1).standard_normal(y.shape)
+    want = reference.global_pool_vjp(x, reduction, gy=gy, **options, **keywords)
+    np.testing.assert_allclose(pullback(gy)[0], want, rtol=1e-9, atol=1e-9)
+
+
+@every_kind
+@settings(max_examples=20)
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_gradient_is_a_central_difference(kind, data, seed):
+    """Elements are at least 0.01 apart, so that steps of 1e-6 change no order; the error is of the order of 1e-10."""
+    if kind == "stochastic":
+        return  # which element is picked depends on all of them, and does not follow the gradient
+    case = data.draw(pool_cases(kinds=(kind,), empty=False))
+    case.options["padding_mode"] = None if "odd" in str(case.options["padding_mode"]) else case.options["padding_mode"]
+    if _leaves_a_window_empty(case) or case.params.get("p", 2) < 1.5:
+        return
+    random = np.random.default_rng(seed)
+    x = random.permutation(int(np.prod(case.x.shape))).reshape(case.x.shape) * 0.01 + 0.5
+
+    def f(x):
+        return POOL[case.rank](x, case.size, kind, **case.options, **case.params)
+
+    y, pullback = cx.vjp(POOL[case.rank], x, case.size, kind, **case.options, **case.params)
+    gy, step, h = random.standard_normal(y.shape), random.standard_normal(x.shape), 1e-6
+    if kind == "std" and (y < 1e-6).any():
+        return  # the norm of the deviations has a kink at 0
+    slope = pullback(gy)[0] * step
+    change = (f(x + h * step) - f(x - h * step)) / (2 * h) * gy
+    size = np.abs(slope).sum() + np.abs(gy).sum() * np.abs(x).max()
+    assert abs(change.sum() - slope.sum()) <= 1e-6 * size
+
+
+def _leaves_a_window_empty(case):
+    if case.options["padding_mode"] is not None:
+        return False
+    shape = (
+        case.x.shape[-case.rank - 1 : -1] if case.options["layout"] == "channels_last" else case.x.shape[-case.rank :]
+    )
+    options = {k: v for k, v in case.options.items() if k not in ("padding_mode", "layout")}
+    windows = reference.sliding(shape, case.size, **options)
+    return windows.empty()
+
+
+@every_isa
+@pytest.mark.parametrize("kind", ["max", "min"])
+@given(data=st.data())
+def test_indices_say_where_the_extremum_is(isa, kind, data):
+    """Equal to the reference with many ties, and they find the value again."""
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=REALS, values=("whole",)))
+    options = dict(case.options)
+    if options["padding_mode"] is not None:
+        options["padding_mode"] = "reflect"
+    x = case.x.plain
+    want_y, want = reference.pool(x, case.size, kind, rank=case.rank, return_indices=True, **options)
+    with _core.using(isa):
+        y, indices = POOL[case.rank](x, case.size, kind, return_indices=True, **options)
+        same = POOL[case.rank](x, case.size, kind, **options)
+        (again, _), pullback = cx.vjp(POOL[case.rank], x, case.size, kind, return_indices=True, **options)
+    assert indices.dtype == np.intp
+    assert y.dtype == x.dtype
+    np.testing.assert_array_equal(y, want_y)
+    np.testing.assert_array_equal(indices, want)
+    np.testing.assert_array_equal(same, y)
+    np.testing.assert_array_equal(again, y)
+    gy = np.ones(y.shape, y.dtype if y.dtype.kind == "f" else np.float64)
+    mode = options["padding_mode"]
+    expected = reference.pool_vjp(x, case.size, kind, gy=gy, rank=case.rank, **{**options, "padding_mode": mode})
+    np.testing.assert_array_equal(pullback(gy)[0], expected)
+
+
+@pytest.mark.parametrize("kind", ["max", "min"])
+@given(data=st.data())
+def test_exact_kinds_keep_every_dtype(kind, data):
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=REALS, forms=FORMS))
+    if "odd" in str(case.options["padding_mode"]) or "constant" in str(case.options["padding_mode"]):
+        case.options["padding_mode"] = "edge"
+    _, options = told(case)
+    y = POOL[case.rank](case.x.array, case.size, kind, **case.options)
+    assert y.dtype == np.dtype(case.x.dtype)
+    np.testing.assert_array_equal(y, reference.pool(case.x.plain, case.size, kind, rank=case.rank, **options))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint8", "bool", "float16"])
+def test_extreme_integers_are_not_rounded(dtype):
+    info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else None
+    low, high = (info.min, info.max) if info else (0, 1)
+    x = np.array([low, high - 1 if info else high, high, low], dtype).reshape(1, 4, 1)
+    assert cx.pool1d(x, 4, "max")[0, 0, 0] == high
+    assert cx.pool1d(x, 4, "min")[0, 0, 0] == low
+    if info:
+        assert cx.pool1d(x[:, :2], 2, "max")[0, 0, 0] == high - 1
+
+
+@pytest.mark.parametrize("kind", [k for k in kind_names() if not cx.poolings[k].exact])
+@given(data=st.data())
+def test_other_kinds_promote_integers_and_memory_form_does_not_matter(kind, data):
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=REALS, forms=FORMS))
+    f = POOL[case.rank]
+    y = f(case.x.array, case.size, kind, **case.options, **case.params)
+    dtype = np.dtype(case.x.dtype)
+    assert y.dtype == (dtype if dtype.kind == "f" else np.result_type(dtype, np.float32))
+    np.testing.assert_array_equal(y, f(case.x.plain, case.size, kind, **case.options, **case.params))
+    compute = np.float32 if dtype == np.float16 else y.dtype
+    wide = f(case.x.plain.astype(compute), case.size, kind, **case.options, **case.params)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(y, wide.astype(y.dtype))
+
+
+@pytest.mark.parametrize("kind", [k for k in kind_names() if k != "stochastic"])
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_a_permuted_window_has_the_same_pooling(kind, data, seed):
+    """Exactly where the kind sorts or compares, else within the rounding of another order."""
+    case = data.draw(adaptive_cases(kinds=(kind,), dtypes=("float64",), values=("normal",)))
+    x = case.x.plain if case.x.plain.ndim == case.rank + 2 else case.x.plain[np.newaxis]
+    spatial = tuple(range(1, case.rank + 1))
+    if case.options["layout"] == "channels_first":
+        x = np.moveaxis(x, 1, -1)
+    flat = x.reshape(x.shape[0], int(np.prod([x.shape[a] for a in spatial])), x.shape[-1])
+    mixed = np.random.default_rng(seed).permutation(flat, axis=1)
+    one, two = cx.global_pool(flat, kind, **case.params), cx.global_pool(mixed, kind, **case.params)
+    bound = pooling_error(kind, largest_window(case), flat.shape[1], np.float64, case.params)
+    assert_within(one, two, 2 * bound)
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_adjoint_and_linear(kind, data, seed):
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=("float64",), values=("whole",)))
+    x = case.x.plain
+    f = POOL[case.rank]
+
+    def linear(x):
+        zero = f(np.zeros_like(x), case.size, kind, **case.options, **case.params)
+        return f(x, case.size, kind, **case.options, **case.params) - zero
+
+    b = np.roll(x, 1)
+    tolerance = {"rtol": 1e-12, "atol": 1e-11}  # whole numbers up to 1e3 over divisors: a few roundings
+    np.testing.assert_allclose(linear(2 * x - 3 * b), 2 * linear(x) - 3 * linear(b), **tolerance)
+    y, pullback = cx.vjp(f, x, case.size, kind, **case.options, **case.params)
+    g = np.random.default_rng(seed).integers(-3, 4, y.shape).astype(np.float64)
+    left, right = (linear(x) * g).sum(), (x * pullback(g)[0]).sum()
+    assert abs(left - right) <= 1e-12 * (np.abs(linear(x) * g).sum() + 1) * max(g.size, 1)
+
+
+@every_kind
+@settings(max_examples=20)
+@given(data=st.data())
+def test_layouts_and_samples_agree(kind, data):
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=("float64",)))
+    x, f = case.x.plain, POOL[case.rank]
+    first = case.options["layout"] == "channels_first"
+    batched = int(x.ndim == case.rank + 2)
+
+    def move(a):
+        return np.moveaxis(a, batched, -1) if first else np.moveaxis(a, -1, batched)
+
+    y = f(x, case.size, kind, **case.options, **case.params)
+    layout = "channels_last" if first else "channels_first"
+    other = f(move(x), case.size, kind, **{**case.options, "layout": layout}, **case.params)
+    np.testing.assert_array_equal(move(y), other)
+    if not batched:
+        np.testing.assert_array_equal(f(x[np.newaxis], case.size, kind, **case.options, **case.params)[0], y)
+
+
+@every_kind
+@settings(max_examples=20)
+@given(data=st.data(), threads=st.sampled_from([2, 3]))
+def test_threads_do_not_change_a_bit(kind, data, threads):
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=("float32",), values=("normal",)))
+    results = []
+    for n in (1, threads):
+        with cx.threads(n):
+            y, pullback = cx.vjp(POOL[case.rank], case.x.plain, case.size, kind, **case.options, **case.params)
+            results.append((y, *pullback(np.ones_like(y))))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@every_isa
+@every_kind
+@settings(max_examples=20)
+@given(data=st.data())
+def test_nan_reaches_exactly_its_windows(isa, kind, data):
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=("float32",), values=("normal",), empty=False))
+    case.options["padding_mode"] = None if case.options["padding_mode"] is None else "edge"
+    if _leaves_a_window_empty(case):
+        return
+    x = case.x.plain
+    at = np.unravel_index(data.draw(st.integers(0, x.size - 1)), x.shape)
+    x[at] = np.nan
+    seen = np.zeros(x.shape)
+    seen[at] = 1
+    touched = reference.pool(seen, case.size, "max", rank=case.rank, **case.options) > 0
+    with _core.using(isa):
+        y = POOL[case.rank](x, case.size, kind, **case.options, **case.params)
+    np.testing.assert_array_equal(np.isnan(y), touched)
+
+
+@every_isa
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_ties_nan_and_infinities(isa, kind, dtype):
+    sign = 1 if kind == "max" else -1
+    inf, nan = sign * np.inf, np.nan
+    windows = {
+        (3, 3, 1): (3, 0),
+        (1, 3, 3): (3, 1),
+        (0.0, -0.0, -1): (0.0, 0),
+        (1, nan, 5): (nan, 1),
+        (nan, 2, nan): (nan, 0),
+        (-inf, -inf, -inf): (-inf, 0),
+        (-inf, 2, inf): (inf, 2),
+        (inf, inf, nan): (nan, 2),
+    }
+    for window, (value, index) in windows.items():
+        x = np.array([v if v in (inf, -inf) else sign * v for v in window], dtype).reshape(1, 3, 1)
+        x = np.repeat(x, 20, axis=2)  # enough channels for every width of vector, and a rest
+        with _core.using(isa):
+            y, indices = cx.pool1d(x, 3, kind, return_indices=True)
+        expected = value if value in (inf, -inf) else sign * value
+        np.testing.assert_array_equal(y, np.full((1, 1, 20), expected, dtype), err_msg=str(window))
+        np.testing.assert_array_equal(indices, np.full((1, 1, 20), index), err_msg=str(window))
+
+
+@given(data=st.data(), seed=st.integers(0, 99))
+def test_unpool_equals_the_reference(data, seed):
+    rank = data.draw(st.integers(1, 3))
+    layout = data.draw(st.sampled_from(LAYOUTS))
+    random = np.random.default_rng(seed)
+    y = data.draw(drawn(st.tuples(*[st.integers(1, 4)] * (rank + data.draw(st.integers(1, 2)))), REALS, FORMS))
+    shape = data.draw(st.tuples(*[st.integers(1, 5)] * rank))
+    indices = random.integers(0, int(np.prod(shape)), y.shape)  # with duplicates
+    f = UNPOOL[rank]
+    got = f(y.array, indices, shape, layout=layout)
+    assert got.dtype == np.dtype(y.dtype)
+    np.testing.assert_array_equal(got, reference.unpool(y.plain, indices, shape, rank=rank, layout=layout))
+    np.testing.assert_array_equal(f(y.array, indices, got.shape, layout=layout), got)
+    if got.dtype.kind == "f":
+        _, pullback = cx.vjp(f, y.array, indices, shape, layout=layout)
+        gx = random.standard_normal(got.shape).astype(got.dtype)
+        want = reference.unpool_vjp(y.plain, indices, shape, gx=gx, rank=rank, layout=layout)
+        np.testing.assert_array_equal(pullback(gx)[0], want)
+
+
+@given(data=st.data())
+def test_unpool_puts_maxima_back(data):
+    case = data.draw(pool_cases(kinds=("max",), dtypes=("float32",), values=("normal",)))
+    case.options.update(padding_mode=None, padding="valid", ceil_mode=False, dilation=1)
+    x = case.x.plain
+    layout, rank = case.options["layout"], case.rank
+    spatial = x.shape[-rank - 1 : -1] if layout == "channels_last" else x.shape[-rank:]
+    size = case.size if isinstance(case.size, tuple) else (case.size,) * rank
+    if any(n < k for n, k in zip(spatial, size, strict=True)):
+        return
+    y, indices = POOL[rank](x, case.size, return_indices=True, **case.options)
+    back = UNPOOL[rank](y, indices, spatial, layout=layout)
+    kept = back != 0
+    np.testing.assert_array_equal(back[kept], x[kept])
+    assert set(np.unique(y)) - {0} == set(np.unique(back)) - {0}
+
+
+@given(seed=st.integers(0, 999))
+def test_stochastic_picks_an_element_and_follows_its_seed(seed):
+    x = np.abs(Drawn((2, 9, 8, 3), "float64", seed=seed).plain)
+    y = cx.pool2d(x, 2, "stochastic", seed=seed)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (2, 2), (1, 2))[:, ::2, ::2].reshape(*y.shape, 4)
+    assert (windows == y[..., np.newaxis]).any(-1).all()
+    np.testing.assert_array_equal(y, cx.pool2d(x, 2, "stochastic", seed=seed))
+    assert (y != cx.pool2d(x, 2, "stochastic", seed=seed + 1)).any()
+    x[...] = 0
+    x[:, ::2, ::2] = 1  # the only one with a probability
+    assert (cx.pool2d(x, 2, "stochastic", seed=seed) == 1).all()
+
+
+def test_stochastic_picks_in_proportion():
+    x = np.tile(np.array([1.0, 3.0, -5.0, 4.0]), 20000).reshape(1, -1, 1)
+    picks = cx.pool1d(x, 4, "stochastic", seed=3)
+    values, counts = np.unique(picks, return_counts=True)
+    np.testing.assert_array_equal(values, [1, 3, 4])
+    # binomial with 20000 draws: the standard deviation of a share is below 0.0036; five of them
+    np.testing.assert_allclose(counts / 20000, [1 / 8, 3 / 8, 1 / 2], atol=0.018)
+
+
+def test_a_registered_reduction_is_a_full_citizen():
+    def spread(w, scale=1.0):
+        return scale * (w.max(-1) - w.min(-1))
+
+    def slope(w, y, scale):
+        steps = np.arange(w.shape[-1])
+        high, low = steps == w.argmax(-1)[..., np.newaxis], steps == w.argmin(-1)[..., np.newaxis]
+        return scale * (high.astype(w.dtype) - low)
+
+    with cx.poolings.temporarily("spread", spread, gradient=slope):
+        x = Drawn((2, 7, 6, 3), "float64").plain
+        y, pullback = cx.vjp(cx.pool2d, x, 3, "spread", stride=2, padding="same", scale=2.0)
+        keywords = {"rank": 2, "stride": 2, "padding": "same", "slopes": slope, "scale": 2.0}
+        np.testing.assert_array_equal(y, reference.pool(x, 3, spread, **keywords))
+        want = reference.pool_vjp(x, 3, spread, gy=y, **keywords)
+        np.testing.assert_allclose(pullback(y)[0], want, rtol=1e-14, atol=1e-14)  # overlapping windows: another order
+        adaptive = reference.adaptive_pool(x, 4, spread, rank=2)
+        np.testing.assert_array_equal(cx.adaptive_pool2d(x, 4, "spread"), adaptive)
+        np.testing.assert_array_equal(cx.global_pool(x, "spread"), reference.global_pool(x, spread))
+
+
+def test_pooling_of_a_known_map():
+    x = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
+    y, indices = cx.pool2d(x, 2, return_indices=True)
+    assert y[..., 0].tolist() == [[5, 7], [13, 15]]
+    assert indices[..., 0].tolist() == [[5, 7], [13, 15]]
+    assert cx.pool2d(x, 2, "avg")[..., 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
+    assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1, count_include_pad=True)[0, 0] == np.float32(1) / 3
+    assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1)[0, 0] == 0.5
+    assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1, divisor=2)[1, 0] == 1.5

@@ -1,0 +1,343 @@
+"""The registry: what its names mean, whatever is registered, replaced and removed, and from how many threads."""
+
+import copy
+import functools
+import math
+import pickle
+import threading
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyconvx as cx
+from pyconvx.registry import Plugin, Registry, UnknownNameError, accepted, bind, calling
+
+REGISTRIES = [cx.paddings, cx.activations, cx.poolings, cx.filters]
+PLUGINS = [pytest.param(r, r[name], id=f"{r.kind}-{name}") for r in REGISTRIES for name in r]
+
+
+@dataclass(frozen=True, eq=False)
+class Thing(Plugin):
+    kind: ClassVar[str] = "thing"
+    arguments: ClassVar[tuple[str, ...]] = ("x",)
+    colour: str = "grey"
+
+
+def first(x):
+    return x
+
+
+def second(x, a, b=2):
+    return x
+
+
+@pytest.fixture
+def things():
+    return Registry("thing", Thing)
+
+
+def meaning(registry):
+    """All that can be seen of a registry."""
+    return {name: registry[name] for name in (*registry.names(), *registry.aliases())}, registry.aliases()
+
+
+def test_is_a_sorted_mapping_of_canonical_names(things):
+    things.register("b", first, aliases=("z", "y"))
+    things.register("a", first)
+    assert list(things) == ["a", "b"] == list(things.names())
+    assert len(things) == 2
+    assert "z" in things
+    assert "c" not in things
+    assert 123 not in things
+    assert things["z"] is things["b"]
+    assert things.aliases() == {"y": "b", "z": "b"}
+    assert things.aliases("a") == {}
+    assert things.aliases("z") == {"y": "b", "z": "b"}
+    assert things.kind == "thing"
+
+
+def test_decorator_and_call_are_the_same_and_return_the_function(things):
+    assert things.register("a", first, colour="red") is first
+    assert things.register("b", colour="red")(first) is first
+    assert things["a"].colour == things["b"].colour == "red"
+    assert things["a"].owner == __name__
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a b", ".a", "a.", "a..b", "a:", "a/b", "a-b"])
+def test_malformed_names_are_refused(things, name):
+    with pytest.raises(ValueError, match="identifiers joined") as info:
+        things.register(name, first)
+    assert repr(name) in str(info.value)
+    with pytest.raises(ValueError, match="identifiers joined"):
+        things.register("a", first, aliases=(name,))
+    assert not things
+
+
+@pytest.mark.parametrize("name", ["a", "A_1", "scipy:reflect", "a.b:c", "größe"])
+def test_identifiers_with_namespaces_are_names(things, name):
+    things.register(name, first)
+    assert things[name].name == name
+
+
+def test_wrong_types_are_refused(things):
+    with pytest.raises(TypeError, match="must be a str, got 123"):
+        things.register(123, first)
+    with pytest.raises(TypeError, match="must be callable, got 3"):
+        things.register("a", 3)
+    with pytest.raises(TypeError, match="aliases must be a tuple"):
+        things.register("a", first, aliases="alias")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'color'"):
+        things.register("a", first, color="red")
+    with pytest.raises(TypeError, match=r"function\(x\), but .* takes 0"):
+        things.register("a", lambda: 0)
+    assert not things
+
+
+@pytest.mark.parametrize("taken", ["a", "alias"])
+@pytest.mark.parametrize("aliases", [(), ("fresh",)])
+def test_a_duplicate_names_the_owner_and_changes_nothing(things, taken, aliases):
+    things.register("a", first, aliases=("alias",))
+    before = meaning(things)
+    with pytest.raises(ValueError, match=f"'{taken}' is already registered by {__name__}"):
+        things.register(taken, second, aliases=aliases)
+    with pytest.raises(ValueError, match=f"'{taken}' is already registered by {__name__}"):
+        things.register("b", second, aliases=(*aliases, taken))
+    assert meaning(things) == before
+
+
+def test_replace_keeps_the_aliases_of_what_it_replaces(things):
+    things.register("a", first, aliases=("alias",))
+    things.register("a", second, replace=True)
+    assert things["a"].function is things["alias"].function is second
+    things.register("alias", first, replace=True)
+    assert things["a"].function is second
+    assert things["alias"].function is first
+    assert things.aliases() == {}
+
+
+def test_an_alias_never_hides_a_plugin(things):
+    things.register("a", first)
+    with pytest.raises(ValueError, match="choose another alias"):
+        things.register("b", second, aliases=("a",), replace=True)
+    for aliases in (("b",), ("c", "c")):
+        with pytest.raises(ValueError, match="must be distinct"):
+            things.register("b", second, aliases=aliases)
+    assert list(things) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["a", "alias"])
+def test_unregister_removes_every_name(things, name):
+    things.register("a", first, aliases=("alias",))
+    things.unregister(name)
+    assert meaning(things) == ({}, {})
+    with pytest.raises(UnknownNameError):
+        things.unregister(name)
+
+
+def test_unknown_name_is_a_key_and_a_value_error_that_helps():
+    with pytest.raises(UnknownNameError) as info:
+        cx.paddings["Reflekt"]
+    assert isinstance(info.value, KeyError)
+    assert isinstance(info.value, ValueError)
+    message = str(info.value)
+    assert message.startswith("unknown padding mode 'Reflekt'; did you mean 'reflect'?")
+    assert all(name in message for name in cx.paddings)
+    assert str(pickle.loads(pickle.dumps(info.value))) == message
+    with pytest.raises(UnknownNameError, match="registered are: none"):
+        Registry("thing", Thing)["a"]
+
+
+def test_temporarily_restores_on_exceptions(things):
+    things.register("a", first, aliases=("alias",))
+    before = meaning(things)
+    block = things.temporarily("alias", second, aliases=("fresh",))
+    plugin = block.__enter__()
+    assert things["fresh"] is things["alias"] is plugin
+    assert things["a"].function is first
+    error = ZeroDivisionError()
+    assert not block.__exit__(ZeroDivisionError, error, None), "the exception goes on"
+    assert meaning(things) == before
+    with pytest.raises(ValueError, match="already registered"), things.temporarily("a", second, replace=False):
+        pass
+    assert meaning(things) == before
+
+
+def test_temporarily_nests_and_leaves_other_registrations_alone(things):
+    things.register("a", first, aliases=("alias",))
+    before = meaning(things)
+    with things.temporarily("a", second) as outer:
+        with things.temporarily("a", first) as inner:
+            assert things["alias"] is inner
+            things.register("kept", first)
+        assert things["alias"] is outer
+        things.unregister("a")
+    things.unregister("kept")
+    assert meaning(things) == before
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+ALIASES = st.lists(NAMES, max_size=2).map(tuple)
+STEPS = st.lists(st.tuples(st.sampled_from(["register", "unregister", "temporarily"]), NAMES, ALIASES, st.booleans()))
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_any_sequence_keeps_names_and_aliases_consistent(steps):
+    """Each step does what it says or raises and changes nothing; a temporary one leaves no trace."""
+    things = Registry("thing", Thing)
+    for step, name, aliases, replace in steps:
+        before = meaning(things)
+        try:
+            if step == "register":
+                things.register(name, first, aliases=aliases, replace=replace)
+                assert things[name].name == name
+                assert {things[alias].name for alias in aliases} <= {name}
+            elif step == "unregister":
+                gone = things[name]
+                things.unregister(name)
+                assert gone not in meaning(things)[0].values()
+            else:
+                with things.temporarily(name, first, aliases=aliases, replace=replace) as plugin:
+                    assert things[name] is plugin
+                assert meaning(things) == before
+        except ValueError:
+            assert meaning(things) == before
+        assert set(things).isdisjoint(things.aliases())
+        assert set(things.aliases().values()) <= set(things)
+        assert all(things[known].name == known for known in things)
+
+
+def test_many_threads_register_and_read(things):
+    things.register("always", first, aliases=("ever",))
+    start, errors = threading.Barrier(8), []
+
+    def work(number):
+        try:
+            start.wait()
+            for turn in range(200):
+                name = f"n{number}_{turn}"
+                things.register(name, first, aliases=(f"alias_{name}",))
+                assert things[f"alias_{name}"].name == name
+                assert things["ever"].name == "always"
+                assert name in list(things)
+                with things.temporarily(f"t{number}", second):
+                    assert f"t{number}" in things
+                if turn % 2:
+                    things.unregister(name)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(things) == 1 + 8 * 100
+    assert len(things.aliases()) == len(things)
+
+
+def test_of_many_threads_one_gets_the_name(things):
+    start, won = threading.Barrier(8), []
+
+    def work():
+        start.wait()
+        try:
+            things.register("a", first)
+            won.append(True)
+        except ValueError:
+            pass
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [True]
+
+
+def test_parameters_are_what_the_function_takes_beyond_the_arguments(things):
+    things.register("a", second)
+    assert dict(bind(things["a"], {"a": 1}).params) == {"a": 1, "b": 2}
+    with pytest.raises(TypeError, match="requires a value for a"):
+        bind(things["a"])
+    with pytest.raises(TypeError, match=r"no parameter 'c'; its parameters: a, b=2"):
+        bind(things["a"], {"a": 1, "c": 3})
+    with pytest.raises(TypeError, match="parameters: none"):
+        bind(cx.paddings["edge"], {"value": 1})
+    things.register("ufunc", np.tanh)
+    things.register("partial", functools.partial(second, b=5))
+    assert dict(bind(things["ufunc"]).params) == {}
+    assert dict(bind(things["partial"], {"a": 1}).params) == {"a": 1, "b": 5}
+
+
+def test_parameters_have_the_type_of_their_default(things):
+    things.register("a", lambda x, number=1.0, flag=False, anything=None: x)
+    for number in (2, True, np.float32(2), np.ones(2, int), [1, 2.5], math.nan):
+        bind(things["a"], {"number": number, "anything": "text"})
+    for number in (None, "2", 1j, [[1], [1, 2]], b"2", object()):
+        with pytest.raises(TypeError, match="number of thing 'a' must be a real number, got"):
+            bind(things["a"], {"number": number})
+    for flag in (1, None, "True", [True]):
+        with pytest.raises(TypeError, match="flag of thing 'a' must be True or False, got"):
+            bind(things["a"], {"flag": flag})
+
+
+def test_accepted_is_the_subset_by_name():
+    params = {"a": 1, "b": 2}
+    assert accepted(lambda x: 0, params, 1) == {}
+    assert accepted(lambda x, b: 0, params, 1) == {"b": 2}
+    assert accepted(lambda x, **rest: 0, params, 1) == params
+    assert accepted(lambda a, x: 0, params, 1) == {}, "a leading argument is no parameter"
+
+
+def test_resolve_takes_names_plugins_and_bound_ones():
+    bound = cx.activation("leaky_relu", alpha=0.5)
+    assert cx.activation(bound) is bound
+    assert cx.activation(bound, alpha=0.25) == cx.activation("leaky_relu", alpha=0.25)
+    assert cx.activation(cx.activations["leaky_relu"], alpha=0.5) == bound
+    for wrong in (123, None, cx.paddings["edge"], cx.padding("edge"), np.tanh):
+        with pytest.raises(TypeError, match="activation must be a name"):
+            cx.activation(wrong)
+
+
+def test_bound_plugins_compare_by_what_they_compute():
+    assert cx.padding("constant") == cx.padding("numpy:constant", value=0)
+    assert hash(cx.padding("constant")) == hash(cx.padding("constant", value=0))
+    assert cx.padding("constant", value=0.0) != cx.padding("constant", value=-0.0)
+    assert cx.padding("constant") != cx.padding("zeros")
+    assert cx.activation("prelu", alpha=np.ones(3)) == cx.activation("prelu", alpha=np.ones(3))
+    assert cx.activation("prelu", alpha=np.ones(3)) != cx.activation("prelu", alpha=np.zeros(3))
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(cx.activation("prelu", alpha=np.ones(3)))
+    with pytest.raises(TypeError):
+        cx.activation("elu").params["alpha"] = 2
+    assert type(cx.activation("elu", alpha=np.float64(2)).params["alpha"]) is float
+
+
+@pytest.mark.parametrize(("registry", "plugin"), PLUGINS)
+def test_every_registered_plugin_is_complete(registry, plugin):
+    assert registry[plugin.name] is plugin
+    assert plugin.kind == registry.kind
+    assert plugin.owner.startswith("pyconvx.")
+    assert plugin.function.__doc__, "a built-in says what it computes"
+    assert copy.deepcopy(plugin) is copy.copy(plugin) is pickle.loads(pickle.dumps(plugin)) is plugin
+    bound = bind(plugin)
+    assert copy.deepcopy(bound) == pickle.loads(pickle.dumps(bound)) == bound
+
+
+def test_an_exception_in_a_plugin_leaves_as_itself_with_a_note(things):
+    things.register("a", first)
+    error = KeyError("mine")
+    error.__notes__ = ["a note of its own"]
+    with pytest.raises(KeyError) as info, calling(things["a"], "derivative"):
+        raise error
+    assert info.value is error
+    assert error.__notes__ == ["a note of its own", f"in the derivative of the thing 'a' (registered by {__name__})"]
+    with pytest.raises(KeyboardInterrupt) as interrupt, calling(things["a"]):
+        raise KeyboardInterrupt
+    assert not hasattr(interrupt.value, "__notes__")
