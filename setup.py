@@ -17,7 +17,7 @@ GNU = sys.platform != "win32"
 
 # Without these gcc keeps errno and trap semantics that rule out vector code; no flag here changes a result or the
 # floating-point state of the process (so never -ffast-math, and never a link flag).
-FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"] if GNU else ["/O2"]
+FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"] if GNU else ["/O2"]
 INSTRUCTION_SETS = {"baseline": []}
 if GNU and platform.machine() in ("x86_64", "AMD64"):
     INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]

@@ -12,14 +12,16 @@ Array = NDArray[Any]
 
 def shares(w: Array, y: Array) -> Array:
     """The gradient of lse: the share of each element in the sum."""
-    return np.exp(w - y[..., None])
+    result: Array = np.exp(w - y[..., None])
+    return result
 
 
 @cx.poolings.register("lse", gradient=shares)
 def lse(w: Array) -> Array:
     """Log of the sum of exponentials, a smooth maximum. The last axis of w is the window."""
-    m = w.max(-1)
-    return m + np.log(np.exp(w - m[..., None]).sum(-1))
+    m: Array = w.max(-1)
+    rest: Array = np.log(np.exp(w - m[..., None]).sum(-1))
+    return m + rest
 
 
 x = np.random.default_rng(0).normal(size=(1, 12, 12, 2))  # (N, H, W, C)

@@ -30,7 +30,7 @@ gradient = cx.conv2d(brightness, sobel, padding="same", padding_mode="reflect") 
 edges = np.hypot(gradient[..., 0], gradient[..., 1])
 
 figure = plot.new_figure(12, 3.3)
-axes = figure.subplots(1, 4)
+axes = figure.subplots(1, 4, gridspec_kw={"left": 0.01, "right": 0.99, "bottom": 0.02, "top": 0.9, "wspace": 0.05})
 plot.picture(photo, title="photograph", ax=axes[0])
 plot.feature_map(edges, title="edges", ax=axes[1])
 plot.picture(blurred, title="blurred", ax=axes[2])

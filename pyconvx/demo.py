@@ -168,9 +168,7 @@ class _Page:
             (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
         )
 
-    def text(
-        self, left: float, top: float, text: str, size: float, *, faint: bool = False, **options: Any
-    ) -> None:
+    def text(self, left: float, top: float, text: str, size: float, *, faint: bool = False, **options: Any) -> None:
         options |= {"fontsize": size, "color": "#5a5a5a" if faint else plot.INK, "va": "baseline"}
         self.figure.text(left / self.width, 1 - top / self.height, text, **options)
 
@@ -207,14 +205,14 @@ def _draw_filters(page: _Page, photo: Array, top: float) -> None:
     side = 1.0
     page.text(page.column(0), below + 0.2, f"{_size(photo, TIMES)}: rows, columns", 9.5, faint=True)
     page.text(page.column(0), below + 0.4, "and colour channels", 9.5, faint=True)
-    notes = {
-        1: (sobel[0, :, :, 0], "sobel_x", "right minus left:", "where brightness", "changes sideways"),
-        2: (blur[0, :, :, 0], "gaussian", "a weighted mean", "of the pixels", "around"),
-        3: (sharpen[0, :, :, 0], "sharpen", "a pixel against", "its neighbours", ""),
-        4: (emboss[0, :, :, 0], "emboss", "light from one", "corner", ""),
-    }
-    for k, (kernel, name, *words) in notes.items():
-        plot.picture_filter(kernel, ax=page.axes(page.column(k), below, side, side))
+    notes: tuple[tuple[int, Array, str, tuple[str, ...]], ...] = (
+        (1, sobel, "sobel_x", ("right minus left:", "where brightness", "changes sideways")),
+        (2, blur, "gaussian", ("a weighted mean", "of the pixels", "around")),
+        (3, sharpen, "sharpen", ("a pixel against", "its neighbours")),
+        (4, emboss, "emboss", ("a relief, lit from", "the upper left")),
+    )
+    for k, bank, name, words in notes:
+        plot.picture_filter(bank[0], ax=page.axes(page.column(k), below, side, side))
         page.text(page.column(k) + side + 0.12, below + 0.2, name, 9.5, family="monospace")
         for line, word in enumerate(words):
             page.text(page.column(k) + side + 0.12, below + 0.42 + 0.19 * line, word, 9, faint=True)

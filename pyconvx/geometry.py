@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 __all__ = [
     "AMOUNTS",
     "MAX_SIZE",
@@ -53,7 +55,7 @@ class Window(NamedTuple):
 
 def integer(name: str, value: Any, low: int) -> int:
     """`value` as an int that is at least `low`; TypeError or ValueError otherwise."""
-    if isinstance(value, bool) or type(value).__name__ == "bool":
+    if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be an int, got {value!r}")
     try:
         number = operator.index(value)
@@ -165,14 +167,14 @@ def conv_windows(
         padded = n + before + after
         if padded > MAX_SIZE:
             raise ValueError(f"padding ({before}, {after}) overflows the size {n} of spatial axis {axis}")
-        if padded < reach:
+        out = (padded - reach) // s + 1
+        if ceil_mode and (padded - reach) % s and out * s < n + before:
+            out += 1
+        if out < 1:
             raise ValueError(
                 f"{what} of size {k} with dilation {d} (effective kernel size {reach}) is larger than spatial axis {axis} "
                 f"of x, size {n} padded to {padded}"
             )
-        out = (padded - reach) // s + 1
-        if ceil_mode and (padded - reach) % s and out * s < n + before:
-            out += 1
         windows.append(Window(n, k, s, d, before, after, out))
     return tuple(windows)
 

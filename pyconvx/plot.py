@@ -48,8 +48,8 @@ def picture(image: ArrayLike, *, title: str = "", ax: Axes | None = None) -> Fig
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
-    if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[-1] != 3):
-        raise ValueError(f"image has shape {pixels.shape}; it must be (H, W), (H, W, 1) or (H, W, 3)")
+    if pixels.size == 0 or (pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[-1] != 3)):
+        raise ValueError(f"image has shape {np.shape(image)}; it must be (H, W), (H, W, 1) or (H, W, 3), H and W not 0")
     brightest = 255 if pixels.dtype.kind in "iu" else 1
     figure, axes = _axes(ax, title, 3.0, 3.0)
     pixels = np.clip(pixels.astype(np.float64) / brightest, 0.0, 1.0)
@@ -58,9 +58,7 @@ def picture(image: ArrayLike, *, title: str = "", ax: Axes | None = None) -> Fig
     return figure
 
 
-def feature_map(
-    values: ArrayLike, *, title: str = "", limit: float | None = None, ax: Axes | None = None
-) -> Figure:
+def feature_map(values: ArrayLike, *, title: str = "", limit: float | None = None, ax: Axes | None = None) -> Figure:
     """Draw one feature map, (H, W) or (H, W, 1): orange is negative, white is zero, purple is positive.
 
     `limit` is the absolute value that gets the full colour; by default the largest one in the map.
@@ -181,9 +179,7 @@ def _one_map(values: ArrayLike, name: str) -> NDArray[np.float64]:
     if numbers.ndim == 3 and numbers.shape[-1] == 1:
         numbers = numbers[..., 0]
     if numbers.ndim != 2 or numbers.size == 0:
-        raise ValueError(
-            f"{name} has shape {np.shape(values)}; it must be (H, W) or (H, W, 1), none of them 0"
-        )
+        raise ValueError(f"{name} has shape {np.shape(values)}; it must be (H, W) or (H, W, 1), none of them 0")
     return numbers
 
 

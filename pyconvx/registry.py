@@ -168,22 +168,28 @@ def bind(plugin: P, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P
 
 
 def _check_parameter(plugin: Plugin, key: str, default: Any, value: Any) -> None:
-    """A parameter whose default is a number takes a number or an array of numbers; a flag takes True or False."""
+    """A parameter whose default is a number takes a number or numbers, but no NaN; a flag takes True or False.
+
+    `value`, a constant that may go into any array, may be NaN or a bool.
+    """
     if isinstance(default, bool):
-        good, wanted = isinstance(value, (bool, np.bool_)), "True or False"
+        good, wanted = isinstance(value, (bool, np.bool_)), "True or False (a bool)"
     elif isinstance(default, (int, float)):
-        good, wanted = isinstance(value, (int, float)) or _real_array(value), "a real number"
+        good, wanted = isinstance(value, (int, float)), "a real number"
+        if not good:
+            try:
+                numbers = np.asarray(value)
+                good = numbers.size > 0 and numbers.dtype.kind in "biuf"
+            except ValueError:  # a ragged list
+                good = False
+        if key != "value":
+            good = good and not isinstance(value, (bool, np.bool_))
+            if good and np.any(np.not_equal(value, value)):
+                raise ValueError(f"{key} of {plugin.kind} {plugin.name!r} must not be NaN, got {value!r}")
     else:
         return
     if not good:
         raise TypeError(f"{key} of {plugin.kind} {plugin.name!r} must be {wanted}, got {value!r}")
-
-
-def _real_array(value: object) -> bool:
-    try:
-        return np.asarray(value).dtype.kind in "biuf"
-    except ValueError:  # a ragged list
-        return False
 
 
 def accepted(function: Callable[..., Any], params: Mapping[str, Any], leading: int) -> dict[str, Any]:

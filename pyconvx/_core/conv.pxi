@@ -210,7 +210,7 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
     cdef Py_ssize_t size = job.mix_at
     if job.source.mixed:
         size += job.taps_at_once * TILE_FULL * job.source.channels * x.itemsize
-    cdef Scratch scratch = Scratch(size, threads)
+    cdef _Scratch scratch = _Scratch(size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
     cdef bint single = x.itemsize == 4
     with nogil:
@@ -293,7 +293,7 @@ def convolve_plain(cnp.ndarray x, cnp.ndarray filters, Py_ssize_t groups, bint t
     if transposed:
         job.outputs, job.channels = job.channels, job.outputs
         job.step_output, job.step_channel = job.step_channel, job.step_output
-    cdef Scratch scratch = Scratch(job.source.channels * x.itemsize, threads)
+    cdef _Scratch scratch = _Scratch(job.source.channels * x.itemsize, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
     cdef bint single = x.itemsize == 4
     with nogil:

@@ -140,7 +140,7 @@ def filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssiz
     cdef Py_ssize_t size = job.mix_at + (PLACES * job.source.channels * x.itemsize if job.source.mixed else 0)
     if 2.0 * job.source.batch * job.source.places * gradient.size < 4e5:
         threads = 1
-    cdef Scratch scratch = Scratch(size, threads)
+    cdef _Scratch scratch = _Scratch(size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
     cdef bint single = x.itemsize == 4
     with nogil:

@@ -313,7 +313,7 @@ cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t bl
     cdef Py_ssize_t size = job.mix_at + (CHUNK * job.source.channels * itemsize if job.source.mixed else 0)
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
-    cdef Scratch scratch = Scratch(size, threads)
+    cdef _Scratch scratch = _Scratch(size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
     with nogil:
         run(block, job, blocks, threads)

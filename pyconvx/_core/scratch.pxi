@@ -1,6 +1,6 @@
-# Scratch memory: one aligned piece per worker, alive for one call.
+# _Scratch memory: one aligned piece per worker, alive for one call.
 
-cdef class Scratch:
+cdef class _Scratch:
     cdef void *memory
     cdef char *first
     cdef Py_ssize_t size            # of one worker's piece, a multiple of 64

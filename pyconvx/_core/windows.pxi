@@ -22,7 +22,7 @@ cdef int gather(real *window, cnp.ndarray x, tuple axes, cnp.ndarray constants, 
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t codes[AXES]
     cdef Py_ssize_t p, tap, filled, c
-    cdef Scratch scratch = Scratch(s.channels * sizeof(real), 1)
+    cdef _Scratch scratch = _Scratch(s.channels * sizeof(real), 1)
     with nogil:
         for p in range(places.shape[0]):
             split(&s, places[p], at)

@@ -90,7 +90,7 @@ def check_layout(layout: Any) -> None:
 def flag(name: str, value: Any) -> bool:
     """`value` as a bool; TypeError for anything else."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False (a bool), got {value!r}")
     return bool(value)
 
 
@@ -140,7 +140,7 @@ def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array |
         raise ValueError(f"out must have dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array")
-    reach = out.itemsize
+    reach = out.itemsize if out.size else 0
     for stride, n in sorted((abs(s), n) for s, n in zip(out.strides, out.shape, strict=True) if n > 1):
         if stride < reach:
             raise ValueError(f"out must not overlap itself, got strides {out.strides} for shape {out.shape}")

@@ -261,11 +261,11 @@ def _before_activation(
 ) -> Array:
     """Bring gy to (N, *outputs, channels) before the activation, whose input is computed once more."""
     rank = np.ndim(filters) - 2
-    gy = standard(gy, rank, layout)[0].astype(np.float64)
+    g: Array = standard(gy, rank, layout)[0].astype(np.float64)
     if activation is None:
-        return gy
+        return g
     z = standard(forward(x, filters, bias, layout=layout, **options), rank, layout)[0]
-    return activate_vjp(z, activation, gy=gy)
+    return activate_vjp(z, activation, gy=g)
 
 
 def _gradients(gx: Array, gfilters: Array, gy: Array, bias: Any, batched: bool, layout: str) -> tuple[Array, ...]:

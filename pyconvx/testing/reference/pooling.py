@@ -178,7 +178,8 @@ def _indices(x: Array, windows: Windows, kind: Any, mode: Any) -> Array:
     for output, select, _ in windows.each():
         w = _elements(padded, select)
         first = (np.argmax if kind == "max" else np.argmin)(w, axis=-1)  # a NaN counts as the extremum
-        indices[(slice(None), *output)] = _elements(origin, select)[0, 0][first]
+        at: Any = (slice(None), *output)
+        indices[at] = _elements(origin, select)[0, 0][first]
     return indices
 
 

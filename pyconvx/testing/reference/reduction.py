@@ -107,7 +107,7 @@ def _mixed(w: Array, alpha: float = 0.5) -> Array:
 
 
 def _mixed_slope(w: Array, y: Array, alpha: float = 0.5) -> Array:
-    return alpha * _max_slope(w, y) + (1 - alpha) / w.shape[-1]
+    return np.asarray(alpha * _max_slope(w, y) + (1 - alpha) / w.shape[-1])
 
 
 def _std(w: Array) -> Array:
