@@ -172,8 +172,8 @@ def conv_windows(
             out += 1
         if out < 1:
             raise ValueError(
-                f"{what} of size {k} with dilation {d} (effective kernel size {reach}) is larger than spatial axis {axis} "
-                f"of x, size {n} padded to {padded}"
+                f"{what} of size {k} with dilation {d} (effective kernel size {reach}) is larger "
+                f"than spatial axis {axis} of x, size {n} padded to {padded}"
             )
         windows.append(Window(n, k, s, d, before, after, out))
     return tuple(windows)

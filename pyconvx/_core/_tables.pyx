@@ -28,8 +28,8 @@ cdef const Py_ssize_t *sizes(cnp.ndarray array):
 cdef class Axis:
     """Axis(source, taps, step, row, code, *, place=None, extent=None, mixes=()): one checked index table.
 
-    source: length of the axis read. taps, step, row, code: as in the module's description. place: for each visited place
-    the index in the result (default: in order). extent: number of positions that count in each window.
+    source: length of the axis read. taps, step, row, code: as in the module's description. place: for each visited
+    place the index in the result (default: in order). extent: number of positions that count in each window.
     mixes: pairs (coordinates, weights).
     """
 
@@ -45,7 +45,8 @@ cdef class Axis:
         mix_weight = np.array([w for _, weights in mixes for w in weights], np.float64)
         mix_total = np.array([float(np.sum(weights)) for _, weights in mixes], np.float64)
 
-        if taps < 1 or source < 0 or place.size != length or extent.size != length or mix_weight.size != mix_source.size:
+        fits = place.size == extent.size == length and mix_weight.size == mix_source.size
+        if taps < 1 or source < 0 or not fits:
             raise ValueError("index table: sizes do not fit")
         if length:
             reach = (taps - 1) * step

@@ -1,8 +1,8 @@
 # Convolution and its adjoint: implicit GEMM over a table of pointers, and the plain loop.
 #
-# Both directions are the same sum, y[place] = sum over taps and channels of x[tap of the place] * filters; only the index
-# tables and the packing of the filters differ. A tile of TILE_FULL places is multiplied with one panel of filters at a
-# time; the pointers of a block of tiles are made once and serve all panels.
+# Both directions are the same sum, y[place] = sum over taps and channels of x[tap of the place] * filters; only the
+# index tables and the packing of the filters differ. A tile of TILE_FULL places is multiplied with one panel of
+# filters at a time; the pointers of a block of tiles are made once and serve all panels.
 
 cdef enum:
     TILES = 8                       # tiles of one block
@@ -164,7 +164,8 @@ cdef void conv_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil
 
 def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tuple axes, cnp.ndarray constants,
              int threads):
-    """y (N, *places, groups * outputs) = sum over taps and channels of x (N, D, H, W, C) times the packed filters + bias.
+    """y (N, *places, groups * outputs) = sum over taps and channels of x (N, D, H, W, C) times the packed filters +
+    bias.
 
     axes: three Axis tables. constants: (4, C), the constant outside each axis and a row of zeros. The adjoint of a
     convolution is this function with inverted tables and transposed panels; panels that hold an infinity or a NaN are

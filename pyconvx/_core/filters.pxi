@@ -1,9 +1,9 @@
 # The gradient of a convolution with respect to its filters:
 # g[f, tap, c] = sum over places of gy[place, f] * x[tap of the place, c].
 #
-# One block of work is one tap and up to CHANNELS channels of one group; it visits all places in order, PLACES at a time,
-# so that no sum is shared between threads. Each chunk of places is summed by itself first, which keeps the rounding
-# error small.
+# One block of work is one tap and up to CHANNELS channels of one group; it visits all places in order, PLACES at a
+# time, so that no sum is shared between threads. Each chunk of places is summed by itself first, which keeps the
+# rounding error small.
 
 cdef enum:
     PLACES = 128
@@ -103,7 +103,8 @@ cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int 
     while first < job.outputs:
         width = wide if job.outputs - first > lanes else lanes
         for lane in range(min(width, job.outputs - first)):
-            result = (<real *> job.gradient) + ((group * job.outputs + first + lane) * s.taps + tap) * job.channels + channel0
+            result = (<real *> job.gradient) + channel0
+            result += ((group * job.outputs + first + lane) * s.taps + tap) * job.channels
             for channel in range(channels):
                 result[channel] = sums[channel * width + lane]
         sums += channels * width

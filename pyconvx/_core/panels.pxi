@@ -1,7 +1,8 @@
 # Filters packed for the register tile.
 
 cdef class Panels:
-    """Filters in panels of TILE_VECTORS vectors: [group][panel][tap][channel][lane], lanes beyond the last filter are 0.
+    """Filters in panels of TILE_VECTORS vectors: [group][panel][tap][channel][lane], lanes beyond the last filter are
+    0.
 
     `filters` is (F, taps, C // groups) of any strides. With `transposed`, channels and filters change places, as the
     adjoint needs it: the result then has C channels and is summed over F.

@@ -347,7 +347,8 @@ def pool_sum(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray constants, di
     """y (N, *places, C) = the sum of each window of x, divided as `divisor`, a name in DIVISORS, says."""
     cdef pool_t job = pool_job(x, y, axes, constants)
     job.divisor, job.value = DIVISORS[divisor], value
-    run_pool(sum_any, &job, x.itemsize, (job.source.batch * job.source.places + POOL_PLACES - 1) // POOL_PLACES, threads)
+    run_pool(sum_any, &job, x.itemsize, (job.source.batch * job.source.places + POOL_PLACES - 1) // POOL_PLACES,
+             threads)
 
 
 def pool_sum_gradient(cnp.ndarray gy, cnp.ndarray gx, tuple axes, divisor, double value, int threads):

@@ -2,7 +2,8 @@
 
 def gather_windows(cnp.ndarray x, tuple axes, cnp.ndarray constants, const Py_ssize_t[::1] places, Py_ssize_t sample,
                    Py_ssize_t channel0, cnp.ndarray windows):
-    """Fill windows (places, channels, m), contiguous, from x (N, D, H, W, C): places of one sample, channels from channel0.
+    """Fill windows (places, channels, m), contiguous, from x (N, D, H, W, C): places of one sample, channels from
+    channel0.
 
     Every window must hold exactly m elements.
     """

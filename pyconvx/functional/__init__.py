@@ -16,11 +16,9 @@ from .pool import (
     pool1d,
     pool2d,
     pool3d,
-    unpool1d,
-    unpool2d,
-    unpool3d,
 )
 from .prepare import PreparedFilters, prepare
+from .unpool import unpool1d, unpool2d, unpool3d
 from .vjp import output_shape, vjp
 
 __all__ = [
