@@ -36,11 +36,13 @@ ctypedef fused element:
 
 cdef extern from "tiles.h":
     enum:
-        VECTOR_BYTES, TILE_FULL, TILE_HALF, TILE_SMALL, TILE_VECTORS
+        VECTOR_BYTES, TILE_FULL, TILE_VECTORS
     void multiply_f32(Py_ssize_t height, int vectors, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
-                      Py_ssize_t offset, Py_ssize_t channels, const float *panel, float *sums) noexcept nogil
+                      Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,
+                      Py_ssize_t start_step, float **to, Py_ssize_t first) noexcept nogil
     void multiply_f64(Py_ssize_t height, int vectors, const double **rows, const Py_ssize_t *tap, Py_ssize_t count,
-                      Py_ssize_t offset, Py_ssize_t channels, const double *panel, double *sums) noexcept nogil
+                      Py_ssize_t offset, Py_ssize_t channels, const double *panel, const double *start,
+                      Py_ssize_t start_step, double **to, Py_ssize_t first) noexcept nogil
     void outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,
                    const float *panel, float *sums) noexcept nogil
     void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,

@@ -77,8 +77,6 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
                     used = True
                 rows[m] = pointer
         if used:
-            for m in range(count, TILE_FULL):
-                rows[m] = rows[0]
             taps[kept] = tap * job.channels
             rows += TILE_FULL
             kept += 1
@@ -108,11 +106,13 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
     cdef real *targets[TILES * TILE_FULL]
     cdef Py_ssize_t counts[TILES]
     cdef Py_ssize_t heights[TILES]
+    cdef real *parts[TILE_FULL]
+    cdef real start[TILE_VECTORS * VECTOR_BYTES]
     cdef real *sums
-    cdef const real *bias
+    cdef const real *begin
     cdef const real *panel
-    cdef Py_ssize_t tile, tap0, tap1, p, group, first, width, valid, m, lane
-    tap0 = 0
+    cdef real **to
+    cdef Py_ssize_t tile, tap0 = 0, tap1, p, group, first, width, valid, m, lane, begin_step, at
     while tap0 < job.source.taps:
         tap1 = min(tap0 + job.taps_at_once, job.source.taps)
         for tile in range(tiles):
@@ -126,30 +126,33 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
             width = wide if job.outputs - first > lanes else lanes
             valid = min(width, job.outputs - first)
             panel = (<const real *> job.panels) + group * job.group_size + first * job.source.taps * job.channels
-            # sums stay for the next taps when the taps do not fit at once
-            sums = <real *> scratch + (0 if tap1 - tap0 == job.source.taps else (p - panel0) * TILE_FULL * wide)
+            for lane in range(width):
+                start[lane] = 0
+                if job.bias != NULL and lane < valid:
+                    start[lane] = (<const real *> job.bias)[group * job.outputs + first + lane]
             for tile in range(tiles):
+                # sums are kept for the next taps when the taps do not fit at once (then there is one tile), and go
+                # through a buffer where the panel is wider than what is left of the outputs
+                sums = <real *> scratch + (0 if tap1 - tap0 == job.source.taps else (p - panel0) * TILE_FULL * wide)
+                begin, begin_step = sums, width
                 if tap0 == 0:
-                    if job.bias == NULL:
-                        memset(sums, 0, TILE_FULL * width * sizeof(real))
-                    else:
-                        bias = (<const real *> job.bias) + group * job.outputs + first
-                        for m in range(heights[tile]):
-                            for lane in range(width):
-                                sums[m * width + lane] = bias[lane] if lane < valid else 0
-                        memset(sums + heights[tile] * width, 0,
-                               (TILE_FULL - heights[tile]) * width * sizeof(real))
+                    begin, begin_step = &start[0], 0
+                to, at = targets + tile * TILE_FULL, group * job.outputs + first
+                if valid < width or tap1 < job.source.taps:
+                    to, at = parts, 0
+                    for m in range(heights[tile]):
+                        parts[m] = sums + m * width
                 if real is float:
                     multiply_f32(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
                                  taps + tile * job.taps_at_once, counts[tile], group * job.channels, job.channels,
-                                 panel, sums)
+                                 panel, begin, begin_step, to, at)
                 else:
                     multiply_f64(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
                                  taps + tile * job.taps_at_once, counts[tile], group * job.channels, job.channels,
-                                 panel, sums)
-                if tap1 == job.source.taps:
+                                 panel, begin, begin_step, to, at)
+                if valid < width and tap1 == job.source.taps:
                     for m in range(heights[tile]):
-                        memcpy(targets[tile * TILE_FULL + m] + group * job.outputs + first, sums + m * width,
+                        memcpy(targets[tile * TILE_FULL + m] + group * job.outputs + first, parts[m],
                                valid * sizeof(real))
         tap0 = tap1
 

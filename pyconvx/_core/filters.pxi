@@ -22,17 +22,6 @@ cdef struct filters_t:
     Py_ssize_t scratch_size, rows_at, total_at, part_at, mix_at
 
 
-cdef inline Py_ssize_t whole_height(Py_ssize_t channels) noexcept nogil:
-    """The tallest tile that is not taller than the channels left: reading past a row is not allowed."""
-    if channels >= TILE_FULL:
-        return TILE_FULL
-    if channels >= TILE_HALF:
-        return TILE_HALF
-    if channels >= TILE_SMALL:
-        return TILE_SMALL
-    return 1
-
-
 cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
@@ -88,7 +77,7 @@ cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int 
             memset(part, 0, channels * width * sizeof(real))
             channel = 0
             while channel < channels:
-                height = whole_height(channels - channel)
+                height = min(TILE_FULL, channels - channel)
                 if real is float:
                     outer_f32(height, width // lanes, rows, count, offset + channel, panel, part + channel * width)
                 else:

@@ -1,5 +1,8 @@
 # Filters packed for the register tile.
 
+cdef enum:
+    PACK_RUN = 128                  # elements of a filter copied at a time
+
 cdef class Panels:
     """Filters in panels of TILE_VECTORS vectors: [group][panel][tap][channel][lane], lanes beyond the last filter are
     0.
@@ -45,31 +48,42 @@ cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_grou
         step_output, step_channel = step_channel, step_output
     cdef const real *origin = <const real *> cnp.PyArray_DATA(filters)
     cdef const real *row
-    cdef Py_ssize_t group, first, tap, channel, channel0, lane, width, count
-    cdef real check = 0
+    cdef Py_ssize_t group, first, tap, channel, channel0, run, lane, width, count
+    cdef Py_ssize_t taps = panels.taps, channels = panels.channels
+    cdef real check[TILE_VECTORS * VECTOR_BYTES]
+    cdef real total = 0
+    memset(check, 0, sizeof(check))
+    if step_tap == channels * step_channel:     # one long run instead of a short one per tap
+        taps, channels = 1, taps * channels
     with nogil:
         for group in range(panels.groups):
             first = 0
             while first < panels.outputs:
                 width = lanes * TILE_VECTORS if panels.outputs - first > lanes else lanes
                 count = min(width, panels.outputs - first)
-                for tap in range(panels.taps):
-                    # a square of 16 channels at a time: both sides stay in the nearest cache
-                    for channel0 in range(0, panels.channels, 16):
-                        row = origin + group * step_group + first * step_output + tap * step_tap
+                for tap in range(taps):
+                    channel0 = 0
+                    while channel0 < channels:
+                        # reads run on for a while, and what is written stays in the nearest cache
+                        run = min(PACK_RUN, channels - channel0)
+                        row = origin + group * step_group + first * step_output + tap * step_tap \
+                            + channel0 * step_channel
                         if step_output == 1:
-                            for channel in range(channel0, min(channel0 + 16, panels.channels)):
+                            for channel in range(run):
                                 for lane in range(count):
                                     to[channel * width + lane] = row[channel * step_channel + lane]
                         else:
                             for lane in range(count):
-                                for channel in range(channel0, min(channel0 + 16, panels.channels)):
+                                for channel in range(run):
                                     to[channel * width + lane] = row[lane * step_output + channel * step_channel]
-                        for channel in range(channel0, min(channel0 + 16, panels.channels)):
+                        for channel in range(run):
                             for lane in range(count, width):
                                 to[channel * width + lane] = 0
                             for lane in range(width):
-                                check += 0 * to[channel * width + lane]
-                    to += panels.channels * width
+                                check[lane] += 0 * to[channel * width + lane]
+                        to += run * width
+                        channel0 += run
                 first += width
-        panels.finite = check == 0
+        for lane in range(lanes * TILE_VECTORS):
+            total += check[lane]
+        panels.finite = total == 0

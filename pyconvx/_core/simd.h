@@ -5,24 +5,18 @@
 
 #include <stddef.h>
 
-/* TILE_* are heights of the register tile (output pixels or channels held in registers at once), tallest first;
-   TILE_VECTORS is its width. 14 x 2 accumulators + 2 filters + 1 broadcast fill the 32 registers of AVX-512,
+/* TILE_FULL is the most rows of the register tile (output pixels or channels held in registers at once), TILE_VECTORS
+   its width. 14 x 2 accumulators + 2 filters + 1 broadcast fill the 32 registers of AVX-512,
    6 x 2 + 2 + 1 the 16 of AVX2 and SSE2. 14 and 7 divide the 56, 28, 14 and 7 pixel rows of usual networks. */
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #define TILE_FULL 14
-#define TILE_HALF 7
-#define TILE_SMALL 3
 #elif defined(__AVX2__)
 #define VECTOR_BYTES 32
 #define TILE_FULL 6
-#define TILE_HALF 3
-#define TILE_SMALL 2
 #else
 #define VECTOR_BYTES 16
 #define TILE_FULL 6
-#define TILE_HALF 3
-#define TILE_SMALL 2
 #endif
 #define TILE_VECTORS 2
 

@@ -1,18 +1,18 @@
-/* The two register-tile kernels, one body for every real type: include with REAL, VECTOR, LANES and NAME(x) defined.
-   `sums` holds height rows of TILE_VECTORS * LANES (or, in the narrow form, LANES) values, read at the start and
-   written at the end, so that a sum can go on over several calls. Every output is one chain of multiply-adds in the
-   order of the reduction, whatever the height: the bits do not depend on how outputs are cut into tiles. */
+/* The register-tile kernels, one body for every real type: include with REAL, VECTOR, LANES and NAME(x) defined.
+   A tile has `height` rows and is `width` (1 or TILE_VECTORS) vectors wide. Every output is one chain of multiply-adds in
+   the order of the reduction, whatever the height: the bits do not depend on how outputs are cut into tiles. */
 
-/* sums[m][:] += rows[t][m][offset + c] * panel[tap[t]][c][:], summed over t and c.
-   rows: `count` groups of TILE_FULL pointers; tap[t]: how many rows of the panel lie before the filters of that tap. */
+/* to[m][:] = from[m][:] + rows[t][m][offset + c] * panel[tap[t]][c][:], summed over t and c.
+   rows: `count` groups of TILE_FULL pointers; tap[t]: how many rows of the panel lie before the filters of that tap.
+   from and to: a row of the tile starts `from_step` elements after the one before it (0: all start alike), or at to[m]. */
 ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const REAL *const *rows, const ptrdiff_t *tap,
                                        ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *panel,
-                                       REAL *sums)
+                                       const REAL *from, ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
 {
     VECTOR acc[TILE_FULL][TILE_VECTORS];
     UNROLL for (int m = 0; m < height; m++)
         UNROLL for (int v = 0; v < width; v++)
-            acc[m][v] = *(const VECTOR *)(sums + (m * width + v) * LANES);
+            acc[m][v] = *(const VECTOR *)(from + m * from_step + v * LANES);
     for (ptrdiff_t t = 0; t < count; t++, rows += TILE_FULL) {
         const REAL *filters = panel + tap[t] * width * LANES;
         for (ptrdiff_t c = offset; c < offset + channels; c++, filters += width * LANES) {
@@ -26,7 +26,7 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
     }
     UNROLL for (int m = 0; m < height; m++)
         UNROLL for (int v = 0; v < width; v++)
-            *(VECTOR *)(sums + (m * width + v) * LANES) = acc[m][v];
+            *(VECTOR *)(to[m] + first + v * LANES) = acc[m][v];
 }
 
 /* sums[m][:] += rows[p][offset + m] * panel[p][:], summed over p: the outer products of the filter gradient. */
@@ -51,17 +51,26 @@ ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REA
             *(VECTOR *)(sums + (m * width + v) * LANES) = acc[m][v];
 }
 
-/* The instances: a tile is `vectors` wide (1 or TILE_VECTORS) and as tall as the smallest height that holds it. */
-#define HEIGHTS(DO, vectors) \
-    if (height > TILE_HALF) DO(TILE_FULL, vectors); \
-    else if (height > TILE_SMALL) DO(TILE_HALF, vectors); \
-    else if (height > 1) DO(TILE_SMALL, vectors); \
-    else DO(1, vectors);
+/* The instances: one per height, so that no tile computes rows it does not have. */
+#if TILE_FULL == 14
+#define TALL(DO, v) \
+    case 14: DO(14, v); break; case 13: DO(13, v); break; case 12: DO(12, v); break; case 11: DO(11, v); break; \
+    case 10: DO(10, v); break; case 9: DO(9, v); break; case 8: DO(8, v); break; case 7: DO(7, v); break;
+#else
+#define TALL(DO, v)
+#endif
+#define HEIGHTS(DO, v) \
+    switch (height) { \
+        TALL(DO, v) \
+        case 6: DO(6, v); break; case 5: DO(5, v); break; case 4: DO(4, v); break; \
+        case 3: DO(3, v); break; case 2: DO(2, v); break; default: DO(1, v); break; \
+    }
 
 static void NAME(multiply)(ptrdiff_t height, int vectors, const REAL *const *rows, const ptrdiff_t *tap, ptrdiff_t count,
-                           ptrdiff_t offset, ptrdiff_t channels, const REAL *panel, REAL *sums)
+                           ptrdiff_t offset, ptrdiff_t channels, const REAL *panel, const REAL *from,
+                           ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
 {
-#define DO(h, v) NAME(multiply_body)(h, v, rows, tap, count, offset, channels, panel, sums)
+#define DO(h, v) NAME(multiply_body)(h, v, rows, tap, count, offset, channels, panel, from, from_step, to, first)
     if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
 #undef DO
 }
@@ -74,3 +83,4 @@ static void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, 
 #undef DO
 }
 #undef HEIGHTS
+#undef TALL
