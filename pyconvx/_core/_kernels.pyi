@@ -25,7 +25,14 @@ class Panels:
     def nbytes(self) -> int: ...
 
 def convolve(
-    x: Array, panels: Panels, bias: Array | None, y: Array, axes: Axes, constants: Array, threads: int
+    x: Array,
+    panels: Panels,
+    bias: Array | None,
+    y: Array,
+    axes: Axes,
+    constants: Array,
+    threads: int,
+    places: Array | None = None,
 ) -> None: ...
 def convolve_plain(
     x: Array,
@@ -36,6 +43,29 @@ def convolve_plain(
     y: Array,
     axes: Axes,
     constants: Array,
+    threads: int,
+) -> None: ...
+class WinogradPanels:
+    groups: int
+    outputs: int
+    channels: int
+    depth: int
+    finite: bool
+    def __init__(self, filters: Array, groups: int, transposed: bool, flipped: bool) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+Tiles = tuple[Array, Array, Array, int]
+
+def convolve_winograd(
+    x: Array,
+    panels: WinogradPanels,
+    bias: Array | None,
+    y: Array,
+    axes: Axes,
+    constants: Array,
+    tiles: tuple[Tiles, Tiles],
+    flagged: Array,
     threads: int,
 ) -> None: ...
 def filter_gradient(

@@ -82,6 +82,16 @@ cdef class Axis:
         """Number of kernel elements along the axis."""
         return self.table.taps
 
+    @property
+    def step(self):
+        """Distance between the codes of neighbouring taps."""
+        return self.table.step
+
+    @property
+    def rows(self):
+        """Where the codes of each visited place start."""
+        return self.arrays[0]
+
     def codes(self):
         """The table written out: codes (length, taps), in the order of the places of the result."""
         row, place, code = self.arrays[:3]

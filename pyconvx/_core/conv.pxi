@@ -21,6 +21,8 @@ cdef struct conv_t:
     Py_ssize_t y_stride[AXES]
     Py_ssize_t groups, outputs, channels, group_size
     Py_ssize_t panels_per_group
+    const Py_ssize_t *places        # which places to compute, counted over the batch; NULL for all
+    Py_ssize_t all_places
     Py_ssize_t tiles, taps_at_once, slices
     bint skip                       # rows of zeros need not be multiplied
     char *scratch
@@ -38,14 +40,15 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     cdef Py_ssize_t a[TILE_FULL]
     cdef Py_ssize_t b[TILE_FULL]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t m, n, tap, k0, k1, k2, c, kept = 0
+    cdef Py_ssize_t m, n, place, tap, k0, k1, k2, c, kept = 0
     cdef const real *constants = <const real *> job.constants
     cdef const real *zeros = constants + AXES * s.channels
     cdef const real *pointer
     cdef bint fresh = True, used
     for m in range(count):
-        n = (place0 + m) // s.places
-        split(s, place0 + m - n * s.places, at)
+        place = place0 + m if job.places == NULL else job.places[place0 + m]
+        n = place // s.places
+        split(s, place - n * s.places, at)
         images[m] = <const real *> job.x + n * s.stride_n
         targets[m] = <real *> job.y + n * job.y_n + target(s, at, job.y_stride)
         for k0 in range(AXES):
@@ -93,7 +96,7 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
 cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
     cdef Py_ssize_t wide = lanes * TILE_VECTORS
-    cdef Py_ssize_t all_places = job.source.batch * job.source.places
+    cdef Py_ssize_t all_places = job.all_places
     cdef Py_ssize_t place0 = block // job.slices * job.tiles * TILE_FULL
     cdef Py_ssize_t tiles = min(job.tiles, (all_places - place0 + TILE_FULL - 1) // TILE_FULL)
     cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
@@ -166,13 +169,14 @@ cdef void conv_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil
 
 
 def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tuple axes, cnp.ndarray constants,
-             int threads):
+             int threads, cnp.ndarray places=None):
     """y (N, *places, groups * outputs) = sum over taps and channels of x (N, D, H, W, C) times the packed filters +
     bias.
 
     axes: three Axis tables. constants: (4, C), the constant outside each axis and a row of zeros. The adjoint of a
     convolution is this function with inverted tables and transposed panels; panels that hold an infinity or a NaN are
-    not for it, since a missing tap is multiplied as zero.
+    not for it, since a missing tap is multiplied as zero. places: intp, the places to compute, counted over the whole
+    batch; by default all.
     """
     cdef conv_t job
     cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
@@ -191,6 +195,10 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
 
     cdef Py_ssize_t all_places = job.source.batch * job.source.places
     cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
+    job.places = NULL
+    if places is not None:
+        all_places, job.places = places.size, <const Py_ssize_t *> cnp.PyArray_DATA(places)
+    job.all_places = all_places
     if all_places == 0:
         return
     if 2.0 * all_places * job.source.taps * panels.channels * panels.outputs * panels.groups < 4e5:

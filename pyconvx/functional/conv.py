@@ -64,7 +64,13 @@ class _Plan:
         else:
             axes = forward_axes(self.windows, self.modes)
             constants = constants_of(self.modes, x.shape[-1], self.compute)
-        return Problem(x, self.filters, self.prepared, self.groups, self.transposed, bias, axes, constants)
+        return self._problem(x, self.filters, self.transposed, bias, axes, constants)
+
+    def _problem(
+        self, x: Array, filters: Array, transposed: bool, bias: Array | None, axes: tuple[Any, ...], constants: Array
+    ) -> Problem:
+        strides = (1,) * (3 - self.rank) + tuple(window.stride for window in self.windows)
+        return Problem(x, filters, self.prepared, self.groups, transposed, bias, axes, strides, constants)
 
     def _compute(self, problem: Problem, y: Array | None = None) -> Array:
         """The sum, before the activation, as (N, D, H, W, channels)."""
@@ -123,16 +129,8 @@ class _Plan:
     def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
         axes = (forward_axes if self.transposed else adjoint_axes)(self.windows, self.modes)
-        adjoint = Problem(
-            gz,
-            problem.filters,
-            self.prepared,
-            self.groups,
-            not self.transposed,
-            None,
-            axes,
-            no_constants(gz.shape[-1], self.compute),
-        )
+        constants = no_constants(gz.shape[-1], self.compute)
+        adjoint = self._problem(gz, problem.filters, not self.transposed, None, axes, constants)
         gx = np.empty(self.x.shape, self.compute)
         choose(adjoint, "plain" if self.algorithm == "plain" else "auto").run(adjoint, gx)
         gx = arrays.from_canonical(gx, self.rank, self.layout, self.batched)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .. import _core
 from .arrays import Array, Layout, as_array, check_layout
 
 __all__ = ["PreparedFilters", "filters_of", "prepare"]
@@ -55,7 +55,7 @@ class PreparedFilters:
     @property
     def nbytes(self) -> int:
         """Bytes of the copy and of every packed form made so far."""
-        return int(self._array.nbytes + sum(panels.nbytes for panels in list(self._packed.values())))
+        return int(self._array.nbytes + sum(form.nbytes for form in list(self._packed.values())))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         array = np.moveaxis(self._array, -1, 1) if self.layout == "channels_first" else self._array
@@ -64,15 +64,13 @@ class PreparedFilters:
     def __repr__(self) -> str:
         return f"PreparedFilters(shape={self.shape}, dtype={self.dtype}, layout={self.layout!r})"
 
-    def packed(self, dtype: np.dtype[Any], groups: int, transposed: bool) -> Any:
-        """Panels for the instruction set in use, made on the first request."""
-        kernels = _core.kernels
-        key = (kernels.ISA, dtype.char, groups, transposed)
-        panels = self._packed.get(key)
-        if panels is None:
+    def packed(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """The packed form of that key, made by `make` on the first request."""
+        form = self._packed.get(key)
+        if form is None:
             # two threads may both pack; setdefault lets one win, and both are right
-            panels = self._packed.setdefault(key, kernels.Panels(as_taps(self._array, dtype), groups, transposed))
-        return panels
+            form = self._packed.setdefault(key, make())
+        return form
 
 
 def as_taps(filters: Array, dtype: np.dtype[Any]) -> Array:

@@ -1,0 +1,259 @@
+# Convolution by Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3 x 3 taps one place apart (float32 only).
+#
+# The result is cut into tiles of 4 x 4 places (`spacing` places apart: the dilation), whose 6 x 6 inputs are transformed;
+# for each of the 36 elements there is one matrix product over the channels, and the sums are transformed back. Inputs are
+# found through the same tables as everywhere, so any padding mode and the adjoint work. Tiles that hold an infinity or a
+# NaN, which the transform would spread, are reported, for another algorithm to do again.
+
+cdef extern from "winograd.h":
+    enum:
+        WINOGRAD_IN, WINOGRAD_OUT
+    void winograd_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
+    void winograd_filters(const float *g, float *u, Py_ssize_t step) noexcept nogil
+    int winograd_output(const float *m, Py_ssize_t step, const float *bias, float **targets, Py_ssize_t first,
+                        Py_ssize_t count) noexcept nogil
+
+cdef enum:
+    POINTS = 36                     # elements of a transformed tile
+    WINOGRAD_TILES = 28             # most tiles of a block
+    WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
+
+
+cdef class WinogradPanels:
+    """Transformed filters: [group][panel][point][depth tap][channel][lane].
+
+    filters: (F, taps, C // groups) with taps = depth taps * 3 * 3, float32. With `transposed` channels and filters
+    change places; with `flipped` the 3 x 3 taps are taken in reverse.
+    """
+    cdef readonly Py_ssize_t groups, outputs, channels, depth
+    cdef readonly bint finite
+    cdef Py_ssize_t group_size
+    cdef object memory
+    cdef float *data
+
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped):
+        cdef Py_ssize_t per_group = filters.shape[0] // groups
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+        cdef Py_ssize_t step_output = filters.strides[0] // sizeof(float)
+        cdef Py_ssize_t step_tap = filters.strides[1] // sizeof(float)
+        cdef Py_ssize_t step_channel = filters.strides[2] // sizeof(float)
+        cdef Py_ssize_t step_group = step_output * per_group
+        self.groups, self.depth = groups, filters.shape[1] // 9
+        self.outputs, self.channels = per_group, filters.shape[2]
+        if transposed:
+            self.outputs, self.channels = self.channels, self.outputs
+            step_output, step_channel = step_channel, step_output
+        cdef Py_ssize_t padded = (self.outputs + lanes - 1) // lanes * lanes
+        self.group_size = padded * POINTS * self.depth * self.channels
+        self.memory = np.empty(self.group_size * groups * sizeof(float) + 64, np.uint8)
+        self.data = <float *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
+        cdef const float *origin = <const float *> cnp.PyArray_DATA(filters)
+        cdef const float *row
+        cdef float taps[9 * VECTOR_BYTES]
+        cdef float *u
+        cdef float check = 0
+        cdef Py_ssize_t group, first, lane0, d, c, k, lane, width, inner = self.depth * self.channels
+        with nogil:
+            for group in range(groups):
+                first = 0
+                while first < self.outputs:
+                    width = lanes * TILE_VECTORS if self.outputs - first > lanes else lanes
+                    lane0 = 0
+                    while lane0 < width:
+                        for d in range(self.depth):
+                            for c in range(self.channels):
+                                row = origin + group * step_group + (first + lane0) * step_output \
+                                    + d * 9 * step_tap + c * step_channel
+                                for k in range(9):
+                                    for lane in range(lanes):
+                                        taps[k * lanes + lane] = 0
+                                        if first + lane0 + lane < self.outputs:
+                                            taps[k * lanes + lane] = \
+                                                row[(8 - k if flipped else k) * step_tap + lane * step_output]
+                                        check += 0 * taps[k * lanes + lane]
+                                u = self.data + group * self.group_size + first * POINTS * inner \
+                                    + (d * self.channels + c) * width + lane0
+                                winograd_filters(taps, u, inner * width)
+                        lane0 += lanes
+                    first += width
+        self.finite = check == 0
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return self.memory.nbytes
+
+
+cdef struct winograd_t:
+    source_t source
+    const float *x
+    const float *constants          # (AXES + 1, C)
+    const float *bias
+    const float *panels
+    float *y
+    Py_ssize_t y_n
+    Py_ssize_t y_stride[AXES]
+    Py_ssize_t groups, outputs, channels, group_size, panels_per_group
+    const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and whether
+    const Py_ssize_t *count[2]      # their inputs lie one after the other in the table
+    const Py_ssize_t *regular[2]
+    Py_ssize_t tiles[2]
+    Py_ssize_t spacing[2]           # places between the outputs of a tile
+    Py_ssize_t step[2]              # codes between its inputs
+    Py_ssize_t base[2]              # from the code where a place's taps start to the tile's first input
+    Py_ssize_t all_tiles, at_once, slices
+    Py_ssize_t padded               # channels, rounded up to whole vectors
+    unsigned char *flagged
+    char *scratch
+    Py_ssize_t scratch_size, sums_at, mix_at
+
+
+cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
+    cdef const winograd_t *job = <const winograd_t *> given
+    cdef const source_t *s = &job.source
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+    cdef Py_ssize_t wide = lanes * TILE_VECTORS
+    cdef Py_ssize_t tile0 = block // job.slices * job.at_once
+    cdef Py_ssize_t tiles = min(job.at_once, job.all_tiles - tile0)
+    cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
+    cdef Py_ssize_t panel0 = block % job.slices * all_panels // job.slices
+    cdef Py_ssize_t panel1 = (block % job.slices + 1) * all_panels // job.slices
+    cdef Py_ssize_t depth = s.axis[0].taps
+    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef float *inputs = <float *> scratch
+    cdef float *sums = <float *> (scratch + job.sums_at)
+    cdef float *mix
+    cdef float *targets[WINOGRAD_TILES * 16]
+    cdef const float *rows[POINTS]
+    cdef const float *zeros = job.constants + AXES * s.channels
+    cdef float start[TILE_VECTORS * VECTOR_BYTES]
+    cdef const float *tile_rows[TILE_FULL * 8]
+    cdef float *to[TILE_FULL]
+    cdef Py_ssize_t taps[8]
+    cdef Py_ssize_t codes[2][WINOGRAD_IN]
+    cdef Py_ssize_t place[2]
+    cdef Py_ssize_t t, q, d, i, j, k, a, n, od, p, group, first, width, valid, lane, x, sub, height, parts, point_step
+    cdef const float *panel
+    cdef const float *pointer
+    cdef float *image_y
+    for t in range(tiles):
+        q = tile0 + t
+        place[1] = q % job.tiles[1]
+        q //= job.tiles[1]
+        place[0] = q % job.tiles[0]
+        q //= job.tiles[0]
+        od = q % s.axis[0].length
+        n = q // s.axis[0].length
+        if not (job.regular[0][place[0]] and job.regular[1][place[1]]):
+            job.flagged[tile0 + t] = 1
+        for k in range(2):
+            q = s.axis[k + 1].row[job.first[k][place[k]]] + job.base[k]
+            for i in range(WINOGRAD_IN):
+                codes[k][i] = NOTHING
+                if i < job.count[k][place[k]] + 2 and job.regular[k][place[k]]:
+                    codes[k][i] = s.axis[k + 1].code[q + i * job.step[k]]
+        image_y = job.y + n * job.y_n + s.axis[0].place[od] * job.y_stride[0]
+        for i in range(WINOGRAD_OUT):
+            for j in range(WINOGRAD_OUT):
+                targets[t * 16 + i * 4 + j] = NULL
+                if i < job.count[0][place[0]] and j < job.count[1][place[1]]:
+                    targets[t * 16 + i * 4 + j] = image_y \
+                        + s.axis[1].place[job.first[0][place[0]] + i * job.spacing[0]] * job.y_stride[1] \
+                        + s.axis[2].place[job.first[1][place[1]] + j * job.spacing[1]] * job.y_stride[2]
+        for d in range(depth):
+            a = s.axis[0].code[s.axis[0].row[od] + d * s.axis[0].step]
+            mix = <float *> (scratch + job.mix_at)
+            for i in range(WINOGRAD_IN):
+                for j in range(WINOGRAD_IN):
+                    pointer = tap_row(s, job.x + n * s.stride_n, job.constants, a, codes[0][i], codes[1][j], mix)
+                    if pointer == mix:
+                        mix += s.channels
+                    rows[i * WINOGRAD_IN + j] = zeros if pointer == NULL else pointer
+            winograd_input(rows, s.channels, inputs + (t * depth + d) * job.padded, job.at_once * depth * job.padded)
+    for d in range(depth):
+        taps[d] = d * job.channels
+    parts = (tiles + TILE_FULL - 1) // TILE_FULL
+    for p in range(panel0, panel1):
+        group = p // job.panels_per_group
+        first = p % job.panels_per_group * wide
+        width = wide if job.outputs - first > lanes else lanes
+        valid = min(width, job.outputs - first)
+        memset(start, 0, sizeof(start))
+        panel = job.panels + group * job.group_size + first * POINTS * depth * job.channels
+        point_step = job.at_once * width
+        for x in range(POINTS):
+            for sub in range(parts):
+                t = tiles * sub // parts
+                height = tiles * (sub + 1) // parts - t
+                for i in range(height):
+                    for d in range(depth):
+                        tile_rows[d * TILE_FULL + i] = \
+                            inputs + ((x * job.at_once + t + i) * depth + d) * job.padded
+                    to[i] = sums + x * point_step + (t + i) * width
+                multiply_f32(height, width // lanes, tile_rows, taps, depth, group * job.channels, job.channels,
+                             panel + x * depth * job.channels * width, start, 0, to, 0)
+        if job.bias != NULL:
+            for lane in range(valid):
+                start[lane] = job.bias[group * job.outputs + first + lane]
+        for t in range(tiles):
+            lane = 0
+            while lane < valid:
+                if not winograd_output(sums + t * width + lane, point_step, start + lane, targets + t * 16,
+                                       group * job.outputs + first + lane, min(lanes, valid - lane)):
+                    job.flagged[tile0 + t] = 1
+                lane += lanes
+
+
+def convolve_winograd(cnp.ndarray x, WinogradPanels panels, cnp.ndarray bias, cnp.ndarray y, tuple axes,
+                      cnp.ndarray constants, tuple tiles, cnp.ndarray flagged, int threads):
+    """As `convolve`, for float32 and 3 x 3 taps on the last two axes, at most 8 on the first.
+
+    tiles: for each of the last two axes (first, count, regular, spacing): three intp arrays, one element per tile, and
+    the places between the outputs of a tile. flagged: (N * places of the first axis * tiles * tiles,) uint8, set to 1 where
+    a tile must be done again by another algorithm.
+    """
+    cdef winograd_t job
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+    job.source = source_of(x, axes)
+    job.x, job.y = <const float *> cnp.PyArray_DATA(x), <float *> cnp.PyArray_DATA(y)
+    job.constants = <const float *> cnp.PyArray_DATA(constants)
+    job.bias = NULL if bias is None else <const float *> cnp.PyArray_DATA(bias)
+    job.panels = panels.data
+    job.y_n = y.strides[0] // y.itemsize
+    for i in range(AXES):
+        job.y_stride[i] = y.strides[i + 1] // y.itemsize
+    job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
+    job.group_size = panels.group_size
+    job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
+    job.all_tiles = job.source.batch * job.source.axis[0].length
+    for i in range(2):
+        if job.source.axis[i + 1].taps != 3:
+            raise ValueError("Winograd's algorithm needs three taps on the last two axes")
+        job.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
+        job.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
+        job.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
+        job.tiles[i], job.spacing[i] = tiles[i][0].size, tiles[i][3]
+        job.step[i] = abs(job.source.axis[i + 1].step)
+        job.base[i] = min(2 * job.source.axis[i + 1].step, 0)
+        job.all_tiles *= job.tiles[i]
+    if job.all_tiles == 0:
+        return
+    if flagged.size != job.all_tiles or panels.depth != job.source.axis[0].taps or panels.depth > 8:
+        raise ValueError("Winograd's algorithm: the filters or the tiles do not fit")
+    job.flagged = <unsigned char *> cnp.PyArray_DATA(flagged)
+    job.padded = (job.source.channels + lanes - 1) // lanes * lanes
+    cdef Py_ssize_t one = POINTS * panels.depth * job.padded * sizeof(float)
+    job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.all_tiles)
+    cdef Py_ssize_t tile_blocks = (job.all_tiles + job.at_once - 1) // job.at_once
+    job.at_once = (job.all_tiles + tile_blocks - 1) // tile_blocks
+    cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
+    job.slices = 1
+    if threads > 1 and tile_blocks < 2 * threads:
+        job.slices = min(all_panels, (2 * threads + tile_blocks - 1) // tile_blocks)
+    job.sums_at = rounded(one * job.at_once)
+    job.mix_at = job.sums_at + rounded(POINTS * job.at_once * TILE_VECTORS * VECTOR_BYTES)
+    cdef _Scratch scratch = _Scratch(
+        job.mix_at + (POINTS * job.source.channels * sizeof(float) if job.source.mixed else 0), threads)
+    job.scratch, job.scratch_size = scratch.first, scratch.size
+    with nogil:
+        run(winograd_block, &job, tile_blocks * job.slices, threads)

@@ -1,0 +1,87 @@
+"""What a convolution kernel is asked to do, and the algorithms that can do anything. May import the core, prepare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import _core
+from .arrays import Array
+from .parallel import num_threads
+from .prepare import PreparedFilters, as_taps
+
+__all__ = ["Problem", "direct", "direct_unfit", "plain"]
+
+
+@dataclass
+class Problem:
+    """y = sum over taps and channels of x times filters, plus bias, as the kernels take it.
+
+    With `transposed` it is the adjoint: x has the F channels of the filters and y their C.
+    """
+
+    x: Array  # (N, D, H, W, C)
+    filters: Array  # (F, *kernel, C // groups)
+    prepared: PreparedFilters | None
+    groups: int
+    transposed: bool
+    bias: Array | None  # (F,), or (C,) if transposed
+    axes: tuple[Any, ...]
+    strides: tuple[int, ...]  # of the windows on the three axes
+    constants: Array  # (4, C)
+    own: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    @property
+    def per_group(self) -> tuple[int, int]:
+        """(outputs, channels) of one group."""
+        outputs, channels = self.filters.shape[0] // self.groups, self.filters.shape[-1]
+        return (channels, outputs) if self.transposed else (outputs, channels)
+
+    def packed(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What `make` packs the filters into; made once, and kept by prepared filters for the calls to come."""
+        # not a cached_property: before Python 3.12 that holds a lock, which a child forked meanwhile would wait for
+        key = (*key, _core.kernels.ISA, self.x.dtype.char, self.groups)
+        if self.prepared is not None:
+            return self.prepared.packed(key, make)
+        if key not in self.own:
+            self.own[key] = make()
+        return self.own[key]
+
+    def panels(self) -> Any:
+        """The filters, packed for the register tile."""
+
+        def make() -> Any:
+            return _core.kernels.Panels(as_taps(self.filters, self.x.dtype), self.groups, self.transposed)
+
+        return self.packed(("direct", self.transposed), make)
+
+
+def direct_unfit(problem: Problem) -> str | None:
+    """Why the implicit GEMM cannot do a problem."""
+    if problem.transposed and not problem.panels().finite:
+        return "filters hold infinities or NaNs, which a tap that no window read must not spread"
+    return None
+
+
+def direct(problem: Problem, y: Array, places: Array | None = None) -> None:
+    """Implicit GEMM: fill y, or only some places of it."""
+    _core.kernels.convolve(
+        problem.x, problem.panels(), problem.bias, y, problem.axes, problem.constants, num_threads(), places
+    )
+
+
+def plain(problem: Problem, y: Array) -> None:
+    """One output and one tap after the other."""
+    filters = as_taps(problem.filters, problem.x.dtype)
+    _core.kernels.convolve_plain(
+        problem.x,
+        filters,
+        problem.groups,
+        problem.transposed,
+        problem.bias,
+        y,
+        problem.axes,
+        problem.constants,
+        num_threads(),
+    )

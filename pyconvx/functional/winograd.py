@@ -1,0 +1,110 @@
+"""Winograd's algorithm as a candidate: when it fits, how results fall into tiles. May import the core and problem."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from .arrays import Array
+from .parallel import num_threads
+from .prepare import as_taps
+from .problem import Problem, direct
+
+__all__ = ["unfit", "winograd"]
+
+OUT = 4  # places along each side of a tile
+LEAST = 16  # channels, and filters, of a group below which the transforms cost more than they save
+DEPTH = 8  # most taps of the first axis
+
+Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
+
+
+def unfit(problem: Problem) -> str | None:
+    """Why Winograd's algorithm cannot do a problem, or would not be faster; None if it can."""
+    taps = [axis.taps for axis in problem.axes]
+    if problem.x.dtype != np.float32:
+        return f"it is for float32, x is {problem.x.dtype}"
+    if taps[1] != 3 or taps[2] != 3 or taps[0] > DEPTH:
+        return f"it is for 3 x 3 taps, the filters have {' x '.join(map(str, taps))}"
+    if any(stride != 1 for stride in problem.strides[1:]):
+        return f"it is for stride 1, got {' x '.join(map(str, problem.strides[1:]))}"
+    tiles = _tiles_of(problem)
+    lengths = [axis.length for axis in problem.axes]
+    usual = math.prod(int(regular.sum()) for _, _, regular, _ in tiles)
+    if usual * 2 < math.prod(len(first) for first, _, _, _ in tiles):
+        return "too few tiles lie regularly in the index tables"
+    if math.prod(len(first) for first, _, _, _ in tiles) * 36 > 6 * math.prod(lengths[1:]):
+        return f"a result of {lengths[1]} x {lengths[2]} fills its tiles badly"
+    outputs, channels = problem.per_group
+    if outputs < LEAST or channels < LEAST:
+        return f"it pays from {LEAST} channels and filters on, a group has {channels} and {outputs}"
+    if not panels(problem).finite:
+        return "filters hold infinities or NaNs"
+    return None
+
+
+def panels(problem: Problem) -> Any:
+    """The transformed filters, packed."""
+    flipped = problem.axes[1].step < 0, problem.axes[2].step < 0
+    key = ("winograd", problem.transposed)
+
+    def make() -> Any:
+        taps = as_taps(problem.filters, problem.x.dtype)
+        return _core.kernels.WinogradPanels(taps, problem.groups, problem.transposed, all(flipped))
+
+    return problem.packed(key, make)
+
+
+def winograd(problem: Problem, y: Array) -> None:
+    """Fill y; tiles that the kernel reports are done again by the direct algorithm."""
+    tiles = _tiles_of(problem)
+    lengths = [axis.length for axis in problem.axes]
+    shape = (problem.x.shape[0], lengths[0], len(tiles[0][0]), len(tiles[1][0]))
+    flagged = np.zeros(shape, np.uint8)
+    _core.kernels.convolve_winograd(
+        problem.x, panels(problem), problem.bias, y, problem.axes, problem.constants, tiles, flagged, num_threads()
+    )
+    if flagged.any():
+        n, depth, row, column = np.nonzero(flagged)
+        rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
+        base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])
+        places = np.where(
+            (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :],
+            base + rows[:, :, None] * lengths[2] + columns[:, None, :],
+            -1,
+        )
+        direct(problem, y, np.ascontiguousarray(places[places >= 0]))
+
+
+def _places(first: NDArray[np.intp], count: NDArray[np.intp], spacing: int, at: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(tiles, OUT): the places along an axis of the tiles `at`, -1 beyond the last."""
+    i = np.arange(OUT)
+    return np.where(i < count[at][:, None], first[at][:, None] + i * spacing, -1)
+
+
+def _tiles_of(problem: Problem) -> tuple[Tiles, Tiles]:
+    rows, columns = problem.axes[1:]
+    return _tiles(rows), _tiles(columns)
+
+
+@lru_cache(maxsize=128)
+def _tiles(axis: Any) -> Tiles:
+    """Tiles along an axis: first place, number of places, whether their inputs follow one another; and the spacing.
+
+    Places of one tile are as far apart as the taps, so that a dilated convolution falls into interleaved ones.
+    """
+    spacing = abs(axis.step)
+    residues = [np.arange(r, axis.length, OUT * spacing) for r in range(min(spacing, axis.length))]
+    first = np.concatenate([np.empty(0, np.intp), *residues]).astype(np.intp)
+    count = np.clip(-((first - axis.length) // spacing), 0, OUT).astype(np.intp)
+    regular = np.ones(first.size, np.intp)
+    for i in range(1, OUT):
+        there = i < count
+        last = np.where(there, first + i * spacing, first)
+        regular &= ~there | (axis.rows[last] - axis.rows[first] == i * spacing)
+    return first, count, regular, spacing

@@ -1,0 +1,152 @@
+"""Every candidate algorithm, on every instruction set: forced by name, it agrees with the reference or says why it cannot.
+
+Configurations are drawn where candidates fit (3 x 3 taps, stride 1, enough channels), which general strategies seldom hit.
+"""
+
+import numpy as np
+import pytest
+
+import pyconvx as cx
+from pyconvx import _core
+from pyconvx.functional.algorithms import CANDIDATES
+from pyconvx.testing import reference
+
+NAMES = [candidate.name for candidate in CANDIDATES]
+PROMISE = 1e-5  # of max|y| in float32, for algorithms that round otherwise than a dot product
+
+
+def cases(count, seed):
+    """Random configurations with 3 x 3 taps at stride 1: (rank, x, filters, bias, options)."""
+    rng = np.random.default_rng(seed)
+    modes = cx.paddings.names()
+    for _ in range(count):
+        rank = int(rng.choice([2, 2, 2, 3]))
+        groups = int(rng.choice([1, 1, 1, 2]))
+        channels, outputs = (int(n) for n in rng.integers(16, 40, 2))
+        kernel = (3, 3) if rank == 2 else (int(rng.integers(1, 4)), 3, 3)
+        sizes = tuple(int(n) for n in rng.integers(5, 19 if rank == 2 else 10, rank))
+        dilation = int(rng.choice([1, 1, 2, 3]))
+        if min(sizes[-2:]) < 2 * dilation + 1:
+            dilation = 1
+        if rank == 3:
+            dilation = 1
+        n = int(rng.integers(1, 3))
+        x = rng.standard_normal((n, *sizes, channels * groups)).astype(np.float32)
+        filters = rng.standard_normal((outputs * groups, *kernel, channels)).astype(np.float32)
+        bias = rng.standard_normal(outputs * groups).astype(np.float32)
+        options = dict(
+            padding=str(rng.choice(["same", "valid", "full", "same_lower"])), dilation=dilation, groups=groups,
+            padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
+        )  # fmt: skip
+        if rank == 3 and options["padding"] == "valid" and sizes[0] < kernel[0]:
+            options["padding"] = "same"
+        yield rank, x, filters, bias, options
+
+
+def conv(rank):
+    return {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}[rank]
+
+
+def close(got, want):
+    assert got.shape == want.shape
+    assert np.abs(got - want).max(initial=0) <= PROMISE * np.abs(want).max(initial=0)
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("name", NAMES)
+def test_a_candidate_agrees_with_the_reference(name, isa):
+    computed = 0
+    for rank, x, filters, bias, options in cases(12, 1):
+        wide = {**options, "padding_mode": options["padding_mode"]}
+        want = reference.conv(x.astype(np.float64), filters.astype(np.float64), bias.astype(np.float64), **wide)
+        with _core.using(isa):
+            try:
+                got = conv(rank)(x, filters, bias, algorithm=name, **options)
+            except ValueError as error:
+                assert name not in ("direct", "plain")
+                assert "cannot do this" in str(error)
+                continue
+        computed += 1
+        close(got, want)
+    assert computed >= 4
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_gradients_of_the_chosen_algorithms_agree_with_the_reference(isa):
+    for rank, x, filters, bias, options in cases(8, 2):
+        with _core.using(isa):
+            y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
+            gy = np.random.default_rng(3).standard_normal(y.shape).astype(np.float32)
+            gx, gfilters, gbias = pullback(gy)
+        wide = [array.astype(np.float64) for array in (x, filters, bias)]
+        want_y, exact = cx.vjp(conv(rank), *wide, algorithm="plain", **options)
+        want = exact(gy.astype(np.float64))
+        for got, expected in zip((y, gx, gfilters, gbias), (want_y, *want), strict=True):
+            close(got, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prepared_filters_and_threads_do_not_change_a_bit(name):
+    for rank, x, filters, bias, options in cases(6, 4):
+        try:
+            one = conv(rank)(x, filters, bias, algorithm=name, **options)
+        except ValueError:
+            continue
+        packed = cx.prepare(filters)
+        for threads in (1, 2, 5):
+            with cx.threads(threads):
+                assert np.array_equal(conv(rank)(x, packed, bias, algorithm=name, **options), one)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_finite_stays_in_its_windows(name, value):
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((2, 11, 13, 20)).astype(np.float32)
+    filters = rng.standard_normal((24, 3, 3, 20)).astype(np.float32)
+    clean = cx.conv2d(x, filters, padding="same", algorithm=name)
+    x[1, 4, 7, 3] = value
+    y = cx.conv2d(x, filters, padding="same", algorithm=name)
+    reached = np.zeros(y.shape, bool)
+    reached[1, 3:6, 6:9] = True
+    assert (~np.isfinite(y) == reached).all()
+    assert np.abs(y - clean)[~reached].max() <= PROMISE * np.abs(clean).max()
+
+
+def test_values_that_only_the_transform_overflows_are_done_again():
+    x, filters = np.full((8, 8, 16), 1e37, np.float32), np.full((16, 3, 3, 16), 1e-3, np.float32)
+    y = cx.conv2d(x, filters, algorithm="winograd")
+    assert np.isfinite(y).all()
+    close(y, cx.conv2d(x, filters, algorithm="plain"))
+
+
+def test_filters_that_are_not_finite_leave_winograd_out():
+    x, filters = np.ones((8, 8, 16), np.float32), np.ones((16, 3, 3, 16), np.float32)
+    filters[0, 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match="infinities"):
+        cx.conv2d(x, filters, algorithm="winograd")
+    assert cx.explain(cx.conv2d, x.shape, filters.shape).algorithm == "winograd"
+    assert np.isinf(cx.conv2d(x, filters)[..., 0]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_explain_tells_what_a_forced_algorithm_would_be(name):
+    report = cx.explain(cx.conv2d, (16, 16, 16), (16, 3, 3, 16), algorithm=name)
+    assert report.algorithm == name
+    assert name in str(report)
+
+
+def test_every_input_layout_and_stride_takes_the_same_path():
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((2, 12, 10, 32)).astype(np.float32)
+    filters = rng.standard_normal((16, 3, 3, 32)).astype(np.float32)
+    y = cx.conv2d(x, filters, padding=1)
+    first = cx.conv2d(
+        np.moveaxis(x, -1, 1), np.moveaxis(filters, -1, 1), padding=1, layout="channels_first"
+    )
+    assert np.array_equal(np.moveaxis(first, 1, -1), y)
+    flipped = cx.conv2d(x[:, ::-1], filters[:, ::-1], padding=1)[:, ::-1]
+    close(flipped, y)
+    strided = np.zeros((2, 24, 10, 32), np.float32)
+    strided[:, ::2] = x
+    assert np.array_equal(cx.conv2d(strided[:, ::2], filters, padding=1), y)
