@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -77,13 +77,30 @@ class Conv:
         """How far two libraries may be apart, as a part of the largest result."""
         return 1e-11 if self.dtype == "float64" else 1e-4
 
-    @cached_property
+    @property
     def arrays(self) -> tuple[Array, Array, Array | None, Array]:
         """x, filters, bias and the gradient of y, channels last."""
-        scale = np.asarray(math.prod(self.filters[1:]) ** -0.5, self.dtype)
-        bias = random(self.filters[:1], self.dtype, 2) if self.bias else None
-        gy = random(self.y if self.backward else (1,), self.dtype, 3)
-        return random(self.x, self.dtype), random(self.filters, self.dtype, 1) * scale, bias, gy
+        return _arrays(self)
+
+    @property
+    def single_picture(self) -> tuple[Array, Array] | None:
+        """x and filter without channels, if that is all there is and the result has the size of x."""
+        single = self.x[0] == self.x[-1] == self.filters[0] == self.filters[-1] == 1
+        plain = {*self.per_axis(self.stride), *self.per_axis(self.dilation), self.groups} == {1}
+        more = self.backward or self.bias or self.activation
+        if more or not (single and plain and self.y == self.x and all(k % 2 for k in self.kernel)):
+            return None
+        x, filters, _, _ = self.arrays
+        return x[0, ..., 0], filters[0, ..., 0]
+
+
+@lru_cache(maxsize=1)
+def _arrays(task: Conv) -> tuple[Array, Array, Array | None, Array]:
+    """Those of the latest task only: together they would fill the memory."""
+    scale = np.asarray(math.prod(task.filters[1:]) ** -0.5, task.dtype)
+    bias = random(task.filters[:1], task.dtype, 2) if task.bias else None
+    gy = random(task.y if task.backward else (1,), task.dtype, 3)
+    return random(task.x, task.dtype), random(task.filters, task.dtype, 1) * scale, bias, gy
 
 
 @dataclass(frozen=True)
@@ -113,7 +130,7 @@ class Pool:
     def bytes(self) -> int:
         return (math.prod(self.x) + math.prod(self.y)) * np.dtype(self.dtype).itemsize
 
-    @cached_property
+    @property
     def array(self) -> Array:
         x = random(self.x, self.dtype)
         if self.nan:
@@ -141,7 +158,7 @@ class Activate:
     def bytes(self) -> int:
         return (math.prod(self.x) + math.prod(self.y)) * np.dtype(self.dtype).itemsize
 
-    @cached_property
+    @property
     def array(self) -> Array:
         return random(self.x, self.dtype) * np.asarray(3, self.dtype)
 

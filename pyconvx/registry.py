@@ -76,6 +76,8 @@ class Plugin:
     """The module that registered the plugin."""
     defaults: Mapping[str, Any] = field(init=False, repr=False)
     """Every parameter of the plugin with its default, or `REQUIRED`."""
+    plain: Any = field(init=False, repr=False, default=None)
+    """The plugin bound to its defaults, once that has been asked for."""
 
     def __post_init__(self) -> None:
         defaults = self._parameters_of("function", self.function, self._leading())
@@ -150,6 +152,8 @@ def bind(plugin: P, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P
 
     Raises TypeError for a parameter that the plugin does not have, or requires and did not get.
     """
+    if not params and plugin.plain is not None:
+        return cast("Bound[P]", plugin.plain)
     takes = [key if value is REQUIRED else f"{key}={value!r}" for key, value in plugin.defaults.items()]
     for key in params:
         if key not in plugin.defaults:
@@ -164,7 +168,10 @@ def bind(plugin: P, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P
         _check_parameter(plugin, key, plugin.defaults[key], value)
     # A NumPy scalar is a strong type: float32 data times np.float64(0.1) would be float64.
     plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()}
-    return Bound(plugin, MappingProxyType(plain))
+    bound = Bound(plugin, MappingProxyType(plain))
+    if not params:
+        object.__setattr__(plugin, "plain", bound)
+    return bound
 
 
 def _check_parameter(plugin: Plugin, key: str, default: Any, value: Any) -> None:

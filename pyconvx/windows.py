@@ -23,6 +23,7 @@ Mixes = list[tuple[list[int], list[float]]]
 MAX_TABLE = 2**28  # entries (2 GiB): more is refused before it is asked for
 
 
+@lru_cache(maxsize=1)
 def one() -> Axis:
     """The table of an axis that is not there: one place with one tap."""
     return Axis(1, 1, 0, np.zeros(1, np.intp), np.zeros(1, np.intp))

@@ -8,7 +8,6 @@ import cv2
 
 from ..tasks import Conv, Task
 from . import Peer, Run
-from .scipy_ndimage import single_picture
 
 VERSION = cv2.__version__
 
@@ -19,8 +18,7 @@ class OpenCV(Peer):
         cv2.setNumThreads(threads)
 
     def prepare(self, task: Task) -> Run | None:
-        picture = single_picture(task)
-        if picture is None or not isinstance(task, Conv) or task.rank != 2:
+        if not isinstance(task, Conv) or task.rank != 2 or (picture := task.single_picture) is None:
             return None
         border = {"zeros": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101}[task.padding_mode]
         call = partial(cv2.filter2D, picture[0], -1, picture[1], borderType=border)

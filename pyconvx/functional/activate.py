@@ -81,7 +81,7 @@ def activate(
     """
     array = arrays.as_array("x", x)
     bound = bind(activation, **params)
-    compute, result = arrays.compute_dtypes(array)
+    compute, result = arrays.compute_dtypes(array.dtype)
     rows, shape = None, array.shape
     if keeps_rows(bound):
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):

@@ -6,6 +6,7 @@ it, else one copy. May import geometry.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -54,13 +55,12 @@ def as_array(name: str, value: Any) -> Array:
     return array
 
 
-def compute_dtypes(*arrays: Array | None) -> tuple[np.dtype[Any], np.dtype[Any]]:
+@lru_cache(maxsize=256)
+def compute_dtypes(*given: np.dtype[Any] | None) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """(dtype of the computation, dtype of the result): integers count as promoted with float32, float16 is only
     stored.
     """
-    dtypes = [
-        np.result_type(a.dtype, np.float32) if a.dtype.kind in "biu" else a.dtype for a in arrays if a is not None
-    ]
+    dtypes = [np.result_type(d, np.float32) if d.kind in "biu" else d for d in given if d is not None]
     result = np.result_type(*dtypes).newbyteorder("=")
     return (np.dtype(np.float32) if result == np.float16 else result), result
 

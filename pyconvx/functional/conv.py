@@ -6,6 +6,7 @@ rest of functional, the plugins and geometry.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,70 +25,104 @@ from .operation import Pullback, ranked
 from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 from .prepare import PreparedFilters, filters_of
+from .remember import remembered
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What a call is, apart from the elements of its arrays: shared by all calls of one form."""
+
+    rank: int
+    layout: Layout
+    transposed: bool
+    batched: bool
+    windows: tuple[Window, ...]  # of the convolution, in either case
+    modes: Modes
+    groups: int
+    activation: Bound[Activation] | None
+    compute: np.dtype[Any]
+    result: np.dtype[Any]
+    channels: int  # of x
+    canonical_shape: tuple[int, ...]  # (N, D, H, W, channels) before the activation
+    shape: tuple[int, ...]
+    made: dict[str, Any]  # what is made for the form when it is first needed
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return (1,) * (3 - self.rank) + tuple(window.stride for window in self.windows)
+
+    def _make(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
+
+    def forward(self) -> tuple[Any, ...]:
+        """The tables by which windows are read."""
+        axes: tuple[Any, ...] = self._make("forward", lambda: forward_axes(self.windows, self.modes))
+        return axes
+
+    def adjoint(self) -> tuple[Any, ...]:
+        """The tables of the adjoint."""
+        axes: tuple[Any, ...] = self._make("adjoint", lambda: adjoint_axes(self.windows, self.modes))
+        return axes
+
+    def constants(self) -> Array:
+        """What is outside x."""
+        if self.transposed:
+            return no_constants(self.channels, self.compute)
+        constants: Array = self._make("constants", lambda: constants_of(self.modes, self.channels, self.compute))
+        return constants
 
 
 @dataclass
 class _Plan:
     """A convolution, or with `transposed` its adjoint, checked but not computed."""
 
-    rank: int
-    layout: Layout
-    transposed: bool
+    form: _Form
     given: Array  # x as it came
     x: Array  # (N, D, H, W, C), not yet in the dtype of the computation
     filters: Array  # (F, *kernel, C // groups)
     prepared: PreparedFilters | None
     bias: Array | None
-    windows: tuple[Window, ...]  # of the convolution, in either case
-    modes: Modes
-    groups: int
-    activation: Bound[Activation] | None
     algorithm: str
     out: Array | None
-    compute: np.dtype[Any]
-    result: np.dtype[Any]
-    canonical_shape: tuple[int, ...]  # (N, D, H, W, channels) before the activation
-    shape: tuple[int, ...]
 
     @property
-    def batched(self) -> bool:
-        return self.given.ndim == self.rank + 2
+    def shape(self) -> tuple[int, ...]:
+        return self.form.shape
 
     def problem(self) -> Problem:
         """What the kernels are to do."""
-        x = arrays.as_kernel_input(self.x, self.compute)
-        bias = None if self.bias is None else np.ascontiguousarray(self.bias, self.compute)
-        if self.transposed:
-            axes, constants = adjoint_axes(self.windows, self.modes), no_constants(x.shape[-1], self.compute)
-        else:
-            axes = forward_axes(self.windows, self.modes)
-            constants = constants_of(self.modes, x.shape[-1], self.compute)
-        return self._problem(x, self.filters, self.transposed, bias, axes, constants)
+        form = self.form
+        x = arrays.as_kernel_input(self.x, form.compute)
+        bias = None if self.bias is None else np.ascontiguousarray(self.bias, form.compute)
+        axes = form.adjoint() if form.transposed else form.forward()
+        return self._problem(x, self.filters, form.transposed, bias, axes, form.constants())
 
     def _problem(
         self, x: Array, filters: Array, transposed: bool, bias: Array | None, axes: tuple[Any, ...], constants: Array
     ) -> Problem:
-        strides = (1,) * (3 - self.rank) + tuple(window.stride for window in self.windows)
-        return Problem(x, filters, self.prepared, self.groups, transposed, bias, axes, strides, constants)
+        form = self.form
+        return Problem(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
 
     def _compute(self, problem: Problem, y: Array | None = None) -> Array:
         """The sum, before the activation, as (N, D, H, W, channels)."""
         candidate = choose(problem, self.algorithm)
         if y is None:
-            y = arrays.empty(self.canonical_shape, self.compute)
+            y = arrays.empty(self.form.canonical_shape, self.form.compute)
         candidate.run(problem, y)
         return y
 
     def _direct_target(self) -> Array | None:
         """`out` as the kernel can fill it, if it can: then nothing but the kernel may fail any more."""
-        if self.out is None or self.activation is not None or self.out.dtype != self.compute:
+        if self.out is None or self.form.activation is not None or self.out.dtype != self.form.compute:
             return None
         if arrays.overlaps(self.out, self.given, self.filters, self.bias):
             return None
-        y = arrays.to_canonical("out", self.out, self.rank, self.layout)
-        return y if arrays.as_kernel_input(y, self.compute) is y else None
+        y = arrays.to_canonical("out", self.out, self.form.rank, self.form.layout)
+        return y if arrays.as_kernel_input(y, self.form.compute) is y else None
 
     def run(self) -> Array:
         problem = self.problem()
@@ -95,61 +130,64 @@ class _Plan:
         y = self._compute(problem, target)
         if target is not None and self.out is not None:
             return self.out
-        if self.activation is not None:
-            in_place = y if self.activation.plugin.output_size is None else None
-            y = evaluate(self.activation, y, out=in_place)
+        if self.form.activation is not None:
+            in_place = y if self.form.activation.plugin.output_size is None else None
+            y = evaluate(self.form.activation, y, out=in_place)
         return self._deliver(y)
 
     def _deliver(self, y: Array) -> Array:
-        return arrays.deliver(arrays.from_canonical(y, self.rank, self.layout, self.batched), self.out, self.result)
+        form = self.form
+        return arrays.deliver(arrays.from_canonical(y, form.rank, form.layout, form.batched), self.out, form.result)
 
     def vjp(self) -> tuple[Array, Pullback]:
         problem = self.problem()
         if self.out is not None and arrays.overlaps(self.out, problem.x, problem.filters):
             problem.x, problem.filters = problem.x.copy(), problem.filters.copy()
         z = self._compute(problem)
-        y = z if self.activation is None else evaluate(self.activation, z)
+        y = z if self.form.activation is None else evaluate(self.form.activation, z)
         result = self._deliver(y)
-        saved = y.copy() if self.activation is not None and arrays.overlaps(result, y) else y
+        saved = y.copy() if self.form.activation is not None and arrays.overlaps(result, y) else y
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """Gradients of x, filters and (if there is one) bias."""
-            gy = arrays.as_gradient(gy, self.shape, self.compute)
-            gz = np.ascontiguousarray(arrays.to_canonical("gy", gy, self.rank, self.layout), self.compute)
-            if self.activation is not None:
-                gz = pull(self.activation, z, saved, gz)
+            gy = arrays.as_gradient(gy, self.shape, self.form.compute)
+            gz = np.ascontiguousarray(
+                arrays.to_canonical("gy", gy, self.form.rank, self.form.layout), self.form.compute
+            )
+            if self.form.activation is not None:
+                gz = pull(self.form.activation, z, saved, gz)
             gradients = [self._gradient_of_x(problem, gz), self._gradient_of_filters(problem, gz)]
             if self.bias is not None:
                 total = gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
-                gradients.append(total.astype(arrays.gradient_dtype(self.bias, self.compute)))
+                gradients.append(total.astype(arrays.gradient_dtype(self.bias, self.form.compute)))
             return tuple(gradients)
 
         return result, pullback
 
     def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
-        axes = (forward_axes if self.transposed else adjoint_axes)(self.windows, self.modes)
-        constants = no_constants(gz.shape[-1], self.compute)
-        adjoint = self._problem(gz, problem.filters, not self.transposed, None, axes, constants)
-        gx = np.empty(self.x.shape, self.compute)
+        axes = self.form.forward() if self.form.transposed else self.form.adjoint()
+        constants = no_constants(gz.shape[-1], self.form.compute)
+        adjoint = self._problem(gz, problem.filters, not self.form.transposed, None, axes, constants)
+        gx = np.empty(self.x.shape, self.form.compute)
         choose(adjoint, "plain" if self.algorithm == "plain" else "auto").run(adjoint, gx)
-        gx = arrays.from_canonical(gx, self.rank, self.layout, self.batched)
-        return np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, self.compute))
+        gx = arrays.from_canonical(gx, self.form.rank, self.form.layout, self.form.batched)
+        return np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, self.form.compute))
 
     def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
         """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""
-        read, other = (gz, problem.x) if self.transposed else (problem.x, gz)
-        axes = forward_axes(self.windows, self.modes)
-        constants = no_constants(read.shape[-1], self.compute) if self.transposed else problem.constants
+        read, other = (gz, problem.x) if self.form.transposed else (problem.x, gz)
+        axes = self.form.forward()
+        constants = no_constants(read.shape[-1], self.form.compute) if self.form.transposed else problem.constants
         gradient = np.empty(
             (self.filters.shape[0], int(np.prod(self.filters.shape[1:-1])), self.filters.shape[-1]),
-            self.compute,
+            self.form.compute,
         )
-        _core.kernels.filter_gradient(read, other, gradient, self.groups, axes, constants, num_threads())
+        _core.kernels.filter_gradient(read, other, gradient, self.form.groups, axes, constants, num_threads())
         gradient = gradient.reshape(self.filters.shape)
-        if self.layout == "channels_first":
+        if self.form.layout == "channels_first":
             gradient = np.moveaxis(gradient, -1, 1)
-        return np.ascontiguousarray(gradient, arrays.gradient_dtype(self.filters, self.compute))
+        return np.ascontiguousarray(gradient, arrays.gradient_dtype(self.filters, self.form.compute))
 
 
 def _plan(
@@ -174,64 +212,104 @@ def _plan(
     given = arrays.as_array("x", x)
     view = arrays.to_canonical("x", given, rank, layout)
     taps, prepared = filters_of(filters, rank, layout)
+    offset = None if bias is None else arrays.as_array("bias", bias)
+    modes = modes_of(padding_mode, rank)
+    bound = None if activation is None else bind_activation(activation)
+    form = _form(
+        rank,
+        transposed,
+        layout,
+        given.ndim == rank + 2,
+        view.shape,
+        given.dtype,
+        taps.shape,
+        taps.dtype,
+        None if offset is None else offset.shape,
+        None if offset is None else offset.dtype,
+        stride,
+        padding,
+        output_padding,
+        dilation,
+        groups,
+        bound,
+        *modes,
+    )
+    out = arrays.as_output(out, form.shape, form.result)
+    return _Plan(form, given, view, taps, prepared, offset, algorithm, out)
+
+
+@remembered(512)
+def _form(
+    rank: int,
+    transposed: bool,
+    layout: Layout,
+    batched: bool,
+    x: tuple[int, ...],
+    x_dtype: np.dtype[Any],
+    filters: tuple[int, ...],
+    filters_dtype: np.dtype[Any],
+    bias: tuple[int, ...] | None,
+    bias_dtype: np.dtype[Any] | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: Any,
+    activation: Bound[Activation] | None,
+    *modes: Bound[PaddingMode],
+) -> _Form:
+    """Check shapes and options: x is the shape (N, D, H, W, C), filters (F, *kernel, C // groups)."""
     groups = arrays.integer("groups", groups, 1)
-    count, per_group = taps.shape[0], taps.shape[-1]
+    count, per_group = filters[0], filters[-1]
     if count % groups:
         raise ValueError(f"groups must divide the number of filters, got groups={groups} and {count} filters")
     channels = count if transposed else per_group * groups
-    if not transposed and view.shape[-1] % groups:
-        raise ValueError(f"groups must divide the channels of x, got groups={groups} and C={view.shape[-1]}")
-    if view.shape[-1] != channels:
+    if not transposed and x[-1] % groups:
+        raise ValueError(f"groups must divide the channels of x, got groups={groups} and C={x[-1]}")
+    if x[-1] != channels:
         expected = (
             f"x with {count} channels, one per filter"
             if transposed
-            else f"C // groups channels in filters, {view.shape[-1]} // {groups} = {view.shape[-1] // groups}"
+            else f"C // groups channels in filters, {x[-1]} // {groups} = {x[-1] // groups}"
         )
         raise ValueError(
             f"filters and x do not fit: expected {expected}; got filters with {per_group} channels "
-            f"({count} filters) and x with {view.shape[-1]} channels"
+            f"({count} filters) and x with {x[-1]} channels"
         )
     outputs = per_group * groups if transposed else count
-    offset = None if bias is None else arrays.as_array("bias", bias)
-    if offset is not None and offset.shape != (outputs,):
-        raise ValueError(f"bias must have shape ({outputs},), got {offset.shape}")
-    sizes = view.shape[4 - rank : 4]
+    if bias is not None and bias != (outputs,):
+        raise ValueError(f"bias must have shape ({outputs},), got {bias}")
+    sizes = x[4 - rank : 4]
     if transposed:
-        windows = transposed_windows(sizes, taps.shape[1:-1], stride, padding, output_padding, dilation)
+        windows = transposed_windows(sizes, filters[1:-1], stride, padding, output_padding, dilation)
         spatial = tuple(window.source for window in windows)
     else:
-        windows = conv_windows(sizes, taps.shape[1:-1], stride, padding, dilation)
+        windows = conv_windows(sizes, filters[1:-1], stride, padding, dilation)
         spatial = tuple(window.out for window in windows)
-    modes = modes_of(padding_mode, rank)
-    bound = None if activation is None else bind_activation(activation)
-    compute, result = arrays.compute_dtypes(given, taps, offset)
+    compute, result = arrays.compute_dtypes(x_dtype, filters_dtype, bias_dtype)
     constants_of(modes, 1, compute)
-    canonical = (view.shape[0], *(1,) * (3 - rank), *spatial, outputs)
     last = outputs
-    if bound is not None and bound.plugin.output_size is not None:
-        last = bound.plugin.output_size(outputs)
+    if activation is not None and activation.plugin.output_size is not None:
+        last = activation.plugin.output_size(outputs)
     shape = (*spatial, last) if layout == "channels_last" else (last, *spatial)
-    shape = (view.shape[0], *shape) if given.ndim == rank + 2 else shape
+    shape = (x[0], *shape) if batched else shape
     arrays.checked_shape(shape, compute.itemsize)
-    return _Plan(
-        rank=rank,
-        layout=layout,
-        transposed=transposed,
-        given=given,
-        x=view,
-        filters=taps,
-        prepared=prepared,
-        bias=offset,
-        windows=windows,
-        modes=modes,
-        groups=groups,
-        activation=bound,
-        algorithm=algorithm,
-        out=arrays.as_output(out, shape, result),
-        compute=compute,
-        result=result,
-        canonical_shape=canonical,
-        shape=shape,
+    canonical = (x[0], *(1,) * (3 - rank), *spatial, outputs)
+    return _Form(
+        rank,
+        layout,
+        transposed,
+        batched,
+        windows,
+        modes,
+        groups,
+        activation,
+        compute,
+        result,
+        x[-1],
+        canonical,
+        shape,
+        {},
     )
 
 

@@ -68,7 +68,7 @@ def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *res
             reasons.append(f"{candidate.name}: {how} ({candidate.description})")
             break
         reasons.append(f"{candidate.name}: {candidate.unfit(problem) or 'not asked for'}")
-    places = problem.x.shape[0] * math.prod(window.out for window in call.windows)
+    places = problem.x.shape[0] * math.prod(window.out for window in call.form.windows)
     flops = 2 * places * math.prod(problem.filters.shape)
-    moved = (problem.x.size + problem.filters.size + math.prod(call.canonical_shape)) * problem.x.itemsize
+    moved = (problem.x.size + problem.filters.size + math.prod(call.form.canonical_shape)) * problem.x.itemsize
     return Explanation(chosen.name, tuple(reasons), call.shape, flops, moved)

@@ -81,7 +81,7 @@ class _Plan:
         return arrays.deliver(y if y is not self.x else y.copy(), self.out, self.x.dtype.newbyteorder("="))
 
     def vjp(self) -> tuple[Array, Pullback]:
-        compute, _ = arrays.compute_dtypes(self.x)
+        compute, _ = arrays.compute_dtypes(self.x.dtype)
         tables = self.tables()
 
         def pullback(gy: Any) -> tuple[Array, ...]:

@@ -75,7 +75,7 @@ class _Plan:
 
     def vjp(self) -> tuple[Any, Pullback]:
         exact = self.result != self.compute and self.result.kind != "f"
-        compute = arrays.compute_dtypes(self.given)[0] if exact or self.compute.kind != "f" else self.compute
+        compute = arrays.compute_dtypes(self.given.dtype)[0] if exact or self.compute.kind != "f" else self.compute
         x = arrays.as_kernel_input(self.x, compute)
         if self.out is not None and arrays.overlaps(self.out, x):
             x = x.copy()
@@ -234,7 +234,7 @@ def _pool(
     _divisor(bound)
     if return_indices and kernel not in ("max", "min"):
         raise ValueError(f"return_indices is for the kinds max and min, got {bound.name!r}")
-    compute, result = arrays.compute_dtypes(given)
+    compute, result = arrays.compute_dtypes(given.dtype)
     if kernel in ("max", "min"):
         result = given.dtype.newbyteorder("=")
         compute = np.dtype(np.uint8) if result == np.bool_ else compute if result.kind == "f" else result

@@ -46,7 +46,7 @@ class _Plan:
         )
 
     def vjp(self) -> tuple[Array, Pullback]:
-        compute = arrays.compute_dtypes(self.given)[0]
+        compute = arrays.compute_dtypes(self.given.dtype)[0]
         flat = self._flat()
 
         def pullback(gy: Any) -> tuple[Array, ...]:

@@ -26,6 +26,9 @@ Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
 
 def unfit(problem: Problem) -> str | None:
     """Why Winograd's algorithm cannot do a problem, or would not be faster; None if it can."""
+    outputs, channels = problem.per_group
+    if outputs < LEAST or channels < LEAST:
+        return f"it pays from {LEAST} channels and filters on, a group has {channels} and {outputs}"
     taps = [axis.taps for axis in problem.axes]
     if problem.x.dtype != np.float32:
         return f"it is for float32, x is {problem.x.dtype}"
@@ -40,9 +43,6 @@ def unfit(problem: Problem) -> str | None:
         return "too few tiles lie regularly in the index tables"
     if math.prod(len(first) for first, _, _, _ in tiles) * 36 > 6 * math.prod(lengths[1:]):
         return f"a result of {lengths[1]} x {lengths[2]} fills its tiles badly"
-    outputs, channels = problem.per_group
-    if outputs < LEAST or channels < LEAST:
-        return f"it pays from {LEAST} channels and filters on, a group has {channels} and {outputs}"
     if not panels(problem).finite:
         return "filters hold infinities or NaNs"
     return None
