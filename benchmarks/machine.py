@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 AVAILABLE = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-PEAK_OF = "the faster of numpy.matmul of two 1536 x 1536 matrices and pyconvx's 1x1 convolution 64x64x256 > 256"
+PEAK_OF = "the faster of numpy.matmul of two 1536 x 1536 matrices and pyconvx's 1x1 convolution 28x28x256 > 256"
 
 
 def calm(threads: int) -> None:
@@ -80,11 +80,11 @@ def peak(threads: int, dtype: str) -> float:
     size = 1536
     a = np.ones((size, size), dtype)
     c = np.empty_like(a)
-    x = np.ones((64, 64, 256), dtype)
+    x = np.ones((28, 28, 256), dtype)
     filters = cx.prepare(np.ones((256, 1, 1, 256), dtype))
-    out = np.empty((64, 64, 256), dtype)
+    out = np.empty((28, 28, 256), dtype)
     with cx.threads(threads):
         return max(
             _best(lambda: np.matmul(a, a, out=c), 2 * size**3, 5),
-            _best(lambda: cx.conv2d(x, filters, out=out), 2 * 64 * 64 * 256 * 256, 30),
+            _best(lambda: cx.conv2d(x, filters, out=out), 2 * 28 * 28 * 256 * 256, 200),
         )

@@ -32,7 +32,7 @@ def difference(ours: Sequence[Array], theirs: Sequence[Array]) -> float:
     for a, b in zip(ours, theirs, strict=False):
         if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
             return math.inf
-        scale = max(float(np.nanmax(np.abs(b))), np.finfo(np.float32).tiny)
+        scale = max(float(np.nanmax(np.abs(b))), 1e-30)
         worst = max(worst, float(np.nanmax(np.abs(a.astype(np.float64) - b))) / scale)
     return worst
 
@@ -116,21 +116,30 @@ def summary(rows: Sequence[Row], label: str) -> dict[str, Any] | None:
 
 
 def run_group(
-    group: Group, tasks: Sequence[Task], peers: Sequence[Peer], plan: Plan, threads: int, progress: Callable[[str], None]
+    group: Group,
+    tasks: Sequence[Task],
+    peers: Sequence[Peer],
+    plan: Plan,
+    threads: int,
+    progress: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Measure some tasks of a group one after the other."""
-    rows = []
+    """Measure some tasks of a group one after the other; one with a wrong result is not timed but named in `errors`."""
+    rows, errors = [], []
     for task in tasks:
         progress(f"{group.name}: {task.name}")
-        row = run_task(group, task, peers, plan, threads)
-        if row is not None:
-            rows.append(row)
+        try:
+            row = run_task(group, task, peers, plan, threads)
+        except WrongResult as error:
+            errors.append(str(error))
+        else:
+            rows += [] if row is None else [row]
     machine.pin(threads)
     labels = [comparison.label for comparison in group.comparisons]
     return {
         "name": group.name,
         "title": group.title,
         "rows": rows,
+        "errors": errors,
         "summaries": {label: found for label in labels if (found := summary(rows, label))},
         "bars": group.bars,
     }

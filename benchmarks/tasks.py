@@ -16,7 +16,7 @@ PerAxis = int | tuple[int, ...]
 
 def random(shape: tuple[int, ...], dtype: str = "float32", seed: int = 0) -> Array:
     """Normal numbers, the same for everybody."""
-    return np.random.default_rng(seed).standard_normal(shape, np.dtype(dtype).type)
+    return np.asarray(np.random.default_rng(seed).standard_normal(shape, np.dtype(dtype).type))
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Activate:
 
     @property
     def array(self) -> Array:
-        return random(self.x, self.dtype) * np.asarray(3, self.dtype)
+        return np.multiply(random(self.x, self.dtype), 3, dtype=self.dtype)
 
 
 Task = Conv | Pool | Activate

@@ -14,6 +14,9 @@ from typing import Any
 WARM = 0.01
 """Seconds; a shorter call is preceded by an untimed one, because another library has just used the caches."""
 
+SLOW = 0.1
+"""Seconds; a longer call is timed three times only."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -30,7 +33,8 @@ class Plan:
 
     def samples(self, once: float) -> int:
         cost = once * (self.calls(once) + (once < WARM))
-        return min(max(self.least, round(self.seconds / cost)), self.most)
+        least = self.least if once < SLOW else 3
+        return min(max(least, round(self.seconds / cost)), self.most)
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ def _sample(call: Callable[[], Any], calls: int) -> float:
 
 def _once(call: Callable[[], Any]) -> float:
     """Roughly the seconds of one call."""
-    call()
-    return min(_sample(call, 1) for _ in range(3))
+    first = _sample(call, 1)
+    return first if first > SLOW else min(_sample(call, 1) for _ in range(3))
 
 
 def interleave(calls: Mapping[str, Callable[[], Any]], plan: Plan) -> dict[str, Timing]:

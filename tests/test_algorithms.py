@@ -12,6 +12,7 @@ from pyconvx.functional.algorithms import CANDIDATES
 from pyconvx.testing import reference
 
 NAMES = [candidate.name for candidate in CANDIDATES]
+DENSE = [name for name in NAMES if name != "depthwise"]  # those that many channels to a group suit
 PROMISE = 1e-5  # of max|y| in float32, for algorithms that round otherwise than a dot product
 
 
@@ -53,7 +54,7 @@ def close(got, want):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DENSE)
 def test_a_candidate_agrees_with_the_reference(name, isa):
     computed = 0
     for rank, x, filters, bias, options in cases(12, 1):
@@ -83,7 +84,7 @@ def test_gradients_of_the_chosen_algorithms_agree_with_the_reference(isa):
             close(got, expected)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DENSE)
 def test_prepared_filters_and_threads_do_not_change_a_bit(name):
     for rank, x, filters, bias, options in cases(6, 4):
         try:
@@ -101,12 +102,13 @@ def test_prepared_filters_and_threads_do_not_change_a_bit(name):
 def test_what_is_not_finite_stays_in_its_windows(name, value):
     rng = np.random.default_rng(5)
     x = rng.standard_normal((2, 11, 13, 20)).astype(np.float32)
-    filters = rng.standard_normal((24, 3, 3, 20)).astype(np.float32)
-    clean = cx.conv2d(x, filters, padding="same", algorithm=name)
+    groups = 20 if name == "depthwise" else 1
+    filters = rng.standard_normal((20, 3, 3, 20 // groups)).astype(np.float32)
+    clean = cx.conv2d(x, filters, padding="same", groups=groups, algorithm=name)
     x[1, 4, 7, 3] = value
-    y = cx.conv2d(x, filters, padding="same", algorithm=name)
+    y = cx.conv2d(x, filters, padding="same", groups=groups, algorithm=name)
     reached = np.zeros(y.shape, bool)
-    reached[1, 3:6, 6:9] = True
+    reached[1, 3:6, 6:9, 3 if groups > 1 else slice(None)] = True
     assert (~np.isfinite(y) == reached).all()
     assert np.abs(y - clean)[~reached].max() <= PROMISE * np.abs(clean).max()
 
@@ -129,7 +131,8 @@ def test_filters_that_are_not_finite_leave_winograd_out():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_explain_tells_what_a_forced_algorithm_would_be(name):
-    report = cx.explain(cx.conv2d, (16, 16, 16), (16, 3, 3, 16), algorithm=name)
+    groups = 16 if name == "depthwise" else 1
+    report = cx.explain(cx.conv2d, (16, 16, 16), (16, 3, 3, 16 // groups), groups=groups, algorithm=name)
     assert report.algorithm == name
     assert name in str(report)
 
@@ -148,3 +151,45 @@ def test_every_input_layout_and_stride_takes_the_same_path():
     strided = np.zeros((2, 24, 10, 32), np.float32)
     strided[:, ::2] = x
     assert np.array_equal(cx.conv2d(strided[:, ::2], filters, padding=1), y)
+
+
+def depthwise_cases(count, seed):
+    """Random depthwise configurations: rows of places of all lengths, kernels with code of their own and others."""
+    rng = np.random.default_rng(seed)
+    modes = cx.paddings.names()
+    for _ in range(count):
+        rank = int(rng.choice([1, 2, 2, 3]))
+        channels = int(rng.choice([2, 3, 8, 15, 16, 17, 33, 40]))
+        kernel = (*(int(n) for n in rng.integers(1, 3, rank - 1)), int(rng.choice([1, 2, 3, 5, 7, 9])))
+        sizes = (*(int(n) for n in rng.integers(3, 6, rank - 1)), int(rng.integers(1, 47)))
+        dtype = np.float32 if rng.random() < 0.7 else np.float64
+        options = dict(
+            padding=str(rng.choice(["same", "full", "same_lower"])), groups=channels,
+            stride=int(rng.choice([1, 1, 2, 2, 3])), dilation=int(rng.choice([1, 1, 1, 2])),
+            padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
+        )  # fmt: skip
+        x = rng.standard_normal((int(rng.integers(1, 3)), *sizes, channels)).astype(dtype)
+        filters = rng.standard_normal((channels, *kernel, 1)).astype(dtype)
+        yield rank, x, filters, rng.standard_normal(channels).astype(dtype), options
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_depthwise_agrees_with_the_reference(isa):
+    for rank, x, filters, bias, options in depthwise_cases(60, 7):
+        wide = [array.astype(np.float64) for array in (x, filters, bias)]
+        want = reference.conv(*wide, **options)
+        with _core.using(isa):
+            assert np.abs(conv(rank)(x, filters, bias, algorithm="depthwise", **options) - want).max() <= (
+                (PROMISE if x.dtype == np.float32 else 1e-14) * np.abs(want).max()
+            )
+            # gx runs the candidate through the adjoint's tables: reversed taps, gaps, mixes
+            y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
+            gy = np.random.default_rng(8).standard_normal(y.shape).astype(x.dtype)
+            got = pullback(gy)[0]
+        exact = cx.vjp(conv(rank), *wide, algorithm="plain", **options)[1](gy.astype(np.float64))[0]
+        assert np.abs(got - exact).max() <= (PROMISE if x.dtype == np.float32 else 1e-14) * np.abs(exact).max()
+
+
+def test_depthwise_with_more_than_one_filter_per_channel_is_another_algorithm():
+    with pytest.raises(ValueError, match="one filter per group"):
+        cx.conv2d(np.ones((8, 8, 4)), np.ones((8, 3, 3, 1)), groups=4, algorithm="depthwise")

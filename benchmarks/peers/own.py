@@ -70,7 +70,7 @@ class Own(Peer):
         call = partial(cx.activate, task.array, task.name, **self._out(task.y, task.dtype))
         return Run(call, _tuple) if self.name == PREPARED else None
 
-    def _out(self, shape: tuple[int, ...], dtype: str) -> dict[str, Array]:
+    def _out(self, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
         return {"out": np.empty(shape, dtype)} if self.reuse else {}
 
     def _conv(self, task: Conv) -> Run:
@@ -81,7 +81,8 @@ class Own(Peer):
             x, filters, gy = first(x), first(filters), first(gy) if task.backward else gy
             options["layout"] = "channels_first"
             shape = (shape[0], shape[-1], *shape[1:-1])
-        taps: Any = filters if self.name == ARRAYS else cx.prepare(filters, layout=options.get("layout", "channels_last"))
+        layout = options.get("layout", "channels_last")
+        taps: Any = filters if self.name == ARRAYS else cx.prepare(filters, layout=layout)
         arguments = (x, taps) if bias is None else (x, taps, bias)
         function = getattr(cx, f"conv{task.rank}d")
         if task.backward:
@@ -95,7 +96,7 @@ class Own(Peer):
         if self.name not in (PREPARED, MAX) or (self.name == MAX and task.kind in ("max", "avg")):
             return None
         kind = "max" if self.name == MAX else task.kind
-        out = {} if task.indices else self._out(task.y, task.dtype)
+        out: dict[str, Any] = {} if task.indices else self._out(task.y, task.dtype)
         call = partial(cx.pool2d, task.array, task.size, kind, **pool_options(task), **out)
         # the stand-in computes something else: nothing to compare with
         return Run(call, _tuple if self.name == PREPARED else lambda y: ())

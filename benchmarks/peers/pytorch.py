@@ -84,7 +84,7 @@ class Torch(Peer):
         if task.backward:
             tensor.requires_grad_()
             weight.requires_grad_()
-            with torch.enable_grad():  # type: ignore[no-untyped-call]
+            with torch.enable_grad():
                 y = call()
             call = partial(torch.autograd.grad, y, (tensor, weight), self._tensor(gy), retain_graph=True)
         elif task.padding_mode != "zeros":

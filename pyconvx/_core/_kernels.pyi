@@ -68,6 +68,9 @@ def convolve_winograd(
     flagged: Array,
     threads: int,
 ) -> None: ...
+def convolve_depthwise(
+    x: Array, weights: Array, bias: Array, y: Array, axes: Axes, constants: Array, threads: int
+) -> None: ...
 def filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
 ) -> None: ...

@@ -36,7 +36,7 @@ ctypedef fused element:
 
 cdef extern from "tiles.h":
     enum:
-        VECTOR_BYTES, TILE_FULL, TILE_VECTORS
+        VECTOR_BYTES, TILE_FULL, TILE_HALF, TILE_VECTORS, LINE
     void multiply_f32(Py_ssize_t height, int vectors, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,
                       Py_ssize_t start_step, float **to, Py_ssize_t first) noexcept nogil
@@ -47,6 +47,16 @@ cdef extern from "tiles.h":
                    const float *panel, float *sums) noexcept nogil
     void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
                    const double *panel, double *sums) noexcept nogil
+    void depthwise_f32(Py_ssize_t height, const float **rows, Py_ssize_t taps, const float *weights,
+                       Py_ssize_t channels, const float *start, float *to, Py_ssize_t to_step) noexcept nogil
+    void depthwise_f64(Py_ssize_t height, const double **rows, Py_ssize_t taps, const double *weights,
+                       Py_ssize_t channels, const double *start, double *to, Py_ssize_t to_step) noexcept nogil
+    void line_f32(Py_ssize_t height, Py_ssize_t taps, Py_ssize_t stride, bint even, const float **columns,
+                  Py_ssize_t kernel_rows, Py_ssize_t pixel, bint back, const float *weights, Py_ssize_t channels,
+                  const float *start, float *to, Py_ssize_t to_step) noexcept nogil
+    void line_f64(Py_ssize_t height, Py_ssize_t taps, Py_ssize_t stride, bint even, const double **columns,
+                  Py_ssize_t kernel_rows, Py_ssize_t pixel, bint back, const double *weights, Py_ssize_t channels,
+                  const double *start, double *to, Py_ssize_t to_step) noexcept nogil
 
 ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
@@ -56,6 +66,7 @@ include "scratch.pxi"
 include "panels.pxi"
 include "conv.pxi"
 include "winograd.pxi"
+include "depthwise.pxi"
 include "filters.pxi"
 include "pool.pxi"
 include "windows.pxi"

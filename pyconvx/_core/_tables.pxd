@@ -20,4 +20,5 @@ cdef struct axis_t:
 cdef class Axis:
     cdef axis_t table
     cdef readonly Py_ssize_t source     # length of the axis that is read
+    cdef bint is_ordered
     cdef tuple arrays

@@ -65,6 +65,7 @@ cdef class Axis:
         for array in self.arrays:
             array.setflags(write=False)
         self.source = source
+        self.is_ordered = bool(np.array_equal(place, np.arange(length)))
         self.table = axis_t(
             length=length, taps=taps, step=step, row=sizes(row), place=sizes(place), code=sizes(code),
             mix_start=sizes(mix_start), mix_source=sizes(mix_source),
@@ -91,6 +92,16 @@ cdef class Axis:
     def rows(self):
         """Where the codes of each visited place start."""
         return self.arrays[0]
+
+    @property
+    def ordered(self):
+        """Places are visited in order."""
+        return self.is_ordered
+
+    @property
+    def mixed(self):
+        """Some codes are mixes."""
+        return self.table.mixed
 
     def codes(self):
         """The table written out: codes (length, taps), in the order of the places of the result."""

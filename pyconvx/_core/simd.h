@@ -18,11 +18,15 @@
 #define VECTOR_BYTES 16
 #define TILE_FULL 6
 #endif
+#define TILE_HALF (TILE_FULL / 2)
 #define TILE_VECTORS 2
+/* Most columns that a tile of a depthwise convolution reads: stride 2, 7 taps. */
+#define LINE (2 * (TILE_FULL - 1) + 7)
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_LINE _Pragma("GCC unroll 40")
 typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 #define LANES_F32 (VECTOR_BYTES / 4)
@@ -30,6 +34,7 @@ typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), 
 #else
 #define ALWAYS_INLINE static inline
 #define UNROLL
+#define UNROLL_LINE
 typedef float vector_f32;
 typedef double vector_f64;
 #define LANES_F32 1

@@ -1,9 +1,9 @@
-# Convolution by Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3 x 3 taps one place apart (float32 only).
+# Convolution by Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3 x 3 taps one place apart (float32).
 #
-# The result is cut into tiles of 4 x 4 places (`spacing` places apart: the dilation), whose 6 x 6 inputs are transformed;
-# for each of the 36 elements there is one matrix product over the channels, and the sums are transformed back. Inputs are
-# found through the same tables as everywhere, so any padding mode and the adjoint work. Tiles that hold an infinity or a
-# NaN, which the transform would spread, are reported, for another algorithm to do again.
+# The result is cut into tiles of 4 x 4 places (`spacing` places apart: the dilation), whose 6 x 6 inputs are
+# transformed; for each of the 36 elements there is one matrix product over the channels, and the sums are transformed
+# back. Inputs are found through the same tables as everywhere, so any padding mode and the adjoint work. Tiles that
+# hold an infinity or a NaN, which the transform would spread, are reported, for another algorithm to do again.
 
 cdef extern from "winograd.h":
     enum:
@@ -94,8 +94,8 @@ cdef struct winograd_t:
     Py_ssize_t y_n
     Py_ssize_t y_stride[AXES]
     Py_ssize_t groups, outputs, channels, group_size, panels_per_group
-    const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and whether
-    const Py_ssize_t *count[2]      # their inputs lie one after the other in the table
+    const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and
+    const Py_ssize_t *count[2]      # whether their inputs lie one after the other in the table
     const Py_ssize_t *regular[2]
     Py_ssize_t tiles[2]
     Py_ssize_t spacing[2]           # places between the outputs of a tile
@@ -209,8 +209,8 @@ def convolve_winograd(cnp.ndarray x, WinogradPanels panels, cnp.ndarray bias, cn
     """As `convolve`, for float32 and 3 x 3 taps on the last two axes, at most 8 on the first.
 
     tiles: for each of the last two axes (first, count, regular, spacing): three intp arrays, one element per tile, and
-    the places between the outputs of a tile. flagged: (N * places of the first axis * tiles * tiles,) uint8, set to 1 where
-    a tile must be done again by another algorithm.
+    the places between the outputs of a tile. flagged: (N * places of the first axis * tiles * tiles,) uint8, set to 1
+    where a tile must be done again by another algorithm.
     """
     cdef winograd_t job
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import winograd
+from . import depthwise, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
@@ -29,6 +29,7 @@ class Candidate(NamedTuple):
 
 
 CANDIDATES = (
+    Candidate("depthwise", "one filter per channel: lanes are channels", depthwise.unfit, depthwise.depthwise),
     Candidate("winograd", "F(4x4, 3x3): a quarter of the multiplications", winograd.unfit, winograd.winograd),
     Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, direct),
     Candidate("plain", "one output and one tap after the other", lambda problem: None, plain),

@@ -1,0 +1,166 @@
+# Depthwise convolution: every channel has one filter of its own, so lanes are channels and nothing is summed over them.
+#
+# A block is one row of places along the last axis, cut into tiles. In most tiles place m and tap k read the column
+# m * stride + k of the table: then each column is loaded once for all places that it serves, and where the columns are
+# plain neighbours, one pointer per kernel row is enough. Other tiles take a pointer per tap and place.
+
+cdef struct span_t:
+    Py_ssize_t first                # place of the row
+    Py_ssize_t height               # places
+    Py_ssize_t stride               # columns from one place to the next; 0: no column serves several places
+    bint even                       # the columns are neighbouring elements
+
+cdef struct depthwise_t:
+    source_t source
+    const void *x
+    const void *constants
+    const void *bias                # (C,), zeros where there is none
+    const void *weights             # (taps, C), contiguous
+    void *y
+    Py_ssize_t y_n
+    Py_ssize_t y_stride[AXES]
+    span_t *spans                   # the tiles of a row
+    Py_ssize_t tiles
+    char *scratch
+    Py_ssize_t scratch_size, mix_at
+
+
+cdef Py_ssize_t cut(const source_t *s, bint lines, span_t *spans) noexcept nogil:
+    """Cut a row of places into tiles; `lines`: tiles by columns may be made. Returns how many there are."""
+    cdef const axis_t *axis = &s.axis[2]
+    cdef Py_ssize_t step = axis.step if axis.step > 0 else -axis.step
+    cdef Py_ssize_t first = 0, count = 0, height, stride, m, column, start, code
+    cdef bint even
+    while first < axis.length:
+        height = min(TILE_FULL, axis.length - first)
+        stride = 0
+        if lines and height >= TILE_HALF:
+            height = TILE_FULL if height == TILE_FULL else TILE_HALF
+            stride = axis.row[first + 1] - axis.row[first]
+            stride = stride // step if stride % step == 0 else 0
+            if stride != 1 and stride != 2:
+                stride = 0
+            for m in range(1, height):
+                if axis.row[first + m] != axis.row[first] + m * stride * step:
+                    stride = 0
+        even = stride != 0
+        if even:
+            start = axis.row[first] + min(axis.step * (axis.taps - 1), 0)
+            for column in range((height - 1) * stride + axis.taps):
+                code = axis.code[start + column * step]
+                if code < 0 or code != axis.code[start] + column:
+                    even = False
+        spans[count] = span_t(first=first, height=height, stride=stride, even=even)
+        first += height
+        count += 1
+    return count
+
+
+cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, int worker) noexcept nogil:
+    cdef const source_t *s = &job.source
+    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef const real **rows = <const real **> scratch
+    cdef real *mix
+    cdef const real *constants = <const real *> job.constants
+    cdef const real *zeros = constants + AXES * s.channels
+    cdef Py_ssize_t oh = block % s.axis[1].length
+    cdef Py_ssize_t od = block // s.axis[1].length % s.axis[0].length
+    cdef Py_ssize_t n = block // s.axis[1].length // s.axis[0].length
+    cdef const real *image = <const real *> job.x + n * s.stride_n
+    cdef const real *pointer
+    cdef real *y = <real *> job.y + n * job.y_n + s.axis[0].place[od] * job.y_stride[0] \
+        + s.axis[1].place[oh] * job.y_stride[1]
+    cdef real *target
+    cdef const span_t *span
+    cdef Py_ssize_t tile, k0, k1, k2, a, b, c, m, used, columns, start
+    cdef Py_ssize_t step = s.axis[2].step if s.axis[2].step > 0 else -s.axis[2].step
+    cdef bint even
+    for tile in range(job.tiles):
+        span = &job.spans[tile]
+        used, even = 0, span.even
+        mix = <real *> (scratch + job.mix_at)
+        # places follow one another in the result as they do in the table
+        target = y + s.axis[2].place[span.first] * job.y_stride[2]
+        for k0 in range(s.axis[0].taps if even else 0):
+            for k1 in range(s.axis[1].taps):
+                even = even and s.axis[0].code[s.axis[0].row[od] + k0 * s.axis[0].step] >= 0 \
+                    and s.axis[1].code[s.axis[1].row[oh] + k1 * s.axis[1].step] >= 0
+        columns = 1 if even else (span.height - 1) * span.stride + s.axis[2].taps
+        start = s.axis[2].row[span.first] + min(s.axis[2].step * (s.axis[2].taps - 1), 0)
+        for k0 in range(s.axis[0].taps):
+            a = s.axis[0].code[s.axis[0].row[od] + k0 * s.axis[0].step]
+            for k1 in range(s.axis[1].taps):
+                b = s.axis[1].code[s.axis[1].row[oh] + k1 * s.axis[1].step]
+                if span.stride:
+                    for c in range(columns):
+                        pointer = tap_row(s, image, constants, a, b, s.axis[2].code[start + c * step], mix)
+                        if pointer == mix:
+                            mix += s.channels
+                        rows[used + c] = zeros if pointer == NULL else pointer
+                    used += LINE
+                    continue
+                for k2 in range(s.axis[2].taps):
+                    for m in range(span.height):
+                        c = s.axis[2].code[s.axis[2].row[span.first + m] + k2 * s.axis[2].step]
+                        pointer = tap_row(s, image, constants, a, b, c, mix)
+                        if pointer == mix:
+                            mix += s.channels
+                        rows[used + m] = zeros if pointer == NULL else pointer
+                    used += TILE_FULL
+        if real is float:
+            if span.stride:
+                line_f32(span.height, s.axis[2].taps, span.stride, even, rows, s.axis[0].taps * s.axis[1].taps,
+                         s.stride[2], s.axis[2].step < 0, <const float *> job.weights, s.channels,
+                         <const float *> job.bias, target, job.y_stride[2])
+            else:
+                depthwise_f32(span.height, rows, s.taps, <const float *> job.weights, s.channels,
+                              <const float *> job.bias, target, job.y_stride[2])
+        elif span.stride:
+            line_f64(span.height, s.axis[2].taps, span.stride, even, rows, s.axis[0].taps * s.axis[1].taps,
+                     s.stride[2], s.axis[2].step < 0, <const double *> job.weights, s.channels,
+                     <const double *> job.bias, target, job.y_stride[2])
+        else:
+            depthwise_f64(span.height, rows, s.taps, <const double *> job.weights, s.channels,
+                          <const double *> job.bias, target, job.y_stride[2])
+
+
+cdef void depthwise_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    depthwise_block(<float *> NULL, <const depthwise_t *> job, block, worker)
+
+
+cdef void depthwise_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    depthwise_block(<double *> NULL, <const depthwise_t *> job, block, worker)
+
+
+def convolve_depthwise(cnp.ndarray x, cnp.ndarray weights, cnp.ndarray bias, cnp.ndarray y, tuple axes,
+                       cnp.ndarray constants, int threads):
+    """y (N, *places, C) = bias (C,) + sum over taps of x (N, D, H, W, C) times weights (taps, C), contiguous.
+
+    The places of the last axis must be visited in order.
+    """
+    cdef depthwise_t job
+    cdef Py_ssize_t i
+    job.source = source_of(x, axes)
+    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+    job.constants, job.bias = cnp.PyArray_DATA(constants), cnp.PyArray_DATA(bias)
+    job.weights = cnp.PyArray_DATA(weights)
+    job.y_n = y.strides[0] // y.itemsize
+    for i in range(AXES):
+        job.y_stride[i] = y.strides[i + 1] // y.itemsize
+    cdef Py_ssize_t taps = job.source.axis[2].taps
+    cdef _Scratch spans = _Scratch((job.source.axis[2].length // TILE_HALF + 2) * sizeof(span_t), 1)
+    job.spans = <span_t *> spans.first
+    job.tiles = cut(&job.source, taps in (3, 5, 7) and job.source.channels * x.itemsize >= VECTOR_BYTES, job.spans)
+    cdef Py_ssize_t kernel_rows = job.source.axis[0].taps * job.source.axis[1].taps
+    job.mix_at = rounded(kernel_rows * max(taps * TILE_FULL, LINE) * sizeof(void *))
+    cdef Py_ssize_t size = job.mix_at
+    if job.source.mixed:
+        size += job.source.taps * TILE_FULL * job.source.channels * x.itemsize
+    if 2.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 4e5:
+        threads = 1
+    cdef _Scratch scratch = _Scratch(size, threads)
+    job.scratch, job.scratch_size = scratch.first, scratch.size
+    cdef bint single = x.itemsize == 4
+    with nogil:
+        run(depthwise_block_f32 if single else depthwise_block_f64, &job,
+            job.source.batch * job.source.axis[0].length * job.source.axis[1].length, threads)

@@ -1,0 +1,46 @@
+"""Depthwise convolution as a candidate: one filter per channel. May import the core and problem."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import _core
+from .arrays import Array
+from .parallel import num_threads
+from .prepare import as_taps
+from .problem import Problem
+
+__all__ = ["depthwise", "unfit"]
+
+MIXED = 2**18
+"""Elements of weighted rows that a tile may need."""
+
+
+def unfit(problem: Problem) -> str | None:
+    """Why the depthwise algorithm cannot do a problem; None if it can."""
+    if problem.per_group != (1, 1):
+        return "it is for one channel and one filter per group, a group has {1} and {0}".format(*problem.per_group)
+    if problem.groups == 1:
+        return "there is only one channel"
+    if not problem.axes[2].ordered:
+        return "the gaps of a strided adjoint break its rows"
+    if problem.axes[0].mixed or problem.axes[1].mixed or problem.axes[2].mixed:
+        taps = math.prod(axis.taps for axis in problem.axes)
+        if taps * problem.x.shape[-1] * 16 > MIXED:
+            return "weighted padding would need too much scratch"
+    if problem.transposed and not np.isfinite(problem.filters).all():
+        return "filters hold infinities or NaNs, which a tap that no window read must not spread"
+    return None
+
+
+def depthwise(problem: Problem, y: Array) -> None:
+    """Fill y."""
+
+    def make() -> Array:
+        return np.ascontiguousarray(as_taps(problem.filters, problem.x.dtype)[:, :, 0].T)
+
+    weights = problem.packed(("depthwise",), make)
+    bias = problem.bias if problem.bias is not None else np.zeros(problem.groups, problem.x.dtype)
+    _core.kernels.convolve_depthwise(problem.x, weights, bias, y, problem.axes, problem.constants, num_threads())

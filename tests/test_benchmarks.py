@@ -1,0 +1,78 @@
+"""The benchmark command: runs without any other library, and its report has the tables it should have."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import pyconvx as cx
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPS = {
+    *("layers", "first", "untuned", "backward", "double", "pooling", "activations", "pictures", "smallest", "memory"),
+    "scaling",
+}
+# The folder is appended, so that an installed pyconvx is not hidden by its sources.
+START = "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module('benchmarks', run_name='__main__')"
+
+
+def benchmarks(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", START, str(ROOT), *arguments], capture_output=True, text=True, cwd=cwd
+    )
+
+
+@pytest.mark.parametrize("peer", ["none", "scipy_ndimage"])
+def test_quick_run(peer, tmp_path):
+    if peer == "scipy_ndimage":
+        pytest.importorskip("scipy")
+    result = benchmarks("--quick", "--peers", peer, "--json", "result.json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    found = json.loads((tmp_path / "result.json").read_text())
+    groups = {group["name"]: group for group in found["groups"]}
+    assert set(groups) == GROUPS - (set() if os.access("/proc/self/clear_refs", os.W_OK) else {"memory"})
+    assert found["versions"]["pyconvx"].startswith(cx.__version__)
+    for name, group in groups.items():
+        assert len(group["rows"]) == 2, name
+        assert group["title"] in result.stdout
+        for row in group["rows"]:
+            assert row["task"] in result.stdout
+            assert all(times["median"] > 0 for times in row.get("times", {}).values())
+    pictures = groups["pictures"]
+    assert ("ratio" in pictures["summaries"]) == (peer != "none")
+    if peer != "none":
+        assert all("scipy" in row["times"] for row in pictures["rows"])
+
+
+def test_chart(tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("scipy")
+    result = benchmarks("pictures", "--quick", "--peers", "scipy_ndimage", "--chart", "chart.png", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="torch is installed")
+def test_a_library_that_is_not_installed_is_named(tmp_path):
+    result = benchmarks("smallest", "--quick", "--peers", "pytorch", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "pytorch is left out" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["largest"], "no group largest"),
+        (["--threads", "0"], "--threads must be in 1..."),
+        (["--peers", "abacus"], "no peer abacus"),
+    ],
+)
+def test_wrong_argument_is_named(arguments, said, tmp_path):
+    result = benchmarks(*arguments, cwd=tmp_path)
+    assert result.returncode
+    assert said in result.stderr
