@@ -85,6 +85,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "groups": [],
     }
     print(report.preamble(result), flush=True)
+    if (result["machine"]["load before"] or 0) + options.threads > len(machine.AVAILABLE) + 0.5:
+        print("\nThe machine is busy: others want the same cores, and the figures are worth little.", flush=True)
     groups = {group.name: group for group in GROUPS}
     for name in options.groups:
         if name == "memory":

@@ -40,7 +40,7 @@ def draw(result: dict[str, Any], path: str) -> None:
         ax.set_yticks(places, [task for task, _ in rows], size=8)
         ax.invert_yaxis()
         ax.set_xscale("log")
-        ax.set_xlim(min(0.5, *ratios) * 0.9, max(2.0, *ratios) * 2)
+        ax.set_xlim(min(0.5, *ratios) * 0.9, max(2.0, *ratios) * 4)
         ax.axvline(1, color=INK, linewidth=0.8)
         ax.axvline(found["geometric_mean"], color=INK, linewidth=0.8, linestyle=":")
         ax.set_title(f"{group['title']} (geometric mean {found['geometric_mean']:.2f})", size=9, loc="left")

@@ -15,6 +15,7 @@ cdef struct axis_t:
     const double *mix_weight
     const double *mix_total         # [m] sum of the weights of mix m
     const Py_ssize_t *extent        # [length] positions of each window within the padded extent
+    const unsigned char *run        # [length] whether the taps of each place are neighbouring coordinates, in order
     bint mixed                      # there are mixes
 
 cdef class Axis:

@@ -61,7 +61,11 @@ cdef class Axis:
         if mix_source.size and not (0 <= mix_source.min() and mix_source.max() < source):
             raise ValueError("index table: a mix is out of range")
 
-        self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent)
+        run = np.zeros(length, np.uint8)
+        if step == 1 and length:
+            breaks = np.concatenate([[0], np.cumsum((code[:-1] < 0) | (code[1:] != code[:-1] + 1))])
+            run[:] = (breaks[row + taps - 1] == breaks[row]) & (code[row] >= 0)
+        self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent, run)
         for array in self.arrays:
             array.setflags(write=False)
         self.source = source
@@ -70,7 +74,8 @@ cdef class Axis:
             length=length, taps=taps, step=step, row=sizes(row), place=sizes(place), code=sizes(code),
             mix_start=sizes(mix_start), mix_source=sizes(mix_source),
             mix_weight=<const double *> cnp.PyArray_DATA(mix_weight),
-            mix_total=<const double *> cnp.PyArray_DATA(mix_total), extent=sizes(extent), mixed=len(mixes) > 0,
+            mix_total=<const double *> cnp.PyArray_DATA(mix_total), extent=sizes(extent),
+            run=<const unsigned char *> cnp.PyArray_DATA(run), mixed=len(mixes) > 0,
         )
 
     @property

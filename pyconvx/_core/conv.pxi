@@ -9,6 +9,7 @@ cdef enum:
     TAPS = 128                      # most taps whose pointers are held at once for a block of TILES tiles
     TAPS_ALONE = 512                # the same for a block of one tile
     MIX_BYTES = 1 << 20             # most scratch for weighted rows
+    LONGEST_RUN = 4096              # elements of a kernel row that are read as one run
 
 cdef struct conv_t:
     source_t source
@@ -25,13 +26,18 @@ cdef struct conv_t:
     Py_ssize_t all_places
     Py_ssize_t tiles, taps_at_once, slices
     bint skip                       # rows of zeros need not be multiplied
+    bint merge                      # the taps of a kernel row may be read as one run of channels
     char *scratch
-    Py_ssize_t scratch_size, rows_at, taps_at, mix_at
+    Py_ssize_t scratch_size, rows_at, taps_at, zeros_at, mix_at
 
 
 cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t count, Py_ssize_t tap0, Py_ssize_t tap1,
-                           const real **rows, Py_ssize_t *taps, real **targets, real *mix) noexcept nogil:
-    """Pointers to the rows that a tile of places reads for taps tap0 .. tap1 - 1; returns how many taps matter."""
+                           const real **rows, Py_ssize_t *taps, real **targets, const real *long_zeros, real *mix,
+                           Py_ssize_t *channels) noexcept nogil:
+    """Pointers to the rows that a tile of places reads for taps tap0 .. tap1 - 1; returns how many there are.
+
+    Where all taps of a kernel row are neighbours they are one row, `channels` elements long.
+    """
     cdef const source_t *s = &job.source
     cdef const axis_t *last = &s.axis[2]
     cdef const real *images[TILE_FULL]
@@ -40,11 +46,11 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     cdef Py_ssize_t a[TILE_FULL]
     cdef Py_ssize_t b[TILE_FULL]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t m, n, place, tap, k0, k1, k2, c, kept = 0
+    cdef Py_ssize_t m, n, place, tap, advance, k0, k1, k2, c, kept = 0
     cdef const real *constants = <const real *> job.constants
     cdef const real *zeros = constants + AXES * s.channels
     cdef const real *pointer
-    cdef bint fresh = True, used
+    cdef bint fresh = True, used, merged = job.merge
     for m in range(count):
         place = place0 + m if job.places == NULL else job.places[place0 + m]
         n = place // s.places
@@ -53,10 +59,14 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
         targets[m] = <real *> job.y + n * job.y_n + target(s, at, job.y_stride)
         for k0 in range(AXES):
             row[m][k0] = s.axis[k0].row[at[k0]]
+        merged = merged and last.run[at[2]]
     k2 = tap0 % last.taps
     k1 = tap0 // last.taps % s.axis[1].taps
     k0 = tap0 // last.taps // s.axis[1].taps
-    for tap in range(tap0, tap1):
+    advance = last.taps if merged else 1
+    channels[0] = job.channels * advance
+    tap = tap0
+    while tap < tap1:
         if fresh:
             for m in range(count):
                 a[m] = s.axis[0].code[row[m][0] + k0 * s.axis[0].step]
@@ -71,6 +81,8 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
             if c >= 0 and partial[m] != NULL:
                 rows[m] = partial[m] + c * s.stride[2]
                 used = True
+            elif merged:
+                rows[m] = long_zeros
             else:
                 pointer = special_row(s, images[m], constants, a[m], b[m], c, mix)
                 if pointer == NULL:
@@ -83,7 +95,8 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
             taps[kept] = tap * job.channels
             rows += TILE_FULL
             kept += 1
-        k2 += 1
+        tap += advance
+        k2 += advance
         if k2 == last.taps:
             k2, fresh = 0, True
             k1 += 1
@@ -108,6 +121,7 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
     cdef real *mix = <real *> (scratch + job.mix_at)
     cdef real *targets[TILES * TILE_FULL]
     cdef Py_ssize_t counts[TILES]
+    cdef Py_ssize_t channels[TILES]
     cdef Py_ssize_t heights[TILES]
     cdef real *parts[TILE_FULL]
     cdef real start[TILE_VECTORS * VECTOR_BYTES]
@@ -122,7 +136,8 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
             heights[tile] = min(TILE_FULL, all_places - place0 - tile * TILE_FULL)
             counts[tile] = build_tile(
                 job, place0 + tile * TILE_FULL, heights[tile], tap0, tap1, rows + tile * job.taps_at_once * TILE_FULL,
-                taps + tile * job.taps_at_once, targets + tile * TILE_FULL, mix)
+                taps + tile * job.taps_at_once, targets + tile * TILE_FULL, <const real *> (scratch + job.zeros_at),
+                mix, &channels[tile])
         for p in range(panel0, panel1):
             group = p // job.panels_per_group
             first = p % job.panels_per_group * wide
@@ -147,11 +162,11 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
                         parts[m] = sums + m * width
                 if real is float:
                     multiply_f32(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
-                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, job.channels,
+                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, channels[tile],
                                  panel, begin, begin_step, to, at)
                 else:
                     multiply_f64(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
-                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, job.channels,
+                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, channels[tile],
                                  panel, begin, begin_step, to, at)
                 if valid < width and tap1 == job.source.taps:
                     for m in range(heights[tile]):
@@ -179,6 +194,7 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
     batch; by default all.
     """
     cdef conv_t job
+    cdef int worker
     cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
     job.source = source_of(x, axes)
     job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
@@ -206,6 +222,12 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
     job.tiles, job.taps_at_once = TILES, min(job.source.taps, TAPS)
     if job.source.mixed or job.source.taps > TAPS:
         job.tiles, job.taps_at_once = 1, min(job.source.taps, TAPS_ALONE)
+    # a kernel row is one run where channels fill the places of x, and what is outside is zero
+    cdef Py_ssize_t line = job.source.axis[2].taps
+    job.merge = job.skip and job.groups == 1 and not job.source.mixed and job.source.stride[2] == job.source.channels \
+        and 1 < line <= job.taps_at_once and job.channels * line <= LONGEST_RUN
+    if job.merge:
+        job.taps_at_once -= job.taps_at_once % line
     if job.source.mixed:
         job.taps_at_once = max(1, min(job.taps_at_once, MIX_BYTES // (x.itemsize * TILE_FULL * job.source.channels)))
     cdef Py_ssize_t place_blocks = (all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
@@ -218,12 +240,16 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
         sums *= (all_panels + job.slices - 1) // job.slices
     job.rows_at = rounded(sums)
     job.taps_at = job.rows_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * sizeof(void *))
-    job.mix_at = job.taps_at + rounded(job.tiles * job.taps_at_once * sizeof(Py_ssize_t))
+    job.zeros_at = job.taps_at + rounded(job.tiles * job.taps_at_once * sizeof(Py_ssize_t))
+    job.mix_at = job.zeros_at + (rounded(job.channels * line * x.itemsize) if job.merge else 0)
     cdef Py_ssize_t size = job.mix_at
     if job.source.mixed:
         size += job.taps_at_once * TILE_FULL * job.source.channels * x.itemsize
     cdef _Scratch scratch = _Scratch(size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
+    if job.merge:
+        for worker in range(threads):
+            memset(job.scratch + worker * job.scratch_size + job.zeros_at, 0, job.channels * line * x.itemsize)
     cdef bint single = x.itemsize == 4
     with nogil:
         run(conv_block_f32 if single else conv_block_f64, &job, place_blocks * job.slices, threads)
