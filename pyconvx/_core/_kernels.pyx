@@ -9,6 +9,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport erfc as erfc64
 from libc.math cimport erfcf as erfc32
+from libc.math cimport frexp
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -57,6 +58,18 @@ cdef extern from "tiles.h":
     void line_f64(Py_ssize_t height, Py_ssize_t taps, Py_ssize_t stride, bint even, const double **columns,
                   Py_ssize_t kernel_rows, Py_ssize_t pixel, bint back, const double *weights, Py_ssize_t channels,
                   const double *start, double *to, Py_ssize_t to_step) noexcept nogil
+
+cdef extern from "reductions.h":
+    void extremum_f32(bint largest, const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
+                      float *y) noexcept nogil
+    void extremum_f64(bint largest, const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
+                      double *y) noexcept nogil
+    void winners_f32(bint largest, const float **rows, const Py_ssize_t *numbers, Py_ssize_t count, Py_ssize_t channels,
+                     bint fresh, float *y, Py_ssize_t *number) noexcept nogil
+    void winners_f64(bint largest, const double **rows, const Py_ssize_t *numbers, Py_ssize_t count,
+                     Py_ssize_t channels, bint fresh, double *y, Py_ssize_t *number) noexcept nogil
+    void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, float *y) noexcept nogil
+    void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, double *y) noexcept nogil
 
 ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}

@@ -22,4 +22,5 @@ cdef class Axis:
     cdef axis_t table
     cdef readonly Py_ssize_t source     # length of the axis that is read
     cdef bint is_ordered
+    cdef object counts
     cdef tuple arrays

@@ -119,6 +119,8 @@ cdef class Axis:
         """Number of elements that each window holds (codes other than NOTHING), in the order of visits."""
         cdef Py_ssize_t i, k
         cdef axis_t table = self.table
+        if self.counts is not None:
+            return self.counts
         counts = np.zeros(table.length, np.intp)
         cdef Py_ssize_t[::1] count = counts
         cdef Py_ssize_t nothing = NOTHING
@@ -126,6 +128,8 @@ cdef class Axis:
             for i in range(table.length):
                 for k in range(table.taps):
                     count[i] += table.code[table.row[i] + k * table.step] != nothing
+        counts.setflags(write=False)
+        self.counts = counts
         return counts
 
     @property

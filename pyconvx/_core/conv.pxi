@@ -46,20 +46,23 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     cdef Py_ssize_t a[TILE_FULL]
     cdef Py_ssize_t b[TILE_FULL]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t m, n, place, tap, advance, k0, k1, k2, c, kept = 0
+    cdef Py_ssize_t m, n, tap, advance, k0, k1, k2, c, kept = 0
     cdef const real *constants = <const real *> job.constants
     cdef const real *zeros = constants + AXES * s.channels
     cdef const real *pointer
     cdef bint fresh = True, used, merged = job.merge
+    n = place0 // s.places
+    split(s, place0 - n * s.places, at)
     for m in range(count):
-        place = place0 + m if job.places == NULL else job.places[place0 + m]
-        n = place // s.places
-        split(s, place - n * s.places, at)
+        if job.places != NULL:
+            n = job.places[place0 + m] // s.places
+            split(s, job.places[place0 + m] - n * s.places, at)
         images[m] = <const real *> job.x + n * s.stride_n
         targets[m] = <real *> job.y + n * job.y_n + target(s, at, job.y_stride)
         for k0 in range(AXES):
             row[m][k0] = s.axis[k0].row[at[k0]]
         merged = merged and last.run[at[2]]
+        n += step_on(s, at)
     k2 = tap0 % last.taps
     k1 = tap0 // last.taps % s.axis[1].taps
     k0 = tap0 // last.taps // s.axis[1].taps

@@ -29,33 +29,42 @@ cdef struct pool_t:
     double value
     Py_ssize_t channel_blocks
     char *scratch
-    Py_ssize_t scratch_size, mix_at
+    Py_ssize_t scratch_size
 
 
 cdef Py_ssize_t collect(const pool_t *job, const element *image, const Py_ssize_t *at, Py_ssize_t *tap,
                         const element **rows, Py_ssize_t *numbers, element *mix) noexcept nogil:
     """The next CHUNK rows present in a window from tap[0] on, and their taps' numbers; returns how many there are."""
     cdef const source_t *s = &job.source
+    cdef const axis_t *last = &s.axis[2]
     cdef const Py_ssize_t *code0 = s.axis[0].code + s.axis[0].row[at[0]]
     cdef const Py_ssize_t *code1 = s.axis[1].code + s.axis[1].row[at[1]]
-    cdef const Py_ssize_t *code2 = s.axis[2].code + s.axis[2].row[at[2]]
+    cdef const Py_ssize_t *code2 = last.code + last.row[at[2]]
     cdef const element *row
-    cdef Py_ssize_t number = tap[0], count = 0
-    cdef Py_ssize_t k2 = number % s.axis[2].taps
-    cdef Py_ssize_t k1 = number // s.axis[2].taps % s.axis[1].taps
-    cdef Py_ssize_t k0 = number // s.axis[2].taps // s.axis[1].taps
+    cdef const element *line
+    cdef Py_ssize_t number = tap[0], count = 0, k0 = 0, k1 = 0, k2 = 0, a, b, c
+    if number:
+        k2 = number % last.taps
+        k1 = number // last.taps % s.axis[1].taps
+        k0 = number // last.taps // s.axis[1].taps
     while number < s.taps and count < CHUNK:
-        row = tap_row(s, image, <const element *> job.constants, code0[k0 * s.axis[0].step], code1[k1 * s.axis[1].step],
-                      code2[k2 * s.axis[2].step], mix)
-        if row != NULL:
-            if row == mix:
-                mix += s.channels
-            rows[count] = row
-            numbers[count] = number
-            count += 1
-        number += 1
-        k2 += 1
-        if k2 == s.axis[2].taps:
+        a, b = code0[k0 * s.axis[0].step], code1[k1 * s.axis[1].step]
+        line = image + a * s.stride[0] + b * s.stride[1] if (a | b) >= 0 else NULL
+        while k2 < last.taps and count < CHUNK:
+            c = code2[k2 * last.step]
+            if line != NULL and c >= 0:
+                row = line + c * s.stride[2]
+            else:
+                row = special_row(s, image, <const element *> job.constants, a, b, c, mix)
+                if row == mix:
+                    mix += s.channels
+            if row != NULL:
+                rows[count] = row
+                numbers[count] = number
+                count += 1
+            number += 1
+            k2 += 1
+        if k2 == last.taps:
             k2 = 0
             k1 += 1
             if k1 == s.axis[1].taps:
@@ -92,16 +101,22 @@ cdef void extremum(const element **rows, Py_ssize_t count, Py_ssize_t channels, 
     """Largest or smallest of each channel over the rows (and y, unless fresh); a NaN wins."""
     cdef const element *row
     cdef Py_ssize_t t, c
+    if element is float:
+        extremum_f32(largest, rows, count, channels, fresh, y)
+        return
+    elif element is double:
+        extremum_f64(largest, rows, count, channels, fresh, y)
+        return
     if fresh:
         memcpy(y, rows[0], channels * sizeof(element))
     for t in range(fresh, count):
         row = rows[t]
         if largest:
             for c in range(channels):
-                y[c] = row[c] if (row[c] > y[c]) | (row[c] != row[c]) else y[c]
+                y[c] = row[c] if row[c] > y[c] else y[c]
         else:
             for c in range(channels):
-                y[c] = row[c] if (row[c] < y[c]) | (row[c] != row[c]) else y[c]
+                y[c] = row[c] if row[c] < y[c] else y[c]
 
 
 cdef void winners(const element **rows, const Py_ssize_t *numbers, Py_ssize_t count, Py_ssize_t channels, bint largest,
@@ -109,6 +124,12 @@ cdef void winners(const element **rows, const Py_ssize_t *numbers, Py_ssize_t co
     """The same with the number of the winning tap: the first NaN, or the first of equals."""
     cdef const element *row
     cdef Py_ssize_t t, c
+    if element is float:
+        winners_f32(largest, rows, numbers, count, channels, fresh, y, number)
+        return
+    elif element is double:
+        winners_f64(largest, rows, numbers, count, channels, fresh, y, number)
+        return
     if fresh:
         memcpy(y, rows[0], channels * sizeof(element))
         for c in range(channels):
@@ -116,14 +137,14 @@ cdef void winners(const element **rows, const Py_ssize_t *numbers, Py_ssize_t co
     for t in range(fresh, count):
         row = rows[t]
         for c in range(channels):
-            if y[c] == y[c] and (row[c] != row[c] or (row[c] > y[c] if largest else row[c] < y[c])):
+            if (row[c] > y[c] if largest else row[c] < y[c]):
                 y[c] = row[c]
                 number[c] = numbers[t]
 
 
 cdef void extremum_block(element *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
-    cdef element *mix = <element *> (job.scratch + worker * job.scratch_size + job.mix_at)
+    cdef element *mix = <element *> (job.scratch + worker * job.scratch_size)
     cdef const element *rows[CHUNK]
     cdef Py_ssize_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
@@ -132,9 +153,9 @@ cdef void extremum_block(element *kind, const pool_t *job, Py_ssize_t block, int
     cdef bint fresh
     cdef element *y
     cdef Py_ssize_t *index
+    n = block * POOL_PLACES // s.places
+    split(s, block * POOL_PLACES - n * s.places, at)
     for q in range(block * POOL_PLACES, min((block + 1) * POOL_PLACES, s.batch * s.places)):
-        n = q // s.places
-        split(s, q - n * s.places, at)
         offset = n * job.y_n + target(s, at, job.y_stride)
         y, index = <element *> job.y + offset, job.index + offset
         tap, fresh = 0, True
@@ -151,6 +172,7 @@ cdef void extremum_block(element *kind, const pool_t *job, Py_ssize_t block, int
             for c in range(s.channels):
                 codes_of(s, at, index[c], codes)
                 index[c] = (codes[0] * s.length[1] + codes[1]) * s.length[2] + codes[2]
+        n += step_on(s, at)
 
 
 cdef void extremum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -180,7 +202,7 @@ cdef void extremum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
 cdef void extremum_gradient_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     """Some channels of one sample, all places: windows overlap, so one block owns what it adds to."""
     cdef const source_t *s = &job.source
-    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size + job.mix_at)
+    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size)
     cdef Py_ssize_t channel0 = block % job.channel_blocks * POOL_CHANNELS
     cdef Py_ssize_t channels = min(POOL_CHANNELS, s.channels - channel0)
     cdef Py_ssize_t n = block // job.channel_blocks
@@ -193,8 +215,8 @@ cdef void extremum_gradient_block(real *kind, const pool_t *job, Py_ssize_t bloc
     cdef Py_ssize_t codes[AXES]
     cdef Py_ssize_t place, count, tap, c
     cdef bint fresh
+    split(s, 0, at)
     for place in range(s.places):
-        split(s, place, at)
         tap, fresh = 0, True
         while tap < s.taps:
             count = collect(job, <const real *> job.x + n * s.stride_n, at, &tap, rows, numbers, mix)
@@ -208,6 +230,7 @@ cdef void extremum_gradient_block(real *kind, const pool_t *job, Py_ssize_t bloc
         for c in range(channels):
             codes_of(s, at, winner[c], codes)
             add_to_tap(s, <real *> job.gx + n * s.stride_n + channel0 + c, codes, gy + c, 1, 1)
+        step_on(s, at)
 
 
 cdef void extremum_gradient_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -219,36 +242,39 @@ cdef void extremum_gradient_any(void *job, Py_ssize_t block, int worker) noexcep
 
 cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
-    cdef real *part = <real *> (job.scratch + worker * job.scratch_size)
-    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size + job.mix_at)
+    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size)
     cdef const real *rows[CHUNK]
     cdef Py_ssize_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t q, n, count, tap, t, c
+    cdef Py_ssize_t q, n, count, tap, c
     cdef real divisor
+    cdef int exponent
+    cdef bint fresh
     cdef real *y
-    cdef const real *row
+    n = block * POOL_PLACES // s.places
+    split(s, block * POOL_PLACES - n * s.places, at)
     for q in range(block * POOL_PLACES, min((block + 1) * POOL_PLACES, s.batch * s.places)):
-        n = q // s.places
-        split(s, q - n * s.places, at)
         y = <real *> job.y + n * job.y_n + target(s, at, job.y_stride)
-        memset(y, 0, s.channels * sizeof(real))
-        tap = 0
+        tap, fresh = 0, True
         while tap < s.taps:
             count = collect(job, <const real *> job.x + n * s.stride_n, at, &tap, rows, numbers, mix)
             if count == 0:
                 break
-            memcpy(part, rows[0], s.channels * sizeof(real))
-            for t in range(1, count):
-                row = rows[t]
-                for c in range(s.channels):
-                    part[c] += row[c]
-            for c in range(s.channels):
-                y[c] += part[c]
+            if real is float:
+                sum_f32(rows, count, s.channels, fresh, y)
+            else:
+                sum_f64(rows, count, s.channels, fresh, y)
+            fresh = False
         if job.divisor != DIVIDE_NOT:
             divisor = <real> divisor_of(job, at)
-            for c in range(s.channels):
-                y[c] /= divisor
+            if frexp(divisor, &exponent) == 0.5:    # a power of two: multiplying is as exact, and faster
+                divisor = 1 / divisor
+                for c in range(s.channels):
+                    y[c] *= divisor
+            else:
+                for c in range(s.channels):
+                    y[c] /= divisor
+        n += step_on(s, at)
 
 
 cdef void sum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -270,8 +296,8 @@ cdef void sum_gradient_block(real *kind, const pool_t *job, Py_ssize_t block, in
     cdef Py_ssize_t codes[AXES]
     cdef Py_ssize_t place, tap, c
     cdef real divisor
+    split(s, 0, at)
     for place in range(s.places):
-        split(s, place, at)
         gy = <const real *> job.y + n * job.y_n + target(s, at, job.y_stride) + channel0
         divisor = <real> divisor_of(job, at)
         for c in range(channels):
@@ -279,6 +305,7 @@ cdef void sum_gradient_block(real *kind, const pool_t *job, Py_ssize_t block, in
         for tap in range(s.taps):
             codes_of(s, at, tap, codes)
             add_to_tap(s, gx, codes, share, 1, channels)
+        step_on(s, at)
 
 
 cdef void sum_gradient_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -309,8 +336,7 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray const
 
 
 cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads) except -1:
-    job.mix_at = rounded(job.source.channels * itemsize)
-    cdef Py_ssize_t size = job.mix_at + (CHUNK * job.source.channels * itemsize if job.source.mixed else 0)
+    cdef Py_ssize_t size = CHUNK * job.source.channels * itemsize if job.source.mixed else 0
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
     cdef _Scratch scratch = _Scratch(size, threads)

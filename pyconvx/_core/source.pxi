@@ -46,6 +46,23 @@ cdef inline void split(const source_t *s, Py_ssize_t place, Py_ssize_t *at) noex
     at[0] = place // s.axis[1].length
 
 
+cdef inline Py_ssize_t step_on(const source_t *s, Py_ssize_t *at) noexcept nogil:
+    """Go on to the next visited place; returns 1 if that is the first of the next sample, else 0."""
+    at[2] += 1
+    if at[2] < s.axis[2].length:
+        return 0
+    at[2] = 0
+    at[1] += 1
+    if at[1] < s.axis[1].length:
+        return 0
+    at[1] = 0
+    at[0] += 1
+    if at[0] < s.axis[0].length:
+        return 0
+    at[0] = 0
+    return 1
+
+
 cdef inline Py_ssize_t target(const source_t *s, const Py_ssize_t *at, const Py_ssize_t *stride) noexcept nogil:
     """Offset of a visited place in the result."""
     return s.axis[0].place[at[0]] * stride[0] + s.axis[1].place[at[1]] * stride[1] + s.axis[2].place[at[2]] * stride[2]

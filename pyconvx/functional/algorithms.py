@@ -14,7 +14,7 @@ from . import depthwise, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
-__all__ = ["CANDIDATES", "Candidate", "Problem", "check_algorithm", "choose", "no_constants"]
+__all__ = ["CANDIDATES", "Candidate", "Problem", "against", "check_algorithm", "choose", "no_constants"]
 
 
 class Candidate(NamedTuple):
@@ -24,15 +24,27 @@ class Candidate(NamedTuple):
     description: str
     unfit: Callable[[Problem], str | None]
     """Why it cannot do the problem; None if it can."""
+    wasteful: Callable[[Problem], str | None]
+    """Why it is not worth it here, for "auto" to go on to the next; None if it is. Asked first: it is cheap."""
     run: Callable[[Problem, Array], None]
     """Fill y (N, D, H, W, F)."""
 
 
+def _never(problem: Problem) -> None:
+    return None
+
+
 CANDIDATES = (
-    Candidate("depthwise", "one filter per channel: lanes are channels", depthwise.unfit, depthwise.depthwise),
-    Candidate("winograd", "F(4x4, 3x3): a quarter of the multiplications", winograd.unfit, winograd.winograd),
-    Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, direct),
-    Candidate("plain", "one output and one tap after the other", lambda problem: None, plain),
+    Candidate("depthwise", "one filter per channel: lanes are channels", depthwise.unfit, _never, depthwise.depthwise),
+    Candidate(
+        "winograd",
+        "F(4x4, 3x3): a quarter of the multiplications",
+        winograd.unfit,
+        winograd.wasteful,
+        winograd.winograd,
+    ),
+    Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, _never, direct),
+    Candidate("plain", "one output and one tap after the other", _never, _never, plain),
 )
 
 
@@ -46,15 +58,21 @@ def check_algorithm(algorithm: Any) -> None:
 
 
 def choose(problem: Problem, algorithm: str) -> Candidate:
-    """The candidate of that name, or for "auto" the first that can do the problem; ValueError if it cannot."""
+    """The candidate of that name, or for "auto" the first that can do the problem well; ValueError if it cannot."""
     for candidate in CANDIDATES:
-        if algorithm in ("auto", candidate.name):
+        if algorithm == candidate.name:
             reason = candidate.unfit(problem)
-            if reason is None:
-                return candidate
-            if algorithm != "auto":
+            if reason is not None:
                 raise ValueError(f"algorithm {algorithm!r} cannot do this: {reason}")
+            return candidate
+        if algorithm == "auto" and against(candidate, problem) is None:
+            return candidate
     raise AssertionError("the last candidate can do anything")
+
+
+def against(candidate: Candidate, problem: Problem) -> str | None:
+    """What speaks against a candidate; None if "auto" would take it."""
+    return candidate.wasteful(problem) or candidate.unfit(problem)
 
 
 def no_constants(channels: int, dtype: np.dtype[Any]) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .algorithms import CANDIDATES, choose
+from .algorithms import CANDIDATES, against, choose
 from .operation import plan_of
 from .vjp import _stand_in
 
@@ -67,7 +67,7 @@ def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *res
             how = "asked for" if call.algorithm != "auto" else "the first that fits"
             reasons.append(f"{candidate.name}: {how} ({candidate.description})")
             break
-        reasons.append(f"{candidate.name}: {candidate.unfit(problem) or 'not asked for'}")
+        reasons.append(f"{candidate.name}: {against(candidate, problem) or 'not asked for'}")
     places = problem.x.shape[0] * math.prod(window.out for window in call.form.windows)
     flops = 2 * places * math.prod(problem.filters.shape)
     moved = (problem.x.size + problem.filters.size + math.prod(call.form.canonical_shape)) * problem.x.itemsize

@@ -15,20 +15,18 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem, direct
 
-__all__ = ["unfit", "winograd"]
+__all__ = ["unfit", "wasteful", "winograd"]
 
 OUT = 4  # places along each side of a tile
 LEAST = 16  # channels, and filters, of a group below which the transforms cost more than they save
 DEPTH = 8  # most taps of the first axis
+PLACES = 512  # of the batch, below which transforming filters that are not prepared takes longer than is gained
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
 
 
 def unfit(problem: Problem) -> str | None:
-    """Why Winograd's algorithm cannot do a problem, or would not be faster; None if it can."""
-    outputs, channels = problem.per_group
-    if outputs < LEAST or channels < LEAST:
-        return f"it pays from {LEAST} channels and filters on, a group has {channels} and {outputs}"
+    """Why Winograd's algorithm cannot do a problem; None if it can."""
     taps = [axis.taps for axis in problem.axes]
     if problem.x.dtype != np.float32:
         return f"it is for float32, x is {problem.x.dtype}"
@@ -36,15 +34,27 @@ def unfit(problem: Problem) -> str | None:
         return f"it is for 3 x 3 taps, the filters have {' x '.join(map(str, taps))}"
     if any(stride != 1 for stride in problem.strides[1:]):
         return f"it is for stride 1, got {' x '.join(map(str, problem.strides[1:]))}"
-    tiles = _tiles_of(problem)
+    if not panels(problem).finite:
+        return "filters hold infinities or NaNs"
+    return None
+
+
+def wasteful(problem: Problem) -> str | None:
+    """Why another algorithm is likely to be faster at a problem; None if none is."""
+    outputs, channels = problem.per_group
+    if outputs < LEAST or channels < LEAST:
+        return f"it pays from {LEAST} channels and filters on, a group has {channels} and {outputs}"
     lengths = [axis.length for axis in problem.axes]
+    if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < PLACES:
+        return f"filters that are not prepared pay from {PLACES} places on"
+    if problem.axes[1].taps != 3 or problem.axes[2].taps != 3:
+        return "it is for 3 x 3 taps"
+    tiles = _tiles_of(problem)
     usual = math.prod(int(regular.sum()) for _, _, regular, _ in tiles)
     if usual * 2 < math.prod(len(first) for first, _, _, _ in tiles):
         return "too few tiles lie regularly in the index tables"
     if math.prod(len(first) for first, _, _, _ in tiles) * 36 > 6 * math.prod(lengths[1:]):
         return f"a result of {lengths[1]} x {lengths[2]} fills its tiles badly"
-    if not panels(problem).finite:
-        return "filters hold infinities or NaNs"
     return None
 
 
