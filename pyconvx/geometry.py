@@ -5,7 +5,6 @@ One geometry serves convolution, transposed convolution and pooling. Imports not
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -88,6 +87,8 @@ def axis_amounts(padding: Any, rank: int) -> tuple[str | tuple[int, int], ...]:
     """The padding amount of each axis: a name of AMOUNTS, or (before, after)."""
     if isinstance(padding, str):
         if padding not in AMOUNTS:
+            import difflib  # needed for messages only, and slow to load
+
             near = difflib.get_close_matches(padding.lower(), AMOUNTS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(

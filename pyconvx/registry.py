@@ -6,7 +6,6 @@ Imports nothing from pyconvx.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -285,6 +284,8 @@ class Registry(Mapping[str, P], Generic[P]):
 
     def _missing(self, name: object) -> P:
         """The one place that is reached when a name is not found."""
+        import difflib  # needed for messages only, and slow to load
+
         plugins, aliases = self._entries
         folded = {known.lower(): known for known in (*aliases, *plugins)}
         nearest = difflib.get_close_matches(str(name).lower(), folded, n=1)

@@ -26,7 +26,7 @@ MAX_TABLE = 2**28  # entries (2 GiB): more is refused before it is asked for
 @lru_cache(maxsize=1)
 def one() -> Axis:
     """The table of an axis that is not there: one place with one tap."""
-    return Axis(1, 1, 0, np.zeros(1, np.intp), np.zeros(1, np.intp))
+    return Axis(1, 1, 1, np.zeros(1, np.intp), np.zeros(1, np.intp))
 
 
 def _positions(window: Window) -> tuple[NDArray[np.intp], int, int]:

@@ -190,6 +190,57 @@ def test_depthwise_agrees_with_the_reference(isa):
         assert np.abs(got - exact).max() <= (PROMISE if x.dtype == np.float32 else 1e-14) * np.abs(exact).max()
 
 
+def picture_cases(count, seed):
+    """Random configurations with few filters per group and stride 1 along rows: pictures, signals and volumes."""
+    rng = np.random.default_rng(seed)
+    modes = cx.paddings.names()
+    for _ in range(count):
+        rank = int(rng.choice([1, 2, 2, 2, 3]))
+        groups, channels, outputs = (int(rng.choice([1, 1, 3])), int(rng.integers(1, 5)), int(rng.integers(1, 4)))
+        kernel = tuple(int(n) for n in rng.choice([1, 2, 3, 4, 7, 12], rank))
+        sizes = tuple(int(n) for n in rng.integers(1, 30 if rank < 3 else 7, rank))
+        dtype = np.float32 if rng.random() < 0.7 else np.float64
+        options = dict(
+            padding=str(rng.choice(["same", "full", "same_lower"])), groups=groups,
+            stride=(*(int(n) for n in rng.integers(1, 4, rank - 1)), 1), dilation=int(rng.choice([1, 1, 2])),
+            padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
+        )  # fmt: skip
+        x = rng.standard_normal((int(rng.integers(1, 3)), *sizes, channels * groups)).astype(dtype)
+        filters = rng.standard_normal((outputs * groups, *kernel, channels)).astype(dtype)
+        yield rank, x, filters, rng.standard_normal(outputs * groups).astype(dtype), options
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_lanes_of_places_agree_with_the_reference(isa):
+    forwards = 0
+    for rank, x, filters, bias, options in picture_cases(80, 9):
+        wide = [array.astype(np.float64) for array in (x, filters, bias)]
+        bound = PROMISE if x.dtype == np.float32 else 1e-14
+        want = reference.conv(*wide, **options)
+        with _core.using(isa):
+            y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
+            gy = np.random.default_rng(8).standard_normal(y.shape).astype(x.dtype)
+            gx = pullback(gy)[0]
+            try:
+                got = conv(rank)(x, filters, bias, algorithm="planes", **options)
+            except ValueError:  # the second window axis' table may be sparse
+                got = y
+            else:
+                forwards += 1
+        exact = cx.vjp(conv(rank), *wide, algorithm="plain", **options)[1](gy.astype(np.float64))[0]
+        for result, expected in ((y, want), (got, want), (gx, exact)):
+            assert np.abs(result - expected).max() <= bound * np.abs(expected).max()
+    assert forwards > 60
+
+
+def test_long_rows_are_laid_out_in_segments():
+    x = np.random.default_rng(10).standard_normal((1, 5000, 2)).astype(np.float32)
+    filters = np.random.default_rng(11).standard_normal((1, 9, 2)).astype(np.float32)
+    for mode in ("zeros", "wrap", "odd_reflect"):
+        y = cx.conv1d(x, filters, padding="same", padding_mode=mode, algorithm="planes")
+        close(y, cx.conv1d(x, filters, padding="same", padding_mode=mode, algorithm="plain"))
+
+
 def test_depthwise_with_more_than_one_filter_per_channel_is_another_algorithm():
     with pytest.raises(ValueError, match="one filter per group"):
         cx.conv2d(np.ones((8, 8, 4)), np.ones((8, 3, 3, 1)), groups=4, algorithm="depthwise")

@@ -70,6 +70,7 @@ def test_a_table_counts_what_windows_hold():
         {"step": -3},
         {"step": 2**62, "taps": 3},
         {"taps": 0},
+        {"step": 0},  # kernels divide by it
         {"source": -1},
         {"place": [0, 0, 1]},
         {"place": [0, 1]},
@@ -86,7 +87,7 @@ def test_a_wrong_table_is_refused(wrong):
 
 
 def test_kernels_refuse_a_table_for_another_axis():
-    one = Axis(1, 1, 0, [0], [0])
+    one = Axis(1, 1, 1, [0], [0])
     x = np.ones((1, 1, 1, 5, 1), np.float32)
     y = np.empty((1, 1, 1, 3, 1), np.float32)
     with pytest.raises(ValueError, match="another length"):

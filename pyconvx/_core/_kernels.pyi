@@ -71,6 +71,17 @@ def convolve_winograd(
 def convolve_depthwise(
     x: Array, weights: Array, bias: Array, y: Array, axes: Axes, constants: Array, threads: int
 ) -> None: ...
+def convolve_planes(
+    x: Array,
+    weights: Array,
+    groups: int,
+    bias: Array | None,
+    y: Array,
+    axes: Axes,
+    constants: Array,
+    rise: int,
+    threads: int,
+) -> None: ...
 def filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
 ) -> None: ...

@@ -46,7 +46,7 @@ cdef class Axis:
         mix_total = np.array([float(np.sum(weights)) for _, weights in mixes], np.float64)
 
         fits = place.size == extent.size == length and mix_weight.size == mix_source.size
-        if taps < 1 or source < 0 or not fits:
+        if taps < 1 or step == 0 or source < 0 or not fits:
             raise ValueError("index table: sizes do not fit")
         if length:
             reach = (taps - 1) * step

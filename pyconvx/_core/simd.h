@@ -20,6 +20,8 @@
 #endif
 #define TILE_HALF (TILE_FULL / 2)
 #define TILE_VECTORS 2
+/* Vectors of a band of four rows of places: 4 x 4 sums, 4 inputs and a weight fill 32 registers, 4 x 2 fit 16. */
+#define PLANES_WIDTH (TILE_FULL == 14 ? 4 : 2)
 /* Most columns that a tile of a depthwise convolution reads: stride 2, 7 taps. */
 #define LINE (2 * (TILE_FULL - 1) + 7)
 

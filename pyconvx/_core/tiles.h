@@ -1,4 +1,4 @@
-/* The register-tile kernels of tile.h for float and double. */
+/* The kernels of tile.h and planes.h for float and double. */
 #ifndef PYCONVX_TILES_H
 #define PYCONVX_TILES_H
 #include "simd.h"
@@ -8,6 +8,7 @@
 #define LANES LANES_F32
 #define NAME(x) x##_f32
 #include "tile.h"
+#include "planes.h"
 #undef REAL
 #undef VECTOR
 #undef LANES
@@ -18,6 +19,7 @@
 #define LANES LANES_F64
 #define NAME(x) x##_f64
 #include "tile.h"
+#include "planes.h"
 #undef REAL
 #undef VECTOR
 #undef LANES

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import depthwise, winograd
+from . import depthwise, planes, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
@@ -36,6 +36,7 @@ def _never(problem: Problem) -> None:
 
 CANDIDATES = (
     Candidate("depthwise", "one filter per channel: lanes are channels", depthwise.unfit, _never, depthwise.depthwise),
+    Candidate("planes", "lanes of neighbouring places, for few filters", planes.unfit, planes.wasteful, planes.planes),
     Candidate(
         "winograd",
         "F(4x4, 3x3): a quarter of the multiplications",

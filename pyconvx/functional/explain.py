@@ -46,9 +46,9 @@ def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *res
     raise.
 
     >>> import pyconvx as cx
-    >>> report = cx.explain(cx.conv2d, (32, 32, 3), (6, 5, 5, 3), padding="same")
+    >>> report = cx.explain(cx.conv2d, (56, 56, 64), (64, 3, 3, 64))
     >>> report.algorithm, report.flops
-    ('direct', 921600)
+    ('winograd', 214990848)
     """
     plan, arrays = plan_of(function, "function")
     if arrays != 3:

@@ -1,0 +1,206 @@
+# Convolution with lanes of neighbouring places, for results of few channels (pictures): stride 1 on the last axis.
+#
+# A block is a band of rows of places of one sample. The rows of x that it reads are laid out channel by channel,
+# padding included (never the whole image), and summed by planes.h, four rows of the result at a time where the kernel
+# is tall enough for them to share their input.
+
+cdef enum:
+    BAND = 4
+    SEGMENT = 1024                  # most places of a row that are laid out at once
+    SLACK = 8 * VECTOR_BYTES        # bytes beyond a row that whole vectors may read
+
+cdef struct planes_t:
+    source_t source
+    const void *x
+    const void *constants
+    const void *bias                # (F,) or NULL
+    const void *weights             # (F, taps, C // groups), contiguous
+    void *y
+    Py_ssize_t y_n
+    Py_ssize_t y_stride[AXES]
+    Py_ssize_t groups, outputs, channels
+    Py_ssize_t band                 # rows of the result at once: 1 or BAND
+    Py_ssize_t bands
+    Py_ssize_t segments             # of a row
+    Py_ssize_t rise                 # positions from a row of places to the next, on the second axis
+    Py_ssize_t span                 # positions that a band reads there
+    Py_ssize_t row_size             # bytes of it
+    char *scratch
+    Py_ssize_t scratch_size, entries_at, weights_at, from_at, until_at, to_at, mix_at
+
+
+cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t position, int *low,
+                         int *high) noexcept nogil:
+    """The rows of a band, low <= r < high, that read a position of the second axis; returns whether any does."""
+    cdef const axis_t *axis = &job.source.axis[1]
+    cdef Py_ssize_t step = axis.step if axis.step > 0 else -axis.step
+    cdef Py_ssize_t r, k
+    low[0], high[0] = <int> height, 0
+    for r in range(height):
+        k = position - r * job.rise
+        if k >= 0 and k % step == 0 and k // step < axis.taps:
+            low[0], high[0] = min(low[0], <int> r), <int> (r + 1)
+    return high[0] > 0
+
+
+cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int worker) noexcept nogil:
+    cdef const source_t *s = &job.source
+    cdef const axis_t *middle = &s.axis[1]
+    cdef const axis_t *last = &s.axis[2]
+    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef const real **rows = <const real **> (scratch + job.entries_at)
+    cdef const real **weights = <const real **> (scratch + job.weights_at)
+    cdef int *first = <int *> (scratch + job.from_at)
+    cdef int *until = <int *> (scratch + job.until_at)
+    cdef real *mix = <real *> (scratch + job.mix_at)
+    cdef real *to[BAND]
+    cdef Py_ssize_t o0 = block % job.segments * SEGMENT
+    cdef Py_ssize_t places = min(SEGMENT, last.length - o0)
+    cdef Py_ssize_t oh = block // job.segments % job.bands * job.band
+    cdef Py_ssize_t od = block // job.segments // job.bands % s.axis[0].length
+    cdef Py_ssize_t n = block // job.segments // job.bands // s.axis[0].length
+    cdef Py_ssize_t height = min(job.band, middle.length - oh)
+    cdef Py_ssize_t step1 = middle.step if middle.step > 0 else -middle.step
+    cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
+    cdef Py_ssize_t base1 = middle.row[oh] + min(middle.step * (middle.taps - 1), 0)
+    cdef Py_ssize_t base2 = last.row[o0] + min(last.step * (last.taps - 1), 0)
+    cdef const real *image = <const real *> job.x + n * s.stride_n
+    cdef const real *line
+    cdef const real *pointer
+    cdef const real *weight
+    cdef real *row
+    cdef real *y
+    cdef real start
+    cdef Py_ssize_t kd, position, a, b, c, t, r, k, f, group, channel, entry, o, lines = 0
+    cdef Py_ssize_t apart = job.row_size // sizeof(real)
+    cdef int low, high
+    cdef Py_ssize_t length = places + (last.taps - 1) * step2, run0 = 0, run1
+    # the longest part that can be told to be plain: most of a row
+    while run0 < length and last.code[base2 + run0] < 0:
+        run0 += 1
+    run1 = run0
+    while run1 < length and last.code[base2 + run1] == last.code[base2 + run0] + run1 - run0:
+        run1 += 1
+    # lay out what the band reads: for each depth tap and position of the second axis a row of every channel
+    for kd in range(s.axis[0].taps):
+        a = s.axis[0].code[s.axis[0].row[od] + kd * s.axis[0].step]
+        for position in range(job.span):
+            if not readers(job, height, position, &low, &high):
+                continue
+            b = middle.code[base1 + position]
+            row = <real *> (scratch + lines * s.channels * job.row_size)
+            line = image + a * s.stride[0] + b * s.stride[1] if (a | b) >= 0 else NULL
+            t = 0
+            while t < length:
+                c = last.code[base2 + t]
+                if line != NULL and t == run0 and run1 > run0:
+                    pointer = line + c * s.stride[2]
+                    if s.channels == 1 and s.stride[2] == 1:
+                        memcpy(row + run0, pointer, (run1 - run0) * sizeof(real))
+                    else:
+                        for channel in range(s.channels):
+                            for k in range(run1 - run0):
+                                row[channel * apart + run0 + k] = pointer[channel + k * s.stride[2]]
+                    t = run1
+                    continue
+                if line != NULL and c >= 0:
+                    pointer = line + c * s.stride[2]
+                else:
+                    pointer = special_row(s, image, <const real *> job.constants, a, b, c, mix)
+                for channel in range(s.channels):
+                    row[channel * apart + t] = 0 if pointer == NULL else pointer[channel]
+                t += 1
+            lines += 1
+    for r in range(job.band):
+        to[r] = <real *> (scratch + job.to_at + r * job.row_size)
+    for f in range(job.groups * job.outputs):
+        group = f // job.outputs
+        entry = lines = 0
+        for kd in range(s.axis[0].taps):
+            for position in range(job.span):
+                if not readers(job, height, position, &low, &high):
+                    continue
+                for channel in range(job.channels):
+                    rows[entry] = <const real *> (
+                        scratch + (lines * s.channels + group * job.channels + channel) * job.row_size)
+                    first[entry], until[entry] = low, high
+                    for r in range(low, high):
+                        k = (position - r * job.rise) // step1
+                        if middle.step < 0:
+                            k = middle.taps - 1 - k
+                        weight = <const real *> job.weights + channel
+                        weight += job.channels * (f * s.taps + (kd * middle.taps + k) * last.taps)
+                        if last.step < 0:
+                            weight += (last.taps - 1) * job.channels
+                        weights[entry * job.band + r] = weight
+                    entry += 1
+                lines += 1
+        start = 0 if job.bias == NULL else (<const real *> job.bias)[f]
+        if real is float:
+            planes_f32(<int> job.band, rows, weights, first, until, entry, last.taps,
+                       -job.channels if last.step < 0 else job.channels, step2, places, start, to)
+        else:
+            planes_f64(<int> job.band, rows, weights, first, until, entry, last.taps,
+                       -job.channels if last.step < 0 else job.channels, step2, places, start, to)
+        for r in range(height):
+            y = <real *> job.y + n * job.y_n + f + s.axis[0].place[od] * job.y_stride[0]
+            y += middle.place[oh + r] * job.y_stride[1]
+            for o in range(places):
+                y[last.place[o0 + o] * job.y_stride[2]] = to[r][o]
+
+
+cdef void planes_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    planes_block(<float *> NULL, <const planes_t *> job, block, worker)
+
+
+cdef void planes_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    planes_block(<double *> NULL, <const planes_t *> job, block, worker)
+
+
+def convolve_planes(cnp.ndarray x, cnp.ndarray weights, Py_ssize_t groups, cnp.ndarray bias, cnp.ndarray y, tuple axes,
+                    cnp.ndarray constants, Py_ssize_t rise, int threads):
+    """As `convolve`, with weights (F, taps, C // groups), contiguous, that give the F channels of y.
+
+    The rows of the last axis must follow one another in its table. rise: how far apart those of the second axis lie in
+    theirs, or 0 if they do not lie evenly; then each row of places is computed by itself.
+    """
+    cdef planes_t job
+    job.source = source_of(x, axes)
+    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+    job.constants, job.weights = cnp.PyArray_DATA(constants), cnp.PyArray_DATA(weights)
+    job.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+    job.y_n = y.strides[0] // y.itemsize
+    for i in range(AXES):
+        job.y_stride[i] = y.strides[i + 1] // y.itemsize
+    job.groups, job.outputs, job.channels = groups, weights.shape[0] // groups, weights.shape[2]
+    cdef axis_t *middle = &job.source.axis[1]
+    cdef axis_t *last = &job.source.axis[2]
+    # four rows share the laying out, and the loads, of what more than one of them reads; rows that read a position must
+    # be neighbours, so no dilation may come between them
+    cdef Py_ssize_t step1 = abs(middle.step)
+    job.band = 1
+    if rise > 0 and rise % step1 == 0 and middle.length >= BAND and middle.taps * step1 >= 2 * rise:
+        job.band = BAND
+    job.bands = (middle.length + job.band - 1) // job.band
+    job.rise = rise
+    job.span = (job.band - 1) * rise + (middle.taps - 1) * abs(middle.step) + 1
+    job.segments = (last.length + SEGMENT - 1) // SEGMENT
+    job.row_size = rounded((min(SEGMENT, last.length) + (last.taps - 1) * abs(last.step)) * x.itemsize + SLACK)
+    cdef Py_ssize_t lines = job.source.axis[0].taps * min(job.span, job.band * middle.taps)
+    cdef Py_ssize_t entries = lines * job.channels
+    job.entries_at = lines * job.source.channels * job.row_size
+    job.weights_at = job.entries_at + rounded(entries * sizeof(void *))
+    job.from_at = job.weights_at + rounded(entries * job.band * sizeof(void *))
+    job.until_at = job.from_at + rounded(max(entries, lines) * sizeof(int))
+    job.to_at = job.until_at + rounded(max(entries, lines) * sizeof(int))
+    job.mix_at = job.to_at + job.band * job.row_size
+    cdef Py_ssize_t size = job.mix_at + rounded(job.source.channels * x.itemsize)
+    if 2.0 * job.source.batch * job.source.places * weights.size < 4e5:
+        threads = 1
+    cdef _Scratch scratch = _Scratch(size, threads)
+    job.scratch, job.scratch_size = scratch.first, scratch.size
+    memset(scratch.first, 0, scratch.size * threads)
+    cdef bint single = x.itemsize == 4
+    with nogil:
+        run(planes_block_f32 if single else planes_block_f64, &job,
+            job.source.batch * job.source.axis[0].length * job.bands * job.segments, threads)
