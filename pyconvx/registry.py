@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -244,11 +244,9 @@ def returned(plugin: Plugin, what: str, result: object, shape: tuple[int, ...], 
     )
 
 
-class _Entries(NamedTuple, Generic[P]):
-    """One state of a registry. Never modified: a writer replaces it as a whole, so readers need no lock."""
-
-    plugins: dict[str, P]
-    aliases: dict[str, str]  # alias -> canonical name
+_Entries = tuple[dict[str, P], dict[str, str]]
+"""One state of a registry: plugins by name, and the canonical name of each alias. It is never modified, a writer
+replaces it as a whole: so readers need no lock."""
 
 
 def _check_name(name: object, what: str) -> None:
@@ -275,7 +273,7 @@ class Registry(Mapping[str, P], Generic[P]):
         self.kind = kind
         self._build = build
         self._lock = Lock()
-        self._entries: _Entries[P] = _Entries({}, {})
+        self._entries: _Entries[P] = ({}, {})
 
     def __getitem__(self, name: str) -> P:
         plugins, aliases = self._entries
@@ -298,19 +296,19 @@ class Registry(Mapping[str, P], Generic[P]):
         return iter(self.names())
 
     def __len__(self) -> int:
-        return len(self._entries.plugins)
+        return len(self._entries[0])
 
     def __repr__(self) -> str:
         return f"<registry: {self.kind} of {', '.join(self) or 'no name'}>"
 
     def names(self) -> tuple[str, ...]:
         """Return the canonical names, sorted."""
-        return tuple(sorted(self._entries.plugins))
+        return tuple(sorted(self._entries[0]))
 
     def aliases(self, name: str | None = None) -> dict[str, str]:
         """Return alias -> canonical name: of all plugins, or of the one `name` (or an alias) stands for."""
         canonical = None if name is None else self[name].name
-        return {a: c for a, c in sorted(self._entries.aliases.items()) if canonical in (None, c)}
+        return {a: c for a, c in sorted(self._entries[1].items()) if canonical in (None, c)}
 
     def resolve(self, given: object, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P]:
         """Return the plugin that `given` (a name, a plugin or a bound one) stands for, with `params` set.
@@ -405,10 +403,10 @@ class Registry(Mapping[str, P], Generic[P]):
         try:
             yield plugin
         finally:
-            touched = {name, *names, *(a for a, canonical in before.aliases.items() if canonical == name)}
+            touched = {name, *names, *(a for a, canonical in before[1].items() if canonical == name)}
             with self._lock:
                 plugins, current = self._entries
-                self._replace(_with(plugins, touched, before.plugins), _with(current, touched, before.aliases))
+                self._replace(_with(plugins, touched, before[0]), _with(current, touched, before[1]))
 
     def _checked(self, name: str, aliases: Iterable[str]) -> tuple[str, ...]:
         _check_name(name, f"name of a {self.kind}")
@@ -429,7 +427,7 @@ class Registry(Mapping[str, P], Generic[P]):
         """Register and return the state before."""
         with self._lock:
             before = self._entries
-            plugins, aliases = dict(before.plugins), dict(before.aliases)
+            plugins, aliases = dict(before[0]), dict(before[1])
             for name in (plugin.name, *names):
                 holder = plugins.get(aliases.get(name, name))
                 hides = name in names and name in plugins  # the plugin of that name would be out of reach
@@ -445,7 +443,7 @@ class Registry(Mapping[str, P], Generic[P]):
             return before
 
     def _replace(self, plugins: dict[str, P], aliases: dict[str, str]) -> None:
-        self._entries = _Entries(plugins, {a: c for a, c in aliases.items() if c in plugins})
+        self._entries = (plugins, {a: c for a, c in aliases.items() if c in plugins})
 
 
 def _with(current: dict[str, V], names: set[str], before: dict[str, V]) -> dict[str, V]:

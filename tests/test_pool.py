@@ -471,6 +471,6 @@ def test_pooling_of_a_known_map():
     assert y[..., 0].tolist() == [[5, 7], [13, 15]]
     assert indices[..., 0].tolist() == [[5, 7], [13, 15]]
     assert cx.pool2d(x, 2, "avg")[..., 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]
-    assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1, count_include_pad=True)[0, 0] == np.float32(1) / 3
+    assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1, count_include_pad=True)[0, 0] == np.float32(1) / np.float32(3)
     assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1)[0, 0] == 0.5
     assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1, divisor=2)[1, 0] == 1.5
