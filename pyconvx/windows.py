@@ -16,6 +16,7 @@ from ._core import FIRST_MIX, NOTHING, OUTSIDE, Axis
 from .geometry import Window
 from .padding import IndexMap, PaddingMode, index_map
 from .registry import Bound
+from .remember import remembered
 
 __all__ = ["adaptive_axis", "adjoint_axis", "forward_axis", "one"]
 
@@ -64,7 +65,7 @@ def _inside(coordinates: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
     return (coordinates >= 0) & (coordinates < n)
 
 
-@lru_cache(maxsize=512)
+@remembered(512)
 def forward_axis(window: Window, mode: Bound[PaddingMode] | None) -> Axis:
     """The table by which windows read an axis. With mode None, padded positions hold nothing."""
     positions, step, tap_step = _positions(window)
@@ -82,7 +83,7 @@ def forward_axis(window: Window, mode: Bound[PaddingMode] | None) -> Axis:
     return Axis(window.source, window.taps, tap_step, rows, codes, extent=extent, mixes=mixes)
 
 
-@lru_cache(maxsize=512)
+@remembered(512)
 def adjoint_axis(window: Window, mode: Bound[PaddingMode]) -> Axis:
     """The table of the adjoint: for each element of the axis and each tap, the window that read it with that tap.
 
@@ -138,7 +139,7 @@ def _repeated(window: Window, mode: Bound[PaddingMode]) -> dict[int, list[tuple[
     return shown
 
 
-@lru_cache(maxsize=512)
+@remembered(512)
 def adaptive_axis(n: int, out: int) -> Axis:
     """Windows from floor(i n / out) to ceil((i + 1) n / out), which cover the axis evenly."""
     i = np.arange(out, dtype=object if n * (out + 1) > 2**62 else np.intp)

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import pyconvx as cx
-from pyconvx.padding import OUTSIDE, index_map
+from pyconvx.padding import OUTSIDE, index_map, paddings
 
 NUMPY = {
     "zeros": {"mode": "constant"},
@@ -153,3 +153,20 @@ def test_a_rule_cannot_write_to_its_coordinates_and_its_exceptions_are_noted():
     ):
         index_map(cx.padding("careless"), I, 3)
     assert info.value.__notes__ == [f"in the function of the padding mode 'careless' (registered by {__name__})"]
+
+
+def test_a_parameter_that_is_an_array_needs_no_hash():
+    def table(i, n, shift):
+        return np.where((i >= 0) & (i < n), i, (i + int(shift[0])) % n)
+
+    x, filters = np.arange(12.0).reshape(1, 12, 1), np.ones((1, 5, 1))
+    with paddings.temporarily("table", table):
+        for shift in (0, 3):
+            mode = cx.padding("table", shift=np.array([shift]))
+            y, pullback = cx.vjp(cx.conv1d, x, filters, padding="same", padding_mode=mode)
+            padded = cx.pad(x[0, :, 0], 2, mode)
+            assert y.ravel().tolist() == [padded[k : k + 5].sum() for k in range(12)]
+            gx, _ = pullback(np.ones_like(y))
+            assert gx.sum() == 60
+    value = cx.padding("constant", value=np.array(0.5))
+    assert cx.conv1d(x, filters, padding=1, padding_mode=value).ravel()[0] == 0.5 + 0 + 1 + 2 + 3

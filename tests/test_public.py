@@ -59,16 +59,17 @@ def test_every_built_in_plugin_is_documented(name):
 
 
 # For each module or folder of the package, which others it may import; "" is the public face.
-OPERATIONS = {"windows", "padding", "activation", "pooling", "picture", "geometry", "registry", "_core"}
+OPERATIONS = {"windows", "padding", "activation", "pooling", "picture", "geometry", "registry", "remember", "_core"}
 ARROWS = {
     "_core": set(),
     "registry": set(),
     "geometry": set(),
+    "remember": set(),
     "padding": {"registry"},
     "pooling": {"registry"},
     "picture": {"registry"},
     "activation": {"registry", "_core"},
-    "windows": {"padding", "geometry", "registry", "_core"},
+    "windows": {"padding", "geometry", "registry", "remember", "_core"},
     "functional": OPERATIONS,
     "": OPERATIONS | {"functional"},
     "testing": OPERATIONS | {"functional", ""},

@@ -18,6 +18,7 @@ from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
 from ..registry import Bound
+from ..remember import remembered
 from . import arrays
 from .algorithms import Problem, check_algorithm, choose, no_constants
 from .arrays import Array, Layout
@@ -25,7 +26,6 @@ from .operation import Pullback, ranked
 from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 from .prepare import PreparedFilters, filters_of
-from .remember import remembered
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
