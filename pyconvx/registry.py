@@ -166,11 +166,21 @@ def bind(plugin: P, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P
     for key, value in params.items():
         _check_parameter(plugin, key, plugin.defaults[key], value)
     # A NumPy scalar is a strong type: float32 data times np.float64(0.1) would be float64.
-    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()}
+    plain = {key: _own(value) for key, value in values.items()}
     bound = Bound(plugin, MappingProxyType(plain))
     if not params:
         object.__setattr__(plugin, "plain", bound)
     return bound
+
+
+def _own(value: Any) -> Any:
+    """`value` such that its owner cannot change it any more, if it is of NumPy."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+    return value
 
 
 def _check_parameter(plugin: Plugin, key: str, default: Any, value: Any) -> None:

@@ -27,9 +27,10 @@ def remembered(maxsize: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
                 if type(arg) is tuple and not _exact(arg):
                     return function(*args)
             try:
-                return cached(*args)
-            except TypeError:  # an argument without a hash, or a wrong one: the function says so itself
+                hash(args)
+            except TypeError:
                 return function(*args)
+            return cached(*args)
 
         return call
 

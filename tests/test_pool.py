@@ -474,3 +474,27 @@ def test_pooling_of_a_known_map():
     assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1, count_include_pad=True)[0, 0] == np.float32(1) / np.float32(3)
     assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1)[0, 0] == 0.5
     assert cx.pool1d(x[0], 3, "avg", stride=1, padding=1, divisor=2)[1, 0] == 1.5
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_integers_that_no_float_tells_apart(kind, dtype):
+    big = np.iinfo(dtype).max
+    x = np.array([[big - 1], [big], [2**53], [2**53 + 1]], dtype)
+    y, pullback = cx.vjp(cx.pool1d, x, 2, kind)
+    assert y.dtype == dtype
+    assert np.array_equal(y, cx.pool1d(x, 2, kind))
+    (gx,) = pullback(np.array([[3.0], [5.0]]))
+    assert gx.ravel().tolist() == ([0, 3, 0, 5] if kind == "max" else [3, 0, 5, 0])
+
+
+def test_the_mean_of_a_large_window_is_as_good_as_numpys():
+    x = np.full((1, 1000, 1000, 1), 0.7, np.float32)
+    assert abs(float(cx.global_pool(x, "avg")[0, 0]) - float(np.float32(0.7))) < 1e-6
+    assert abs(float(cx.pool2d(x, 1000, "sum").item()) / 7e5 - 1) < 1e-6
+
+
+@pytest.mark.parametrize("divisor", [1e-50, 2.0**-140])
+def test_a_divisor_that_float32_cannot_hold_is_refused(divisor):
+    with pytest.raises(ValueError, match="divisor"):
+        cx.pool1d(np.zeros((4, 1), np.float32), 2, "avg", divisor=divisor)

@@ -242,7 +242,8 @@ cdef void extremum_gradient_any(void *job, Py_ssize_t block, int worker) noexcep
 
 cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
-    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size)
+    cdef double *total = <double *> (job.scratch + worker * job.scratch_size)
+    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size + rounded(s.channels * sizeof(double)))
     cdef const real *rows[CHUNK]
     cdef Py_ssize_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
@@ -261,13 +262,22 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
             if count == 0:
                 break
             if real is float:
-                sum_f32(rows, count, s.channels, fresh, y)
+                sum_f32(rows, count, s.channels, True, y)
             else:
-                sum_f64(rows, count, s.channels, fresh, y)
+                sum_f64(rows, count, s.channels, True, y)
+            if tap == s.taps and fresh:
+                break
+            # a long window: its chunks are summed in double, so that the error does not grow with their number
+            for c in range(s.channels):
+                total[c] = y[c] + (0.0 if fresh else total[c])
             fresh = False
+        if not fresh:
+            for c in range(s.channels):
+                y[c] = <real> total[c]
         if job.divisor != DIVIDE_NOT:
             divisor = <real> divisor_of(job, at)
-            if frexp(divisor, &exponent) == 0.5:    # a power of two: multiplying is as exact, and faster
+            # a power of two: multiplying by its inverse is as exact, and faster
+            if frexp(divisor, &exponent) == 0.5 and -100 < exponent < 100:
                 divisor = 1 / divisor
                 for c in range(s.channels):
                     y[c] *= divisor
@@ -336,7 +346,9 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray const
 
 
 cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads) except -1:
-    cdef Py_ssize_t size = CHUNK * job.source.channels * itemsize if job.source.mixed else 0
+    cdef Py_ssize_t size = rounded(job.source.channels * sizeof(double))
+    if job.source.mixed:
+        size += CHUNK * job.source.channels * itemsize
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
     cdef _Scratch scratch = _Scratch(size, threads)

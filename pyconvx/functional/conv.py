@@ -26,6 +26,7 @@ from .operation import Pullback, ranked
 from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 from .prepare import PreparedFilters, filters_of
+from .problem import direct_unfit
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -170,7 +171,10 @@ class _Plan:
         constants = no_constants(gz.shape[-1], self.form.compute)
         adjoint = self._problem(gz, problem.filters, not self.form.transposed, None, axes, constants)
         gx = np.empty(self.x.shape, self.form.compute)
-        choose(adjoint, "plain" if self.algorithm == "plain" else "auto").run(adjoint, gx)
+        forced = self.algorithm if self.algorithm in ("direct", "plain") else "auto"
+        if forced == "direct" and direct_unfit(adjoint) is not None:
+            forced = "plain"
+        choose(adjoint, forced).run(adjoint, gx)
         gx = arrays.from_canonical(gx, self.form.rank, self.form.layout, self.form.batched)
         return np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, self.form.compute))
 
@@ -349,7 +353,8 @@ def conv(
     padding_mode : with what: a name in `paddings`, or one name per spatial axis.
     groups : the channels and filters are split into so many independent groups; C for a depthwise convolution.
     activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
-    algorithm : "auto", or "direct" or "plain" to force one; all give the same sums, rounded differently.
+    algorithm : "auto", or "depthwise", "planes", "winograd", "direct" or "plain" to force one where it fits; all give
+        the same sums, rounded differently, and which one "auto" takes may depend on N and on whether filters are prepared.
     out : array of the result's shape and dtype to write into.
 
     Returns

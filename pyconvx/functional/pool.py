@@ -80,6 +80,8 @@ class _Plan:
         if self.out is not None and arrays.overlaps(self.out, x):
             x = x.copy()
         reduction = _Reduction(self, x)
+        if self.compute.kind in "iu" and self.compute.itemsize == 8 and all(axis.sourced for axis in reduction.axes):
+            return self._exact_vjp(compute)
         y, index = reduction.forward()
         result = self._deliver(y, index)
         saved = y.copy() if arrays.overlaps(result[0] if self.return_indices else result, y) else y
@@ -87,13 +89,38 @@ class _Plan:
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
             gy = arrays.as_gradient(gy, self.shape, compute)
-            canonical = not self.squeeze and arrays.to_canonical("gy", gy, self.rank, self.layout)
-            gy = gy.reshape(self.canonical) if canonical is False else canonical
-            gx = reduction.gradient(saved, np.ascontiguousarray(gy))
+            canonical = gy.reshape(self.canonical) if self.squeeze else self._canonical_of(gy)
+            gx = reduction.gradient(saved, np.ascontiguousarray(canonical))
             gx = arrays.from_canonical(gx, self.rank, self.layout, self.given.ndim == self.rank + 2)
             return (np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, compute)),)
 
         return result, pullback
+
+    def _exact_vjp(self, compute: np.dtype[Any]) -> tuple[Any, Pullback]:
+        """Extrema of 64-bit integers, which no float tells apart: winners are found in the integers themselves."""
+        reduction = _Reduction(self, arrays.as_kernel_input(self.x, self.compute))
+        reduction.indices = True
+        y, index = reduction.forward()
+        assert index is not None
+        result = self._deliver(y, index if self.return_indices else None)
+        n, channels = self.canonical[0], self.canonical[-1]
+        size = math.prod(self.x.shape[1:-1])
+        sample = np.arange(n).reshape(n, 1, 1, 1, 1)
+        winners = ((sample * size + index) * channels + np.arange(channels)).ravel()
+
+        def pullback(gy: Any) -> tuple[Array, ...]:
+            """The gradient of x."""
+            gy = arrays.as_gradient(gy, self.shape, compute)
+            canonical = gy.reshape(self.canonical) if self.squeeze else self._canonical_of(gy)
+            gx = np.zeros(self.x.shape, compute)
+            np.add.at(gx.reshape(-1), winners, canonical.ravel())
+            gx = arrays.from_canonical(gx, self.rank, self.layout, self.given.ndim == self.rank + 2)
+            return (np.ascontiguousarray(gx, compute),)
+
+        return result, pullback
+
+    def _canonical_of(self, gy: Array) -> Array:
+        return arrays.to_canonical("gy", gy, self.rank, self.layout)
 
     def _deliver(self, y: Array, index: Array | None) -> Any:
         result = arrays.deliver(self._uncanonical(y), self.out, self.result)
@@ -206,7 +233,7 @@ def _divisor(kind: Bound[Pooling]) -> tuple[str, float]:
     value = float(arrays.constant_of(divisor, np.dtype(np.float64), "divisor"))
     if isinstance(divisor, bool):
         raise TypeError(f"divisor must be a number, got {divisor!r}")
-    if value == 0 or not math.isfinite(value):
+    if np.float32(abs(value)) < np.finfo(np.float32).tiny or not math.isfinite(value):
         raise ValueError(f"divisor must be finite and not 0, got {divisor!r}")
     return "value", value
 
