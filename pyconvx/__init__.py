@@ -85,3 +85,12 @@ __all__ = [
     "unpool3d",
     "vjp",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`cx.testing`, for authors of plugins, is imported on first use."""
+    if name == "testing":
+        import importlib
+
+        return importlib.import_module("pyconvx.testing")
+    raise AttributeError(f"module 'pyconvx' has no attribute {name!r}")

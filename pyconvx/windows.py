@@ -142,6 +142,8 @@ def _repeated(window: Window, mode: Bound[PaddingMode]) -> dict[int, list[tuple[
 @remembered(512)
 def adaptive_axis(n: int, out: int) -> Axis:
     """Windows from floor(i n / out) to ceil((i + 1) n / out), which cover the axis evenly."""
+    if out > MAX_TABLE // 16:  # some twenty temporary arrays of that length
+        raise MemoryError(f"an index table for {out} windows does not fit")
     i = np.arange(out, dtype=object if n * (out + 1) > 2**62 else np.intp)
     starts, ends = (i * n // out).astype(np.intp), (-(-(i + 1) * n // out)).astype(np.intp)
     taps = int((ends - starts).max())

@@ -222,3 +222,13 @@ def test_a_signal_handler_may_compute_and_its_exception_arrives():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert (results[0] == 9).all()
+
+
+def test_kernels_never_see_an_unaligned_array():
+    from pyconvx.functional.arrays import as_kernel_input
+    from pyconvx.functional.prepare import as_taps
+
+    unaligned = np.zeros(8 * 4 + 1, np.uint8)[1:].view(np.float32).reshape(1, 1, 1, 4, 2)
+    assert not unaligned.flags.aligned
+    assert as_kernel_input(unaligned, np.dtype(np.float32)).flags.aligned
+    assert as_taps(unaligned[0, 0], np.dtype(np.float32)).flags.aligned

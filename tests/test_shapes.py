@@ -118,3 +118,8 @@ def test_ceil_mode_covers_every_element(n, stride, before, after):
     assert (y > 0).all()
     want = reference.pool_size(n, size, stride, 1, before, after, ceil_mode=True)
     assert len(y) == want
+
+
+def test_an_adaptive_pooling_too_large_for_its_tables_raises():
+    with pytest.raises(MemoryError, match="2147483648 windows"):
+        cx.adaptive_pool1d(np.ones((1, 8, 1), np.float32), 2**31)

@@ -45,6 +45,7 @@ def convolve_plain(
     constants: Array,
     threads: int,
 ) -> None: ...
+
 class WinogradPanels:
     groups: int
     outputs: int
@@ -91,12 +92,8 @@ def pool_extremum(
 def pool_extremum_gradient(
     x: Array, gy: Array, gx: Array, axes: Axes, constants: Array, largest: bool, threads: int
 ) -> None: ...
-def pool_sum(
-    x: Array, y: Array, axes: Axes, constants: Array, divisor: str, value: float, threads: int
-) -> None: ...
-def pool_sum_gradient(
-    gy: Array, gx: Array, axes: Axes, divisor: str, value: float, threads: int
-) -> None: ...
+def pool_sum(x: Array, y: Array, axes: Axes, constants: Array, divisor: str, value: float, threads: int) -> None: ...
+def pool_sum_gradient(gy: Array, gx: Array, axes: Axes, divisor: str, value: float, threads: int) -> None: ...
 def gather_windows(
     x: Array,
     axes: Axes,

@@ -125,7 +125,7 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any]) -> Array:
         and all(stride % x.itemsize == 0 for stride in x.strides)
     ):
         return x
-    return np.ascontiguousarray(x, dtype)
+    return np.require(x, dtype, ["C", "A"])
 
 
 def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:

@@ -83,7 +83,7 @@ def as_taps(filters: Array, dtype: np.dtype[Any]) -> Array:
         and all(stride % flat.itemsize == 0 for stride in flat.strides)
     ):
         return flat
-    return np.ascontiguousarray(flat, dtype)
+    return np.require(flat, dtype, ["C", "A"])
 
 
 def filters_of(filters: Any, rank: int, layout: Layout) -> tuple[Array, PreparedFilters | None]:
