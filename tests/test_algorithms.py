@@ -113,6 +113,63 @@ def test_what_is_not_finite_stays_in_its_windows(name, value):
     assert np.abs(y - clean)[~reached].max() <= PROMISE * np.abs(clean).max()
 
 
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("x_shape", "filters_shape"),
+    [
+        ((5, 5, 512), (3, 3, 3, 512)),
+        ((9, 9, 2048), (16, 3, 3, 2048)),
+        ((6, 6, 6, 300), (16, 3, 3, 3, 300)),
+        ((10_050, 1), (1, 10_000, 1)),
+        ((200_100, 1), (1, 200_000, 1)),
+        ((290, 320, 1), (1, 280, 280, 1)),
+        ((290, 30, 2), (40, 280, 20, 2)),
+        ((1, 1, 200_000), (2, 1, 1, 200_000)),
+    ],
+)
+def test_rounding_does_not_grow_with_the_number_of_products(x_shape, filters_shape, dtype, isa):
+    promise = PROMISE if dtype == np.float32 else 1e-14
+    rank = len(x_shape) - 1
+    for value in (0.1, 1 / 3, 0.7):  # equal terms round equally: normal data hides what this shows
+        x, filters = np.full(x_shape, value, dtype), np.full(filters_shape, value, dtype)
+        exact = np.longdouble(dtype(value)) ** 2 * np.prod(filters_shape[1:])
+        with _core.using(isa):
+            y = conv(rank)(x, filters)
+            assert np.abs(y - exact).max() <= promise * exact
+            if rank > 1 and filters_shape[1] == 3:  # a tap at one corner: where Winograd rounds worst
+                corner = np.zeros_like(filters)
+                corner[(slice(None), *(0,) * rank)] = value
+                y = conv(rank)(x, cx.prepare(corner))
+                exact = np.longdouble(dtype(value)) ** 2 * filters_shape[-1]
+                assert np.abs(y - exact).max() <= promise * exact
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_a_depthwise_sum_of_many_taps_keeps_its_digits(isa):
+    x, filters = np.full((10_050, 4), 0.1, np.float32), np.full((4, 10_000, 1), 0.1, np.float32)
+    with _core.using(isa):
+        y = cx.conv1d(x, filters, groups=4)
+    exact = np.float64(np.float32(0.1)) ** 2 * 10_000
+    assert np.abs(y - exact).max() <= PROMISE * exact
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "depthwise"])
+def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, isa):
+    rng = np.random.default_rng(7)
+    filters = rng.standard_normal((32, 3, 3, 32)).astype(np.float32)
+    for value in (1e4, 1e6, 1e12, 1e30):
+        x = rng.standard_normal((2, 31, 29, 32)).astype(np.float32)
+        x[1, 10, 12, 3] = value
+        with _core.using(isa):
+            y = cx.conv2d(x, filters, padding="same", algorithm=name)
+        exact = cx.conv2d(x.astype(np.float64), filters.astype(np.float64), padding="same", algorithm="plain")
+        error = np.abs(y - exact)
+        error[1, 9:12, 11:14] = exact[1, 9:12, 11:14] = 0
+        assert error.max() <= PROMISE * np.abs(exact).max()
+
+
 def test_values_that_only_the_transform_overflows_are_done_again():
     x, filters = np.full((8, 8, 16), 1e37, np.float32), np.full((16, 3, 3, 16), 1e-3, np.float32)
     y = cx.conv2d(x, filters, algorithm="winograd")
@@ -142,9 +199,7 @@ def test_every_input_layout_and_stride_takes_the_same_path():
     x = rng.standard_normal((2, 12, 10, 32)).astype(np.float32)
     filters = rng.standard_normal((16, 3, 3, 32)).astype(np.float32)
     y = cx.conv2d(x, filters, padding=1)
-    first = cx.conv2d(
-        np.moveaxis(x, -1, 1), np.moveaxis(filters, -1, 1), padding=1, layout="channels_first"
-    )
+    first = cx.conv2d(np.moveaxis(x, -1, 1), np.moveaxis(filters, -1, 1), padding=1, layout="channels_first")
     assert np.array_equal(np.moveaxis(first, 1, -1), y)
     flipped = cx.conv2d(x[:, ::-1], filters[:, ::-1], padding=1)[:, ::-1]
     close(flipped, y)

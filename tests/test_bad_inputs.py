@@ -93,9 +93,7 @@ def test_large(case, alone):
     with open("/proc/meminfo") as file:
         available = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
     if available < case.memory:
-        pytest.skip(
-            f"{available >> 30} GiB of memory are available and the case may take {case.memory >> 30}"
-        )
+        pytest.skip(f"{available >> 30} GiB of memory are available and the case may take {case.memory >> 30}")
     complaint = alone.run(case)
     assert not complaint, complaint
 

@@ -51,7 +51,6 @@ class WinogradPanels:
     outputs: int
     channels: int
     depth: int
-    finite: bool
     def __init__(self, filters: Array, groups: int, transposed: bool, flipped: bool) -> None: ...
     @property
     def nbytes(self) -> int: ...
@@ -68,7 +67,7 @@ def convolve_winograd(
     tiles: tuple[Tiles, Tiles],
     flagged: Array,
     threads: int,
-) -> None: ...
+) -> int: ...
 def convolve_depthwise(
     x: Array, weights: Array, bias: Array, y: Array, axes: Axes, constants: Array, threads: int
 ) -> None: ...

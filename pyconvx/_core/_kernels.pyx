@@ -37,7 +37,7 @@ ctypedef fused element:
 
 cdef extern from "tiles.h":
     enum:
-        VECTOR_BYTES, TILE_FULL, TILE_HALF, TILE_VECTORS, LINE
+        VECTOR_BYTES, TILE_FULL, TILE_HALF, TILE_VECTORS, LINE, FOLD_F32, FOLD_F64
     void multiply_f32(Py_ssize_t height, int vectors, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,
                       Py_ssize_t start_step, float **to, Py_ssize_t first) noexcept nogil
@@ -60,11 +60,11 @@ cdef extern from "tiles.h":
                   const double *start, double *to, Py_ssize_t to_step) noexcept nogil
 
     void planes_f32(int band, const float **rows, const float **weights, const int *first, const int *until,
-                    Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t tap_step, Py_ssize_t apart, Py_ssize_t places,
-                    float start, float **to) noexcept nogil
+                    const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t tap_step, Py_ssize_t apart,
+                    Py_ssize_t places, float start, float **to) noexcept nogil
     void planes_f64(int band, const double **rows, const double **weights, const int *first, const int *until,
-                    Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t tap_step, Py_ssize_t apart, Py_ssize_t places,
-                    double start, double **to) noexcept nogil
+                    const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t tap_step, Py_ssize_t apart,
+                    Py_ssize_t places, double start, double **to) noexcept nogil
 
 cdef extern from "reductions.h":
     void extremum_f32(bint largest, const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,

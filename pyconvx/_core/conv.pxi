@@ -11,6 +11,12 @@ cdef enum:
     MIX_BYTES = 1 << 20             # most scratch for weighted rows
     LONGEST_RUN = 4096              # elements of a kernel row that are read as one run
 
+
+cdef inline Py_ssize_t longest_sum(Py_ssize_t itemsize) noexcept nogil:
+    """Products that are added up, FOLD at a time, before they join a sum of such sums."""
+    return 128 * FOLD_F32 if itemsize == 4 else 64 * FOLD_F64
+
+
 cdef struct conv_t:
     source_t source
     const void *x
@@ -26,6 +32,8 @@ cdef struct conv_t:
     Py_ssize_t all_places
     Py_ssize_t tiles, taps_at_once, slices
     bint skip                       # rows of zeros need not be multiplied
+    bint parted                     # sums are added up in parts, of `longest` products at most
+    Py_ssize_t longest
     bint merge                      # the taps of a kernel row may be read as one run of channels
     char *scratch
     Py_ssize_t scratch_size, rows_at, taps_at, zeros_at, mix_at
@@ -109,6 +117,17 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     return kept
 
 
+cdef inline void add_exactly(real *sums, real *lost, const real *parts, Py_ssize_t count) noexcept nogil:
+    """Add parts to sums, and what that rounds away to `lost` (Knuth, TAOCP 2, section 4.2.2)."""
+    cdef Py_ssize_t i
+    cdef real sum, added
+    for i in range(count):
+        sum = sums[i] + parts[i]
+        added = sum - sums[i]
+        lost[i] += (sums[i] - (sum - added)) + (parts[i] - added)
+        sums[i] = sum
+
+
 cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
     cdef Py_ssize_t wide = lanes * TILE_VECTORS
@@ -128,11 +147,12 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
     cdef Py_ssize_t heights[TILES]
     cdef real *parts[TILE_FULL]
     cdef real start[TILE_VECTORS * VECTOR_BYTES]
+    cdef real *part = <real *> scratch
     cdef real *sums
-    cdef const real *begin
+    cdef real lost
     cdef const real *panel
     cdef real **to
-    cdef Py_ssize_t tile, tap0 = 0, tap1, p, group, first, width, valid, m, lane, begin_step, at
+    cdef Py_ssize_t tile, tap0 = 0, tap1, p, group, first, width, valid, m, lane, at, channel, count
     while tap0 < job.source.taps:
         tap1 = min(tap0 + job.taps_at_once, job.source.taps)
         for tile in range(tiles):
@@ -149,31 +169,43 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
             panel = (<const real *> job.panels) + group * job.group_size + first * job.source.taps * job.channels
             for lane in range(width):
                 start[lane] = 0
-                if job.bias != NULL and lane < valid:
+                if job.bias != NULL and lane < valid and tap0 == 0:
                     start[lane] = (<const real *> job.bias)[group * job.outputs + first + lane]
             for tile in range(tiles):
-                # sums are kept for the next taps when the taps do not fit at once (then there is one tile), and go
-                # through a buffer where the panel is wider than what is left of the outputs
-                sums = <real *> scratch + (0 if tap1 - tap0 == job.source.taps else (p - panel0) * TILE_FULL * wide)
-                begin, begin_step = sums, width
-                if tap0 == 0:
-                    begin, begin_step = &start[0], 0
+                # where the panel is wider than what is left of the outputs, sums go through a buffer; so do the parts
+                # of long sums (then there is one tile), which are added up behind it
                 to, at = targets + tile * TILE_FULL, group * job.outputs + first
-                if valid < width or tap1 < job.source.taps:
+                if valid < width or job.parted:
                     to, at = parts, 0
                     for m in range(heights[tile]):
-                        parts[m] = sums + m * width
-                if real is float:
-                    multiply_f32(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
-                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, channels[tile],
-                                 panel, begin, begin_step, to, at)
-                else:
-                    multiply_f64(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
-                                 taps + tile * job.taps_at_once, counts[tile], group * job.channels, channels[tile],
-                                 panel, begin, begin_step, to, at)
-                if valid < width and tap1 == job.source.taps:
+                        parts[m] = part + m * width
+                sums = part
+                if job.parted:
+                    sums = part + (1 + 2 * (p - panel0)) * TILE_FULL * wide
+                channel = 0
+                while channel < channels[tile]:
+                    count = min(job.longest, channels[tile] - channel)
+                    if real is float:
+                        multiply_f32(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
+                                     taps + tile * job.taps_at_once, counts[tile], group * job.channels + channel,
+                                     count, panel + channel * width, start, 0, to, at)
+                    else:
+                        multiply_f64(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
+                                     taps + tile * job.taps_at_once, counts[tile], group * job.channels + channel,
+                                     count, panel + channel * width, start, 0, to, at)
+                    if job.parted:
+                        if tap0 == 0 and channel == 0:
+                            memset(sums, 0, 2 * TILE_FULL * wide * sizeof(real))
+                            memset(start, 0, sizeof(start))
+                        add_exactly(sums, sums + TILE_FULL * wide, part, heights[tile] * width)
+                    channel += count
+                if job.parted and tap1 == job.source.taps:
+                    for m in range(heights[tile] * width):
+                        lost = sums[TILE_FULL * wide + m]
+                        sums[m] += lost if lost == lost else 0      # infinities leave NaNs
+                if to == parts and tap1 == job.source.taps:
                     for m in range(heights[tile]):
-                        memcpy(targets[tile * TILE_FULL + m] + group * job.outputs + first, parts[m],
+                        memcpy(targets[tile * TILE_FULL + m] + group * job.outputs + first, sums + m * width,
                                valid * sizeof(real))
         tap0 = tap1
 
@@ -222,15 +254,16 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
         return
     if 2.0 * all_places * job.source.taps * panels.channels * panels.outputs * panels.groups < 4e5:
         threads = 1
-    job.tiles, job.taps_at_once = TILES, min(job.source.taps, TAPS)
-    if job.source.mixed or job.source.taps > TAPS:
-        job.tiles, job.taps_at_once = 1, min(job.source.taps, TAPS_ALONE)
-    # a kernel row is one run where channels fill the places of x, and what is outside is zero
+    job.tiles, job.taps_at_once, job.longest = TILES, job.source.taps, longest_sum(x.itemsize)
+    if job.source.mixed or job.source.taps > TAPS or job.source.taps * job.channels > job.longest:
+        job.tiles = 1
+        job.taps_at_once = min(job.source.taps, TAPS_ALONE, max(1, job.longest // job.channels))
     cdef Py_ssize_t line = job.source.axis[2].taps
-    job.merge = job.skip and job.groups == 1 and not job.source.mixed and job.source.stride[2] == job.source.channels \
-        and 1 < line <= job.taps_at_once and job.channels * line <= LONGEST_RUN
-    if job.merge:
+    if job.source.taps > job.taps_at_once > line:
         job.taps_at_once -= job.taps_at_once % line
+    # a kernel row is one run where channels fill the places of x, and what is outside is zero
+    job.merge = job.skip and job.groups == 1 and not job.source.mixed and job.source.stride[2] == job.source.channels \
+        and 1 < line <= job.taps_at_once and job.taps_at_once % line == 0 and job.channels * line <= LONGEST_RUN
     if job.source.mixed:
         job.taps_at_once = max(1, min(job.taps_at_once, MIX_BYTES // (x.itemsize * TILE_FULL * job.source.channels)))
     cdef Py_ssize_t place_blocks = (all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
@@ -238,9 +271,10 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
     if threads > 1 and place_blocks < 4 * threads:
         job.slices = min(all_panels, (4 * threads + place_blocks - 1) // place_blocks)
 
+    job.parted = job.taps_at_once < job.source.taps or job.channels > job.longest
     cdef Py_ssize_t sums = TILE_FULL * TILE_VECTORS * VECTOR_BYTES
-    if job.taps_at_once < job.source.taps:
-        sums *= (all_panels + job.slices - 1) // job.slices
+    if job.parted:
+        sums *= 1 + 2 * ((all_panels + job.slices - 1) // job.slices)
     job.rows_at = rounded(sums)
     job.taps_at = job.rows_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * sizeof(void *))
     job.zeros_at = job.taps_at + rounded(job.tiles * job.taps_at_once * sizeof(Py_ssize_t))
@@ -270,13 +304,14 @@ cdef struct plain_t:
     Py_ssize_t groups, outputs, channels
     Py_ssize_t step_group, step_output, step_tap, step_channel
     char *scratch
-    Py_ssize_t scratch_size
+    Py_ssize_t scratch_size, mix_at
 
 
 cdef void plain_block(real *kind, const plain_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    """One place of one sample, all outputs."""
+    """One place of one sample, all outputs, summed in double."""
     cdef const source_t *s = &job.source
-    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size)
+    cdef double *total = <double *> (job.scratch + worker * job.scratch_size)
+    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size + job.mix_at)
     cdef const real *image = <const real *> job.x + block // s.places * s.stride_n
     cdef const real *bias = <const real *> job.bias
     cdef const real *filters
@@ -284,11 +319,11 @@ cdef void plain_block(real *kind, const plain_t *job, Py_ssize_t block, int work
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t codes[AXES]
     cdef Py_ssize_t tap, group, output, channel
-    cdef real sum
+    cdef double sum
     split(s, block % s.places, at)
     cdef real *y = <real *> job.y + block // s.places * job.y_n + target(s, at, job.y_stride)
     for output in range(job.groups * job.outputs):
-        y[output] = 0 if bias == NULL else bias[output]
+        total[output] = 0 if bias == NULL else bias[output]
     for tap in range(s.taps):
         codes_of(s, at, tap, codes)
         row = tap_row(s, image, <const real *> job.constants, codes[0], codes[1], codes[2], mix)
@@ -298,10 +333,12 @@ cdef void plain_block(real *kind, const plain_t *job, Py_ssize_t block, int work
             for output in range(job.outputs):
                 filters = (<const real *> job.filters) + group * job.step_group + tap * job.step_tap \
                     + output * job.step_output
-                sum = y[group * job.outputs + output]
+                sum = 0
                 for channel in range(job.channels):
-                    sum += row[group * job.channels + channel] * filters[channel * job.step_channel]
-                y[group * job.outputs + output] = sum
+                    sum += <double> row[group * job.channels + channel] * filters[channel * job.step_channel]
+                total[group * job.outputs + output] += sum
+    for output in range(job.groups * job.outputs):
+        y[output] = <real> total[output]
 
 
 cdef void plain_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -314,7 +351,7 @@ cdef void plain_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogi
 
 def convolve_plain(cnp.ndarray x, cnp.ndarray filters, Py_ssize_t groups, bint transposed, cnp.ndarray bias,
                    cnp.ndarray y, tuple axes, cnp.ndarray constants, int threads):
-    """The same sum as `convolve`, one place and one tap after the other; filters (F, taps, C // groups) as they are.
+    """The same sum as `convolve`, one place and one tap after the other; filters (F, taps, C // groups), contiguous.
 
     A missing tap adds nothing, even to filters that hold infinities or NaNs.
     """
@@ -334,7 +371,8 @@ def convolve_plain(cnp.ndarray x, cnp.ndarray filters, Py_ssize_t groups, bint t
     if transposed:
         job.outputs, job.channels = job.channels, job.outputs
         job.step_output, job.step_channel = job.step_channel, job.step_output
-    cdef _Scratch scratch = _Scratch(job.source.channels * x.itemsize, threads)
+    job.mix_at = rounded(job.groups * job.outputs * sizeof(double))
+    cdef _Scratch scratch = _Scratch(job.mix_at + job.source.channels * x.itemsize, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
     cdef bint single = x.itemsize == 4
     with nogil:

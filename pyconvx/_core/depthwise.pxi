@@ -1,8 +1,11 @@
 # Depthwise convolution: every channel has one filter of its own, so lanes are channels and nothing is summed over them.
 #
-# A block is one row of places along the last axis, cut into tiles. In most tiles place m and tap k read the column
+# A block is a part of a row of places along the last axis, cut into tiles. In most tiles place m and tap k read the column
 # m * stride + k of the table: then each column is loaded once for all places that it serves, and where the columns are
 # plain neighbours, one pointer per kernel row is enough. Other tiles take a pointer per tap and place.
+
+cdef enum:
+    TILES_OF_BLOCK = 64
 
 cdef struct span_t:
     Py_ssize_t first                # place of the row
@@ -20,7 +23,7 @@ cdef struct depthwise_t:
     Py_ssize_t y_n
     Py_ssize_t y_stride[AXES]
     span_t *spans                   # the tiles of a row
-    Py_ssize_t tiles
+    Py_ssize_t tiles, segments      # of a row: a block does TILES_OF_BLOCK tiles
     char *scratch
     Py_ssize_t scratch_size, mix_at
 
@@ -63,19 +66,21 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
     cdef real *mix
     cdef const real *constants = <const real *> job.constants
     cdef const real *zeros = constants + AXES * s.channels
-    cdef Py_ssize_t oh = block % s.axis[1].length
-    cdef Py_ssize_t od = block // s.axis[1].length % s.axis[0].length
-    cdef Py_ssize_t n = block // s.axis[1].length // s.axis[0].length
+    cdef Py_ssize_t line = block // job.segments
+    cdef Py_ssize_t oh = line % s.axis[1].length
+    cdef Py_ssize_t od = line // s.axis[1].length % s.axis[0].length
+    cdef Py_ssize_t n = line // s.axis[1].length // s.axis[0].length
     cdef const real *image = <const real *> job.x + n * s.stride_n
     cdef const real *pointer
     cdef real *y = <real *> job.y + n * job.y_n + s.axis[0].place[od] * job.y_stride[0] \
         + s.axis[1].place[oh] * job.y_stride[1]
     cdef real *target
     cdef const span_t *span
+    cdef Py_ssize_t tile0 = block % job.segments * TILES_OF_BLOCK
     cdef Py_ssize_t tile, k0, k1, k2, a, b, c, m, used, columns, start
     cdef Py_ssize_t step = s.axis[2].step if s.axis[2].step > 0 else -s.axis[2].step
     cdef bint even
-    for tile in range(job.tiles):
+    for tile in range(tile0, min(tile0 + TILES_OF_BLOCK, job.tiles)):
         span = &job.spans[tile]
         used, even = 0, span.even
         mix = <real *> (scratch + job.mix_at)
@@ -151,6 +156,7 @@ def convolve_depthwise(cnp.ndarray x, cnp.ndarray weights, cnp.ndarray bias, cnp
     cdef _Scratch spans = _Scratch((job.source.axis[2].length // TILE_HALF + 2) * sizeof(span_t), 1)
     job.spans = <span_t *> spans.first
     job.tiles = cut(&job.source, taps in (3, 5, 7) and job.source.channels * x.itemsize >= VECTOR_BYTES, job.spans)
+    job.segments = (job.tiles + TILES_OF_BLOCK - 1) // TILES_OF_BLOCK
     cdef Py_ssize_t kernel_rows = job.source.axis[0].taps * job.source.axis[1].taps
     job.mix_at = rounded(kernel_rows * max(taps * TILE_FULL, LINE) * sizeof(void *))
     cdef Py_ssize_t size = job.mix_at
@@ -163,4 +169,4 @@ def convolve_depthwise(cnp.ndarray x, cnp.ndarray weights, cnp.ndarray bias, cnp
     cdef bint single = x.itemsize == 4
     with nogil:
         run(depthwise_block_f32 if single else depthwise_block_f64, &job,
-            job.source.batch * job.source.axis[0].length * job.source.axis[1].length, threads)
+            job.source.batch * job.source.axis[0].length * job.source.axis[1].length * job.segments, threads)

@@ -40,10 +40,10 @@ cdef class Panels:
 
 cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_group, bint transposed):
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
-    cdef Py_ssize_t step_group = filters.strides[0] // sizeof(real) * per_group
-    cdef Py_ssize_t step_tap = filters.strides[1] // sizeof(real)
-    cdef Py_ssize_t step_output = filters.strides[0] // sizeof(real)
-    cdef Py_ssize_t step_channel = filters.strides[2] // sizeof(real)
+    cdef Py_ssize_t step_group = filters.strides[0] // filters.itemsize * per_group
+    cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
+    cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
+    cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
     if transposed:
         step_output, step_channel = step_channel, step_output
     cdef const real *origin = <const real *> cnp.PyArray_DATA(filters)

@@ -1,13 +1,19 @@
 # Convolution with lanes of neighbouring places, for results of few channels (pictures): stride 1 on the last axis.
 #
 # A block is a band of rows of places of one sample. The rows of x that it reads are laid out channel by channel,
-# padding included (never the whole image), and summed by planes.h, four rows of the result at a time where the kernel
-# is tall enough for them to share their input.
+# padding included, and summed by planes.h, four rows of the result at a time where the kernel is tall enough for them
+# to share their input. Never more than PLANES_BYTES are laid out at once: of a large kernel some rows, or some taps of
+# a row, are summed after the others.
 
 cdef enum:
     BAND = 4
     SEGMENT = 1024                  # most places of a row that are laid out at once
     SLACK = 8 * VECTOR_BYTES        # bytes beyond a row that whole vectors may read
+    PLANES_BYTES = 1 << 20          # of rows that are laid out at once, unless one row needs more
+
+cdef struct line_t:
+    Py_ssize_t depth, position      # a row that is laid out: tap of the first axis, position on the second
+    int low, high                   # rows of the band that read it
 
 cdef struct planes_t:
     source_t source
@@ -21,12 +27,14 @@ cdef struct planes_t:
     Py_ssize_t groups, outputs, channels
     Py_ssize_t band                 # rows of the result at once: 1 or BAND
     Py_ssize_t bands
-    Py_ssize_t segments             # of a row
+    Py_ssize_t segment, segments    # places of a row at once
     Py_ssize_t rise                 # positions from a row of places to the next, on the second axis
     Py_ssize_t span                 # positions that a band reads there
-    Py_ssize_t row_size             # bytes of it
+    Py_ssize_t row_size             # bytes of a row that is laid out
+    Py_ssize_t lines, taps          # rows, and taps of them, at once
+    bint folds                      # a chain of products would get too long
     char *scratch
-    Py_ssize_t scratch_size, entries_at, weights_at, from_at, until_at, to_at, mix_at
+    Py_ssize_t scratch_size, lines_at, entries_at, weights_at, from_at, until_at, folds_at, to_at, mix_at
 
 
 cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t position, int *low,
@@ -43,110 +51,152 @@ cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t posi
     return high[0] > 0
 
 
+cdef void lay_out(const planes_t *job, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
+                  Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1, real *row, real *mix) noexcept nogil:
+    """`length` positions of a row of x, one channel after the other; between run0 and run1 they are neighbours."""
+    cdef const source_t *s = &job.source
+    cdef Py_ssize_t apart = job.row_size // sizeof(real)
+    cdef Py_ssize_t t = 0, k, c, channel
+    cdef const real *line = image + a * s.stride[0] + b * s.stride[1] if (a | b) >= 0 else NULL
+    cdef const real *pointer
+    while t < length:
+        c = code[t]
+        if line != NULL and t == run0 and run1 > run0:
+            pointer = line + c * s.stride[2]
+            if s.channels == 1 and s.stride[2] == 1:
+                memcpy(row + run0, pointer, (run1 - run0) * sizeof(real))
+            else:
+                for channel in range(s.channels):
+                    for k in range(run1 - run0):
+                        row[channel * apart + run0 + k] = pointer[channel + k * s.stride[2]]
+            t = run1
+            continue
+        if line != NULL and c >= 0:
+            pointer = line + c * s.stride[2]
+        else:
+            pointer = special_row(s, image, <const real *> job.constants, a, b, c, mix)
+        for channel in range(s.channels):
+            row[channel * apart + t] = 0 if pointer == NULL else pointer[channel]
+        t += 1
+    for channel in range(s.channels):       # whole vectors read on
+        memset(row + channel * apart + length, 0, SLACK)
+
+
+cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ssize_t tap0, Py_ssize_t taps, bint fresh,
+                     Py_ssize_t height, Py_ssize_t places, const Py_ssize_t *place1, const Py_ssize_t *place2,
+                     real *y) noexcept nogil:
+    """Add the products of the lines that are laid out with taps tap0 .. tap0 + taps - 1 to a band of y, height x
+    places, or set it to their sum if `fresh`.
+    """
+    cdef const source_t *s = &job.source
+    cdef const axis_t *middle = &s.axis[1]
+    cdef const axis_t *last = &s.axis[2]
+    cdef const line_t *line = <const line_t *> (scratch + job.lines_at)
+    cdef const real **rows = <const real **> (scratch + job.entries_at)
+    cdef const real **weights = <const real **> (scratch + job.weights_at)
+    cdef int *first = <int *> (scratch + job.from_at)
+    cdef int *until = <int *> (scratch + job.until_at)
+    cdef int *folds = <int *> (scratch + job.folds_at)
+    cdef Py_ssize_t step1 = middle.step if middle.step > 0 else -middle.step
+    cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
+    cdef Py_ssize_t tap_step = -job.channels if last.step < 0 else job.channels
+    cdef Py_ssize_t chain[BAND]
+    cdef Py_ssize_t fold = FOLD_F32 if real is float else FOLD_F64
+    cdef real *to[BAND]
+    cdef real *row
+    cdef const real *weight
+    cdef real start
+    cdef Py_ssize_t f, group, channel, entry, i, r, k, o
+    for r in range(job.band):
+        to[r] = <real *> (scratch + job.to_at + r * job.row_size)
+    for f in range(job.groups * job.outputs):
+        group = f // job.outputs
+        entry = 0
+        memset(chain, 0, sizeof(chain))
+        for i in range(lines):
+            for channel in range(job.channels):
+                rows[entry] = <const real *> (
+                    scratch + (i * s.channels + group * job.channels + channel) * job.row_size)
+                first[entry], until[entry], folds[entry] = line[i].low, line[i].high, 0
+                for r in range(line[i].low, line[i].high):
+                    k = (line[i].position - r * job.rise) // step1
+                    if middle.step < 0:
+                        k = middle.taps - 1 - k
+                    weight = <const real *> job.weights + channel + tap0 * tap_step
+                    weight += job.channels * (f * s.taps + (line[i].depth * middle.taps + k) * last.taps)
+                    if last.step < 0:
+                        weight += (last.taps - 1) * job.channels
+                    weights[entry * job.band + r] = weight
+                    chain[r] += taps
+                    if chain[r] + taps > fold:
+                        folds[entry] |= 1 << r
+                        chain[r] = 0
+                entry += 1
+        start = 0 if job.bias == NULL or not fresh else (<const real *> job.bias)[f]
+        if real is float:
+            planes_f32(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps, tap_step,
+                       step2, places, start, to)
+        else:
+            planes_f64(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps, tap_step,
+                       step2, places, start, to)
+        for r in range(height):
+            row = y + f + place1[r] * job.y_stride[1]
+            if fresh:
+                for o in range(places):
+                    row[place2[o] * job.y_stride[2]] = to[r][o]
+            else:
+                for o in range(places):
+                    row[place2[o] * job.y_stride[2]] += to[r][o]
+
+
 cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
     cdef const axis_t *middle = &s.axis[1]
     cdef const axis_t *last = &s.axis[2]
     cdef char *scratch = job.scratch + worker * job.scratch_size
-    cdef const real **rows = <const real **> (scratch + job.entries_at)
-    cdef const real **weights = <const real **> (scratch + job.weights_at)
-    cdef int *first = <int *> (scratch + job.from_at)
-    cdef int *until = <int *> (scratch + job.until_at)
+    cdef line_t *line = <line_t *> (scratch + job.lines_at)
     cdef real *mix = <real *> (scratch + job.mix_at)
-    cdef real *to[BAND]
-    cdef Py_ssize_t o0 = block % job.segments * SEGMENT
-    cdef Py_ssize_t places = min(SEGMENT, last.length - o0)
+    cdef Py_ssize_t o0 = block % job.segments * job.segment
+    cdef Py_ssize_t places = min(job.segment, last.length - o0)
     cdef Py_ssize_t oh = block // job.segments % job.bands * job.band
     cdef Py_ssize_t od = block // job.segments // job.bands % s.axis[0].length
     cdef Py_ssize_t n = block // job.segments // job.bands // s.axis[0].length
     cdef Py_ssize_t height = min(job.band, middle.length - oh)
-    cdef Py_ssize_t step1 = middle.step if middle.step > 0 else -middle.step
     cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
-    cdef Py_ssize_t base1 = middle.row[oh] + min(middle.step * (middle.taps - 1), 0)
-    cdef Py_ssize_t base2 = last.row[o0] + min(last.step * (last.taps - 1), 0)
+    cdef const Py_ssize_t *code1 = middle.code + middle.row[oh] + min(middle.step * (middle.taps - 1), 0)
+    cdef const Py_ssize_t *code2 = last.code + last.row[o0] + min(last.step * (last.taps - 1), 0)
     cdef const real *image = <const real *> job.x + n * s.stride_n
-    cdef const real *line
-    cdef const real *pointer
-    cdef const real *weight
-    cdef real *row
-    cdef real *y
-    cdef real start
-    cdef Py_ssize_t kd, position, a, b, c, t, r, k, f, group, channel, entry, o, lines = 0
-    cdef Py_ssize_t apart = job.row_size // sizeof(real)
-    cdef int low, high
-    cdef Py_ssize_t length = places + (last.taps - 1) * step2, run0 = 0, run1
-    # the longest part that can be told to be plain: most of a row
-    while run0 < length and last.code[base2 + run0] < 0:
-        run0 += 1
-    run1 = run0
-    while run1 < length and last.code[base2 + run1] == last.code[base2 + run0] + run1 - run0:
-        run1 += 1
-    # lay out what the band reads: for each depth tap and position of the second axis a row of every channel
-    for kd in range(s.axis[0].taps):
-        a = s.axis[0].code[s.axis[0].row[od] + kd * s.axis[0].step]
-        for position in range(job.span):
-            if not readers(job, height, position, &low, &high):
-                continue
-            b = middle.code[base1 + position]
-            row = <real *> (scratch + lines * s.channels * job.row_size)
-            line = image + a * s.stride[0] + b * s.stride[1] if (a | b) >= 0 else NULL
-            t = 0
-            while t < length:
-                c = last.code[base2 + t]
-                if line != NULL and t == run0 and run1 > run0:
-                    pointer = line + c * s.stride[2]
-                    if s.channels == 1 and s.stride[2] == 1:
-                        memcpy(row + run0, pointer, (run1 - run0) * sizeof(real))
-                    else:
-                        for channel in range(s.channels):
-                            for k in range(run1 - run0):
-                                row[channel * apart + run0 + k] = pointer[channel + k * s.stride[2]]
-                    t = run1
-                    continue
-                if line != NULL and c >= 0:
-                    pointer = line + c * s.stride[2]
-                else:
-                    pointer = special_row(s, image, <const real *> job.constants, a, b, c, mix)
-                for channel in range(s.channels):
-                    row[channel * apart + t] = 0 if pointer == NULL else pointer[channel]
-                t += 1
-            lines += 1
-    for r in range(job.band):
-        to[r] = <real *> (scratch + job.to_at + r * job.row_size)
-    for f in range(job.groups * job.outputs):
-        group = f // job.outputs
-        entry = lines = 0
-        for kd in range(s.axis[0].taps):
+    cdef real *y = <real *> job.y + n * job.y_n + s.axis[0].place[od] * job.y_stride[0]
+    cdef Py_ssize_t depth, position, a, tap, taps, length, run0, run1, lines
+    cdef bint fresh = True
+    for tap from 0 <= tap < last.taps by job.taps:
+        taps = min(job.taps, last.taps - tap)
+        length = places + (taps - 1) * step2
+        # the longest part that can be told to be plain: most of a row
+        run0 = 0
+        while run0 < length and code2[run0] < 0:
+            run0 += 1
+        run1 = run0
+        while run1 < length and code2[run1] == code2[run0] + run1 - run0:
+            run1 += 1
+        lines = 0
+        for depth in range(s.axis[0].taps):
+            a = s.axis[0].code[s.axis[0].row[od] + depth * s.axis[0].step]
             for position in range(job.span):
-                if not readers(job, height, position, &low, &high):
+                if not readers(job, height, position, &line[lines].low, &line[lines].high):
                     continue
-                for channel in range(job.channels):
-                    rows[entry] = <const real *> (
-                        scratch + (lines * s.channels + group * job.channels + channel) * job.row_size)
-                    first[entry], until[entry] = low, high
-                    for r in range(low, high):
-                        k = (position - r * job.rise) // step1
-                        if middle.step < 0:
-                            k = middle.taps - 1 - k
-                        weight = <const real *> job.weights + channel
-                        weight += job.channels * (f * s.taps + (kd * middle.taps + k) * last.taps)
-                        if last.step < 0:
-                            weight += (last.taps - 1) * job.channels
-                        weights[entry * job.band + r] = weight
-                    entry += 1
+                line[lines].depth, line[lines].position = depth, position
+                lay_out(job, image, a, code1[position], code2, length, run0, run1,
+                        <real *> (scratch + lines * s.channels * job.row_size), mix)
                 lines += 1
-        start = 0 if job.bias == NULL else (<const real *> job.bias)[f]
-        if real is float:
-            planes_f32(<int> job.band, rows, weights, first, until, entry, last.taps,
-                       -job.channels if last.step < 0 else job.channels, step2, places, start, to)
-        else:
-            planes_f64(<int> job.band, rows, weights, first, until, entry, last.taps,
-                       -job.channels if last.step < 0 else job.channels, step2, places, start, to)
-        for r in range(height):
-            y = <real *> job.y + n * job.y_n + f + s.axis[0].place[od] * job.y_stride[0]
-            y += middle.place[oh + r] * job.y_stride[1]
-            for o in range(places):
-                y[last.place[o0 + o] * job.y_stride[2]] = to[r][o]
+                if lines == job.lines:
+                    planes_sum(job, scratch, lines, tap, taps, fresh, height, places, middle.place + oh,
+                               last.place + o0, y)
+                    lines, fresh = 0, False
+        if lines:
+            planes_sum(job, scratch, lines, tap, taps, fresh, height, places, middle.place + oh, last.place + o0, y)
+            fresh = False
+        code2 += taps * step2
 
 
 cdef void planes_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -184,23 +234,34 @@ def convolve_planes(cnp.ndarray x, cnp.ndarray weights, Py_ssize_t groups, cnp.n
     job.bands = (middle.length + job.band - 1) // job.band
     job.rise = rise
     job.span = (job.band - 1) * rise + (middle.taps - 1) * abs(middle.step) + 1
-    job.segments = (last.length + SEGMENT - 1) // SEGMENT
-    job.row_size = rounded((min(SEGMENT, last.length) + (last.taps - 1) * abs(last.step)) * x.itemsize + SLACK)
+    # a row of every channel, and as many rows as fit
+    cdef Py_ssize_t apart = abs(last.step)
+    cdef Py_ssize_t longest = longest_sum(x.itemsize)
+    cdef Py_ssize_t room = PLANES_BYTES // (job.source.channels * x.itemsize)
+    job.segment = min(SEGMENT, last.length, max(room // 2, SLACK // x.itemsize))
+    job.segments = (last.length + job.segment - 1) // job.segment
+    job.taps = min(last.taps, max(1, min((room - job.segment) // apart, longest // job.channels)))
+    job.row_size = rounded((job.segment + (job.taps - 1) * apart) * x.itemsize + SLACK)
     cdef Py_ssize_t lines = job.source.axis[0].taps * min(job.span, job.band * middle.taps)
-    cdef Py_ssize_t entries = lines * job.channels
-    job.entries_at = lines * job.source.channels * job.row_size
+    job.lines = max(1, min(lines, PLANES_BYTES // (job.source.channels * job.row_size),
+                           longest // (job.channels * job.taps)))
+    job.folds = job.lines * job.channels * job.taps > (FOLD_F32 if x.itemsize == 4 else FOLD_F64)
+    cdef Py_ssize_t entries = job.lines * job.channels
+    job.lines_at = job.lines * job.source.channels * job.row_size
+    job.entries_at = job.lines_at + rounded((job.lines + 1) * sizeof(line_t))
     job.weights_at = job.entries_at + rounded(entries * sizeof(void *))
     job.from_at = job.weights_at + rounded(entries * job.band * sizeof(void *))
-    job.until_at = job.from_at + rounded(max(entries, lines) * sizeof(int))
-    job.to_at = job.until_at + rounded(max(entries, lines) * sizeof(int))
+    job.until_at = job.from_at + rounded(entries * sizeof(int))
+    job.folds_at = job.until_at + rounded(entries * sizeof(int))
+    job.to_at = job.folds_at + rounded(entries * sizeof(int))
     job.mix_at = job.to_at + job.band * job.row_size
     cdef Py_ssize_t size = job.mix_at + rounded(job.source.channels * x.itemsize)
     if 2.0 * job.source.batch * job.source.places * weights.size < 4e5:
         threads = 1
+    cdef Py_ssize_t blocks = job.source.batch * job.source.axis[0].length * job.bands * job.segments
+    threads = <int> max(1, min(blocks, threads))
     cdef _Scratch scratch = _Scratch(size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
-    memset(scratch.first, 0, scratch.size * threads)
     cdef bint single = x.itemsize == 4
     with nogil:
-        run(planes_block_f32 if single else planes_block_f64, &job,
-            job.source.batch * job.source.axis[0].length * job.bands * job.segments, threads)
+        run(planes_block_f32 if single else planes_block_f64, &job, blocks, threads)

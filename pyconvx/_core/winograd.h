@@ -51,6 +51,19 @@ ALWAYS_INLINE void winograd_filter(const vf g0, const vf g1, const vf g2, vf *u)
     u[5] = g2;
 }
 
+#if defined(__GNUC__)
+typedef int vi __attribute__((vector_size(VECTOR_BYTES)));
+ALWAYS_INLINE vf magnitude(vf d) { return (vf)((vi)d & 0x7fffffff); }
+ALWAYS_INLINE vf larger(vf a, vf b)
+{
+    const vi mask = (vi)(a > b);
+    return (vf)(((vi)a & mask) | ((vi)b & ~mask));
+}
+#else
+ALWAYS_INLINE vf magnitude(vf d) { return d < 0 ? -d : d; }
+ALWAYS_INLINE vf larger(vf a, vf b) { return a > b ? a : b; }
+#endif
+
 ALWAYS_INLINE vf load_some(const float *from, ptrdiff_t count)
 {
     float lanes[LANES_F32] = {0};
@@ -58,13 +71,15 @@ ALWAYS_INLINE vf load_some(const float *from, ptrdiff_t count)
     return *(const vf *)lanes;
 }
 
-ALWAYS_INLINE void winograd_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
+ALWAYS_INLINE vf winograd_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
 {
-    vf t[6][6];
+    vf t[6][6], size = {0};
     UNROLL for (int j = 0; j < 6; j++) {
         vf d[6];
         UNROLL for (int i = 0; i < 6; i++)
             d[i] = count == LANES_F32 ? *(const vf *)(rows[i * 6 + j] + c) : load_some(rows[i * 6 + j] + c, count);
+        size += ((magnitude(d[0]) + magnitude(d[1])) + (magnitude(d[2]) + magnitude(d[3])))
+                + (magnitude(d[4]) + magnitude(d[5]));
         winograd_in(d[0], d[1], d[2], d[3], d[4], d[5], &t[0][j], &t[1][j], &t[2][j], &t[3][j], &t[4][j], &t[5][j]);
     }
     UNROLL for (int i = 0; i < 6; i++) {
@@ -72,15 +87,22 @@ ALWAYS_INLINE void winograd_input_vector(const float *const *rows, ptrdiff_t c, 
         winograd_in(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], &r[0], &r[1], &r[2], &r[3], &r[4], &r[5]);
         UNROLL for (int j = 0; j < 6; j++) *(vf *)(v + (i * 6 + j) * step) = r[j];
     }
+    return size;
 }
 
 /* v[x][c] = transformed channels c of the 6 x 6 rows of an input tile; `step` from one x to the next, and room for whole
-   vectors. */
-static void winograd_input(const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step)
+   vectors. Returns the largest sum over a channel of their magnitudes. */
+static float winograd_input(const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step)
 {
+    vf sizes = {0};
     ptrdiff_t c = 0;
-    for (; c + LANES_F32 <= channels; c += LANES_F32) winograd_input_vector(rows, c, LANES_F32, v + c, step);
-    if (c < channels) winograd_input_vector(rows, c, channels - c, v + c, step);
+    for (; c + LANES_F32 <= channels; c += LANES_F32)
+        sizes = larger(winograd_input_vector(rows, c, LANES_F32, v + c, step), sizes);
+    if (c < channels) sizes = larger(winograd_input_vector(rows, c, channels - c, v + c, step), sizes);
+    float size = 0;
+    for (int lane = 0; lane < LANES_F32; lane++)
+        if (((const float *)&sizes)[lane] > size) size = ((const float *)&sizes)[lane];
+    return size;
 }
 
 /* Filters of one vector of outputs: g[k][lane] for the nine taps, u[x * step + lane]. */

@@ -3,12 +3,13 @@
 # The result is cut into tiles of 4 x 4 places (`spacing` places apart: the dilation), whose 6 x 6 inputs are
 # transformed; for each of the 36 elements there is one matrix product over the channels, and the sums are transformed
 # back. Inputs are found through the same tables as everywhere, so any padding mode and the adjoint work. Tiles that
-# hold an infinity or a NaN, which the transform would spread, are reported, for another algorithm to do again.
+# hold what the transform would spread over all of their places, an infinity, a NaN or the rounding of an element far
+# larger than others, are reported, for another algorithm to do again.
 
 cdef extern from "winograd.h":
     enum:
         WINOGRAD_IN, WINOGRAD_OUT
-    void winograd_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
+    float winograd_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
     void winograd_filters(const float *g, float *u, Py_ssize_t step) noexcept nogil
     int winograd_output(const float *m, Py_ssize_t step, const float *bias, float **targets, Py_ssize_t first,
                         Py_ssize_t count) noexcept nogil
@@ -16,6 +17,7 @@ cdef extern from "winograd.h":
 cdef enum:
     POINTS = 36                     # elements of a transformed tile
     WINOGRAD_TILES = 28             # most tiles of a block
+    LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
 
 
@@ -26,7 +28,6 @@ cdef class WinogradPanels:
     change places; with `flipped` the 3 x 3 taps are taken in reverse.
     """
     cdef readonly Py_ssize_t groups, outputs, channels, depth
-    cdef readonly bint finite
     cdef Py_ssize_t group_size
     cdef object memory
     cdef float *data
@@ -34,9 +35,9 @@ cdef class WinogradPanels:
     def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped):
         cdef Py_ssize_t per_group = filters.shape[0] // groups
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
-        cdef Py_ssize_t step_output = filters.strides[0] // sizeof(float)
-        cdef Py_ssize_t step_tap = filters.strides[1] // sizeof(float)
-        cdef Py_ssize_t step_channel = filters.strides[2] // sizeof(float)
+        cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
+        cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
+        cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
         cdef Py_ssize_t step_group = step_output * per_group
         self.groups, self.depth = groups, filters.shape[1] // 9
         self.outputs, self.channels = per_group, filters.shape[2]
@@ -51,7 +52,6 @@ cdef class WinogradPanels:
         cdef const float *row
         cdef float taps[9 * VECTOR_BYTES]
         cdef float *u
-        cdef float check = 0
         cdef Py_ssize_t group, first, lane0, d, c, k, lane, width, inner = self.depth * self.channels
         with nogil:
             for group in range(groups):
@@ -70,13 +70,11 @@ cdef class WinogradPanels:
                                         if first + lane0 + lane < self.outputs:
                                             taps[k * lanes + lane] = \
                                                 row[(8 - k if flipped else k) * step_tap + lane * step_output]
-                                        check += 0 * taps[k * lanes + lane]
                                 u = self.data + group * self.group_size + first * POINTS * inner \
                                     + (d * self.channels + c) * width + lane0
                                 winograd_filters(taps, u, inner * width)
                         lane0 += lanes
                     first += width
-        self.finite = check == 0
 
     @property
     def nbytes(self):
@@ -104,6 +102,7 @@ cdef struct winograd_t:
     Py_ssize_t all_tiles, at_once, slices
     Py_ssize_t padded               # channels, rounded up to whole vectors
     unsigned char *flagged
+    float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
     char *scratch
     Py_ssize_t scratch_size, sums_at, mix_at
 
@@ -136,6 +135,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef const float *panel
     cdef const float *pointer
     cdef float *image_y
+    cdef float size
     for t in range(tiles):
         q = tile0 + t
         place[1] = q % job.tiles[1]
@@ -160,6 +160,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                     targets[t * 16 + i * 4 + j] = image_y \
                         + s.axis[1].place[job.first[0][place[0]] + i * job.spacing[0]] * job.y_stride[1] \
                         + s.axis[2].place[job.first[1][place[1]] + j * job.spacing[1]] * job.y_stride[2]
+        size = 0
         for d in range(depth):
             a = s.axis[0].code[s.axis[0].row[od] + d * s.axis[0].step]
             mix = <float *> (scratch + job.mix_at)
@@ -169,7 +170,10 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                     if pointer == mix:
                         mix += s.channels
                     rows[i * WINOGRAD_IN + j] = zeros if pointer == NULL else pointer
-            winograd_input(rows, s.channels, inputs + (t * depth + d) * job.padded, job.at_once * depth * job.padded)
+            size = max(size, winograd_input(rows, s.channels, inputs + (t * depth + d) * job.padded,
+                                            job.at_once * depth * job.padded))
+        if block % job.slices == 0:
+            job.sizes[tile0 + t] = size
     for d in range(depth):
         taps[d] = d * job.channels
     parts = (tiles + TILE_FULL - 1) // TILE_FULL
@@ -204,13 +208,37 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                 lane += lanes
 
 
+cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
+    """Flag the tiles that are far larger than usual, or not finite; returns how many tiles are flagged in all."""
+    cdef Py_ssize_t t, count = 0, below = 0
+    cdef Py_ssize_t numbers[256]
+    cdef unsigned int bits
+    cdef int usual = 0
+    memset(numbers, 0, sizeof(numbers))
+    for t in range(job.all_tiles):      # in bins of their powers of two, without tiles that are all zero
+        memcpy(&bits, job.sizes + t, sizeof(bits))
+        numbers[bits >> 23] += bits != 0 and bits >> 23 < 255
+    for t in range(256):
+        count += numbers[t]
+    while below + numbers[usual] <= (count - 1) // 2 and usual < 255:
+        below += numbers[usual]
+        usual += 1
+    count = 0
+    for t in range(job.all_tiles):
+        memcpy(&bits, job.sizes + t, sizeof(bits))
+        if bits >> 23 == 255 or <int> (bits >> 23) > usual + LARGE:
+            job.flagged[t] = 1
+        count += job.flagged[t]
+    return count
+
+
 def convolve_winograd(cnp.ndarray x, WinogradPanels panels, cnp.ndarray bias, cnp.ndarray y, tuple axes,
                       cnp.ndarray constants, tuple tiles, cnp.ndarray flagged, int threads):
     """As `convolve`, for float32 and 3 x 3 taps on the last two axes, at most 8 on the first.
 
     tiles: for each of the last two axes (first, count, regular, spacing): three intp arrays, one element per tile, and
     the places between the outputs of a tile. flagged: (N * places of the first axis * tiles * tiles,) uint8, set to 1
-    where a tile must be done again by another algorithm.
+    where a tile must be done again by another algorithm. Returns how many there are.
     """
     cdef winograd_t job
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
@@ -237,7 +265,7 @@ def convolve_winograd(cnp.ndarray x, WinogradPanels panels, cnp.ndarray bias, cn
         job.base[i] = min(2 * job.source.axis[i + 1].step, 0)
         job.all_tiles *= job.tiles[i]
     if job.all_tiles == 0:
-        return
+        return 0
     if flagged.size != job.all_tiles or panels.depth != job.source.axis[0].taps or panels.depth > 8:
         raise ValueError("Winograd's algorithm: the filters or the tiles do not fit")
     job.flagged = <unsigned char *> cnp.PyArray_DATA(flagged)
@@ -255,5 +283,10 @@ def convolve_winograd(cnp.ndarray x, WinogradPanels panels, cnp.ndarray bias, cn
     cdef _Scratch scratch = _Scratch(
         job.mix_at + (POINTS * job.source.channels * sizeof(float) if job.source.mixed else 0), threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
+    cdef _Scratch sizes = _Scratch(job.all_tiles * sizeof(float), 1)
+    job.sizes = <float *> sizes.first
+    cdef Py_ssize_t flagged_tiles
     with nogil:
         run(winograd_block, &job, tile_blocks * job.slices, threads)
+        flagged_tiles = flag_large(&job)
+    return flagged_tiles

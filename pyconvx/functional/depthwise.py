@@ -16,6 +16,8 @@ __all__ = ["depthwise", "unfit"]
 
 MIXED = 2**18
 """Elements of weighted rows that a tile may need."""
+TAPS = 256
+"""Most taps: a longer chain of products loses digits, and pointers to its rows take much memory."""
 
 
 def unfit(problem: Problem) -> str | None:
@@ -24,15 +26,14 @@ def unfit(problem: Problem) -> str | None:
         return "it is for one channel and one filter per group, a group has {1} and {0}".format(*problem.per_group)
     if problem.groups == 1:
         return "there is only one channel"
+    taps = math.prod(axis.taps for axis in problem.axes)
+    if taps > TAPS:
+        return f"it is for at most {TAPS} taps, the filters have {taps}"
     if not problem.axes[2].ordered:
         return "the gaps of a strided adjoint break its rows"
-    if problem.axes[0].mixed or problem.axes[1].mixed or problem.axes[2].mixed:
-        taps = math.prod(axis.taps for axis in problem.axes)
-        if taps * problem.x.shape[-1] * 16 > MIXED:
-            return "weighted padding would need too much scratch"
-    if problem.transposed and not np.isfinite(problem.filters).all():
-        return "filters hold infinities or NaNs, which a tap that no window read must not spread"
-    return None
+    if any(axis.mixed for axis in problem.axes) and taps * problem.x.shape[-1] * 16 > MIXED:
+        return "weighted padding would need too much scratch"
+    return problem.spreads()
 
 
 def depthwise(problem: Problem, y: Array) -> None:

@@ -17,7 +17,9 @@ from .problem import Problem
 __all__ = ["planes", "unfit", "wasteful"]
 
 FEW = 0.4
-"""Share of a vector's lanes that a group's filters must leave empty for lanes of places to be faster."""
+"""Lanes of places are faster where a group's filters fill less than this share of the lanes that places fill."""
+SEGMENT = 1024
+"""Places of a row that the kernel lays out at once."""
 
 
 @lru_cache(maxsize=256)
@@ -36,21 +38,23 @@ def unfit(problem: Problem) -> str | None:
         return f"it is for stride 1 along the last axis, got {problem.strides[2]}"
     if _rise(problem.axes[2]) != 1:
         return "places of the last axis do not read neighbours in its index table"
-    if problem.transposed and not np.isfinite(problem.filters).all():
-        return "filters hold infinities or NaNs, which a tap that no window read must not spread"
-    return None
+    return problem.spreads()
 
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    outputs, _ = problem.per_group
+    outputs, channels = problem.per_group
     lanes = _core.kernels.LANES[problem.x.dtype.name]
-    if outputs > FEW * lanes:
-        return f"a group has {outputs} filters, enough for lanes of filters"
-    if problem.axes[2].length < 2 * lanes:
-        return f"a row has {problem.axes[2].length} places, fewer than two vectors"
+    axis = problem.axes[2]
+    vectors = -(-axis.length // lanes)
+    if outputs * vectors > FEW * axis.length:
+        return f"a group has {outputs} filters, a row {axis.length} places: lanes of filters are fuller"
+    if axis.length < lanes and channels > 4:
+        return f"a row has {axis.length} places, fewer than a vector"
     if math.prod(axis.taps for axis in problem.axes) < 3:
         return "laying rows out costs more than so few taps"
+    if (axis.taps - 1) * abs(axis.step) > 2 * axis.taps * min(axis.length, SEGMENT):
+        return "taps of the last axis lie far apart, and what lies between them is laid out too"
     return None
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from .. import _core
 from .arrays import Array
 from .parallel import num_threads
@@ -48,6 +50,22 @@ class Problem:
             self.own[key] = make()
         return self.own[key]
 
+    def finite(self) -> bool:
+        """Whether no filter holds an infinity or a NaN."""
+
+        def make() -> np.bool_:
+            with np.errstate(all="ignore"):
+                # the sum of what is not finite is not finite, and faster
+                return np.bool_(np.isfinite(self.filters.sum()) or np.isfinite(self.filters).all())
+
+        return bool(self.packed(("finite",), make))
+
+    def spreads(self) -> str | None:
+        """Why an algorithm that multiplies missing taps as zeros cannot do this."""
+        if self.transposed and not self.finite():
+            return "filters hold infinities or NaNs, which a tap that no window read must not spread"
+        return None
+
     def panels(self) -> Any:
         """The filters, packed for the register tile."""
 
@@ -59,9 +77,7 @@ class Problem:
 
 def direct_unfit(problem: Problem) -> str | None:
     """Why the implicit GEMM cannot do a problem."""
-    if problem.transposed and not problem.panels().finite:
-        return "filters hold infinities or NaNs, which a tap that no window read must not spread"
-    return None
+    return problem.spreads()
 
 
 def direct(problem: Problem, y: Array, places: Array | None = None) -> None:
@@ -73,7 +89,7 @@ def direct(problem: Problem, y: Array, places: Array | None = None) -> None:
 
 def plain(problem: Problem, y: Array) -> None:
     """One output and one tap after the other."""
-    filters = as_taps(problem.filters, problem.x.dtype)
+    filters = np.ascontiguousarray(as_taps(problem.filters, problem.x.dtype))
     _core.kernels.convolve_plain(
         problem.x,
         filters,

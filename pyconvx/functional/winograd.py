@@ -34,7 +34,7 @@ def unfit(problem: Problem) -> str | None:
         return f"it is for 3 x 3 taps, the filters have {' x '.join(map(str, taps))}"
     if any(stride != 1 for stride in problem.strides[1:]):
         return f"it is for stride 1, got {' x '.join(map(str, problem.strides[1:]))}"
-    if not panels(problem).finite:
+    if not problem.finite():
         return "filters hold infinities or NaNs"
     return None
 
@@ -76,10 +76,10 @@ def winograd(problem: Problem, y: Array) -> None:
     lengths = [axis.length for axis in problem.axes]
     shape = (problem.x.shape[0], lengths[0], len(tiles[0][0]), len(tiles[1][0]))
     flagged = np.zeros(shape, np.uint8)
-    _core.kernels.convolve_winograd(
+    again = _core.kernels.convolve_winograd(
         problem.x, panels(problem), problem.bias, y, problem.axes, problem.constants, tiles, flagged, num_threads()
     )
-    if flagged.any():
+    if again:
         n, depth, row, column = np.nonzero(flagged)
         rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
         base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])

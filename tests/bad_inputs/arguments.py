@@ -31,9 +31,7 @@ for name, parameter, values in POOLINGS:
             lambda o, name=name: cx.adaptive_pool2d(X, 2, name, **o),
             lambda o, name=name: cx.global_pool(X, name, **o),
         ):
-            where = next(
-                op for op in ("adaptive_pool2d", "global_pool", "pool2d") if op in use.__code__.co_names
-            )
+            where = next(op for op in ("adaptive_pool2d", "global_pool", "pool2d") if op in use.__code__.co_names)
             fails(
                 f"+ {where}, {name} {parameter}={value}",
                 V,
@@ -43,9 +41,7 @@ for name, parameter, values in POOLINGS:
             )
     for value in ("2", None, [], 1j, object):
         what = "a class" if value is object else repr(value)
-        fails(
-            f"+ {name} {parameter}={what}", T, [word(parameter)], "pool2d", X, 2, name, **{parameter: value}
-        )
+        fails(f"+ {name} {parameter}={what}", T, [word(parameter)], "pool2d", X, 2, name, **{parameter: value})
 for name, parameter, values in ACTIVATIONS:
     for value in values:
         fails(

@@ -242,9 +242,7 @@ for what, x in REFUSED.items():
         X,
         x[:, :3, :3],
     )
-    fails(
-        f"53 bias of {what}", T, ["bias", NAMES.get(what, what), *ACCEPTED_DTYPES], "conv2d", X, K, x[0, 0, 0]
-    )
+    fails(f"53 bias of {what}", T, ["bias", NAMES.get(what, what), *ACCEPTED_DTYPES], "conv2d", X, K, x[0, 0, 0])
     fails(
         f"53 unpool of {what}",
         T,

@@ -52,9 +52,7 @@ for dtype in (np.int8, np.uint8, np.int32, np.uint64, ">i4"):
     )
 fails("33 index 2**40", V, [RANGE, number(2**40)], "unpool2d", POOLED, indices(2**40), (4, 4))
 fails("33 index 16 of 16", V, [RANGE, number(16)], "unpool2d", POOLED, indices(16), (4, 4))
-fails(
-    "33 index 2**63 of uint64", V, [RANGE, str(2**63)], "unpool2d", POOLED, indices(2**63, np.uint64), (4, 4)
-)
+fails("33 index 2**63 of uint64", V, [RANGE, str(2**63)], "unpool2d", POOLED, indices(2**63, np.uint64), (4, 4))
 fails("34 index -1", V, [RANGE, number(-1)], "unpool2d", POOLED, indices(-1), (4, 4))
 fails("34 index -2**63", V, [RANGE, number(-(2**63))], "unpool2d", POOLED, indices(-(2**63)), (4, 4))
 for dtype in (np.float32, np.float64, bool, complex, object, "M8[s]"):
@@ -69,9 +67,7 @@ for dtype in (np.float32, np.float64, bool, complex, object, "M8[s]"):
         (4, 4),
     )
 fails("35 indices None", T, [RANGE], "unpool2d", POOLED, None, (4, 4))
-fails(
-    "35 indices of another shape", V, [RANGE, r"\(1, 2, 1, 1\)"], "unpool2d", POOLED, WHERE[:, :, :1], (4, 4)
-)
+fails("35 indices of another shape", V, [RANGE, r"\(1, 2, 1, 1\)"], "unpool2d", POOLED, WHERE[:, :, :1], (4, 4))
 fails("35 indices of another rank", V, [RANGE], "unpool2d", POOLED, WHERE[0], (4, 4))
 fails("35 unpool into another N", V, ["output_shape"], "unpool2d", POOLED, WHERE, (2, 4, 4, 1))
 fails("35 unpool into another C", V, ["output_shape"], "unpool2d", POOLED, WHERE, (1, 4, 4, 2))
@@ -79,9 +75,7 @@ for shape in ((4,), (4, 4, 4, 4, 4), ()):
     fails(f"35 unpool into {shape}", V, ["output_shape"], "unpool2d", POOLED, WHERE, shape)
 fails("35 unpool into (4, -4)", V, ["output_shape", number(-4)], "unpool2d", POOLED, WHERE, (4, -4))
 fails("35 unpool into (0, 4)", V, ["output_shape|indices"], "unpool2d", POOLED, WHERE, (0, 4))
-fails(
-    "35 unpool into 2**80 elements", (V, M), ["output_shape|shape"], "unpool2d", POOLED, WHERE, (2**40, 2**40)
-)
+fails("35 unpool into 2**80 elements", (V, M), ["output_shape|shape"], "unpool2d", POOLED, WHERE, (2**40, 2**40))
 fails("35 unpool into 2**40 elements", (V, M), [], "unpool2d", POOLED, WHERE, (2**20, 2**20))
 for shape in ((4.0, 4), ("4", 4), (True, 4), None, "44", 4.5):
     fails(f"35 unpool into {shape!r}", T, ["output_shape"], "unpool2d", POOLED, WHERE, shape)

@@ -50,9 +50,7 @@ else:
     raise AssertionError("import worked")
 """
 for value in ("nonsense", "AVX-2", "avx3", "0"):
-    TABLE.append(
-        Case(f"67 PYCONVX_ISA={value}", script=ISA.format(value=value), environment={"PYCONVX_ISA": value})
-    )
+    TABLE.append(Case(f"67 PYCONVX_ISA={value}", script=ISA.format(value=value), environment={"PYCONVX_ISA": value}))
 TABLE.append(
     Case(
         "67 PYCONVX_ISA=baseline is fine",

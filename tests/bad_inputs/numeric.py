@@ -175,9 +175,7 @@ def ceil_average(n, size, stride, before, after):
     out = -(-(n + before + after - size) // stride) + 1
     if (out - 1) * stride >= n + before:
         out -= 1
-    windows = [
-        [i for i in range(o * stride - before, o * stride - before + size) if 0 <= i < n] for o in range(out)
-    ]
+    windows = [[i for i in range(o * stride - before, o * stride - before + size) if 0 <= i < n] for o in range(out)]
     assert all(windows)
     x = fresh(1, n, 1)
     return x, np.float32([[[np.float32(sum(float(x[0, i, 0]) for i in w) / len(w))] for w in windows]])

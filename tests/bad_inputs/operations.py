@@ -196,9 +196,7 @@ for op, args in (("conv2d", (X2, K2)), ("conv_transpose2d", (X2, K2)), ("pool2d"
         ("same", "same"),
     ):
         fails(f"+ {op}(padding={padding})", T, ["padding", INTEGER], op, *args, padding=padding)
-    fails(
-        f"+ {op}(padding=((2**63, 0), (0, 0)))", (V, M), ["padding"], op, *args, padding=((2**63, 0), (0, 0))
-    )
+    fails(f"+ {op}(padding=((2**63, 0), (0, 0)))", (V, M), ["padding"], op, *args, padding=((2**63, 0), (0, 0)))
 
 for convert in (np.int8, np.uint8, np.int32, np.int64, np.uint64):
     for op, args, parameter, _ in INTEGERS:
@@ -241,9 +239,7 @@ works(
     dilation=2,
     output_padding=1,
 )
-fails(
-    "+ return_indices of an average", V, ["return_indices", "avg"], "pool2d", X, 2, "avg", return_indices=True
-)
+fails("+ return_indices of an average", V, ["return_indices", "avg"], "pool2d", X, 2, "avg", return_indices=True)
 fails(
     "+ return_indices of a median",
     V,
@@ -295,6 +291,4 @@ fails(
 fails("+ prepared filters of another rank", V, ["filters"], lambda: cx.conv2d(X, cx.prepare(K1)))
 either("+ prepared filters for x", anything, (T, V), [r"\bx\b"], lambda: cx.conv2d(cx.prepare(K), K))
 fails("+ prepared filters for a bias", (T, V), ["bias"], lambda: cx.conv2d(X, K, cx.prepare(K)))
-works(
-    "+ prepared filters", lambda y: same(y, cx.conv2d(X, K, BIAS)), lambda: cx.conv2d(X, cx.prepare(K), BIAS)
-)
+works("+ prepared filters", lambda y: same(y, cx.conv2d(X, K, BIAS)), lambda: cx.conv2d(X, cx.prepare(K), BIAS))

@@ -49,18 +49,14 @@ works(
 for mode in ("reflect", "edge", "symmetric", "wrap", "odd_reflect", "odd_symmetric"):
     fails(f"41 {mode} on length 0", V, ["empty|length|0", mode], "pad", np.zeros(0, np.float32), 1, mode)
     works(f"41 {mode} on length 1", np.float32([7] * 7), "pad", np.float32([7]), 3, mode)
-    works(
-        f"41 {mode} by nothing on length 0", np.zeros(0, np.float32), "pad", np.zeros(0, np.float32), 0, mode
-    )
+    works(f"41 {mode} by nothing on length 0", np.zeros(0, np.float32), "pad", np.zeros(0, np.float32), 0, mode)
 works("41 zeros on length 0", np.zeros(3, np.float32), "pad", np.zeros(0, np.float32), (1, 2))
 works("42 (-7, 7) reflect", BITS[[7, 6, 5, 4, 3, 2, 1, 0]], "pad", BITS, (-7, 7), "reflect")
 works("42 (-7, 0)", BITS[7:], "pad", BITS, (-7, 0))
 works("42 (-4, -4) leaves nothing", BITS[:0], "pad", BITS, -4)
 fails("42 (-5, -4) leaves less than nothing", V, ["pad_width", r"-5|-1|-4"], "pad", BITS, (-5, -4))
 fails("42 (-9, 0) reflect", V, ["pad_width"], "pad", BITS, (-9, 0), "reflect")
-either(
-    "42 (-9, 9) reflect", BITS[[5, 4, 3, 2, 1, 0, 1, 2]], V, ["pad_width"], "pad", BITS, (-9, 9), "reflect"
-)
+either("42 (-9, 9) reflect", BITS[[5, 4, 3, 2, 1, 0, 1, 2]], V, ["pad_width"], "pad", BITS, (-9, 9), "reflect")
 fails("43 -8353862602220610428", V, ["pad_width", "-8353862602220610428"], "pad", BITS, -8353862602220610428)
 fails(
     "43 (0, -8353862602220610428)",

@@ -160,9 +160,7 @@ def replaced(registry):
 
 
 for registry in REGISTRIES:
-    fails(
-        f"58 {registry} duplicate of a user's", V, ["test_d", r"bad_inputs\.plugins"], owner_named, registry
-    )
+    fails(f"58 {registry} duplicate of a user's", V, ["test_d", r"bad_inputs\.plugins"], owner_named, registry)
     works(f"58 {registry} replace=True", lambda _: None, replaced, registry)
 
 NOTE = "test:broken"
@@ -403,11 +401,7 @@ works(
     lambda y: same(y, X),
     used,
     "activations",
-    lambda x: (
-        x
-        if x.size < 9
-        else np.concatenate([cx.activate(x.ravel()[:8], NOTE), x.ravel()[8:]]).reshape(x.shape)
-    ),
+    lambda x: x if x.size < 9 else np.concatenate([cx.activate(x.ravel()[:8], NOTE), x.ravel()[8:]]).reshape(x.shape),
     lambda name: cx.activate(X, name),
 )
 works(

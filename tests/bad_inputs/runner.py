@@ -29,9 +29,7 @@ def known_good() -> bytes:
     assert np.array_equal(y, correlate(X, K) + BIAS), "a good convolution is wrong"
     rng = np.random.default_rng(7)
     x, filters = rng.standard_normal((2, 9, 10, 4), np.float32), rng.standard_normal((6, 3, 3, 2), np.float32)
-    z, back = cx.vjp(
-        cx.conv2d, x, filters, groups=2, padding="same", padding_mode="reflect", activation="gelu"
-    )
+    z, back = cx.vjp(cx.conv2d, x, filters, groups=2, padding="same", padding_mode="reflect", activation="gelu")
     pooled, where = cx.pool2d(x, 3, padding=1, return_indices=True)
     transposed = cx.conv_transpose2d(z, filters, groups=2, stride=2)
     results = [y, *pullback(y), z, *back(z), pooled, where, transposed]
@@ -91,9 +89,7 @@ def alone(case: Case, good: bytes) -> str:
     """The complaint about a case that runs in a child of this process."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # "multi-threaded, use of fork()": that is the point
+        warnings.simplefilter("ignore", DeprecationWarning)  # "multi-threaded, use of fork()": that is the point
         child = os.fork()
     if child == 0:
         try:

@@ -47,9 +47,7 @@ for function, filters in (("conv1d", K1), ("conv2d", K2), ("conv3d", K3)):
         for x in (fresh(*[3] * rank), fresh(*[3] * (rank + 3))):
             fails(f"24 {name} of x of rank {x.ndim}", V, [r"\bx\b", RANK], name, x, filters)
         for f in (filters[0], filters[None]):
-            fails(
-                f"24 {name} of filters of rank {f.ndim}", V, ["filters", RANK], name, fresh(*filters.shape), f
-            )
+            fails(f"24 {name} of filters of rank {f.ndim}", V, ["filters", RANK], name, fresh(*filters.shape), f)
 for rank, x in ((1, X1), (2, X2), (3, X3)):
     for wrong in (x[0, ..., 0], x[None]):
         fails(f"24 pool{rank}d of rank {wrong.ndim}", V, [r"\bx\b", RANK], f"pool{rank}d", wrong, 2)
@@ -102,9 +100,7 @@ fails("27 transposed, filters (1, 0, 3, 1)", V, ["filters"], "conv_transpose2d",
 EMPTY = np.zeros((0, 8, 8, 1), np.float32)
 works("28 x (0, 8, 8, 1)", np.zeros((0, 6, 6, 1), np.float32), "conv2d", EMPTY, K, BIAS)
 works("28 x (0, 8, 8, 1) in a pool", np.zeros((0, 4, 4, 1), np.float32), "pool2d", EMPTY, 2)
-works(
-    "28 x (0, 8, 8, 1) in an adaptive pool", np.zeros((0, 2, 2, 1), np.float32), "adaptive_pool2d", EMPTY, 2
-)
+works("28 x (0, 8, 8, 1) in an adaptive pool", np.zeros((0, 2, 2, 1), np.float32), "adaptive_pool2d", EMPTY, 2)
 works("28 x (0, 8, 8, 1) in a global pool", np.zeros((0, 1), np.float32), "global_pool", EMPTY)
 works(
     "28 x (0, 8, 8, 1) in a transposed convolution",
@@ -170,9 +166,7 @@ fails(
     fresh(1, 8, 8, 1),
     fresh(1, 3, 3, 0),
 )
-fails(
-    "30 H 2 under a kernel of 3", V, ["kernel|filters", number(2), number(3)], "conv2d", fresh(1, 2, 8, 1), K
-)
+fails("30 H 2 under a kernel of 3", V, ["kernel|filters", number(2), number(3)], "conv2d", fresh(1, 2, 8, 1), K)
 fails(
     "30 H 8 under an effective kernel of 9",
     V,
@@ -220,9 +214,7 @@ either(
     3,
     stride=46338,
 )
-fails(
-    "31 x of 2**62 elements", (V, M), [], "conv2d", np.broadcast_to(np.float32(0), (1, 2**30, 2**30, 1)), ONES
-)
+fails("31 x of 2**62 elements", (V, M), [], "conv2d", np.broadcast_to(np.float32(0), (1, 2**30, 2**30, 1)), ONES)
 fails(
     "31 global_pool of nothing real",
     (V, T, M),

@@ -53,9 +53,7 @@ INTEGER = r"\bint"
 ACCEPTED_DTYPES = (r"float16", r"float32", r"float64")
 
 
-def call_of(
-    function: str | Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
-) -> Callable[[], Any]:
+def call_of(function: str | Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Callable[[], Any]:
     def call() -> Any:
         f = getattr(cx, function) if isinstance(function, str) else function
         return f(*args, **options)
@@ -77,9 +75,7 @@ def fails(
     TABLE.append(Case(name, call_of(function, args, options), kinds, tuple(says)))
 
 
-def works(
-    name: str, expected: Any, function: str | Callable[..., Any], /, *args: Any, **options: Any
-) -> None:
+def works(name: str, expected: Any, function: str | Callable[..., Any], /, *args: Any, **options: Any) -> None:
     """An entry: this call is legal and gives `expected` (an array, or a check of the result)."""
     check = expected if callable(expected) else same_as(expected)
     TABLE.append(Case(name, call_of(function, args, options), check=check))
@@ -114,9 +110,7 @@ def same(result: Any, expected: Any) -> None:
     if isinstance(expected, np.ndarray):
         assert result.dtype == expected.dtype, f"dtype {result.dtype} instead of {expected.dtype}"
     assert np.shape(result) == values.shape, f"shape {np.shape(result)} instead of {values.shape}"
-    assert np.array_equal(result, values, equal_nan=values.dtype.kind == "f"), (
-        f"{result!r} instead of {expected!r}"
-    )
+    assert np.array_equal(result, values, equal_nan=values.dtype.kind == "f"), f"{result!r} instead of {expected!r}"
 
 
 def anything(result: Any) -> None:
@@ -139,9 +133,7 @@ def correlate(x: Any, filters: Any) -> Any:
     """The valid 2-D cross-correlation of one-channel x and one filter, from its definition."""
     h, w = x.shape[1] - filters.shape[1] + 1, x.shape[2] - filters.shape[2] + 1
     return sum(
-        x[:, i : i + h, j : j + w] * filters[0, i, j]
-        for i in range(filters.shape[1])
-        for j in range(filters.shape[2])
+        x[:, i : i + h, j : j + w] * filters[0, i, j] for i in range(filters.shape[1]) for j in range(filters.shape[2])
     )
 
 

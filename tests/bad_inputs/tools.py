@@ -76,9 +76,7 @@ works(
     tuple(np.array(SHAPE)),
     list(FILTERS),
 )
-works(
-    "+ output_shape of 2**40 pictures", gives(2**40, 6, 6, 1), shape_of, "conv2d", (2**40, 8, 8, 1), FILTERS
-)
+works("+ output_shape of 2**40 pictures", gives(2**40, 6, 6, 1), shape_of, "conv2d", (2**40, 8, 8, 1), FILTERS)
 for what, f in (("np.sin", np.sin), ("a name", "conv2d" * 2), ("None", None), ("3", 3), ("vjp", cx.vjp)):
     fails(
         f"+ output_shape of {what}",
@@ -204,9 +202,7 @@ for parameter, constraint in (
             [{**LAYER, parameter: value}],
         )
 fails("+ receptive_field without kernel_size", (T, V), ["kernel_size"], "receptive_field", [{"stride": 2}])
-fails(
-    "+ receptive_field of an unknown key", (T, V), ["strides"], "receptive_field", [{**LAYER, "strides": 2}]
-)
+fails("+ receptive_field of an unknown key", (T, V), ["strides"], "receptive_field", [{**LAYER, "strides": 2}])
 fails(
     "+ receptive_field of two ranks",
     V,

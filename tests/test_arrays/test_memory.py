@@ -73,9 +73,7 @@ def test_results_are_repeatable_and_independent(name):
     assert bits(call(*arrays)) == expected
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.float16, np.float64, np.int8, np.uint8, np.int32, np.int64, np.uint64, bool]
-)
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.uint8, np.int32, np.int64, np.uint64, bool])
 @pytest.mark.parametrize(
     "name",
     [

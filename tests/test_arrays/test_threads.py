@@ -17,9 +17,7 @@ def test_many_python_threads_get_the_bits_of_one():
     def work(seed):
         order = np.random.default_rng(seed).permutation(len(names))
         return [
-            names[i]
-            for i in order
-            if bits(OPERATIONS[names[i]][0](*OPERATIONS[names[i]][1])) != expected[names[i]]
+            names[i] for i in order if bits(OPERATIONS[names[i]][0](*OPERATIONS[names[i]][1])) != expected[names[i]]
         ]
 
     with ThreadPoolExecutor(8) as pool:

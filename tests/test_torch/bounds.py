@@ -29,9 +29,7 @@ class Worst:
         assert got.shape == want.shape, what
         assert got.dtype in UNIT, what
         bound = (gamma(terms, UNIT[got.dtype]) + gamma(terms, 2.0**-53)) * scale
-        bound = (
-            np.maximum(bound, promise * np.abs(want).max(initial=0)) + np.finfo(got.dtype).smallest_subnormal
-        )
+        bound = np.maximum(bound, promise * np.abs(want).max(initial=0)) + np.finfo(got.dtype).smallest_subnormal
         error = np.abs(got.astype(np.float64) - want)
         worst = float((error / bound).max(initial=0))
         assert worst <= 1, f"{what}: error {error.max()} is {worst} times its bound"

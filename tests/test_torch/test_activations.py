@@ -78,9 +78,7 @@ KINKS = [
 
 
 def test_every_activation_is_compared():
-    assert set(ACTIVATIONS) == {
-        name for name in cx.activations if cx.activations[name].owner.startswith("pyconvx")
-    }
+    assert set(ACTIVATIONS) == {name for name in cx.activations if cx.activations[name].owner.startswith("pyconvx")}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

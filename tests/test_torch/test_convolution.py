@@ -145,9 +145,7 @@ def one_transposed_convolution(rng, worst):
     strides, dilations = per_axis(rng, rank, 1, 3), per_axis(rng, rank, 1, 3)
     sizes = rng.integers(1, 7 if rank < 3 else 5, rank).tolist()
     extra = [int(rng.integers(0, max(s, d))) for s, d in zip(strides, dilations, strict=True)]
-    full = [
-        (n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(sizes, strides, kernel, dilations, strict=True)
-    ]
+    full = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(sizes, strides, kernel, dilations, strict=True)]
     native = bool(rng.random() < 0.5)
     pairs = []
     for length, more in zip(full, extra, strict=True):

@@ -82,9 +82,7 @@ def one_pool(rng, worst):
     window = math.prod(size)
     if kind == "max":
         assert np.array_equal(y, want_y), what
-        _, indices = MAX_POOL[rank](
-            torch.tensor(x), size, strides, pads, dilations, ceil, return_indices=True
-        )
+        _, indices = MAX_POOL[rank](torch.tensor(x), size, strides, pads, dilations, ceil, return_indices=True)
         again, where = f(given, size, kind, **options, return_indices=True)
         assert np.array_equal(first(again if batch else again[None], channels_last), y), what
         assert np.array_equal(first(where if batch else where[None], channels_last), indices.numpy()), what
@@ -122,9 +120,7 @@ def one_adaptive_pool(rng, worst):
     gy = draw(rng, (*x.shape[:2], *out), dtype)
     given, back = (last(a, channels_last) if batch else last(a, channels_last)[0] for a in (x, gy))
     layout = "channels_last" if channels_last else "channels_first"
-    y, pullback = cx.vjp(
-        getattr(cx, f"adaptive_pool{rank}d"), given, maybe_scalar(rng, out), kind, layout=layout
-    )
+    y, pullback = cx.vjp(getattr(cx, f"adaptive_pool{rank}d"), given, maybe_scalar(rng, out), kind, layout=layout)
     y, gx = (first(a if batch else a[None], channels_last) for a in (y, *pullback(back)))
     want_y, want_gx = pull(model, [x], gy)
     window = math.prod(-(-n // o) + 1 for n, o in zip(sizes, out, strict=True))
@@ -136,9 +132,7 @@ def one_adaptive_pool(rng, worst):
     worst.check(f"gx of {what}", gx, want_gx, pull(model, [x], np.abs(gy))[1], overlap + 3)
     if set(out) == {1} and batch:
         pooled = cx.global_pool(given, kind, layout=layout)
-        worst.check(
-            f"global, {what}", pooled, want_y.reshape(pooled.shape), scale_y.reshape(pooled.shape), window + 3
-        )
+        worst.check(f"global, {what}", pooled, want_y.reshape(pooled.shape), scale_y.reshape(pooled.shape), window + 3)
 
 
 @several(50, 500)
