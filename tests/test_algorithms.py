@@ -208,6 +208,20 @@ def test_every_input_layout_and_stride_takes_the_same_path():
     assert np.array_equal(cx.conv2d(strided[:, ::2], filters, padding=1), y)
 
 
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("outputs", [1, 3, 4, 5, 7, 8, 9, 16, 17, 33, 40, 130])
+def test_any_number_of_filters_and_rows_a_page_apart(outputs, dtype, isa):
+    channels = 4096 // np.dtype(dtype).itemsize
+    rng = np.random.default_rng(outputs)
+    x = rng.standard_normal((2, 5, channels)).astype(dtype)
+    filters = rng.standard_normal((outputs, 1, 2, channels)).astype(dtype)
+    want = reference.conv(x.astype(np.float64), filters.astype(np.float64), padding="same")
+    with _core.using(isa):
+        got = cx.conv2d(x, filters, padding="same", algorithm="direct")
+    assert np.abs(got - want).max() <= (PROMISE if dtype == np.float32 else 1e-14) * np.abs(want).max()
+
+
 def depthwise_cases(count, seed):
     """Random depthwise configurations: rows of places of all lengths, kernels with code of their own and others."""
     rng = np.random.default_rng(seed)

@@ -38,10 +38,11 @@ ctypedef fused element:
 cdef extern from "tiles.h":
     enum:
         VECTOR_BYTES, TILE_FULL, TILE_HALF, TILE_VECTORS, LINE, FOLD_F32, FOLD_F64
-    void multiply_f32(Py_ssize_t height, int vectors, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
+    Py_ssize_t panel_width(Py_ssize_t left, Py_ssize_t lanes) noexcept nogil
+    void multiply_f32(Py_ssize_t height, Py_ssize_t width, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,
                       Py_ssize_t start_step, float **to, Py_ssize_t first) noexcept nogil
-    void multiply_f64(Py_ssize_t height, int vectors, const double **rows, const Py_ssize_t *tap, Py_ssize_t count,
+    void multiply_f64(Py_ssize_t height, Py_ssize_t width, const double **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const double *panel, const double *start,
                       Py_ssize_t start_step, double **to, Py_ssize_t first) noexcept nogil
     void outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,

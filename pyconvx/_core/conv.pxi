@@ -9,6 +9,8 @@ cdef enum:
     TAPS = 128                      # most taps whose pointers are held at once for a block of TILES tiles
     TAPS_ALONE = 512                # the same for a block of one tile
     MIX_BYTES = 1 << 20             # most scratch for weighted rows
+    PAGE = 4096
+    COPY_BYTES = 1 << 19            # of rows that are copied at once
     LONGEST_RUN = 4096              # elements of a kernel row that are read as one run
 
 
@@ -35,8 +37,9 @@ cdef struct conv_t:
     bint parted                     # sums are added up in parts, of `longest` products at most
     Py_ssize_t longest
     bint merge                      # the taps of a kernel row may be read as one run of channels
+    Py_ssize_t copied               # elements from one copied row of x to the next; 0: rows are read in place
     char *scratch
-    Py_ssize_t scratch_size, rows_at, taps_at, zeros_at, mix_at
+    Py_ssize_t scratch_size, rows_at, taps_at, zeros_at, copies_at, mix_at
 
 
 cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t count, Py_ssize_t tap0, Py_ssize_t tap1,
@@ -117,6 +120,17 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     return kept
 
 
+cdef void copy_rows(const real **rows, Py_ssize_t taps, Py_ssize_t height, Py_ssize_t channels, real *to,
+                    Py_ssize_t step) noexcept nogil:
+    """Copy what a tile reads, and point to the copies, which lie `step` elements apart."""
+    cdef Py_ssize_t t, m
+    for t in range(taps):
+        for m in range(height):
+            memcpy(to, rows[t * TILE_FULL + m], channels * sizeof(real))
+            rows[t * TILE_FULL + m] = to
+            to += step
+
+
 cdef inline void add_exactly(real *sums, real *lost, const real *parts, Py_ssize_t count) noexcept nogil:
     """Add parts to sums, and what that rounds away to `lost` (Knuth, TAOCP 2, section 4.2.2)."""
     cdef Py_ssize_t i
@@ -161,10 +175,14 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
                 job, place0 + tile * TILE_FULL, heights[tile], tap0, tap1, rows + tile * job.taps_at_once * TILE_FULL,
                 taps + tile * job.taps_at_once, targets + tile * TILE_FULL, <const real *> (scratch + job.zeros_at),
                 mix, &channels[tile])
+            if job.copied:
+                copy_rows(rows + tile * job.taps_at_once * TILE_FULL, counts[tile], heights[tile], channels[tile],
+                          <real *> (scratch + job.copies_at) + tile * job.taps_at_once * TILE_FULL * job.copied,
+                          job.copied)
         for p in range(panel0, panel1):
             group = p // job.panels_per_group
             first = p % job.panels_per_group * wide
-            width = wide if job.outputs - first > lanes else lanes
+            width = panel_width(job.outputs - first, lanes)
             valid = min(width, job.outputs - first)
             panel = (<const real *> job.panels) + group * job.group_size + first * job.source.taps * job.channels
             for lane in range(width):
@@ -186,11 +204,11 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
                 while channel < channels[tile]:
                     count = min(job.longest, channels[tile] - channel)
                     if real is float:
-                        multiply_f32(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
+                        multiply_f32(heights[tile], width, rows + tile * job.taps_at_once * TILE_FULL,
                                      taps + tile * job.taps_at_once, counts[tile], group * job.channels + channel,
                                      count, panel + channel * width, start, 0, to, at)
                     else:
-                        multiply_f64(heights[tile], width // lanes, rows + tile * job.taps_at_once * TILE_FULL,
+                        multiply_f64(heights[tile], width, rows + tile * job.taps_at_once * TILE_FULL,
                                      taps + tile * job.taps_at_once, counts[tile], group * job.channels + channel,
                                      count, panel + channel * width, start, 0, to, at)
                     if job.parted:
@@ -266,6 +284,17 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
         and 1 < line <= job.taps_at_once and job.taps_at_once % line == 0 and job.channels * line <= LONGEST_RUN
     if job.source.mixed:
         job.taps_at_once = max(1, min(job.taps_at_once, MIX_BYTES // (x.itemsize * TILE_FULL * job.source.channels)))
+    # rows a multiple of a page apart fall into the same few lines of the nearest cache
+    cdef Py_ssize_t longest_row = job.source.channels * (line if job.merge else 1)
+    cdef axis_t *last = &job.source.axis[2]
+    cdef Py_ssize_t fit
+    job.copied = 0
+    if last.length > 1 and (last.row[1] - last.row[0]) * job.source.stride[2] * x.itemsize % PAGE == 0:
+        job.copied = longest_row + 64 // x.itemsize
+        fit = COPY_BYTES // (job.taps_at_once * TILE_FULL * job.copied * x.itemsize)
+        job.tiles = max(1, min(job.tiles, fit))
+        if all_panels < 4 or fit == 0:
+            job.copied = 0
     cdef Py_ssize_t place_blocks = (all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
     job.slices = 1
     if threads > 1 and place_blocks < 4 * threads:
@@ -278,7 +307,8 @@ def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tupl
     job.rows_at = rounded(sums)
     job.taps_at = job.rows_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * sizeof(void *))
     job.zeros_at = job.taps_at + rounded(job.tiles * job.taps_at_once * sizeof(Py_ssize_t))
-    job.mix_at = job.zeros_at + (rounded(job.channels * line * x.itemsize) if job.merge else 0)
+    job.copies_at = job.zeros_at + (rounded(job.channels * line * x.itemsize) if job.merge else 0)
+    job.mix_at = job.copies_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * job.copied * x.itemsize)
     cdef Py_ssize_t size = job.mix_at
     if job.source.mixed:
         size += job.taps_at_once * TILE_FULL * job.source.channels * x.itemsize

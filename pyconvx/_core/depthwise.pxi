@@ -1,6 +1,6 @@
 # Depthwise convolution: every channel has one filter of its own, so lanes are channels and nothing is summed over them.
 #
-# A block is a part of a row of places along the last axis, cut into tiles. In most tiles place m and tap k read the column
+# A block is a part of a row of places along the last axis, cut into tiles. In most tiles place m and tap k read
 # m * stride + k of the table: then each column is loaded once for all places that it serves, and where the columns are
 # plain neighbours, one pointer per kernel row is enough. Other tiles take a pointer per tap and place.
 

@@ -24,7 +24,10 @@ cdef class Panels:
         if transposed:
             self.outputs, self.channels = self.channels, self.outputs
         cdef Py_ssize_t lanes = VECTOR_BYTES // filters.itemsize
-        self.group_size = (self.outputs + lanes - 1) // lanes * lanes * self.taps * self.channels
+        cdef Py_ssize_t whole = self.outputs // (lanes * TILE_VECTORS) * lanes * TILE_VECTORS
+        self.group_size = whole * self.taps * self.channels
+        if whole < self.outputs:
+            self.group_size += panel_width(self.outputs - whole, lanes) * self.taps * self.channels
         self.memory = np.empty(self.group_size * groups * filters.itemsize + 64, np.uint8)
         self.data = <char *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
         if filters.dtype == np.float32:
@@ -59,7 +62,7 @@ cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_grou
         for group in range(panels.groups):
             first = 0
             while first < panels.outputs:
-                width = lanes * TILE_VECTORS if panels.outputs - first > lanes else lanes
+                width = panel_width(panels.outputs - first, lanes)
                 count = min(width, panels.outputs - first)
                 for tap in range(taps):
                     channel0 = 0

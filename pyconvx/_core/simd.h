@@ -37,6 +37,13 @@ typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), m
 typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 #define LANES_F32 (VECTOR_BYTES / 4)
 #define LANES_F64 (VECTOR_BYTES / 8)
+#if VECTOR_BYTES > 16
+#define HALVES 1
+typedef float half_f32 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));
+typedef double half_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(8), may_alias));
+#else
+#define HALVES 0
+#endif
 #else
 #define ALWAYS_INLINE static inline
 #define UNROLL
@@ -45,6 +52,7 @@ typedef float vector_f32;
 typedef double vector_f64;
 #define LANES_F32 1
 #define LANES_F64 1
+#define HALVES 0
 #endif
 
 #endif

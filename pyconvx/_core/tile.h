@@ -2,54 +2,6 @@
    A tile has `height` rows and is `width` (1 or TILE_VECTORS) vectors wide. Every output is the same sum in the same
    order, whatever the height: the bits do not depend on how outputs are cut into tiles. */
 
-/* to[m][:] = from[m][:] + rows[t][m][offset + c] * panel[tap[t]][c][:], summed over t and c.
-   rows: `count` groups of TILE_FULL pointers; tap[t]: how many rows of the panel lie before the filters of that tap.
-   from and to: a row of the tile starts `from_step` elements after the one before it (0: all start alike), or at to[m].
-   A chain of products is at most FOLD long, so that rounding does not grow with their number; chains end where the number
-   of a product, tap[t] + c, is a multiple of FOLD, so that neither missing taps nor taps read as one run change a bit. */
-ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const REAL *const *rows, const ptrdiff_t *tap,
-                                       ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *panel,
-                                       const REAL *from, ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
-{
-    VECTOR acc[TILE_FULL][TILE_VECTORS];
-    ptrdiff_t limit = count ? (tap[0] | (FOLD - 1)) + 1 : 0;
-    const int folds = count && tap[count - 1] + channels > limit;
-    UNROLL for (int m = 0; m < height; m++)
-        UNROLL for (int v = 0; v < width; v++) {
-            acc[m][v] = (VECTOR){0};
-            if (folds) *(VECTOR *)(to[m] + first + v * LANES) = *(const VECTOR *)(from + m * from_step + v * LANES);
-        }
-    for (ptrdiff_t t = 0; t < count; t++, rows += TILE_FULL) {
-        const REAL *filters = panel + tap[t] * width * LANES;
-        const ptrdiff_t number = tap[t] - offset;
-        ptrdiff_t c = offset;
-        do {
-            if (number + c >= limit) {
-                limit = ((number + c) | (FOLD - 1)) + 1;
-                UNROLL for (int m = 0; m < height; m++)
-                    UNROLL for (int v = 0; v < width; v++) {
-                        *(VECTOR *)(to[m] + first + v * LANES) += acc[m][v];
-                        acc[m][v] = (VECTOR){0};
-                    }
-            }
-            const ptrdiff_t end = limit - number < offset + channels ? limit - number : offset + channels;
-            for (; c < end; c++, filters += width * LANES) {
-                VECTOR b[TILE_VECTORS];
-                UNROLL for (int v = 0; v < width; v++) b[v] = *(const VECTOR *)(filters + v * LANES);
-                UNROLL for (int m = 0; m < height; m++) {
-                    const REAL a = rows[m][c];
-                    UNROLL for (int v = 0; v < width; v++) acc[m][v] += b[v] * a;
-                }
-            }
-        } while (c < offset + channels);
-    }
-    UNROLL for (int m = 0; m < height; m++)
-        UNROLL for (int v = 0; v < width; v++) {
-            VECTOR *place = (VECTOR *)(to[m] + first + v * LANES);
-            *place = (folds ? *place : *(const VECTOR *)(from + m * from_step + v * LANES)) + acc[m][v];
-        }
-}
-
 /* sums[m][:] += rows[p][offset + m] * panel[p][:], summed over p: the outer products of the filter gradient. */
 ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REAL *const *rows, ptrdiff_t count,
                                     ptrdiff_t offset, const REAL *panel, REAL *sums)
@@ -119,30 +71,6 @@ ALWAYS_INLINE void NAME(line_body)(const int height, const int taps, const int s
     UNROLL for (int m = 0; m < height; m++) *(VECTOR *)(to + m * to_step + c) = acc[m];
 }
 
-/* The instances: one per height, so that no tile computes rows it does not have. */
-#if TILE_FULL == 14
-#define TALL(DO, v) \
-    case 14: DO(14, v); break; case 13: DO(13, v); break; case 12: DO(12, v); break; case 11: DO(11, v); break; \
-    case 10: DO(10, v); break; case 9: DO(9, v); break; case 8: DO(8, v); break; case 7: DO(7, v); break;
-#else
-#define TALL(DO, v)
-#endif
-#define HEIGHTS(DO, v) \
-    switch (height) { \
-        TALL(DO, v) \
-        case 6: DO(6, v); break; case 5: DO(5, v); break; case 4: DO(4, v); break; \
-        case 3: DO(3, v); break; case 2: DO(2, v); break; default: DO(1, v); break; \
-    }
-
-static void NAME(multiply)(ptrdiff_t height, int vectors, const REAL *const *rows, const ptrdiff_t *tap, ptrdiff_t count,
-                           ptrdiff_t offset, ptrdiff_t channels, const REAL *panel, const REAL *from,
-                           ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
-{
-#define DO(h, v) NAME(multiply_body)(h, v, rows, tap, count, offset, channels, panel, from, from_step, to, first)
-    if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
-#undef DO
-}
-
 static void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
                         const REAL *panel, REAL *sums)
 {
@@ -191,5 +119,3 @@ static void NAME(line)(ptrdiff_t height, ptrdiff_t taps, ptrdiff_t stride, int e
 #undef STRIDE
 #undef TAPS
 }
-#undef HEIGHTS
-#undef TALL

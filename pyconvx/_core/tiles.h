@@ -1,32 +1,36 @@
-/* The kernels of tile.h and planes.h for float and double. */
+/* The kernels of multiply.h, tile.h and planes.h for float and double. Products with a panel of filters also come for vectors
+   of half the width: they serve the last filters of a group, and processors do two of them in the time of one. */
 #ifndef PYCONVX_TILES_H
 #define PYCONVX_TILES_H
 #include "simd.h"
 
-#define REAL float
-#define VECTOR vector_f32
-#define LANES LANES_F32
-#define FOLD FOLD_F32
-#define NAME(x) x##_f32
-#include "tile.h"
-#include "planes.h"
-#undef REAL
-#undef VECTOR
-#undef LANES
-#undef FOLD
-#undef NAME
+/* Lanes of a panel of filters, when `left` of its group are not yet in one. */
+static inline ptrdiff_t panel_width(ptrdiff_t left, ptrdiff_t lanes)
+{
+    if (left > lanes) return lanes * TILE_VECTORS;
+    return HALVES && 2 * left <= lanes ? lanes / 2 : lanes;
+}
 
-#define REAL double
-#define VECTOR vector_f64
-#define LANES LANES_F64
-#define FOLD FOLD_F64
-#define NAME(x) x##_f64
-#include "tile.h"
-#include "planes.h"
-#undef REAL
-#undef VECTOR
-#undef LANES
-#undef FOLD
-#undef NAME
+/* The instances: one per height, so that no tile computes rows it does not have. */
+#if TILE_FULL == 14
+#define TALL(DO, v) \
+    case 14: DO(14, v); break; case 13: DO(13, v); break; case 12: DO(12, v); break; case 11: DO(11, v); break; \
+    case 10: DO(10, v); break; case 9: DO(9, v); break; case 8: DO(8, v); break; case 7: DO(7, v); break;
+#else
+#define TALL(DO, v)
+#endif
+#define HEIGHTS(DO, v) \
+    switch (height) { \
+        TALL(DO, v) \
+        case 6: DO(6, v); break; case 5: DO(5, v); break; case 4: DO(4, v); break; \
+        case 3: DO(3, v); break; case 2: DO(2, v); break; default: DO(1, v); break; \
+    }
+
+#define BITS 32
+#include "instances.h"
+#undef BITS
+#define BITS 64
+#include "instances.h"
+#undef BITS
 
 #endif

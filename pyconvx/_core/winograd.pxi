@@ -194,7 +194,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                         tile_rows[d * TILE_FULL + i] = \
                             inputs + ((x * job.at_once + t + i) * depth + d) * job.padded
                     to[i] = sums + x * point_step + (t + i) * width
-                multiply_f32(height, width // lanes, tile_rows, taps, depth, group * job.channels, job.channels,
+                multiply_f32(height, width, tile_rows, taps, depth, group * job.channels, job.channels,
                              panel + x * depth * job.channels * width, start, 0, to, 0)
         if job.bias != NULL:
             for lane in range(valid):

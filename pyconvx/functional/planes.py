@@ -16,7 +16,7 @@ from .problem import Problem
 
 __all__ = ["planes", "unfit", "wasteful"]
 
-FEW = 0.4
+FEW = 0.5
 """Lanes of places are faster where a group's filters fill less than this share of the lanes that places fill."""
 SEGMENT = 1024
 """Places of a row that the kernel lays out at once."""

@@ -1,0 +1,65 @@
+/* The product of a tile of rows with a panel of filters: include with REAL, VECTOR, LANES, FOLD, WIDTHS and NAME(x) defined. */
+
+/* to[m][:] = from[m][:] + rows[t][m][offset + c] * panel[tap[t]][c][:], summed over t and c.
+   rows: `count` groups of TILE_FULL pointers; tap[t]: how many rows of the panel lie before the filters of that tap.
+   from and to: a row of the tile starts `from_step` elements after the one before it (0: all start alike), or at to[m].
+   A chain of products is at most FOLD long, so that rounding does not grow with their number; chains end where the number
+   of a product, tap[t] + c, is a multiple of FOLD, so that neither missing taps nor taps read as one run change a bit. */
+ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const REAL *const *rows, const ptrdiff_t *tap,
+                                       ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *panel,
+                                       const REAL *from, ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
+{
+    VECTOR acc[TILE_FULL][TILE_VECTORS];
+    ptrdiff_t limit = count ? (tap[0] | (FOLD - 1)) + 1 : 0;
+    const int folds = count && tap[count - 1] + channels > limit;
+    UNROLL for (int m = 0; m < height; m++)
+        UNROLL for (int v = 0; v < width; v++) {
+            acc[m][v] = (VECTOR){0};
+            if (folds) *(VECTOR *)(to[m] + first + v * LANES) = *(const VECTOR *)(from + m * from_step + v * LANES);
+        }
+    for (ptrdiff_t t = 0; t < count; t++, rows += TILE_FULL) {
+        const REAL *filters = panel + tap[t] * width * LANES;
+        const ptrdiff_t number = tap[t] - offset;
+        ptrdiff_t c = offset;
+        do {
+            if (number + c >= limit) {
+                limit = ((number + c) | (FOLD - 1)) + 1;
+                UNROLL for (int m = 0; m < height; m++)
+                    UNROLL for (int v = 0; v < width; v++) {
+                        *(VECTOR *)(to[m] + first + v * LANES) += acc[m][v];
+                        acc[m][v] = (VECTOR){0};
+                    }
+            }
+            const ptrdiff_t end = limit - number < offset + channels ? limit - number : offset + channels;
+            for (; c < end; c++, filters += width * LANES) {
+                VECTOR b[TILE_VECTORS];
+                UNROLL for (int v = 0; v < width; v++) b[v] = *(const VECTOR *)(filters + v * LANES);
+                UNROLL for (int m = 0; m < height; m++) {
+                    const REAL a = rows[m][c];
+                    UNROLL for (int v = 0; v < width; v++) acc[m][v] += b[v] * a;
+                }
+            }
+        } while (c < offset + channels);
+    }
+    UNROLL for (int m = 0; m < height; m++)
+        UNROLL for (int v = 0; v < width; v++) {
+            VECTOR *place = (VECTOR *)(to[m] + first + v * LANES);
+            *place = (folds ? *place : *(const VECTOR *)(from + m * from_step + v * LANES)) + acc[m][v];
+        }
+}
+
+/* width: lanes of the panel, as panel_width says. */
+static void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, const ptrdiff_t *tap,
+                           ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *panel, const REAL *from,
+                           ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
+{
+#define DO(h, v) NAME(multiply_body)(h, v, rows, tap, count, offset, channels, panel, from, from_step, to, first)
+#if WIDTHS > 1 && HALVES
+    if (width < LANES) {
+        HALF(multiply)(height, width, rows, tap, count, offset, channels, panel, from, from_step, to, first);
+        return;
+    }
+#endif
+    if (WIDTHS == 1 || width == LANES) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, WIDTHS) }
+#undef DO
+}
