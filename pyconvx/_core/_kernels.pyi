@@ -24,27 +24,35 @@ class Panels:
     @property
     def nbytes(self) -> int: ...
 
-def convolve(
-    x: Array,
-    panels: Panels,
-    bias: Array | None,
-    y: Array,
-    axes: Axes,
-    constants: Array,
-    threads: int,
-    places: Array | None = None,
-) -> None: ...
-def convolve_plain(
-    x: Array,
-    filters: Array,
-    groups: int,
-    transposed: bool,
-    bias: Array | None,
-    y: Array,
-    axes: Axes,
-    constants: Array,
-    threads: int,
-) -> None: ...
+class Convolution:
+    def fill(self, x: Array, bias: Array | None, y: Array) -> Array | None: ...
+    @property
+    def scratch(self) -> int: ...
+
+class Direct(Convolution):
+    def __init__(
+        self,
+        x: Array,
+        panels: Panels,
+        y: Array,
+        axes: Axes,
+        constants: Array,
+        threads: int,
+        places: Array | None = None,
+    ) -> None: ...
+
+class Plain(Convolution):
+    def __init__(
+        self,
+        x: Array,
+        filters: Array,
+        groups: int,
+        transposed: bool,
+        y: Array,
+        axes: Axes,
+        constants: Array,
+        threads: int,
+    ) -> None: ...
 
 class WinogradPanels:
     groups: int
@@ -57,31 +65,34 @@ class WinogradPanels:
 
 Tiles = tuple[Array, Array, Array, int]
 
-def convolve_winograd(
-    x: Array,
-    panels: WinogradPanels,
-    bias: Array | None,
-    y: Array,
-    axes: Axes,
-    constants: Array,
-    tiles: tuple[Tiles, Tiles],
-    flagged: Array,
-    threads: int,
-) -> int: ...
-def convolve_depthwise(
-    x: Array, weights: Array, bias: Array, y: Array, axes: Axes, constants: Array, threads: int
-) -> None: ...
-def convolve_planes(
-    x: Array,
-    weights: Array,
-    groups: int,
-    bias: Array | None,
-    y: Array,
-    axes: Axes,
-    constants: Array,
-    rise: int,
-    threads: int,
-) -> None: ...
+class Winograd(Convolution):
+    def __init__(
+        self,
+        x: Array,
+        panels: WinogradPanels,
+        y: Array,
+        axes: Axes,
+        constants: Array,
+        tiles: tuple[Tiles, Tiles],
+        threads: int,
+    ) -> None: ...
+
+class Depthwise(Convolution):
+    def __init__(self, x: Array, weights: Array, y: Array, axes: Axes, constants: Array, threads: int) -> None: ...
+
+class Planes(Convolution):
+    def __init__(
+        self,
+        x: Array,
+        weights: Array,
+        groups: int,
+        y: Array,
+        axes: Axes,
+        constants: Array,
+        rise: int,
+        threads: int,
+    ) -> None: ...
+
 def filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
 ) -> None: ...

@@ -84,6 +84,7 @@ LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
 
 include "source.pxi"
 include "scratch.pxi"
+include "task.pxi"
 include "panels.pxi"
 include "conv.pxi"
 include "winograd.pxi"

@@ -20,14 +20,8 @@ cdef inline Py_ssize_t longest_sum(Py_ssize_t itemsize) noexcept nogil:
 
 
 cdef struct conv_t:
-    source_t source
-    const void *x
-    const void *constants           # (AXES + 1, C): the constant outside each axis, and zeros
-    const void *bias                # (groups * outputs,) or NULL
+    task_t task
     const void *panels
-    void *y
-    Py_ssize_t y_n
-    Py_ssize_t y_stride[AXES]
     Py_ssize_t groups, outputs, channels, group_size
     Py_ssize_t panels_per_group
     const Py_ssize_t *places        # which places to compute, counted over the batch; NULL for all
@@ -38,8 +32,7 @@ cdef struct conv_t:
     Py_ssize_t longest
     bint merge                      # the taps of a kernel row may be read as one run of channels
     Py_ssize_t copied               # elements from one copied row of x to the next; 0: rows are read in place
-    char *scratch
-    Py_ssize_t scratch_size, rows_at, taps_at, zeros_at, copies_at, mix_at
+    Py_ssize_t rows_at, taps_at, zeros_at, copies_at, mix_at
 
 
 cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t count, Py_ssize_t tap0, Py_ssize_t tap1,
@@ -49,7 +42,7 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
 
     Where all taps of a kernel row are neighbours they are one row, `channels` elements long.
     """
-    cdef const source_t *s = &job.source
+    cdef const source_t *s = &job.task.source
     cdef const axis_t *last = &s.axis[2]
     cdef const real *images[TILE_FULL]
     cdef const real *partial[TILE_FULL]
@@ -58,7 +51,7 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     cdef Py_ssize_t b[TILE_FULL]
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t m, n, tap, advance, k0, k1, k2, c, kept = 0
-    cdef const real *constants = <const real *> job.constants
+    cdef const real *constants = <const real *> job.task.constants
     cdef const real *zeros = constants + AXES * s.channels
     cdef const real *pointer
     cdef bint fresh = True, used, merged = job.merge
@@ -68,8 +61,8 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
         if job.places != NULL:
             n = job.places[place0 + m] // s.places
             split(s, job.places[place0 + m] - n * s.places, at)
-        images[m] = <const real *> job.x + n * s.stride_n
-        targets[m] = <real *> job.y + n * job.y_n + target(s, at, job.y_stride)
+        images[m] = <const real *> job.task.x + n * s.stride_n
+        targets[m] = <real *> job.task.y + n * job.task.y_n + target(s, at, job.task.y_stride)
         for k0 in range(AXES):
             row[m][k0] = s.axis[k0].row[at[k0]]
         merged = merged and last.run[at[2]]
@@ -151,7 +144,7 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
     cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
     cdef Py_ssize_t panel0 = block % job.slices * all_panels // job.slices
     cdef Py_ssize_t panel1 = (block % job.slices + 1) * all_panels // job.slices
-    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef const real **rows = <const real **> (scratch + job.rows_at)
     cdef Py_ssize_t *taps = <Py_ssize_t *> (scratch + job.taps_at)
     cdef real *mix = <real *> (scratch + job.mix_at)
@@ -167,8 +160,10 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
     cdef const real *panel
     cdef real **to
     cdef Py_ssize_t tile, tap0 = 0, tap1, p, group, first, width, valid, m, lane, at, channel, count
-    while tap0 < job.source.taps:
-        tap1 = min(tap0 + job.taps_at_once, job.source.taps)
+    if job.merge:
+        memset(scratch + job.zeros_at, 0, job.channels * job.task.source.axis[2].taps * sizeof(real))
+    while tap0 < job.task.source.taps:
+        tap1 = min(tap0 + job.taps_at_once, job.task.source.taps)
         for tile in range(tiles):
             heights[tile] = min(TILE_FULL, all_places - place0 - tile * TILE_FULL)
             counts[tile] = build_tile(
@@ -184,11 +179,11 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
             first = p % job.panels_per_group * wide
             width = panel_width(job.outputs - first, lanes)
             valid = min(width, job.outputs - first)
-            panel = (<const real *> job.panels) + group * job.group_size + first * job.source.taps * job.channels
+            panel = (<const real *> job.panels) + group * job.group_size + first * job.task.source.taps * job.channels
             for lane in range(width):
                 start[lane] = 0
-                if job.bias != NULL and lane < valid and tap0 == 0:
-                    start[lane] = (<const real *> job.bias)[group * job.outputs + first + lane]
+                if job.task.bias != NULL and lane < valid and tap0 == 0:
+                    start[lane] = (<const real *> job.task.bias)[group * job.outputs + first + lane]
             for tile in range(tiles):
                 # where the panel is wider than what is left of the outputs, sums go through a buffer; so do the parts
                 # of long sums (then there is one tile), which are added up behind it
@@ -217,11 +212,11 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
                             memset(start, 0, sizeof(start))
                         add_exactly(sums, sums + TILE_FULL * wide, part, heights[tile] * width)
                     channel += count
-                if job.parted and tap1 == job.source.taps:
+                if job.parted and tap1 == job.task.source.taps:
                     for m in range(heights[tile] * width):
                         lost = sums[TILE_FULL * wide + m]
                         sums[m] += lost if lost == lost else 0      # infinities leave NaNs
-                if to == parts and tap1 == job.source.taps:
+                if to == parts and tap1 == job.task.source.taps:
                     for m in range(heights[tile]):
                         memcpy(targets[tile * TILE_FULL + m] + group * job.outputs + first, sums + m * width,
                                valid * sizeof(real))
@@ -236,114 +231,93 @@ cdef void conv_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil
     conv_block(<double *> NULL, <const conv_t *> job, block, worker)
 
 
-def convolve(cnp.ndarray x, Panels panels, cnp.ndarray bias, cnp.ndarray y, tuple axes, cnp.ndarray constants,
-             int threads, cnp.ndarray places=None):
-    """y (N, *places, groups * outputs) = sum over taps and channels of x (N, D, H, W, C) times the packed filters +
-    bias.
+cdef class Direct(Convolution):
+    """Direct(x, panels, y, axes, constants, threads, places=None): the implicit GEMM.
 
-    axes: three Axis tables. constants: (4, C), the constant outside each axis and a row of zeros. The adjoint of a
-    convolution is this function with inverted tables and transposed panels; panels that hold an infinity or a NaN are
-    not for it, since a missing tap is multiplied as zero. places: intp, the places to compute, counted over the whole
-    batch; by default all.
+    panels: packed filters. The adjoint of a convolution is this kernel with inverted tables and transposed panels;
+    panels that hold an infinity or a NaN are not for it, since a missing tap is multiplied as zero. places: intp, the
+    places to compute, counted over the whole batch; by default all.
     """
     cdef conv_t job
-    cdef int worker
-    cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
-    job.source = source_of(x, axes)
-    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
-    job.constants = cnp.PyArray_DATA(constants)
-    job.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
-    job.panels = panels.data
-    job.y_n = y.strides[0] // y.itemsize
-    for i in range(AXES):
-        job.y_stride[i] = y.strides[i + 1] // y.itemsize
-    job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
-    job.group_size = panels.group_size
-    job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-    job.skip = panels.finite and not constants.any()
 
-    cdef Py_ssize_t all_places = job.source.batch * job.source.places
-    cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
-    job.places = NULL
-    if places is not None:
-        all_places, job.places = places.size, <const Py_ssize_t *> cnp.PyArray_DATA(places)
-    job.all_places = all_places
-    if all_places == 0:
-        return
-    if 2.0 * all_places * job.source.taps * panels.channels * panels.outputs * panels.groups < 4e5:
-        threads = 1
-    job.tiles, job.taps_at_once, job.longest = TILES, job.source.taps, longest_sum(x.itemsize)
-    if job.source.mixed or job.source.taps > TAPS or job.source.taps * job.channels > job.longest:
-        job.tiles = 1
-        job.taps_at_once = min(job.source.taps, TAPS_ALONE, max(1, job.longest // job.channels))
-    cdef Py_ssize_t line = job.source.axis[2].taps
-    if job.source.taps > job.taps_at_once > line:
-        job.taps_at_once -= job.taps_at_once % line
-    # a kernel row is one run where channels fill the places of x, and what is outside is zero
-    job.merge = job.skip and job.groups == 1 and not job.source.mixed and job.source.stride[2] == job.source.channels \
-        and 1 < line <= job.taps_at_once and job.taps_at_once % line == 0 and job.channels * line <= LONGEST_RUN
-    if job.source.mixed:
-        job.taps_at_once = max(1, min(job.taps_at_once, MIX_BYTES // (x.itemsize * TILE_FULL * job.source.channels)))
-    # rows a multiple of a page apart fall into the same few lines of the nearest cache
-    cdef Py_ssize_t longest_row = job.source.channels * (line if job.merge else 1)
-    cdef axis_t *last = &job.source.axis[2]
-    cdef Py_ssize_t fit
-    job.copied = 0
-    if last.length > 1 and (last.row[1] - last.row[0]) * job.source.stride[2] * x.itemsize % PAGE == 0:
-        job.copied = longest_row + 64 // x.itemsize
-        fit = COPY_BYTES // (job.taps_at_once * TILE_FULL * job.copied * x.itemsize)
-        job.tiles = max(1, min(job.tiles, fit))
-        if all_panels < 4 or fit == 0:
-            job.copied = 0
-    cdef Py_ssize_t place_blocks = (all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
-    job.slices = 1
-    if threads > 1 and place_blocks < 4 * threads:
-        job.slices = min(all_panels, (4 * threads + place_blocks - 1) // place_blocks)
+    def __init__(self, cnp.ndarray x, Panels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants, int threads,
+                 cnp.ndarray places=None):
+        cdef conv_t *job = &self.job
+        cdef source_t *source = &job.task.source
+        cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
+        self.begin(job, sizeof(conv_t), x, y, axes, constants, threads,
+                   1.0 * panels.groups * panels.outputs * panels.channels * panels.taps)
+        self.keep += (panels, places)
+        job.panels = panels.data
+        job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
+        job.group_size = panels.group_size
+        job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
+        job.skip = panels.finite and not constants.any()
+        job.all_places = source.batch * source.places
+        job.places = NULL
+        if places is not None:
+            job.all_places, job.places = places.size, <const Py_ssize_t *> cnp.PyArray_DATA(places)
 
-    job.parted = job.taps_at_once < job.source.taps or job.channels > job.longest
-    cdef Py_ssize_t sums = TILE_FULL * TILE_VECTORS * VECTOR_BYTES
-    if job.parted:
-        sums *= 1 + 2 * ((all_panels + job.slices - 1) // job.slices)
-    job.rows_at = rounded(sums)
-    job.taps_at = job.rows_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * sizeof(void *))
-    job.zeros_at = job.taps_at + rounded(job.tiles * job.taps_at_once * sizeof(Py_ssize_t))
-    job.copies_at = job.zeros_at + (rounded(job.channels * line * x.itemsize) if job.merge else 0)
-    job.mix_at = job.copies_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * job.copied * x.itemsize)
-    cdef Py_ssize_t size = job.mix_at
-    if job.source.mixed:
-        size += job.taps_at_once * TILE_FULL * job.source.channels * x.itemsize
-    cdef _Scratch scratch = _Scratch(size, threads)
-    job.scratch, job.scratch_size = scratch.first, scratch.size
-    if job.merge:
-        for worker in range(threads):
-            memset(job.scratch + worker * job.scratch_size + job.zeros_at, 0, job.channels * line * x.itemsize)
-    cdef bint single = x.itemsize == 4
-    with nogil:
-        run(conv_block_f32 if single else conv_block_f64, &job, place_blocks * job.slices, threads)
+        cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
+        job.tiles, job.taps_at_once, job.longest = TILES, source.taps, longest_sum(x.itemsize)
+        if source.mixed or source.taps > TAPS or source.taps * job.channels > job.longest:
+            job.tiles = 1
+            job.taps_at_once = min(source.taps, TAPS_ALONE, max(1, job.longest // job.channels))
+        cdef Py_ssize_t line = source.axis[2].taps
+        if source.taps > job.taps_at_once > line:
+            job.taps_at_once -= job.taps_at_once % line
+        # a kernel row is one run where channels fill the places of x, and what is outside is zero
+        job.merge = job.skip and job.groups == 1 and not source.mixed and source.stride[2] == source.channels \
+            and 1 < line <= job.taps_at_once and job.taps_at_once % line == 0 and job.channels * line <= LONGEST_RUN
+        if source.mixed:
+            job.taps_at_once = max(1, min(job.taps_at_once, MIX_BYTES // (x.itemsize * TILE_FULL * source.channels)))
+        # rows a multiple of a page apart fall into the same few lines of the nearest cache
+        cdef Py_ssize_t longest_row = source.channels * (line if job.merge else 1)
+        cdef axis_t *last = &source.axis[2]
+        cdef Py_ssize_t fit
+        job.copied = 0
+        if all_panels >= 4 and last.length > 1 \
+                and (last.row[1] - last.row[0]) * source.stride[2] * x.itemsize % PAGE == 0:
+            job.copied = longest_row + 64 // x.itemsize
+            fit = COPY_BYTES // (job.taps_at_once * TILE_FULL * job.copied * x.itemsize)
+            job.tiles = max(1, min(job.tiles, fit))
+            if fit == 0:
+                job.copied = 0
+        cdef Py_ssize_t place_blocks = (job.all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
+        job.slices = 1
+        if self.threads > 1 and place_blocks < 4 * self.threads:
+            job.slices = min(all_panels, (4 * self.threads + place_blocks - 1) // place_blocks)
+
+        job.parted = job.taps_at_once < source.taps or job.channels > job.longest
+        cdef Py_ssize_t sums = TILE_FULL * TILE_VECTORS * VECTOR_BYTES
+        if job.parted:
+            sums *= 1 + 2 * ((all_panels + job.slices - 1) // job.slices)
+        job.rows_at = rounded(sums)
+        job.taps_at = job.rows_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * sizeof(void *))
+        job.zeros_at = job.taps_at + rounded(job.tiles * job.taps_at_once * sizeof(Py_ssize_t))
+        job.copies_at = job.zeros_at + (rounded(job.channels * line * x.itemsize) if job.merge else 0)
+        job.mix_at = job.copies_at + rounded(job.tiles * job.taps_at_once * TILE_FULL * job.copied * x.itemsize)
+        job.task.scratch_size = job.mix_at
+        if source.mixed:
+            job.task.scratch_size += job.taps_at_once * TILE_FULL * source.channels * x.itemsize
+        self.end(conv_block_f32 if x.itemsize == 4 else conv_block_f64, place_blocks * job.slices)
 
 
 cdef struct plain_t:
-    source_t source
-    const void *x
-    const void *constants
-    const void *bias
+    task_t task
     const void *filters
-    void *y
-    Py_ssize_t y_n
-    Py_ssize_t y_stride[AXES]
     Py_ssize_t groups, outputs, channels
     Py_ssize_t step_group, step_output, step_tap, step_channel
-    char *scratch
-    Py_ssize_t scratch_size, mix_at
+    Py_ssize_t mix_at
 
 
 cdef void plain_block(real *kind, const plain_t *job, Py_ssize_t block, int worker) noexcept nogil:
     """One place of one sample, all outputs, summed in double."""
-    cdef const source_t *s = &job.source
-    cdef double *total = <double *> (job.scratch + worker * job.scratch_size)
-    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size + job.mix_at)
-    cdef const real *image = <const real *> job.x + block // s.places * s.stride_n
-    cdef const real *bias = <const real *> job.bias
+    cdef const source_t *s = &job.task.source
+    cdef double *total = <double *> (job.task.scratch + worker * job.task.scratch_size)
+    cdef real *mix = <real *> (job.task.scratch + worker * job.task.scratch_size + job.mix_at)
+    cdef const real *image = <const real *> job.task.x + block // s.places * s.stride_n
+    cdef const real *bias = <const real *> job.task.bias
     cdef const real *filters
     cdef const real *row
     cdef Py_ssize_t at[AXES]
@@ -351,12 +325,12 @@ cdef void plain_block(real *kind, const plain_t *job, Py_ssize_t block, int work
     cdef Py_ssize_t tap, group, output, channel
     cdef double sum
     split(s, block % s.places, at)
-    cdef real *y = <real *> job.y + block // s.places * job.y_n + target(s, at, job.y_stride)
+    cdef real *y = <real *> job.task.y + block // s.places * job.task.y_n + target(s, at, job.task.y_stride)
     for output in range(job.groups * job.outputs):
         total[output] = 0 if bias == NULL else bias[output]
     for tap in range(s.taps):
         codes_of(s, at, tap, codes)
-        row = tap_row(s, image, <const real *> job.constants, codes[0], codes[1], codes[2], mix)
+        row = tap_row(s, image, <const real *> job.task.constants, codes[0], codes[1], codes[2], mix)
         if row == NULL:
             continue
         for group in range(job.groups):
@@ -379,31 +353,29 @@ cdef void plain_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogi
     plain_block(<double *> NULL, <const plain_t *> job, block, worker)
 
 
-def convolve_plain(cnp.ndarray x, cnp.ndarray filters, Py_ssize_t groups, bint transposed, cnp.ndarray bias,
-                   cnp.ndarray y, tuple axes, cnp.ndarray constants, int threads):
-    """The same sum as `convolve`, one place and one tap after the other; filters (F, taps, C // groups), contiguous.
+cdef class Plain(Convolution):
+    """Plain(x, filters, groups, transposed, y, axes, constants, threads): the sum as it is defined.
 
-    A missing tap adds nothing, even to filters that hold infinities or NaNs.
+    filters: (F, taps, C // groups), contiguous. One place and one tap after the other; a missing tap adds nothing, even
+    to filters that hold infinities or NaNs.
     """
     cdef plain_t job
-    job.source = source_of(x, axes)
-    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
-    job.constants, job.filters = cnp.PyArray_DATA(constants), cnp.PyArray_DATA(filters)
-    job.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
-    job.y_n = y.strides[0] // y.itemsize
-    for i in range(AXES):
-        job.y_stride[i] = y.strides[i + 1] // y.itemsize
-    job.groups, job.outputs, job.channels = groups, filters.shape[0] // groups, filters.shape[2]
-    job.step_output = filters.strides[0] // filters.itemsize
-    job.step_group = job.step_output * job.outputs
-    job.step_tap = filters.strides[1] // filters.itemsize
-    job.step_channel = filters.strides[2] // filters.itemsize
-    if transposed:
-        job.outputs, job.channels = job.channels, job.outputs
-        job.step_output, job.step_channel = job.step_channel, job.step_output
-    job.mix_at = rounded(job.groups * job.outputs * sizeof(double))
-    cdef _Scratch scratch = _Scratch(job.mix_at + job.source.channels * x.itemsize, threads)
-    job.scratch, job.scratch_size = scratch.first, scratch.size
-    cdef bint single = x.itemsize == 4
-    with nogil:
-        run(plain_block_f32 if single else plain_block_f64, &job, job.source.batch * job.source.places, threads)
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray filters, Py_ssize_t groups, bint transposed, cnp.ndarray y,
+                 tuple axes, cnp.ndarray constants, int threads):
+        cdef plain_t *job = &self.job
+        self.begin(job, sizeof(plain_t), x, y, axes, constants, threads, filters.size)
+        self.keep += (filters,)
+        job.filters = cnp.PyArray_DATA(filters)
+        job.groups, job.outputs, job.channels = groups, filters.shape[0] // groups, filters.shape[2]
+        job.step_output = filters.strides[0] // filters.itemsize
+        job.step_group = job.step_output * job.outputs
+        job.step_tap = filters.strides[1] // filters.itemsize
+        job.step_channel = filters.strides[2] // filters.itemsize
+        if transposed:
+            job.outputs, job.channels = job.channels, job.outputs
+            job.step_output, job.step_channel = job.step_channel, job.step_output
+        job.mix_at = rounded(job.groups * job.outputs * sizeof(double))
+        job.task.scratch_size = job.mix_at + job.task.source.channels * x.itemsize
+        self.end(plain_block_f32 if x.itemsize == 4 else plain_block_f64,
+                 job.task.source.batch * job.task.source.places)

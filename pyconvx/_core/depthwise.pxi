@@ -14,18 +14,11 @@ cdef struct span_t:
     bint even                       # the columns are neighbouring elements
 
 cdef struct depthwise_t:
-    source_t source
-    const void *x
-    const void *constants
-    const void *bias                # (C,), zeros where there is none
+    task_t task
     const void *weights             # (taps, C), contiguous
-    void *y
-    Py_ssize_t y_n
-    Py_ssize_t y_stride[AXES]
     span_t *spans                   # the tiles of a row
     Py_ssize_t tiles, segments      # of a row: a block does TILES_OF_BLOCK tiles
-    char *scratch
-    Py_ssize_t scratch_size, mix_at
+    Py_ssize_t mix_at
 
 
 cdef Py_ssize_t cut(const source_t *s, bint lines, span_t *spans) noexcept nogil:
@@ -60,20 +53,21 @@ cdef Py_ssize_t cut(const source_t *s, bint lines, span_t *spans) noexcept nogil
 
 
 cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    cdef const source_t *s = &job.source
-    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef const source_t *s = &job.task.source
+    cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef const real **rows = <const real **> scratch
     cdef real *mix
-    cdef const real *constants = <const real *> job.constants
+    cdef const real *constants = <const real *> job.task.constants
     cdef const real *zeros = constants + AXES * s.channels
+    cdef const real *begin = <const real *> job.task.bias if job.task.bias != NULL else zeros
     cdef Py_ssize_t line = block // job.segments
     cdef Py_ssize_t oh = line % s.axis[1].length
     cdef Py_ssize_t od = line // s.axis[1].length % s.axis[0].length
     cdef Py_ssize_t n = line // s.axis[1].length // s.axis[0].length
-    cdef const real *image = <const real *> job.x + n * s.stride_n
+    cdef const real *image = <const real *> job.task.x + n * s.stride_n
     cdef const real *pointer
-    cdef real *y = <real *> job.y + n * job.y_n + s.axis[0].place[od] * job.y_stride[0] \
-        + s.axis[1].place[oh] * job.y_stride[1]
+    cdef real *y = <real *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0] \
+        + s.axis[1].place[oh] * job.task.y_stride[1]
     cdef real *target
     cdef const span_t *span
     cdef Py_ssize_t tile0 = block % job.segments * TILES_OF_BLOCK
@@ -85,7 +79,7 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
         used, even = 0, span.even
         mix = <real *> (scratch + job.mix_at)
         # places follow one another in the result as they do in the table
-        target = y + s.axis[2].place[span.first] * job.y_stride[2]
+        target = y + s.axis[2].place[span.first] * job.task.y_stride[2]
         for k0 in range(s.axis[0].taps if even else 0):
             for k1 in range(s.axis[1].taps):
                 even = even and s.axis[0].code[s.axis[0].row[od] + k0 * s.axis[0].step] >= 0 \
@@ -116,17 +110,17 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
             if span.stride:
                 line_f32(span.height, s.axis[2].taps, span.stride, even, rows, s.axis[0].taps * s.axis[1].taps,
                          s.stride[2], s.axis[2].step < 0, <const float *> job.weights, s.channels,
-                         <const float *> job.bias, target, job.y_stride[2])
+                         <const float *> begin, target, job.task.y_stride[2])
             else:
                 depthwise_f32(span.height, rows, s.taps, <const float *> job.weights, s.channels,
-                              <const float *> job.bias, target, job.y_stride[2])
+                              <const float *> begin, target, job.task.y_stride[2])
         elif span.stride:
             line_f64(span.height, s.axis[2].taps, span.stride, even, rows, s.axis[0].taps * s.axis[1].taps,
                      s.stride[2], s.axis[2].step < 0, <const double *> job.weights, s.channels,
-                     <const double *> job.bias, target, job.y_stride[2])
+                     <const double *> begin, target, job.task.y_stride[2])
         else:
             depthwise_f64(span.height, rows, s.taps, <const double *> job.weights, s.channels,
-                          <const double *> job.bias, target, job.y_stride[2])
+                          <const double *> begin, target, job.task.y_stride[2])
 
 
 cdef void depthwise_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -137,36 +131,30 @@ cdef void depthwise_block_f64(void *job, Py_ssize_t block, int worker) noexcept 
     depthwise_block(<double *> NULL, <const depthwise_t *> job, block, worker)
 
 
-def convolve_depthwise(cnp.ndarray x, cnp.ndarray weights, cnp.ndarray bias, cnp.ndarray y, tuple axes,
-                       cnp.ndarray constants, int threads):
-    """y (N, *places, C) = bias (C,) + sum over taps of x (N, D, H, W, C) times weights (taps, C), contiguous.
+cdef class Depthwise(Convolution):
+    """Depthwise(x, weights, y, axes, constants, threads): one filter per channel.
 
-    The places of the last axis must be visited in order.
+    weights: (taps, C), contiguous. The places of the last axis must be visited in order.
     """
     cdef depthwise_t job
-    cdef Py_ssize_t i
-    job.source = source_of(x, axes)
-    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
-    job.constants, job.bias = cnp.PyArray_DATA(constants), cnp.PyArray_DATA(bias)
-    job.weights = cnp.PyArray_DATA(weights)
-    job.y_n = y.strides[0] // y.itemsize
-    for i in range(AXES):
-        job.y_stride[i] = y.strides[i + 1] // y.itemsize
-    cdef Py_ssize_t taps = job.source.axis[2].taps
-    cdef _Scratch spans = _Scratch((job.source.axis[2].length // TILE_HALF + 2) * sizeof(span_t), 1)
-    job.spans = <span_t *> spans.first
-    job.tiles = cut(&job.source, taps in (3, 5, 7) and job.source.channels * x.itemsize >= VECTOR_BYTES, job.spans)
-    job.segments = (job.tiles + TILES_OF_BLOCK - 1) // TILES_OF_BLOCK
-    cdef Py_ssize_t kernel_rows = job.source.axis[0].taps * job.source.axis[1].taps
-    job.mix_at = rounded(kernel_rows * max(taps * TILE_FULL, LINE) * sizeof(void *))
-    cdef Py_ssize_t size = job.mix_at
-    if job.source.mixed:
-        size += job.source.taps * TILE_FULL * job.source.channels * x.itemsize
-    if 2.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 4e5:
-        threads = 1
-    cdef _Scratch scratch = _Scratch(size, threads)
-    job.scratch, job.scratch_size = scratch.first, scratch.size
-    cdef bint single = x.itemsize == 4
-    with nogil:
-        run(depthwise_block_f32 if single else depthwise_block_f64, &job,
-            job.source.batch * job.source.axis[0].length * job.source.axis[1].length * job.segments, threads)
+    cdef _Scratch spans
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray weights, cnp.ndarray y, tuple axes, cnp.ndarray constants,
+                 int threads):
+        cdef depthwise_t *job = &self.job
+        self.begin(job, sizeof(depthwise_t), x, y, axes, constants, threads, weights.size)
+        self.keep += (weights,)
+        job.weights = cnp.PyArray_DATA(weights)
+        cdef Py_ssize_t taps = job.task.source.axis[2].taps
+        self.spans = _Scratch((job.task.source.axis[2].length // TILE_HALF + 2) * sizeof(span_t), 1)
+        job.spans = <span_t *> self.spans.first
+        job.tiles = cut(&job.task.source, taps in (3, 5, 7) and job.task.source.channels * x.itemsize >= VECTOR_BYTES,
+                        job.spans)
+        job.segments = (job.tiles + TILES_OF_BLOCK - 1) // TILES_OF_BLOCK
+        cdef Py_ssize_t kernel_rows = job.task.source.axis[0].taps * job.task.source.axis[1].taps
+        job.mix_at = rounded(kernel_rows * max(taps * TILE_FULL, LINE) * sizeof(void *))
+        job.task.scratch_size = job.mix_at
+        if job.task.source.mixed:
+            job.task.scratch_size += job.task.source.taps * TILE_FULL * job.task.source.channels * x.itemsize
+        self.end(depthwise_block_f32 if x.itemsize == 4 else depthwise_block_f64,
+                 job.task.source.batch * job.task.source.axis[0].length * job.task.source.axis[1].length * job.segments)

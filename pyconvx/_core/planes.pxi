@@ -16,14 +16,8 @@ cdef struct line_t:
     int low, high                   # rows of the band that read it
 
 cdef struct planes_t:
-    source_t source
-    const void *x
-    const void *constants
-    const void *bias                # (F,) or NULL
+    task_t task
     const void *weights             # (F, taps, C // groups), contiguous
-    void *y
-    Py_ssize_t y_n
-    Py_ssize_t y_stride[AXES]
     Py_ssize_t groups, outputs, channels
     Py_ssize_t band                 # rows of the result at once: 1 or BAND
     Py_ssize_t bands
@@ -33,14 +27,13 @@ cdef struct planes_t:
     Py_ssize_t row_size             # bytes of a row that is laid out
     Py_ssize_t lines, taps          # rows, and taps of them, at once
     bint folds                      # a chain of products would get too long
-    char *scratch
-    Py_ssize_t scratch_size, lines_at, entries_at, weights_at, from_at, until_at, folds_at, to_at, mix_at
+    Py_ssize_t lines_at, entries_at, weights_at, from_at, until_at, folds_at, to_at, mix_at
 
 
 cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t position, int *low,
                          int *high) noexcept nogil:
     """The rows of a band, low <= r < high, that read a position of the second axis; returns whether any does."""
-    cdef const axis_t *axis = &job.source.axis[1]
+    cdef const axis_t *axis = &job.task.source.axis[1]
     cdef Py_ssize_t step = axis.step if axis.step > 0 else -axis.step
     cdef Py_ssize_t r, k
     low[0], high[0] = <int> height, 0
@@ -54,7 +47,7 @@ cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t posi
 cdef void lay_out(const planes_t *job, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
                   Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1, real *row, real *mix) noexcept nogil:
     """`length` positions of a row of x, one channel after the other; between run0 and run1 they are neighbours."""
-    cdef const source_t *s = &job.source
+    cdef const source_t *s = &job.task.source
     cdef Py_ssize_t apart = job.row_size // sizeof(real)
     cdef Py_ssize_t t = 0, k, c, channel
     cdef const real *line = image + a * s.stride[0] + b * s.stride[1] if (a | b) >= 0 else NULL
@@ -74,7 +67,7 @@ cdef void lay_out(const planes_t *job, const real *image, Py_ssize_t a, Py_ssize
         if line != NULL and c >= 0:
             pointer = line + c * s.stride[2]
         else:
-            pointer = special_row(s, image, <const real *> job.constants, a, b, c, mix)
+            pointer = special_row(s, image, <const real *> job.task.constants, a, b, c, mix)
         for channel in range(s.channels):
             row[channel * apart + t] = 0 if pointer == NULL else pointer[channel]
         t += 1
@@ -88,7 +81,7 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
     """Add the products of the lines that are laid out with taps tap0 .. tap0 + taps - 1 to a band of y, height x
     places, or set it to their sum if `fresh`.
     """
-    cdef const source_t *s = &job.source
+    cdef const source_t *s = &job.task.source
     cdef const axis_t *middle = &s.axis[1]
     cdef const axis_t *last = &s.axis[2]
     cdef const line_t *line = <const line_t *> (scratch + job.lines_at)
@@ -132,7 +125,7 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
                         folds[entry] |= 1 << r
                         chain[r] = 0
                 entry += 1
-        start = 0 if job.bias == NULL or not fresh else (<const real *> job.bias)[f]
+        start = 0 if job.task.bias == NULL or not fresh else (<const real *> job.task.bias)[f]
         if real is float:
             planes_f32(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps, tap_step,
                        step2, places, start, to)
@@ -140,20 +133,20 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
             planes_f64(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps, tap_step,
                        step2, places, start, to)
         for r in range(height):
-            row = y + f + place1[r] * job.y_stride[1]
+            row = y + f + place1[r] * job.task.y_stride[1]
             if fresh:
                 for o in range(places):
-                    row[place2[o] * job.y_stride[2]] = to[r][o]
+                    row[place2[o] * job.task.y_stride[2]] = to[r][o]
             else:
                 for o in range(places):
-                    row[place2[o] * job.y_stride[2]] += to[r][o]
+                    row[place2[o] * job.task.y_stride[2]] += to[r][o]
 
 
 cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    cdef const source_t *s = &job.source
+    cdef const source_t *s = &job.task.source
     cdef const axis_t *middle = &s.axis[1]
     cdef const axis_t *last = &s.axis[2]
-    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef line_t *line = <line_t *> (scratch + job.lines_at)
     cdef real *mix = <real *> (scratch + job.mix_at)
     cdef Py_ssize_t o0 = block % job.segments * job.segment
@@ -165,8 +158,8 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
     cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
     cdef const Py_ssize_t *code1 = middle.code + middle.row[oh] + min(middle.step * (middle.taps - 1), 0)
     cdef const Py_ssize_t *code2 = last.code + last.row[o0] + min(last.step * (last.taps - 1), 0)
-    cdef const real *image = <const real *> job.x + n * s.stride_n
-    cdef real *y = <real *> job.y + n * job.y_n + s.axis[0].place[od] * job.y_stride[0]
+    cdef const real *image = <const real *> job.task.x + n * s.stride_n
+    cdef real *y = <real *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0]
     cdef Py_ssize_t depth, position, a, tap, taps, length, run0, run1, lines
     cdef bint fresh = True
     for tap from 0 <= tap < last.taps by job.taps:
@@ -207,61 +200,54 @@ cdef void planes_block_f64(void *job, Py_ssize_t block, int worker) noexcept nog
     planes_block(<double *> NULL, <const planes_t *> job, block, worker)
 
 
-def convolve_planes(cnp.ndarray x, cnp.ndarray weights, Py_ssize_t groups, cnp.ndarray bias, cnp.ndarray y, tuple axes,
-                    cnp.ndarray constants, Py_ssize_t rise, int threads):
-    """As `convolve`, with weights (F, taps, C // groups), contiguous, that give the F channels of y.
+cdef class Planes(Convolution):
+    """Planes(x, weights, groups, y, axes, constants, rise, threads): lanes of neighbouring places.
 
-    The rows of the last axis must follow one another in its table. rise: how far apart those of the second axis lie in
-    theirs, or 0 if they do not lie evenly; then each row of places is computed by itself.
+    weights: (F, taps, C // groups), contiguous, that give the F channels of y. The rows of the last axis must follow
+    one another in its table. rise: how far apart those of the second axis lie in theirs, or 0 if they do not lie
+    evenly; then each row of places is computed by itself.
     """
     cdef planes_t job
-    job.source = source_of(x, axes)
-    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
-    job.constants, job.weights = cnp.PyArray_DATA(constants), cnp.PyArray_DATA(weights)
-    job.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
-    job.y_n = y.strides[0] // y.itemsize
-    for i in range(AXES):
-        job.y_stride[i] = y.strides[i + 1] // y.itemsize
-    job.groups, job.outputs, job.channels = groups, weights.shape[0] // groups, weights.shape[2]
-    cdef axis_t *middle = &job.source.axis[1]
-    cdef axis_t *last = &job.source.axis[2]
-    # four rows share the laying out, and the loads, of what more than one of them reads; rows that read a position must
-    # be neighbours, so no dilation may come between them
-    cdef Py_ssize_t step1 = abs(middle.step)
-    job.band = 1
-    if rise > 0 and rise % step1 == 0 and middle.length >= BAND and middle.taps * step1 >= 2 * rise:
-        job.band = BAND
-    job.bands = (middle.length + job.band - 1) // job.band
-    job.rise = rise
-    job.span = (job.band - 1) * rise + (middle.taps - 1) * abs(middle.step) + 1
-    # a row of every channel, and as many rows as fit
-    cdef Py_ssize_t apart = abs(last.step)
-    cdef Py_ssize_t longest = longest_sum(x.itemsize)
-    cdef Py_ssize_t room = PLANES_BYTES // (job.source.channels * x.itemsize)
-    job.segment = min(SEGMENT, last.length, max(room // 2, SLACK // x.itemsize))
-    job.segments = (last.length + job.segment - 1) // job.segment
-    job.taps = min(last.taps, max(1, min((room - job.segment) // apart, longest // job.channels)))
-    job.row_size = rounded((job.segment + (job.taps - 1) * apart) * x.itemsize + SLACK)
-    cdef Py_ssize_t lines = job.source.axis[0].taps * min(job.span, job.band * middle.taps)
-    job.lines = max(1, min(lines, PLANES_BYTES // (job.source.channels * job.row_size),
-                           longest // (job.channels * job.taps)))
-    job.folds = job.lines * job.channels * job.taps > (FOLD_F32 if x.itemsize == 4 else FOLD_F64)
-    cdef Py_ssize_t entries = job.lines * job.channels
-    job.lines_at = job.lines * job.source.channels * job.row_size
-    job.entries_at = job.lines_at + rounded((job.lines + 1) * sizeof(line_t))
-    job.weights_at = job.entries_at + rounded(entries * sizeof(void *))
-    job.from_at = job.weights_at + rounded(entries * job.band * sizeof(void *))
-    job.until_at = job.from_at + rounded(entries * sizeof(int))
-    job.folds_at = job.until_at + rounded(entries * sizeof(int))
-    job.to_at = job.folds_at + rounded(entries * sizeof(int))
-    job.mix_at = job.to_at + job.band * job.row_size
-    cdef Py_ssize_t size = job.mix_at + rounded(job.source.channels * x.itemsize)
-    if 2.0 * job.source.batch * job.source.places * weights.size < 4e5:
-        threads = 1
-    cdef Py_ssize_t blocks = job.source.batch * job.source.axis[0].length * job.bands * job.segments
-    threads = <int> max(1, min(blocks, threads))
-    cdef _Scratch scratch = _Scratch(size, threads)
-    job.scratch, job.scratch_size = scratch.first, scratch.size
-    cdef bint single = x.itemsize == 4
-    with nogil:
-        run(planes_block_f32 if single else planes_block_f64, &job, blocks, threads)
+
+    def __init__(self, cnp.ndarray x, cnp.ndarray weights, Py_ssize_t groups, cnp.ndarray y, tuple axes,
+                 cnp.ndarray constants, Py_ssize_t rise, int threads):
+        cdef planes_t *job = &self.job
+        self.begin(job, sizeof(planes_t), x, y, axes, constants, threads, weights.size)
+        self.keep += (weights,)
+        job.weights = cnp.PyArray_DATA(weights)
+        job.groups, job.outputs, job.channels = groups, weights.shape[0] // groups, weights.shape[2]
+        cdef axis_t *middle = &job.task.source.axis[1]
+        cdef axis_t *last = &job.task.source.axis[2]
+        # four rows share the laying out, and the loads, of what more than one of them reads; rows that read a position
+        # must be neighbours, so no dilation may come between them
+        cdef Py_ssize_t step1 = abs(middle.step)
+        job.band = 1
+        if rise > 0 and rise % step1 == 0 and middle.length >= BAND and middle.taps * step1 >= 2 * rise:
+            job.band = BAND
+        job.bands = (middle.length + job.band - 1) // job.band
+        job.rise = rise
+        job.span = (job.band - 1) * rise + (middle.taps - 1) * abs(middle.step) + 1
+        # a row of every channel, and as many rows as fit
+        cdef Py_ssize_t apart = abs(last.step)
+        cdef Py_ssize_t longest = longest_sum(x.itemsize)
+        cdef Py_ssize_t room = PLANES_BYTES // (job.task.source.channels * x.itemsize)
+        job.segment = min(SEGMENT, last.length, max(room // 2, SLACK // x.itemsize))
+        job.segments = (last.length + job.segment - 1) // job.segment
+        job.taps = min(last.taps, max(1, min((room - job.segment) // apart, longest // job.channels)))
+        job.row_size = rounded((job.segment + (job.taps - 1) * apart) * x.itemsize + SLACK)
+        cdef Py_ssize_t lines = job.task.source.axis[0].taps * min(job.span, job.band * middle.taps)
+        job.lines = max(1, min(lines, PLANES_BYTES // (job.task.source.channels * job.row_size),
+                               longest // (job.channels * job.taps)))
+        job.folds = job.lines * job.channels * job.taps > (FOLD_F32 if x.itemsize == 4 else FOLD_F64)
+        cdef Py_ssize_t entries = job.lines * job.channels
+        job.lines_at = job.lines * job.task.source.channels * job.row_size
+        job.entries_at = job.lines_at + rounded((job.lines + 1) * sizeof(line_t))
+        job.weights_at = job.entries_at + rounded(entries * sizeof(void *))
+        job.from_at = job.weights_at + rounded(entries * job.band * sizeof(void *))
+        job.until_at = job.from_at + rounded(entries * sizeof(int))
+        job.folds_at = job.until_at + rounded(entries * sizeof(int))
+        job.to_at = job.folds_at + rounded(entries * sizeof(int))
+        job.mix_at = job.to_at + job.band * job.row_size
+        job.task.scratch_size = job.mix_at + rounded(job.task.source.channels * x.itemsize)
+        self.end(planes_block_f32 if x.itemsize == 4 else planes_block_f64,
+                 job.task.source.batch * job.task.source.axis[0].length * job.bands * job.segments)

@@ -83,14 +83,8 @@ cdef class WinogradPanels:
 
 
 cdef struct winograd_t:
-    source_t source
-    const float *x
-    const float *constants          # (AXES + 1, C)
-    const float *bias
+    task_t task
     const float *panels
-    float *y
-    Py_ssize_t y_n
-    Py_ssize_t y_stride[AXES]
     Py_ssize_t groups, outputs, channels, group_size, panels_per_group
     const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and
     const Py_ssize_t *count[2]      # whether their inputs lie one after the other in the table
@@ -103,13 +97,12 @@ cdef struct winograd_t:
     Py_ssize_t padded               # channels, rounded up to whole vectors
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
-    char *scratch
-    Py_ssize_t scratch_size, sums_at, mix_at
+    Py_ssize_t sums_at, mix_at
 
 
 cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
     cdef const winograd_t *job = <const winograd_t *> given
-    cdef const source_t *s = &job.source
+    cdef const source_t *s = &job.task.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
     cdef Py_ssize_t wide = lanes * TILE_VECTORS
     cdef Py_ssize_t tile0 = block // job.slices * job.at_once
@@ -118,13 +111,14 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef Py_ssize_t panel0 = block % job.slices * all_panels // job.slices
     cdef Py_ssize_t panel1 = (block % job.slices + 1) * all_panels // job.slices
     cdef Py_ssize_t depth = s.axis[0].taps
-    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef float *inputs = <float *> scratch
     cdef float *sums = <float *> (scratch + job.sums_at)
     cdef float *mix
     cdef float *targets[WINOGRAD_TILES * 16]
     cdef const float *rows[POINTS]
-    cdef const float *zeros = job.constants + AXES * s.channels
+    cdef const float *constants = <const float *> job.task.constants
+    cdef const float *zeros = constants + AXES * s.channels
     cdef float start[TILE_VECTORS * VECTOR_BYTES]
     cdef const float *tile_rows[TILE_FULL * 8]
     cdef float *to[TILE_FULL]
@@ -152,21 +146,22 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                 codes[k][i] = NOTHING
                 if i < job.count[k][place[k]] + 2 and job.regular[k][place[k]]:
                     codes[k][i] = s.axis[k + 1].code[q + i * job.step[k]]
-        image_y = job.y + n * job.y_n + s.axis[0].place[od] * job.y_stride[0]
+        image_y = <float *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0]
         for i in range(WINOGRAD_OUT):
             for j in range(WINOGRAD_OUT):
                 targets[t * 16 + i * 4 + j] = NULL
                 if i < job.count[0][place[0]] and j < job.count[1][place[1]]:
                     targets[t * 16 + i * 4 + j] = image_y \
-                        + s.axis[1].place[job.first[0][place[0]] + i * job.spacing[0]] * job.y_stride[1] \
-                        + s.axis[2].place[job.first[1][place[1]] + j * job.spacing[1]] * job.y_stride[2]
+                        + s.axis[1].place[job.first[0][place[0]] + i * job.spacing[0]] * job.task.y_stride[1] \
+                        + s.axis[2].place[job.first[1][place[1]] + j * job.spacing[1]] * job.task.y_stride[2]
         size = 0
         for d in range(depth):
             a = s.axis[0].code[s.axis[0].row[od] + d * s.axis[0].step]
             mix = <float *> (scratch + job.mix_at)
             for i in range(WINOGRAD_IN):
                 for j in range(WINOGRAD_IN):
-                    pointer = tap_row(s, job.x + n * s.stride_n, job.constants, a, codes[0][i], codes[1][j], mix)
+                    pointer = tap_row(s, <const float *> job.task.x + n * s.stride_n, constants, a, codes[0][i],
+                                      codes[1][j], mix)
                     if pointer == mix:
                         mix += s.channels
                     rows[i * WINOGRAD_IN + j] = zeros if pointer == NULL else pointer
@@ -196,9 +191,9 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                     to[i] = sums + x * point_step + (t + i) * width
                 multiply_f32(height, width, tile_rows, taps, depth, group * job.channels, job.channels,
                              panel + x * depth * job.channels * width, start, 0, to, 0)
-        if job.bias != NULL:
+        if job.task.bias != NULL:
             for lane in range(valid):
-                start[lane] = job.bias[group * job.outputs + first + lane]
+                start[lane] = (<const float *> job.task.bias)[group * job.outputs + first + lane]
         for t in range(tiles):
             lane = 0
             while lane < valid:
@@ -232,61 +227,67 @@ cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
     return count
 
 
-def convolve_winograd(cnp.ndarray x, WinogradPanels panels, cnp.ndarray bias, cnp.ndarray y, tuple axes,
-                      cnp.ndarray constants, tuple tiles, cnp.ndarray flagged, int threads):
-    """As `convolve`, for float32 and 3 x 3 taps on the last two axes, at most 8 on the first.
+cdef class Winograd(Convolution):
+    """Winograd(x, panels, y, axes, constants, tiles, threads): for float32 and 3 x 3 taps on the last two axes.
 
     tiles: for each of the last two axes (first, count, regular, spacing): three intp arrays, one element per tile, and
-    the places between the outputs of a tile. flagged: (N * places of the first axis * tiles * tiles,) uint8, set to 1
-    where a tile must be done again by another algorithm. Returns how many there are.
+    the places between the outputs of a tile. `fill` returns None, or uint8 (N, places of the first axis, tiles, tiles)
+    that is not 0 for the tiles that must be done again by another algorithm.
     """
     cdef winograd_t job
-    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
-    job.source = source_of(x, axes)
-    job.x, job.y = <const float *> cnp.PyArray_DATA(x), <float *> cnp.PyArray_DATA(y)
-    job.constants = <const float *> cnp.PyArray_DATA(constants)
-    job.bias = NULL if bias is None else <const float *> cnp.PyArray_DATA(bias)
-    job.panels = panels.data
-    job.y_n = y.strides[0] // y.itemsize
-    for i in range(AXES):
-        job.y_stride[i] = y.strides[i + 1] // y.itemsize
-    job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
-    job.group_size = panels.group_size
-    job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-    job.all_tiles = job.source.batch * job.source.axis[0].length
-    for i in range(2):
-        if job.source.axis[i + 1].taps != 3:
-            raise ValueError("Winograd's algorithm needs three taps on the last two axes")
-        job.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
-        job.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
-        job.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
-        job.tiles[i], job.spacing[i] = tiles[i][0].size, tiles[i][3]
-        job.step[i] = abs(job.source.axis[i + 1].step)
-        job.base[i] = min(2 * job.source.axis[i + 1].step, 0)
-        job.all_tiles *= job.tiles[i]
-    if job.all_tiles == 0:
-        return 0
-    if flagged.size != job.all_tiles or panels.depth != job.source.axis[0].taps or panels.depth > 8:
-        raise ValueError("Winograd's algorithm: the filters or the tiles do not fit")
-    job.flagged = <unsigned char *> cnp.PyArray_DATA(flagged)
-    job.padded = (job.source.channels + lanes - 1) // lanes * lanes
-    cdef Py_ssize_t one = POINTS * panels.depth * job.padded * sizeof(float)
-    job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.all_tiles)
-    cdef Py_ssize_t tile_blocks = (job.all_tiles + job.at_once - 1) // job.at_once
-    job.at_once = (job.all_tiles + tile_blocks - 1) // tile_blocks
-    cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
-    job.slices = 1
-    if threads > 1 and tile_blocks < 2 * threads:
-        job.slices = min(all_panels, (2 * threads + tile_blocks - 1) // tile_blocks)
-    job.sums_at = rounded(one * job.at_once)
-    job.mix_at = job.sums_at + rounded(POINTS * job.at_once * TILE_VECTORS * VECTOR_BYTES)
-    cdef _Scratch scratch = _Scratch(
-        job.mix_at + (POINTS * job.source.channels * sizeof(float) if job.source.mixed else 0), threads)
-    job.scratch, job.scratch_size = scratch.first, scratch.size
-    cdef _Scratch sizes = _Scratch(job.all_tiles * sizeof(float), 1)
-    job.sizes = <float *> sizes.first
-    cdef Py_ssize_t flagged_tiles
-    with nogil:
-        run(winograd_block, &job, tile_blocks * job.slices, threads)
-        flagged_tiles = flag_large(&job)
-    return flagged_tiles
+
+    def __init__(self, cnp.ndarray x, WinogradPanels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants,
+                 tuple tiles, int threads):
+        cdef winograd_t *job = &self.job
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+        self.begin(job, sizeof(winograd_t), x, y, axes, constants, threads,
+                   9.0 * panels.groups * panels.depth * panels.outputs * panels.channels)
+        self.keep += (panels, tiles)
+        job.panels = panels.data
+        job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
+        job.group_size = panels.group_size
+        job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
+        job.all_tiles = job.task.source.batch * job.task.source.axis[0].length
+        for i in range(2):
+            if job.task.source.axis[i + 1].taps != 3:
+                raise ValueError("Winograd's algorithm needs three taps on the last two axes")
+            job.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
+            job.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
+            job.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
+            job.tiles[i], job.spacing[i] = tiles[i][0].size, tiles[i][3]
+            job.step[i] = abs(job.task.source.axis[i + 1].step)
+            job.base[i] = min(2 * job.task.source.axis[i + 1].step, 0)
+            job.all_tiles *= job.tiles[i]
+        if panels.depth != job.task.source.axis[0].taps or panels.depth > 8:
+            raise ValueError("Winograd's algorithm: the filters do not fit")
+        job.padded = (job.task.source.channels + lanes - 1) // lanes * lanes
+        cdef Py_ssize_t one = POINTS * panels.depth * job.padded * sizeof(float)
+        job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.all_tiles)
+        cdef Py_ssize_t tile_blocks = (job.all_tiles + job.at_once - 1) // max(1, job.at_once)
+        job.at_once = (job.all_tiles + tile_blocks - 1) // max(1, tile_blocks)
+        cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
+        job.slices = 1
+        if self.threads > 1 and tile_blocks < 2 * self.threads:
+            job.slices = min(all_panels, (2 * self.threads + tile_blocks - 1) // tile_blocks)
+        job.sums_at = rounded(one * job.at_once)
+        job.mix_at = job.sums_at + rounded(POINTS * job.at_once * TILE_VECTORS * VECTOR_BYTES)
+        job.task.scratch_size = job.mix_at
+        if job.task.source.mixed:
+            job.task.scratch_size += POINTS * job.task.source.channels * sizeof(float)
+        self.end(winograd_block, tile_blocks * job.slices)
+
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y):
+        cdef winograd_t job
+        cdef _Scratch of_tiles = _Scratch(self.job.all_tiles * (sizeof(float) + 1), 1)
+        memcpy(&job, self.task, self.job_size)
+        if job.all_tiles == 0:
+            return None
+        job.sizes = <float *> of_tiles.first
+        job.flagged = <unsigned char *> (of_tiles.first + job.all_tiles * sizeof(float))
+        memset(job.flagged, 0, job.all_tiles)
+        self.run(&job, x, bias, y)
+        if flag_large(&job) == 0:
+            return None
+        flagged = np.empty((x.shape[0], job.task.source.axis[0].length, job.tiles[0], job.tiles[1]), np.uint8)
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray> flagged), job.flagged, job.all_tiles)
+        return flagged

@@ -43,5 +43,5 @@ def depthwise(problem: Problem, y: Array) -> None:
         return np.ascontiguousarray(as_taps(problem.filters, problem.x.dtype)[:, :, 0].T)
 
     weights = problem.packed(("depthwise",), make)
-    bias = problem.bias if problem.bias is not None else np.zeros(problem.groups, problem.x.dtype)
-    _core.kernels.convolve_depthwise(problem.x, weights, bias, y, problem.axes, problem.constants, num_threads())
+    kernel = _core.kernels.Depthwise(problem.x, weights, y, problem.axes, problem.constants, num_threads())
+    kernel.fill(problem.x, problem.bias, y)

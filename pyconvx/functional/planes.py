@@ -69,14 +69,6 @@ def planes(problem: Problem, y: Array) -> None:
         return np.ascontiguousarray(taps)
 
     weights = problem.packed(("planes", problem.transposed), make)
-    _core.kernels.convolve_planes(
-        problem.x,
-        weights,
-        problem.groups,
-        problem.bias,
-        y,
-        problem.axes,
-        problem.constants,
-        _rise(problem.axes[1]),
-        num_threads(),
-    )
+    rise, axes, constants = _rise(problem.axes[1]), problem.axes, problem.constants
+    kernel = _core.kernels.Planes(problem.x, weights, problem.groups, y, axes, constants, rise, num_threads())
+    kernel.fill(problem.x, problem.bias, y)

@@ -82,22 +82,14 @@ def direct_unfit(problem: Problem) -> str | None:
 
 def direct(problem: Problem, y: Array, places: Array | None = None) -> None:
     """Implicit GEMM: fill y, or only some places of it."""
-    _core.kernels.convolve(
-        problem.x, problem.panels(), problem.bias, y, problem.axes, problem.constants, num_threads(), places
-    )
+    panels, axes, constants = problem.panels(), problem.axes, problem.constants
+    kernel = _core.kernels.Direct(problem.x, panels, y, axes, constants, num_threads(), places)
+    kernel.fill(problem.x, problem.bias, y)
 
 
 def plain(problem: Problem, y: Array) -> None:
     """One output and one tap after the other."""
     filters = np.ascontiguousarray(as_taps(problem.filters, problem.x.dtype))
-    _core.kernels.convolve_plain(
-        problem.x,
-        filters,
-        problem.groups,
-        problem.transposed,
-        problem.bias,
-        y,
-        problem.axes,
-        problem.constants,
-        num_threads(),
-    )
+    groups, transposed, axes, constants = problem.groups, problem.transposed, problem.axes, problem.constants
+    kernel = _core.kernels.Plain(problem.x, filters, groups, transposed, y, axes, constants, num_threads())
+    kernel.fill(problem.x, problem.bias, y)

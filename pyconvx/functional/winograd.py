@@ -73,13 +73,11 @@ def panels(problem: Problem) -> Any:
 def winograd(problem: Problem, y: Array) -> None:
     """Fill y; tiles that the kernel reports are done again by the direct algorithm."""
     tiles = _tiles_of(problem)
-    lengths = [axis.length for axis in problem.axes]
-    shape = (problem.x.shape[0], lengths[0], len(tiles[0][0]), len(tiles[1][0]))
-    flagged = np.zeros(shape, np.uint8)
-    again = _core.kernels.convolve_winograd(
-        problem.x, panels(problem), problem.bias, y, problem.axes, problem.constants, tiles, flagged, num_threads()
-    )
-    if again:
+    axes, constants = problem.axes, problem.constants
+    kernel = _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
+    flagged = kernel.fill(problem.x, problem.bias, y)
+    if flagged is not None:
+        lengths = [axis.length for axis in axes]
         n, depth, row, column = np.nonzero(flagged)
         rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
         base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])

@@ -1,0 +1,74 @@
+# What every convolution kernel is given, and how it is run: made ready once, for as many calls as there are.
+
+cdef enum:
+    JOB_WORDS = 256
+
+cdef struct task_t:
+    source_t source
+    const void *x
+    const void *constants           # (AXES + 1, C): the constant outside each axis, and zeros
+    const void *bias                # one element per output, or NULL
+    void *y
+    Py_ssize_t y_n                  # strides of y, in elements
+    Py_ssize_t y_stride[AXES]
+    char *scratch                   # scratch_size bytes per thread
+    Py_ssize_t scratch_size
+
+
+cdef class Convolution:
+    """One of the kernels below, made ready for arrays of given shapes, strides and dtype.
+
+    axes: three Axis tables. constants: (4, C), the constant outside each axis and a row of zeros.
+    """
+    cdef task_t *task               # the start of the kernel's job, which the subclass holds
+    cdef Py_ssize_t job_size
+    cdef block_t block
+    cdef Py_ssize_t blocks
+    cdef int threads
+    cdef object keep                # what the job points to
+
+    cdef int begin(self, void *job, Py_ssize_t job_size, cnp.ndarray x, cnp.ndarray y, tuple axes,
+                   cnp.ndarray constants, int threads, double products) except -1:
+        """Fill in what all jobs share. products: multiplications per place of the result."""
+        cdef task_t *task = <task_t *> job
+        if job_size > JOB_WORDS * <Py_ssize_t> sizeof(Py_ssize_t):
+            raise SystemError("a job is larger than its copy")
+        self.task, self.job_size, self.threads = task, job_size, threads
+        self.keep = (axes, constants)
+        task.source = source_of(x, axes)
+        task.constants = cnp.PyArray_DATA(constants)
+        task.y_n = y.strides[0] // y.itemsize
+        for i in range(AXES):
+            task.y_stride[i] = y.strides[i + 1] // y.itemsize
+        if 2 * products * task.source.batch * task.source.places < 4e5:     # less work than waking a thread
+            self.threads = 1
+        return 0
+
+    cdef int end(self, block_t block, Py_ssize_t blocks) except -1:
+        self.block, self.blocks = block, blocks
+        self.threads = <int> max(1, min(self.threads, blocks))
+        return 0
+
+    cdef int run(self, void *job, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y) except -1:
+        cdef task_t *task = <task_t *> job
+        cdef _Scratch scratch = _Scratch(task.scratch_size, self.threads)
+        task.scratch, task.scratch_size = scratch.first, scratch.size
+        task.x, task.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+        task.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+        with nogil:
+            run(self.block, job, self.blocks, self.threads)
+        return 0
+
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y):
+        """Fill y (N, *places, outputs): bias (outputs,) or None + sum over taps and channels of x (N, D, H, W, C) times
+        filters. Several threads may call at once.
+        """
+        cdef Py_ssize_t job[JOB_WORDS]
+        memcpy(job, self.task, self.job_size)
+        if self.blocks:
+            self.run(job, x, bias, y)
+
+    @property
+    def scratch(self):
+        """Bytes of scratch memory that a call takes."""
+        return self.task.scratch_size * self.threads
