@@ -58,6 +58,7 @@ def extension(name: str, sources: list[str], flags: list[str] = FLAGS) -> Extens
 
 setup(
     ext_modules=[
+        extension("_calls", ["_calls.pyx"]),
         extension("_cpu", ["_cpu.pyx"]),
         extension("_tables", ["_tables.pyx"]),
         extension("_threads", ["_threads.pyx", "pool.c"], [*FLAGS, *(["-pthread", "-std=gnu11"] if GNU else [])]),

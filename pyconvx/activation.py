@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ._core import erfc
 from .registry import Bound, Plugin, Registry, accepted, calling, returned
 
-__all__ = ["Activation", "activation", "activations", "evaluate", "keeps_rows", "pull"]
+__all__ = ["Activation", "activation", "activations", "evaluate", "keeps_rows", "output_length", "pull"]
 
 Array = NDArray[np.floating[Any]]  # float32 or float64
 
@@ -91,6 +91,24 @@ def keeps_rows(bound: Bound[Activation]) -> bool:
     return bound.plugin.rowwise or any(np.ndim(value) > 0 for value in bound.params.values())
 
 
+def output_length(bound: Bound[Activation], length: int) -> int:
+    """Return how long a row of that length becomes.
+
+    Raises ValueError, naming the activation, if its `output_size` tells no length.
+    """
+    plugin = bound.plugin
+    if plugin.output_size is None:
+        return length
+    with calling(plugin, "output_size"):
+        size = plugin.output_size(length)
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < min(length, 1):
+        raise ValueError(
+            f"output_size of activation {plugin.name!r} (registered by {plugin.owner}) must return a positive int "
+            f"for a row of {length}, got {size!r}"
+        )
+    return int(size)
+
+
 def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None) -> Array:
     """Return the activation of `x`, a C-contiguous float32 or float64 array with rows on the last axis.
 
@@ -106,9 +124,7 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None) -> Ar
     if plugin.rowwise:
         if x.ndim == 0:
             raise ValueError(f"activation {plugin.name!r} works on rows, x must have an axis, got shape ()")
-        if plugin.output_size is not None:
-            with calling(plugin, "output_size"):
-                shape = (*shape[:-1], plugin.output_size(shape[-1]))
+        shape = (*shape[:-1], output_length(bound, shape[-1]))
     y = np.empty(shape, x.dtype) if out is None else out
     for x_block, y_block in _blocks(bound, x, y):
         with calling(plugin), np.errstate(all="ignore"):

@@ -51,6 +51,11 @@ class Window(NamedTuple):
         """Length of one window, gaps of the dilation included (the effective kernel size)."""
         return (self.taps - 1) * self.dilation + 1
 
+    @property
+    def padded(self) -> int:
+        """Length of the axis with its padding."""
+        return self.before + self.source + self.after
+
 
 def integer(name: str, value: Any, low: int) -> int:
     """`value` as an int that is at least `low`; TypeError or ValueError otherwise."""
@@ -208,7 +213,7 @@ def transposed_windows(
         else:
             before, after = _amount(amount, n, reach, s)
             size = full - before - after
-        if size < 1 or size > MAX_SIZE:
+        if size < 1 or max(size, full) > MAX_SIZE:
             raise ValueError(
                 f"conv_transpose would give spatial axis {axis} the size {size}: x has {n}, filters reach over "
                 f"{reach}, stride is {s}, padding is ({before}, {after}), output_padding is {extra}"

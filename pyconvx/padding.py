@@ -240,12 +240,16 @@ def _odd(index: Indices, i: Indices, n: int, period: int) -> tuple[Indices, Weig
     """Terms of the odd extension, which turns the axis around its ends: 2 * end - mirrored.
 
     `index` is the even extension. Over a period the odd one rises by twice the step from the first element to
-    the last, so any coordinate is plus or minus one element, and a multiple of that step.
+    the last, so any coordinate is plus or minus one element, and a multiple of that step. Where the even extension
+    comes upon an end the terms of that element are one, as in numpy.pad.
     """
     periods, phase = np.divmod(i, period)
     mirrored = phase >= n
     first, last = np.zeros_like(i), np.full_like(i, n - 1)
-    weights = np.where(mirrored, -1, 1), -2 * periods, 2 * (periods + mirrored)
+    own, rise, fall = np.where(mirrored, -1, 1), 2 * (periods + mirrored), -2 * periods
+    on_first, on_last = ~mirrored & (index == first), ~mirrored & (index == last)
+    own = own + np.where(on_first, fall, 0) + np.where(on_last, rise, 0)
+    weights = own, np.where(on_first, 0, fall), np.where(on_last, 0, rise)
     return np.stack([index, first, last]), np.stack(weights).astype(np.float64)
 
 

@@ -1,7 +1,7 @@
 """Plugins known by name: the one mechanism behind paddings, activations, poolings and picture filters.
 
 A `Registry` maps names to immutable `Plugin` objects, and a `Bound` is a plugin together with its parameters.
-Imports nothing from pyconvx.
+Imports remember and the core.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ._core import forget
+from .remember import key_of
 
 __all__ = ["Bound", "Plugin", "Registry", "UnknownNameError", "accepted", "bind", "calling", "returned"]
 
@@ -120,6 +123,12 @@ class Bound(Generic[P]):
     plugin: P
     params: Mapping[str, Any]
     """Read-only, and complete: defaults are filled in."""
+    key: tuple[Any, ...] | None = field(init=False, repr=False, compare=False, default=None)
+    """What results that depend on it are remembered by; None for parameters that might change."""
+
+    def __post_init__(self) -> None:
+        known = key_of(self.params.values())
+        object.__setattr__(self, "key", None if known is None else (self.plugin, *known))
 
     @property
     def name(self) -> str:
@@ -174,7 +183,12 @@ def bind(plugin: P, params: Mapping[str, Any] = MappingProxyType({})) -> Bound[P
 
 
 def _own(value: Any) -> Any:
-    """`value` such that its owner cannot change it any more, if it is of NumPy."""
+    """`value` such that its owner cannot change it any more, if it is of NumPy or a container of Python."""
+    kind = type(value)
+    if kind in (list, tuple, set):
+        return kind(map(_own, value))
+    if kind is dict:
+        return {key: _own(each) for key, each in value.items()}
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -287,7 +301,10 @@ class Registry(Mapping[str, P], Generic[P]):
 
     def __getitem__(self, name: str) -> P:
         plugins, aliases = self._entries
-        plugin = plugins.get(aliases.get(name, name))
+        try:
+            plugin = plugins.get(aliases.get(name, name))
+        except TypeError:  # not hashable
+            raise TypeError(f"{self.kind} must be a name, got {name!r}") from None
         return self._missing(name) if plugin is None else plugin
 
     def _missing(self, name: object) -> P:
@@ -454,6 +471,7 @@ class Registry(Mapping[str, P], Generic[P]):
 
     def _replace(self, plugins: dict[str, P], aliases: dict[str, str]) -> None:
         self._entries = (plugins, {a: c for a, c in aliases.items() if c in plugins})
+        forget()
 
 
 def _with(current: dict[str, V], names: set[str], before: dict[str, V]) -> dict[str, V]:

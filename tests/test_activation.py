@@ -355,3 +355,29 @@ def test_derivatives_take_the_parameters_that_they_name():
     ):
         bound = cx.activation("snake", a=3)
         assert pull(bound, np.ones(2), np.ones(2), np.ones(2)).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, None, "2", True, np.zeros(2)], ids=repr)
+def test_an_output_size_that_is_none_is_refused(size):
+    with cx.activations.temporarily("odd", lambda x: x, rowwise=True, output_size=lambda length: size):
+        for call in (
+            lambda: cx.activate(np.ones((2, 4)), "odd"),
+            lambda: cx.conv1d(np.ones((5, 1)), np.ones((2, 3, 1)), activation="odd"),
+            lambda: cx.output_shape(cx.conv1d, (5, 1), (2, 3, 1), activation="odd"),
+        ):
+            with pytest.raises(ValueError, match="output_size of activation 'odd'"):
+                call()
+
+
+def test_an_exception_in_output_size_names_the_activation():
+    def broken(length):
+        raise KeyError(length)
+
+    with cx.activations.temporarily("broken", lambda x: x, rowwise=True, output_size=broken):
+        for call in (
+            lambda: cx.activate(np.ones((2, 4)), "broken"),
+            lambda: cx.conv1d(np.ones((5, 1)), np.ones((2, 3, 1)), activation="broken"),
+        ):
+            with pytest.raises(KeyError) as info:
+                call()
+            assert any("output_size of the activation 'broken'" in note for note in info.value.__notes__)

@@ -2,6 +2,12 @@
 
 import numpy as np
 import pytest
+from convolutions import (
+    check_a_sample_is_a_batch_of_one,
+    check_layouts_agree,
+    check_memory_form_changes_no_bit,
+    referring,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,11 +16,9 @@ from pyconvx import _core
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import (
     absolute,
-    absolute_mode,
     assert_within,
     compute_dtype,
     gamma,
-    reference_mode,
     roundings,
 )
 from pyconvx.testing.strategies import FORMS, REALS, Drawn, conv_cases, drawn, mode_names
@@ -30,12 +34,6 @@ def terms(case):
 
 def filters_of(case):
     return case.filters.shape[0]
-
-
-def referring(case):
-    """The options as the reference takes them, and for the sum of absolute terms."""
-    options = {**case.options, "padding_mode": reference_mode(case.options["padding_mode"])}
-    return options, {**options, "padding_mode": absolute_mode(options["padding_mode"])}
 
 
 def within_reference(case, algorithm):
@@ -156,29 +154,12 @@ def test_wrapped_convolution_commutes_with_a_shift(case, shift):
 
 @given(case=conv_cases())
 def test_channels_first_is_channels_last_moved(case):
-    x, filters, bias = case.plain
-    first = case.options["layout"] == "channels_first"
-    batched = x.ndim == case.rank + 2
-
-    def move(a, axis):
-        return np.moveaxis(a, axis, -1) if first else np.moveaxis(a, -1, axis)
-
-    layout = "channels_last" if first else "channels_first"
-    other = CONV[case.rank](move(x, int(batched)), move(filters, 1), bias, **{**case.options, "layout": layout})
-    np.testing.assert_array_equal(move(CONV[case.rank](x, filters, bias, **case.options), int(batched)), other)
+    check_layouts_agree(CONV[case.rank], case)
 
 
 @given(case=conv_cases())
 def test_a_sample_is_a_batch_of_one(case):
-    x, filters, bias = case.plain
-    if x.ndim == case.rank + 2:
-        if len(x) == 0:
-            return
-        x = x[0]
-    f = CONV[case.rank]
-    batch = f(x[np.newaxis], filters, bias, **case.options)
-    assert batch.shape[0] == 1
-    np.testing.assert_array_equal(f(x, filters, bias, **case.options), batch[0])
+    check_a_sample_is_a_batch_of_one(CONV[case.rank], case)
 
 
 @given(case=conv_cases(dtypes=("float32",), values=("normal",), empty=False))
@@ -197,9 +178,7 @@ def test_samples_do_not_touch_each_other(case):
 @given(case=conv_cases(dtypes=REALS, forms=FORMS))
 def test_memory_form_does_not_change_a_bit(case):
     f = CONV[case.rank]
-    got, plain = f(*case.arguments, **case.options), f(*case.plain, **case.options)
-    assert got.dtype == plain.dtype
-    np.testing.assert_array_equal(got, plain)
+    got = check_memory_form_changes_no_bit(f, case)
     if got.dtype.kind == "f":
         results = []
         for arguments in (case.arguments, case.plain):

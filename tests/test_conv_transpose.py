@@ -2,6 +2,12 @@
 
 import numpy as np
 import pytest
+from convolutions import (
+    check_a_sample_is_a_batch_of_one,
+    check_layouts_agree,
+    check_memory_form_changes_no_bit,
+    referring,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,22 +16,15 @@ from pyconvx import _core
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import (
     absolute,
-    absolute_mode,
     assert_within,
     compute_dtype,
     gamma,
-    reference_mode,
 )
 from pyconvx.testing.strategies import FORMS, REALS, conv_cases, conv_transpose_cases
 
 CONV = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
 TRANSPOSE = {1: cx.conv_transpose1d, 2: cx.conv_transpose2d, 3: cx.conv_transpose3d}
 every_isa = pytest.mark.parametrize("isa", _core.supported())
-
-
-def referring(case):
-    options = {**case.options, "padding_mode": reference_mode(case.options["padding_mode"])}
-    return options, {**options, "padding_mode": absolute_mode(options["padding_mode"])}
 
 
 def most_terms(case, y):
@@ -129,29 +128,18 @@ def test_linear(case):
 
 
 @given(case=conv_transpose_cases(values=("normal",)))
-def test_layouts_and_samples_agree(case):
-    x, filters, bias = case.plain
-    first = case.options["layout"] == "channels_first"
-    batched = int(x.ndim == case.rank + 2)
+def test_layouts_agree(case):
+    check_layouts_agree(TRANSPOSE[case.rank], case)
 
-    def move(a, axis):
-        return np.moveaxis(a, axis, -1) if first else np.moveaxis(a, -1, axis)
 
-    f = TRANSPOSE[case.rank]
-    y = f(x, filters, bias, **case.options)
-    layout = "channels_last" if first else "channels_first"
-    other = f(move(x, batched), move(filters, 1), bias, **{**case.options, "layout": layout})
-    np.testing.assert_array_equal(move(y, batched), other)
-    if not batched:
-        np.testing.assert_array_equal(f(x[np.newaxis], filters, bias, **case.options)[0], y)
+@given(case=conv_transpose_cases(values=("normal",)))
+def test_a_sample_is_a_batch_of_one(case):
+    check_a_sample_is_a_batch_of_one(TRANSPOSE[case.rank], case)
 
 
 @given(case=conv_transpose_cases(dtypes=REALS, forms=FORMS))
 def test_memory_form_does_not_change_a_bit(case):
-    f = TRANSPOSE[case.rank]
-    got, plain = f(*case.arguments, **case.options), f(*case.plain, **case.options)
-    assert got.dtype == plain.dtype
-    np.testing.assert_array_equal(got, plain)
+    check_memory_form_changes_no_bit(TRANSPOSE[case.rank], case)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "softmax"])

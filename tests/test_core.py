@@ -75,9 +75,12 @@ def test_a_table_counts_what_windows_hold():
         {"place": [0, 0, 1]},
         {"place": [0, 1]},
         {"extent": [1]},
-        {"mixes": [([4], [1.0])]},
-        {"mixes": [([-1], [1.0])]},
-        {"mixes": [([0], [1.0, 2.0])]},
+        {"step": 2**62, "taps": 5},  # whose reach is 0 in 64 bits
+        {"mixes": ([1], [4], [1.0])},
+        {"mixes": ([1], [-1], [1.0])},
+        {"mixes": ([1], [0], [1.0, 2.0])},
+        {"mixes": ([2], [0], [1.0])},
+        {"mixes": ([-1, 2], [0], [1.0])},
     ],
     ids=str,
 )

@@ -1,5 +1,7 @@
 """Padding: bitwise numpy.pad, the reference, every registered mode, gradients."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,6 +65,38 @@ def test_odd_modes_are_numpy_pad_exactly_for_integers(name, case):
         return
     got = cx.pad(case.x.array, case.pad_width, name)
     np.testing.assert_array_equal(got, np.pad(case.x.plain, widths(case), **NUMPY[name]), strict=True)
+
+
+@pytest.mark.parametrize("name", ["odd_reflect", "odd_symmetric"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_one_odd_reflection_is_numpy_pad_bitwise(name, dtype):
+    """Zeros of either sign, infinities and overflow included."""
+    values = [0.0, -0.0, 1.0, -1.5, 1e-7, np.inf, -np.inf, np.nan]
+    if dtype != "float16":  # which is summed in float32
+        values.append(float(np.finfo(dtype).max) * 0.75)
+    random = np.random.default_rng(0)
+    with np.errstate(all="ignore"):
+        for x in random.choice(values, (200, 4)).astype(dtype), random.standard_normal((50, 4)).astype(dtype):
+            got, want = cx.pad(x, ((0, 0), (3, 3)), name), np.pad(x, ((0, 0), (3, 3)), **NUMPY[name])
+            np.testing.assert_array_equal(got, want, strict=True)
+            np.testing.assert_array_equal(np.signbit(got[~np.isnan(got)]), np.signbit(want[~np.isnan(want)]))
+
+
+@pytest.mark.parametrize("name", ["odd_reflect", "odd_symmetric"])
+def test_many_odd_reflections_of_float16_are_rounded_once(name):
+    x = np.array([1.0, 1.125, 3.5], np.float16)
+    np.testing.assert_array_equal(cx.pad(x, 400, name), cx.pad(x.astype(np.float32), 400, name).astype(np.float16))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "odd_symmetric", "zeros"])
+def test_long_pads_are_made_in_parts(mode, monkeypatch):
+    x, width = np.random.default_rng(0).standard_normal((2, 5, 3)), ((0, 1), (9, 23), (-1, 4))
+    y, pullback = cx.vjp(cx.pad, x, width, mode)
+    (gx,) = pullback(y)
+    monkeypatch.setattr(sys.modules[cx.pad.__module__], "PART", 4)
+    other, pullback = cx.vjp(cx.pad, x, width, mode)
+    np.testing.assert_array_equal(other, y)
+    np.testing.assert_allclose(pullback(y)[0], gx, rtol=1e-13)  # parts add up in another order
 
 
 @pytest.mark.parametrize("name", ["odd_reflect", "odd_symmetric"])

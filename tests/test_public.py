@@ -62,7 +62,7 @@ def test_every_built_in_plugin_is_documented(name):
 OPERATIONS = {"windows", "padding", "activation", "pooling", "picture", "geometry", "registry", "remember", "_core"}
 ARROWS = {
     "_core": set(),
-    "registry": set(),
+    "registry": {"remember", "_core"},
     "geometry": set(),
     "remember": set(),
     "padding": {"registry"},

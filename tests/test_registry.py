@@ -322,6 +322,28 @@ def test_bound_plugins_compare_by_what_they_compute():
     assert type(cx.activation("elu", alpha=np.float64(2)).params["alpha"]) is float
 
 
+@pytest.mark.parametrize("registry", [cx.paddings, cx.activations, cx.poolings, cx.filters])
+def test_what_has_no_hash_is_no_name(registry):
+    for wrong in ["reflect"], {}, (["reflect"],):
+        with pytest.raises(TypeError, match=f"{registry.kind} must be a name, got"):
+            registry[wrong]
+
+
+@pytest.mark.parametrize("given", [[1.0, 2.0], [[1.0], [2.0]], {"a": [1.0]}, {1, 2}, ([1.0],), [np.ones(2)]], ids=repr)
+def test_containers_are_copied_when_bound(things, given):
+    """What the caller does with them afterwards does not change the plugin."""
+    things.register("weighted", lambda x, weights: weights)
+    before, bound = repr(given), bind(things["weighted"], {"weights": given})
+    inner = given[0] if isinstance(given, tuple) else given
+    if isinstance(inner, list) and isinstance(inner[0], (list, np.ndarray)):
+        inner[0][0] = 7.0
+    elif isinstance(inner, dict):
+        inner["a"].append(7.0)
+    else:
+        inner.clear()
+    assert repr(bound.params["weights"]) == before
+
+
 @pytest.mark.parametrize(("registry", "plugin"), PLUGINS)
 def test_every_registered_plugin_is_complete(registry, plugin):
     assert registry[plugin.name] is plugin

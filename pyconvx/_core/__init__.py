@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ._calls import Calls, Repeat, forget, now
 from ._cpu import instruction_sets
 from ._tables import FIRST_MIX, NOTHING, OUTSIDE, Axis
 from ._threads import MAX_THREADS
@@ -27,9 +28,13 @@ __all__ = [
     "NOTHING",
     "OUTSIDE",
     "Axis",
+    "Calls",
+    "Repeat",
     "erfc",
+    "forget",
     "isa",
     "kernels",
+    "now",
     "supported",
     "using",
 ]
@@ -65,10 +70,12 @@ def using(name: str) -> Iterator[None]:
     """Run with the kernels of another instruction set, for tests; not for use from several threads."""
     module = globals()
     before, module["kernels"] = kernels, _load(name)
+    forget()
     try:
         yield
     finally:
         module["kernels"] = before
+        forget()
 
 
 def erfc(x: NDArray[np.floating], out: NDArray[np.floating]) -> None:

@@ -21,6 +21,7 @@ cdef struct axis_t:
 cdef class Axis:
     cdef axis_t table
     cdef readonly Py_ssize_t source     # length of the axis that is read
+    cdef readonly Py_ssize_t rise       # between rows of neighbouring places; 0: not evenly, forwards and in order
     cdef bint is_ordered
     cdef object counts
     cdef tuple arrays

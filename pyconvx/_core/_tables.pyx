@@ -26,35 +26,40 @@ cdef const Py_ssize_t *sizes(cnp.ndarray array):
 
 
 cdef class Axis:
-    """Axis(source, taps, step, row, code, *, place=None, extent=None, mixes=()): one checked index table.
+    """Axis(source, taps, step, row, code, *, place=None, extent=None, mixes=None): one checked index table.
 
     source: length of the axis read. taps, step, row, code: as in the module's description. place: for each visited
     place the index in the result (default: in order). extent: number of positions that count in each window.
-    mixes: pairs (coordinates, weights).
+    mixes: (sizes, coordinates, weights): how many terms each mix has, and the terms of all of them.
     """
 
     def __init__(self, Py_ssize_t source, Py_ssize_t taps, Py_ssize_t step, row, code, *, place=None, extent=None,
-                 mixes=()):
+                 mixes=None):
         row = np.ascontiguousarray(row, np.intp)
         code = np.ascontiguousarray(code, np.intp)
         cdef Py_ssize_t length = row.size
-        place = np.arange(length) if place is None else np.ascontiguousarray(place, np.intp)
+        order = np.arange(length)
+        if np.array_equal(row, order):
+            order = row                 # one array for both
+        place = order if place is None else np.ascontiguousarray(place, np.intp)
         extent = np.full(length, taps) if extent is None else np.ascontiguousarray(extent, np.intp)
-        mix_start = np.cumsum([0] + [len(coordinates) for coordinates, _ in mixes], dtype=np.intp)
-        mix_source = np.array([c for coordinates, _ in mixes for c in coordinates], np.intp)
-        mix_weight = np.array([w for _, weights in mixes for w in weights], np.float64)
-        mix_total = np.array([float(np.sum(weights)) for _, weights in mixes], np.float64)
+        mix_size, mix_source, mix_weight = ([], [], []) if mixes is None else mixes
+        mix_size = np.ascontiguousarray(mix_size, np.intp)
+        mix_source = np.ascontiguousarray(mix_source, np.intp)
+        mix_weight = np.ascontiguousarray(mix_weight, np.float64)
+        mix_start = np.concatenate([[0], np.cumsum(mix_size)]).astype(np.intp)
 
-        fits = place.size == extent.size == length and mix_weight.size == mix_source.size
-        if taps < 1 or step == 0 or source < 0 or not fits:
+        fits = place.size == extent.size == length and mix_start[-1] == mix_weight.size == mix_source.size
+        if taps < 1 or step == 0 or source < 0 or not fits or (mix_size.size and mix_size.min() < 0):
             raise ValueError("index table: sizes do not fit")
+        mix_total = np.bincount(np.repeat(np.arange(mix_size.size), mix_size), mix_weight, mix_size.size)
         if length:
-            reach = (taps - 1) * step
-            if row.min() + min(reach, 0) < 0 or row.max() + max(reach, 0) >= code.size:
+            reach = (<object> taps - 1) * step      # an int of Python, which does not overflow
+            if int(row.min()) + min(reach, 0) < 0 or int(row.max()) + max(reach, 0) >= code.size:
                 raise ValueError("index table: a tap lies beyond the codes")
-            if not np.array_equal(np.sort(place), np.arange(length)):
+            if not np.array_equal(np.sort(place), order):
                 raise ValueError("index table: places are no permutation")
-        lowest = FIRST_MIX - len(mixes) + 1
+        lowest = FIRST_MIX - mix_size.size + 1
         special = (code == OUTSIDE) | (code == NOTHING)
         if not np.all(special | ((code >= lowest) & (code < source))):
             raise ValueError("index table: a code is out of range")
@@ -69,13 +74,17 @@ cdef class Axis:
         for array in self.arrays:
             array.setflags(write=False)
         self.source = source
-        self.is_ordered = bool(np.array_equal(place, np.arange(length)))
+        self.is_ordered = bool(np.array_equal(place, order))
+        gaps = np.diff(row)
+        self.rise = 1
+        if gaps.size:
+            self.rise = gaps[0] if self.is_ordered and gaps[0] > 0 and (gaps == gaps[0]).all() else 0
         self.table = axis_t(
             length=length, taps=taps, step=step, row=sizes(row), place=sizes(place), code=sizes(code),
             mix_start=sizes(mix_start), mix_source=sizes(mix_source),
             mix_weight=<const double *> cnp.PyArray_DATA(mix_weight),
             mix_total=<const double *> cnp.PyArray_DATA(mix_total), extent=sizes(extent),
-            run=<const unsigned char *> cnp.PyArray_DATA(run), mixed=len(mixes) > 0,
+            run=<const unsigned char *> cnp.PyArray_DATA(run), mixed=mix_size.size > 0,
         )
 
     @property
@@ -107,6 +116,11 @@ cdef class Axis:
     def mixed(self):
         """Some codes are mixes."""
         return self.table.mixed
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return sum({id(array): array.nbytes for array in self.arrays}.values())
 
     def codes(self):
         """The table written out: codes (length, taps), in the order of the places of the result."""

@@ -12,7 +12,7 @@ MAX_THREADS = POOL_MAX_THREADS
 
 
 cdef int poll() noexcept nogil:
-    # A pending Ctrl-C stays set as this thread's exception until `run` returns and raises it.
+    # What a signal handler raises, KeyboardInterrupt by default, waits in `pending` until `run` raises it.
     with gil:
         try:
             PyErr_CheckSignals()

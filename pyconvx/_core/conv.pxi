@@ -239,6 +239,7 @@ cdef class Direct(Convolution):
     places to compute, counted over the whole batch; by default all.
     """
     cdef conv_t job
+    cdef Panels panels
 
     def __init__(self, cnp.ndarray x, Panels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants, int threads,
                  cnp.ndarray places=None):
@@ -247,7 +248,8 @@ cdef class Direct(Convolution):
         cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
         self.begin(job, sizeof(conv_t), x, y, axes, constants, threads,
                    1.0 * panels.groups * panels.outputs * panels.channels * panels.taps)
-        self.keep += (panels, places)
+        self.panels = panels
+        self.keep += (places,)
         job.panels = panels.data
         job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
         job.group_size = panels.group_size
@@ -301,6 +303,14 @@ cdef class Direct(Convolution):
         if source.mixed:
             job.task.scratch_size += job.taps_at_once * TILE_FULL * source.channels * x.itemsize
         self.end(conv_block_f32 if x.itemsize == 4 else conv_block_f64, place_blocks * job.slices)
+
+    cdef object pack(self, void *job, cnp.ndarray filters):
+        cdef Panels mine = self.panels
+        cdef Panels panels = Panels(filters.reshape((filters.shape[0], mine.taps, -1)), mine.groups, mine.transposed)
+        if panels.finite != mine.finite:
+            return None
+        (<conv_t *> job).panels = panels.data
+        return panels
 
 
 cdef struct plain_t:

@@ -158,3 +158,8 @@ cdef class Depthwise(Convolution):
             job.task.scratch_size += job.task.source.taps * TILE_FULL * job.task.source.channels * x.itemsize
         self.end(depthwise_block_f32 if x.itemsize == 4 else depthwise_block_f64,
                  job.task.source.batch * job.task.source.axis[0].length * job.task.source.axis[1].length * job.segments)
+
+    cdef object pack(self, void *job, cnp.ndarray filters):
+        cdef cnp.ndarray weights = np.ascontiguousarray(filters.reshape((filters.shape[0], -1)).T)
+        (<depthwise_t *> job).weights = cnp.PyArray_DATA(weights)
+        return weights

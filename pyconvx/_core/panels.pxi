@@ -8,17 +8,18 @@ cdef class Panels:
     0.
 
     `filters` is (F, taps, C // groups) of any strides. With `transposed`, channels and filters change places, as the
-    adjoint needs it: the result then has C channels and is summed over F.
+    adjoint needs it: the result then has C channels and is summed over F. Without `packing` nothing is read or held:
+    that serves to ask a kernel what it would need.
     """
     cdef readonly Py_ssize_t groups, outputs, channels, taps   # outputs and channels of one group
-    cdef readonly bint finite
+    cdef readonly bint finite, transposed
     cdef Py_ssize_t group_size                                  # elements
     cdef object memory
     cdef char *data
 
-    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed):
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint packing=True):
         cdef Py_ssize_t per_group = filters.shape[0] // groups
-        self.groups = groups
+        self.groups, self.transposed = groups, transposed
         self.taps = filters.shape[1]
         self.outputs, self.channels = per_group, filters.shape[2]
         if transposed:
@@ -28,6 +29,9 @@ cdef class Panels:
         self.group_size = whole * self.taps * self.channels
         if whole < self.outputs:
             self.group_size += panel_width(self.outputs - whole, lanes) * self.taps * self.channels
+        self.finite = True
+        if not packing:
+            return
         self.memory = np.empty(self.group_size * groups * filters.itemsize + 64, np.uint8)
         self.data = <char *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
         if filters.dtype == np.float32:
@@ -38,7 +42,7 @@ cdef class Panels:
     @property
     def nbytes(self):
         """Bytes held."""
-        return self.memory.nbytes
+        return 0 if self.memory is None else self.memory.nbytes
 
 
 cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_group, bint transposed):

@@ -251,3 +251,7 @@ cdef class Planes(Convolution):
         job.task.scratch_size = job.mix_at + rounded(job.task.source.channels * x.itemsize)
         self.end(planes_block_f32 if x.itemsize == 4 else planes_block_f64,
                  job.task.source.batch * job.task.source.axis[0].length * job.bands * job.segments)
+
+    cdef object pack(self, void *job, cnp.ndarray filters):
+        (<planes_t *> job).weights = cnp.PyArray_DATA(filters)
+        return filters

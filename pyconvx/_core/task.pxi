@@ -59,12 +59,24 @@ cdef class Convolution:
             run(self.block, job, self.blocks, self.threads)
         return 0
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y):
+    cdef object pack(self, void *job, cnp.ndarray filters):
+        """Make a job ready for other filters, (F, *kernel, C // groups) and contiguous: returns what must outlive it,
+        or None if these filters are not for this kernel.
+        """
+        return None
+
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None):
         """Fill y (N, *places, outputs): bias (outputs,) or None + sum over taps and channels of x (N, D, H, W, C) times
-        filters. Several threads may call at once.
+        filters: those of the kernel, or others of the same shape. Several threads may call at once. Returns None, or
+        anything else if that was not possible.
         """
         cdef Py_ssize_t job[JOB_WORDS]
         memcpy(job, self.task, self.job_size)
+        packed = None
+        if filters is not None:
+            packed = self.pack(job, filters)
+            if packed is None:
+                return False
         if self.blocks:
             self.run(job, x, bias, y)
 

@@ -25,14 +25,15 @@ cdef class WinogradPanels:
     """Transformed filters: [group][panel][point][depth tap][channel][lane].
 
     filters: (F, taps, C // groups) with taps = depth taps * 3 * 3, float32. With `transposed` channels and filters
-    change places; with `flipped` the 3 x 3 taps are taken in reverse.
+    change places; with `flipped` the 3 x 3 taps are taken in reverse. `packing` as for Panels.
     """
     cdef readonly Py_ssize_t groups, outputs, channels, depth
+    cdef readonly bint transposed, flipped
     cdef Py_ssize_t group_size
     cdef object memory
     cdef float *data
 
-    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped):
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, bint packing=True):
         cdef Py_ssize_t per_group = filters.shape[0] // groups
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
@@ -40,12 +41,15 @@ cdef class WinogradPanels:
         cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
         cdef Py_ssize_t step_group = step_output * per_group
         self.groups, self.depth = groups, filters.shape[1] // 9
+        self.transposed, self.flipped = transposed, flipped
         self.outputs, self.channels = per_group, filters.shape[2]
         if transposed:
             self.outputs, self.channels = self.channels, self.outputs
             step_output, step_channel = step_channel, step_output
         cdef Py_ssize_t padded = (self.outputs + lanes - 1) // lanes * lanes
         self.group_size = padded * POINTS * self.depth * self.channels
+        if not packing:
+            return
         self.memory = np.empty(self.group_size * groups * sizeof(float) + 64, np.uint8)
         self.data = <float *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
         cdef const float *origin = <const float *> cnp.PyArray_DATA(filters)
@@ -79,7 +83,7 @@ cdef class WinogradPanels:
     @property
     def nbytes(self):
         """Bytes held."""
-        return self.memory.nbytes
+        return 0 if self.memory is None else self.memory.nbytes
 
 
 cdef struct winograd_t:
@@ -232,9 +236,10 @@ cdef class Winograd(Convolution):
 
     tiles: for each of the last two axes (first, count, regular, spacing): three intp arrays, one element per tile, and
     the places between the outputs of a tile. `fill` returns None, or uint8 (N, places of the first axis, tiles, tiles)
-    that is not 0 for the tiles that must be done again by another algorithm.
+    not 0 for the tiles that must be done again by another algorithm.
     """
     cdef winograd_t job
+    cdef WinogradPanels panels
 
     def __init__(self, cnp.ndarray x, WinogradPanels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants,
                  tuple tiles, int threads):
@@ -242,7 +247,8 @@ cdef class Winograd(Convolution):
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         self.begin(job, sizeof(winograd_t), x, y, axes, constants, threads,
                    9.0 * panels.groups * panels.depth * panels.outputs * panels.channels)
-        self.keep += (panels, tiles)
+        self.panels = panels
+        self.keep += (tiles,)
         job.panels = panels.data
         job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
         job.group_size = panels.group_size
@@ -276,10 +282,18 @@ cdef class Winograd(Convolution):
             job.task.scratch_size += POINTS * job.task.source.channels * sizeof(float)
         self.end(winograd_block, tile_blocks * job.slices)
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y):
+    cdef object pack(self, void *job, cnp.ndarray filters):
+        cdef WinogradPanels mine = self.panels
+        cdef WinogradPanels panels = WinogradPanels(
+            filters.reshape((filters.shape[0], mine.depth * 9, -1)), mine.groups, mine.transposed, mine.flipped)
+        (<winograd_t *> job).panels = panels.data
+        return panels
+
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None):
         cdef winograd_t job
         cdef _Scratch of_tiles = _Scratch(self.job.all_tiles * (sizeof(float) + 1), 1)
         memcpy(&job, self.task, self.job_size)
+        packed = None if filters is None else self.pack(&job, filters)
         if job.all_tiles == 0:
             return None
         job.sizes = <float *> of_tiles.first
@@ -288,6 +302,12 @@ cdef class Winograd(Convolution):
         self.run(&job, x, bias, y)
         if flag_large(&job) == 0:
             return None
-        flagged = np.empty((x.shape[0], job.task.source.axis[0].length, job.tiles[0], job.tiles[1]), np.uint8)
+        shape = job.task.source.batch, job.task.source.axis[0].length, job.tiles[0], job.tiles[1]
+        flagged = np.empty(shape, np.uint8)
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> flagged), job.flagged, job.all_tiles)
         return flagged
+
+    @property
+    def scratch(self):
+        """Bytes of scratch memory that a call takes."""
+        return self.job.task.scratch_size * self.threads + self.job.all_tiles * (sizeof(float) + 1)

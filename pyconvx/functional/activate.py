@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activation import Activation, evaluate, keeps_rows, pull
+from ..activation import Activation, evaluate, keeps_rows, output_length, pull
 from ..activation import activation as bind
 from ..registry import Bound
 from . import arrays
@@ -89,8 +89,7 @@ def activate(
         if not -array.ndim <= axis < array.ndim:
             raise ValueError(f"axis must be in {-array.ndim}...{array.ndim - 1} for x of shape {shape}, got {axis}")
         rows = int(axis) % array.ndim - array.ndim
-        if bound.plugin.output_size is not None:
-            sizes = list(shape)
-            sizes[rows] = bound.plugin.output_size(sizes[rows])
-            shape = tuple(sizes)
+        sizes = list(shape)
+        sizes[rows] = output_length(bound, sizes[rows])
+        shape = tuple(sizes)
     return _Plan(array, bound, rows, compute, result, shape, arrays.as_output(out, shape, result))

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from . import depthwise, planes, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
-__all__ = ["CANDIDATES", "Candidate", "Problem", "against", "check_algorithm", "choose", "no_constants"]
+__all__ = ["CANDIDATES", "Candidate", "Problem", "Supposed", "against", "check_algorithm", "choose", "compute"]
 
 
 class Candidate(NamedTuple):
@@ -26,8 +24,22 @@ class Candidate(NamedTuple):
     """Why it cannot do the problem; None if it can."""
     wasteful: Callable[[Problem], str | None]
     """Why it is not worth it here, for "auto" to go on to the next; None if it is. Asked first: it is cheap."""
-    run: Callable[[Problem, Array], None]
-    """Fill y (N, D, H, W, F)."""
+    kernel: Callable[[Problem, Array], Any]
+    """The compiled kernel for such arrays: `fill(x, bias, y)` fills y (N, D, H, W, F)."""
+
+
+class Supposed(Problem):
+    """A problem as far as shapes tell it: the filters count as finite and are never packed."""
+
+    packing = False
+
+    def finite(self) -> bool:
+        """Yes."""
+        return True
+
+    def packed(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """The form of filters that are not there."""
+        return make()
 
 
 def _never(problem: Problem) -> None:
@@ -35,14 +47,14 @@ def _never(problem: Problem) -> None:
 
 
 CANDIDATES = (
-    Candidate("depthwise", "one filter per channel: lanes are channels", depthwise.unfit, _never, depthwise.depthwise),
-    Candidate("planes", "lanes of neighbouring places, for few filters", planes.unfit, planes.wasteful, planes.planes),
+    Candidate("depthwise", "one filter per channel: lanes are channels", depthwise.unfit, _never, depthwise.kernel),
+    Candidate("planes", "lanes of neighbouring places, for few filters", planes.unfit, planes.wasteful, planes.kernel),
     Candidate(
         "winograd",
         "F(4x4, 3x3): a quarter of the multiplications",
         winograd.unfit,
         winograd.wasteful,
-        winograd.winograd,
+        winograd.kernel,
     ),
     Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, _never, direct),
     Candidate("plain", "one output and one tap after the other", _never, _never, plain),
@@ -71,11 +83,13 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
     raise AssertionError("the last candidate can do anything")
 
 
+def compute(problem: Problem, algorithm: str, y: Array) -> None:
+    """Fill y by the algorithm of that name, or the best for "auto"."""
+    flagged = choose(problem, algorithm).kernel(problem, y).fill(problem.x, problem.bias, y)
+    if flagged is not None:
+        winograd.mend(problem, y, flagged)
+
+
 def against(candidate: Candidate, problem: Problem) -> str | None:
     """What speaks against a candidate; None if "auto" would take it."""
     return candidate.wasteful(problem) or candidate.unfit(problem)
-
-
-def no_constants(channels: int, dtype: np.dtype[Any]) -> Array:
-    """The constants of a linear map: zeros outside every axis."""
-    return np.zeros((4, channels), dtype)

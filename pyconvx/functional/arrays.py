@@ -29,6 +29,7 @@ __all__ = [
     "gradient_dtype",
     "integer",
     "overlaps",
+    "stand_in",
     "to_canonical",
 ]
 
@@ -190,9 +191,10 @@ def checked_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """np.empty whose MemoryError or ValueError names the shape of the result."""
-    checked_shape(shape, dtype.itemsize)
-    try:
-        return np.empty(shape, dtype)
-    except MemoryError:
-        raise MemoryError(f"no memory for a result of shape {shape} and dtype {dtype}") from None
+    """np.empty; ValueError for a shape that cannot be addressed."""
+    return np.empty(checked_shape(shape, dtype.itemsize), dtype)
+
+
+def stand_in(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array of zeros of that shape without memory of its own."""
+    return np.broadcast_to(np.zeros((), dtype), shape)

@@ -6,23 +6,23 @@ rest of functional, the plugins and geometry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import _core
-from ..activation import Activation, evaluate, pull
+from .._core import Repeat
+from ..activation import Activation, evaluate, output_length, pull
 from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
 from ..registry import Bound
 from ..remember import remembered
 from . import arrays
-from .algorithms import Problem, check_algorithm, choose, no_constants
+from .algorithms import Problem, Supposed, check_algorithm, choose, compute
 from .arrays import Array, Layout
-from .operation import Pullback, ranked
+from .operation import Pullback, repeated
 from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 from .prepare import PreparedFilters, filters_of
@@ -30,8 +30,11 @@ from .problem import direct_unfit
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
+REMEMBERED = 2**18
+"""Bytes of index tables that a call which is to be repeated may hold."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class _Form:
     """What a call is, apart from the elements of its arrays: shared by all calls of one form."""
 
@@ -42,39 +45,27 @@ class _Form:
     windows: tuple[Window, ...]  # of the convolution, in either case
     modes: Modes
     groups: int
-    activation: Bound[Activation] | None
     compute: np.dtype[Any]
     result: np.dtype[Any]
     channels: int  # of x
     canonical_shape: tuple[int, ...]  # (N, D, H, W, channels) before the activation
     shape: tuple[int, ...]
-    made: dict[str, Any]  # what is made for the form when it is first needed
 
     @property
     def strides(self) -> tuple[int, ...]:
         return (1,) * (3 - self.rank) + tuple(window.stride for window in self.windows)
 
-    def _make(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self.made:
-            self.made[name] = make()
-        return self.made[name]
+    def reads(self, adjoint: bool) -> tuple[tuple[Any, ...], Array]:
+        """The index tables of the windows, or of their adjoint, and what is outside of that which they read."""
+        return _reads(self, adjoint)
 
-    def forward(self) -> tuple[Any, ...]:
-        """The tables by which windows are read."""
-        axes: tuple[Any, ...] = self._make("forward", lambda: forward_axes(self.windows, self.modes))
-        return axes
 
-    def adjoint(self) -> tuple[Any, ...]:
-        """The tables of the adjoint."""
-        axes: tuple[Any, ...] = self._make("adjoint", lambda: adjoint_axes(self.windows, self.modes))
-        return axes
-
-    def constants(self) -> Array:
-        """What is outside x."""
-        if self.transposed:
-            return no_constants(self.channels, self.compute)
-        constants: Array = self._make("constants", lambda: constants_of(self.modes, self.channels, self.compute))
-        return constants
+# not kept by the form: tables may be large, and the budget of what is remembered counts them
+@remembered(_Form)
+def _reads(form: _Form, adjoint: bool) -> tuple[tuple[Any, ...], Array]:
+    axes = (adjoint_axes if adjoint else forward_axes)(form.windows, form.modes)
+    channels = form.channels if adjoint == form.transposed else form.canonical_shape[-1]
+    return axes, constants_of(None if adjoint or form.transposed else form.modes, channels, form.compute)
 
 
 @dataclass
@@ -87,6 +78,7 @@ class _Plan:
     filters: Array  # (F, *kernel, C // groups)
     prepared: PreparedFilters | None
     bias: Array | None
+    activation: Bound[Activation] | None
     algorithm: str
     out: Array | None
 
@@ -99,26 +91,27 @@ class _Plan:
         form = self.form
         x = arrays.as_kernel_input(self.x, form.compute)
         bias = None if self.bias is None else np.ascontiguousarray(self.bias, form.compute)
-        axes = form.adjoint() if form.transposed else form.forward()
-        return self._problem(x, self.filters, form.transposed, bias, axes, form.constants())
+        return self._problem(x, self.filters, form.transposed, bias)
+
+    def supposed(self) -> Problem:
+        """The problem as far as shapes tell it: no array is read, copied or packed."""
+        x = arrays.stand_in(self.x.shape, self.form.compute)
+        return self._problem(x, self.filters, self.form.transposed, self.bias, Supposed)
 
     def _problem(
-        self, x: Array, filters: Array, transposed: bool, bias: Array | None, axes: tuple[Any, ...], constants: Array
+        self, x: Array, filters: Array, transposed: bool, bias: Array | None, kind: type[Problem] = Problem
     ) -> Problem:
         form = self.form
-        return Problem(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
+        axes, constants = form.reads(adjoint=transposed)
+        return kind(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
 
-    def _compute(self, problem: Problem, y: Array | None = None) -> Array:
-        """The sum, before the activation, as (N, D, H, W, channels)."""
-        candidate = choose(problem, self.algorithm)
-        if y is None:
-            y = arrays.empty(self.form.canonical_shape, self.form.compute)
-        candidate.run(problem, y)
-        return y
+    def _empty(self) -> Array:
+        """The sum, to be computed: (N, D, H, W, channels). Asked for first: where it does not fit, nothing is done."""
+        return arrays.empty(self.form.canonical_shape, self.form.compute)
 
     def _direct_target(self) -> Array | None:
         """`out` as the kernel can fill it, if it can: then nothing but the kernel may fail any more."""
-        if self.out is None or self.form.activation is not None or self.out.dtype != self.form.compute:
+        if self.out is None or self.activation is not None or self.out.dtype != self.form.compute:
             return None
         if arrays.overlaps(self.out, self.given, self.filters, self.bias):
             return None
@@ -126,28 +119,48 @@ class _Plan:
         return y if arrays.as_kernel_input(y, self.form.compute) is y else None
 
     def run(self) -> Array:
-        problem = self.problem()
         target = self._direct_target()
-        y = self._compute(problem, target)
+        y = self._empty() if target is None else target
+        problem = self.problem()
+        compute(problem, self.algorithm, y)
         if target is not None and self.out is not None:
             return self.out
-        if self.form.activation is not None:
-            in_place = y if self.form.activation.plugin.output_size is None else None
-            y = evaluate(self.form.activation, y, out=in_place)
+        if self.activation is not None:
+            in_place = y if self.activation.plugin.output_size is None else None
+            y = evaluate(self.activation, y, out=in_place)
         return self._deliver(y)
+
+    def repeat(self) -> Repeat | None:
+        """How the same is done for other arrays of this form, if it is done by a kernel alone."""
+        form = self.form
+        arrays_of = [array for array in (self.given, self.filters, self.bias, self.out) if array is not None]
+        if self.activation is not None or form.layout != "channels_last" or (form.transposed and self.prepared is None):
+            return None
+        if any(array.dtype != form.compute or not array.flags.c_contiguous for array in arrays_of):
+            return None
+        problem = self.problem()
+        if sum(axis.nbytes for axis in problem.axes) > REMEMBERED:
+            return None
+        if self.prepared is None:  # they are packed at each call, and nothing is held of those of this one
+            filters = arrays.stand_in(self.filters.shape, form.compute)
+            problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
+        y = arrays.to_canonical("y", np.empty(form.shape, form.compute), form.rank, form.layout)
+        kernel = choose(problem, self.algorithm).kernel(problem, y)
+        return Repeat(kernel.fill, form.shape, form.compute)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
         return arrays.deliver(arrays.from_canonical(y, form.rank, form.layout, form.batched), self.out, form.result)
 
     def vjp(self) -> tuple[Array, Pullback]:
+        z = self._empty()
         problem = self.problem()
         if self.out is not None and arrays.overlaps(self.out, problem.x, problem.filters):
             problem.x, problem.filters = problem.x.copy(), problem.filters.copy()
-        z = self._compute(problem)
-        y = z if self.form.activation is None else evaluate(self.form.activation, z)
+        compute(problem, self.algorithm, z)
+        y = z if self.activation is None else evaluate(self.activation, z)
         result = self._deliver(y)
-        saved = y.copy() if self.form.activation is not None and arrays.overlaps(result, y) else y
+        saved = y.copy() if self.activation is not None and arrays.overlaps(result, y) else y
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """Gradients of x, filters and (if there is one) bias."""
@@ -155,8 +168,8 @@ class _Plan:
             gz = np.ascontiguousarray(
                 arrays.to_canonical("gy", gy, self.form.rank, self.form.layout), self.form.compute
             )
-            if self.form.activation is not None:
-                gz = pull(self.form.activation, z, saved, gz)
+            if self.activation is not None:
+                gz = pull(self.activation, z, saved, gz)
             gradients = [self._gradient_of_x(problem, gz), self._gradient_of_filters(problem, gz)]
             if self.bias is not None:
                 total = gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
@@ -167,22 +180,19 @@ class _Plan:
 
     def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
-        axes = self.form.forward() if self.form.transposed else self.form.adjoint()
-        constants = no_constants(gz.shape[-1], self.form.compute)
-        adjoint = self._problem(gz, problem.filters, not self.form.transposed, None, axes, constants)
+        adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
         gx = np.empty(self.x.shape, self.form.compute)
         forced = self.algorithm if self.algorithm in ("direct", "plain") else "auto"
         if forced == "direct" and direct_unfit(adjoint) is not None:
             forced = "plain"
-        choose(adjoint, forced).run(adjoint, gx)
+        compute(adjoint, forced, gx)
         gx = arrays.from_canonical(gx, self.form.rank, self.form.layout, self.form.batched)
         return np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, self.form.compute))
 
     def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
         """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""
         read, other = (gz, problem.x) if self.form.transposed else (problem.x, gz)
-        axes = self.form.forward()
-        constants = no_constants(read.shape[-1], self.form.compute) if self.form.transposed else problem.constants
+        axes, constants = self.form.reads(adjoint=False)
         gradient = np.empty(
             (self.filters.shape[0], int(np.prod(self.filters.shape[1:-1])), self.filters.shape[-1]),
             self.form.compute,
@@ -235,14 +245,17 @@ def _plan(
         output_padding,
         dilation,
         groups,
-        bound,
+        bound if bound is not None and bound.plugin.output_size is not None else None,
         *modes,
     )
     out = arrays.as_output(out, form.shape, form.result)
-    return _Plan(form, given, view, taps, prepared, offset, algorithm, out)
+    plan = _Plan(form, given, view, taps, prepared, offset, bound, algorithm, out)
+    if algorithm != "auto":
+        choose(plan.supposed(), algorithm)
+    return plan
 
 
-@remembered(512)
+@remembered(Bound)
 def _form(
     rank: int,
     transposed: bool,
@@ -259,10 +272,13 @@ def _form(
     output_padding: Any,
     dilation: Any,
     groups: Any,
-    activation: Bound[Activation] | None,
+    resizing: Bound[Activation] | None,
     *modes: Bound[PaddingMode],
 ) -> _Form:
-    """Check shapes and options: x is the shape (N, D, H, W, C), filters (F, *kernel, C // groups)."""
+    """Check shapes and options: x is the shape (N, D, H, W, C), filters (F, *kernel, C // groups).
+
+    resizing: the activation, if it changes the number of channels.
+    """
     groups = arrays.integer("groups", groups, 1)
     count, per_group = filters[0], filters[-1]
     if count % groups:
@@ -292,9 +308,7 @@ def _form(
         spatial = tuple(window.out for window in windows)
     compute, result = arrays.compute_dtypes(x_dtype, filters_dtype, bias_dtype)
     constants_of(modes, 1, compute)
-    last = outputs
-    if activation is not None and activation.plugin.output_size is not None:
-        last = activation.plugin.output_size(outputs)
+    last = outputs if resizing is None else output_length(resizing, outputs)
     shape = (*spatial, last) if layout == "channels_last" else (last, *spatial)
     shape = (x[0], *shape) if batched else shape
     arrays.checked_shape(shape, compute.itemsize)
@@ -307,13 +321,11 @@ def _form(
         windows,
         modes,
         groups,
-        activation,
         compute,
         result,
         x[-1],
         canonical,
         shape,
-        {},
     )
 
 
@@ -355,7 +367,7 @@ def conv(
     activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
     algorithm : "auto", or "depthwise", "planes", "winograd", "direct" or "plain" to force one where it fits; all give
         the same sums, rounded differently; which one "auto" takes may depend on N and on whether filters are prepared.
-    out : array of the result's shape and dtype to write into.
+    out : array of the result's shape and dtype to write into. Ctrl-C may leave it half written.
 
     Returns
     -------
@@ -464,5 +476,5 @@ def conv_transpose(
     )
 
 
-conv1d, conv2d, conv3d = (ranked(conv, rank, 3) for rank in (1, 2, 3))
-conv_transpose1d, conv_transpose2d, conv_transpose3d = (ranked(conv_transpose, rank, 3) for rank in (1, 2, 3))
+conv1d, conv2d, conv3d = (repeated(conv, rank, 3) for rank in (1, 2, 3))
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (repeated(conv_transpose, rank, 3) for rank in (1, 2, 3))

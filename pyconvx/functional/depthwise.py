@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import Any
 
 from .. import _core
 from .arrays import Array
@@ -12,7 +11,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["depthwise", "unfit"]
+__all__ = ["kernel", "unfit"]
 
 MIXED = 2**18
 """Elements of weighted rows that a tile may need."""
@@ -36,12 +35,11 @@ def unfit(problem: Problem) -> str | None:
     return problem.spreads()
 
 
-def depthwise(problem: Problem, y: Array) -> None:
-    """Fill y."""
+def kernel(problem: Problem, y: Array) -> Any:
+    """The kernel for such arrays."""
 
     def make() -> Array:
-        return np.ascontiguousarray(as_taps(problem.filters, problem.x.dtype)[:, :, 0].T)
+        return problem.arranged(as_taps(problem.filters, problem.x.dtype)[:, :, 0].T)
 
     weights = problem.packed(("depthwise",), make)
-    kernel = _core.kernels.Depthwise(problem.x, weights, y, problem.axes, problem.constants, num_threads())
-    kernel.fill(problem.x, problem.bias, y)
+    return _core.kernels.Depthwise(problem.x, weights, y, problem.axes, problem.constants, num_threads())

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .algorithms import CANDIDATES, against, choose
-from .operation import plan_of
-from .vjp import _stand_in
+from .arrays import stand_in
+from .operation import plan_of, supposed
 
 __all__ = ["Explanation", "explain"]
 
@@ -27,6 +27,8 @@ class Explanation:
     """Multiplications and additions of the sums, padding included."""
     bytes: int
     """Least bytes to be moved: x, filters and result once."""
+    scratch: int
+    """Bytes of scratch memory, for the number of threads that the call may use here."""
 
     def __str__(self) -> str:
         lines = [
@@ -35,11 +37,12 @@ class Explanation:
             f"result     {self.output_shape}",
             f"FLOPs      {self.flops:,}",
             f"bytes      {self.bytes:,}",
+            f"scratch    {self.scratch:,}",
         ]
         return "\n".join(lines)
 
 
-def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *rest: Any, **options: Any) -> Explanation:
+def explain(function: Callable[..., Any], *shapes: Any, **options: Any) -> Explanation:
     """Tell which algorithm a convolution of these shapes (float32) would run, why, and what it costs.
 
     function: conv*d or conv_transpose*d; shapes and options as for `output_shape`. Raises what the operation would
@@ -50,16 +53,10 @@ def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *res
     >>> report.algorithm, report.flops
     ('winograd', 214990848)
     """
-    plan, arrays = plan_of(function, "function")
-    if arrays != 3:
+    if plan_of(function, "function")[1] != 3:
         raise TypeError(f"explain takes a convolution, got {function!r}")
-    call: Any = plan(
-        _stand_in("x", x_shape),
-        _stand_in("filters", filters_shape),
-        *(_stand_in("bias", s) for s in rest),
-        **options,
-    )
-    problem = call.problem()
+    call: Any = supposed(function, *shapes, **options)
+    problem = call.supposed()
     chosen = choose(problem, call.algorithm)
     reasons = []
     for candidate in CANDIDATES:
@@ -71,4 +68,6 @@ def explain(function: Callable[..., Any], x_shape: Any, filters_shape: Any, *res
     places = problem.x.shape[0] * math.prod(window.out for window in call.form.windows)
     flops = 2 * places * math.prod(problem.filters.shape)
     moved = (problem.x.size + problem.filters.size + math.prod(call.form.canonical_shape)) * problem.x.itemsize
-    return Explanation(chosen.name, tuple(reasons), call.shape, flops, moved)
+    y = stand_in(call.form.canonical_shape, problem.x.dtype)
+    scratch = chosen.kernel(problem, y).scratch
+    return Explanation(chosen.name, tuple(reasons), call.shape, flops, moved, scratch)

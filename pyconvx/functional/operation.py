@@ -2,21 +2,27 @@
 
 A planner checks every argument and returns a Plan: what is to be done, with the shape of the result known and nothing
 computed yet. Calling the function runs the plan; `vjp` runs it and keeps what the gradient needs; `output_shape` only
-looks at it.
+looks at it. May import geometry, arrays and parallel.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 
-from .arrays import Array
+import numpy as np
 
-__all__ = ["Plan", "Pullback", "operation", "plan_of", "ranked"]
+from .._core import Calls, Repeat, now
+from ..geometry import count, per_axis
+from .arrays import Array, stand_in
+from .parallel import num_threads
+
+__all__ = ["Plan", "Pullback", "attempt", "operation", "plan_of", "ranked", "repeated", "supposed"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 Pullback = Callable[[Any], tuple[Array, ...]]
 
@@ -38,12 +44,21 @@ class Plan(Protocol, Generic[R_co]):
         ...
 
 
+class Repeatable(Plan[R_co], Protocol):
+    """A call that can be done again for other arrays of the same form without being planned anew."""
+
+    def repeat(self) -> Repeat | None:
+        """How; None if this call cannot."""
+        ...
+
+
 def operation(arrays: int) -> Callable[[Callable[P, Plan[R]]], Callable[P, R]]:
     """Decorator that makes a planner public, under its name; its first `arrays` arguments are arrays."""
 
     def decorate(planner: Callable[P, Plan[R]]) -> Callable[P, R]:
         def function(*args: P.args, **options: P.kwargs) -> R:
-            return planner(*args, **options).run()
+            plan = planner(*args, **options)
+            return attempt(plan, plan.run)
 
         name, signature = planner.__name__, inspect.signature(planner)
         return _dress(function, name, planner.__doc__, planner.__module__, signature, planner, arrays)
@@ -54,16 +69,51 @@ def operation(arrays: int) -> Callable[[Callable[P, Plan[R]]], Callable[P, R]]:
 def ranked(planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: int) -> Callable[P, R]:
     """The same for one rank of a planner that takes it first; `#` in the docstring stands for the rank."""
 
-    def plan(*args: P.args, **options: P.kwargs) -> Plan[R]:
-        return planner(rank, *args, **options)
+    def function(*args: P.args, **options: P.kwargs) -> R:
+        plan = planner(rank, *args, **options)
+        return attempt(plan, plan.run)
+
+    return _dress_ranked(function, planner, rank, arrays)
+
+
+def repeated(planner: Callable[Concatenate[int, P], Repeatable[R]], rank: int, arrays: int) -> Callable[P, R]:
+    """The same where calls that come again skip the planning."""
+    calls = Calls()
 
     def function(*args: P.args, **options: P.kwargs) -> R:
-        return planner(rank, *args, **options).run()
+        threads = num_threads()
+        y: R | None = calls.again(args, options, threads)
+        if y is not None:
+            return y
+        since = now()
+        plan = planner(rank, *args, **options)
+        y = attempt(plan, plan.run)
+        calls.keep(args, options, threads, since, plan.repeat)
+        return y
+
+    return _dress_ranked(function, planner, rank, arrays)
+
+
+def _dress_ranked(
+    function: Callable[P, R], planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: int
+) -> Callable[P, R]:
+    def plan(*args: P.args, **options: P.kwargs) -> Plan[R]:
+        return planner(rank, *args, **options)
 
     signature = inspect.signature(planner)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])
     doc = (planner.__doc__ or "").replace("#", str(rank))
     return _dress(function, f"{planner.__name__}{rank}d", doc, planner.__module__, signature, plan, arrays)
+
+
+def attempt(plan: Plan[Any], compute: Callable[[], T]) -> T:
+    """What `compute`, of that plan, returns; a MemoryError names the shape of the result."""
+    try:
+        return compute()
+    except MemoryError as error:
+        if getattr(error, "__notes__", None):  # of a plugin, which the note names
+            raise
+        raise MemoryError(f"no memory for a result of shape {plan.shape}: {error}") from error
 
 
 def _dress(
@@ -89,3 +139,22 @@ def plan_of(function: Any, what: str) -> tuple[Callable[..., Plan[Any]], int]:
     if plan is None or arrays is None:
         raise TypeError(f"{what} must be an operation of pyconvx such as conv2d or pool2d, got {function!r}")
     return plan, arrays
+
+
+def supposed(function: Any, /, *shapes: Any, **options: Any) -> Plan[Any]:
+    """The plan of a call with a shape in place of each array; the arrays of the plan have no memory of their own."""
+    plan, arrays = plan_of(function, "function")
+    signature = inspect.signature(function)
+    given = signature.bind(*shapes, **options)
+    for name in [*signature.parameters][:arrays]:
+        if given.arguments.get(name) is not None:
+            given.arguments[name] = _array_of(name, given.arguments[name])
+    return plan(*given.args, **given.kwargs)
+
+
+def _array_of(name: str, shape: Any) -> Array:
+    if isinstance(shape, np.ndarray) or not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
+        raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {shape!r}")
+    dtype = np.dtype(np.intp if name == "indices" else np.float32)
+    sizes = per_axis(f"shape of {name}", shape, len(shape), 0)
+    return stand_in(count(sizes, dtype.itemsize, name), dtype)

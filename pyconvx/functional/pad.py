@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = ["pad"]
 
 Mode = str | PaddingMode | Bound[PaddingMode]
 LOW = -(2**63)
+PART = 2**16  # coordinates of an axis whose index map is made at once
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -64,86 +65,94 @@ class _Plan:
     shape: tuple[int, ...]
     out: Array | None
 
-    def tables(self) -> list[tuple[int, Array, IndexMap]]:
-        """(axis, coordinates, index map) of each axis that changes."""
-        tables = []
-        for axis, ((before, after), mode) in enumerate(zip(self.widths, self.modes, strict=True)):
-            if (before, after) != (0, 0):
-                n = self.x.shape[axis]
-                coordinates = np.arange(-before, n + after, dtype=np.intp)
-                tables.append((axis, coordinates, index_map(mode, coordinates, n)))
-        return tables
+    def _parts(self, axis: int) -> Iterator[tuple[slice, Array, IndexMap]]:
+        """Places of a padded axis, their coordinates and index map, a bounded number at once."""
+        n, (before, after) = self.x.shape[axis], self.widths[axis]
+        for first in range(-before, n + after, PART):
+            coordinates = np.arange(first, min(first + PART, n + after), dtype=np.intp)
+            places = slice(first + before, first + before + coordinates.size)
+            yield places, coordinates, index_map(self.modes[axis], coordinates, n)
+
+    def _axes(self) -> list[int]:
+        """The axes that change."""
+        return [axis for axis, width in enumerate(self.widths) if width != (0, 0)]
 
     def run(self) -> Array:
-        y = self.x
-        for axis, _, table in self.tables():
-            y = _take(y, axis, table)
-        return arrays.deliver(y if y is not self.x else y.copy(), self.out, self.x.dtype.newbyteorder("="))
+        x = self.x
+        for axis in self._axes():
+            y = np.empty((*x.shape[:axis], self.shape[axis], *x.shape[axis + 1 :]), x.dtype)
+            for places, _, table in self._parts(axis):
+                _take(x, axis, table, y[(*_all(axis), places)])
+            x = y
+        return arrays.deliver(x if x is not self.x else x.copy(), self.out, self.x.dtype.newbyteorder("="))
 
     def vjp(self) -> tuple[Array, Pullback]:
         compute, _ = arrays.compute_dtypes(self.x.dtype)
-        tables = self.tables()
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
             gradient = arrays.as_gradient(gy, self.shape, compute)
-            for axis, coordinates, table in reversed(tables):
-                gradient = _give_back(gradient, axis, coordinates, table, self.x.shape[axis])
+            for axis in reversed(self._axes()):
+                n = self.x.shape[axis]
+                gx = np.zeros((*gradient.shape[:axis], n, *gradient.shape[axis + 1 :]), compute)
+                for places, coordinates, table in self._parts(axis):
+                    _give_back(gradient[(*_all(axis), places)], axis, coordinates, table, gx)
+                gradient = gx
             return (np.array(gradient, arrays.gradient_dtype(self.x, compute), order="C"),)
 
         return self.run(), pullback
 
 
-def _take(x: Array, axis: int, table: IndexMap) -> Array:
-    """One axis of x, padded."""
-    n = x.shape[axis]
-    index = table.index[0]
+def _all(axes: int) -> tuple[Any, ...]:
+    return (slice(None),) * axes
+
+
+def _take(x: Array, axis: int, table: IndexMap, y: Array) -> None:
+    """Fill y with what coordinates of an axis of x take."""
+    index, at = table.index[0], _all(axis)
     constant = index == OUTSIDE
-    if n == 0:
-        shape = (*x.shape[:axis], len(index), *x.shape[axis + 1 :])
-        return np.full(shape, arrays.constant_of(table.value, x.dtype), x.dtype)
-    y = np.take(x, np.where(constant, 0, index), axis)
-    at: tuple[Any, ...] = (slice(None),) * axis
+    if x.shape[axis] == 0:
+        y[...] = arrays.constant_of(table.value, x.dtype)
+        return
+    np.take(x, np.where(constant, 0, index), axis, out=y, mode="clip")
     if table.weight is not None:
         # weighted coordinates, term by term in the order of the map; all others are copied
         used = table.weight != 0
         mixed = np.flatnonzero((used.sum(0) > 1) | ((table.weight * used).sum(0) != 1) | ~used[0])
-        sums: Array = np.zeros((*x.shape[:axis], len(mixed), *x.shape[axis + 1 :]), x.dtype)
+        dtype = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+        column = (-1,) + (1,) * (x.ndim - axis - 1)
+        # -0.0 plus any number is that number, the sign of a zero included; a sum of nothing is 0
+        start = np.where(used[:, mixed].any(0), -0.0, 0.0).astype(dtype).reshape(column)
+        sums: Array = np.broadcast_to(start, (*x.shape[:axis], len(mixed), *x.shape[axis + 1 :])).copy()
         for term in range(len(table.index)):
             some = np.flatnonzero(used[term, mixed])
             if len(some):
                 columns = mixed[some]
-                weight = (
-                    table.weight[term, columns].astype(np.int64 if x.dtype.kind in "iu" else x.dtype).astype(x.dtype)
-                )
-                shape = (len(some),) + (1,) * (x.ndim - axis - 1)
-                sums[(*at, some)] += np.take(x, table.index[term, columns], axis) * weight.reshape(shape)
+                weight = table.weight[term, columns].astype(np.int64 if x.dtype.kind in "iu" else dtype).astype(dtype)
+                sums[(*at, some)] += np.take(x, table.index[term, columns], axis) * weight.reshape(column)
         y[(*at, mixed)] = sums
         constant = constant & used[0]
     if constant.any():
         y[(*at, constant)] = arrays.constant_of(table.value, x.dtype)
-    return y
 
 
-def _give_back(gradient: Array, axis: int, coordinates: Array, table: IndexMap, n: int) -> Array:
-    """The adjoint of _take: what each coordinate received goes back to where it came from."""
-    result = np.zeros((*gradient.shape[:axis], n, *gradient.shape[axis + 1 :]), gradient.dtype)
-    at: tuple[Any, ...] = (slice(None),) * axis
-    inside = np.flatnonzero((coordinates >= 0) & (coordinates < n))
-    result[(*at, coordinates[inside])] = gradient[(*at, inside)]
+def _give_back(gy: Array, axis: int, coordinates: Array, table: IndexMap, gx: Array) -> None:
+    """The adjoint of _take: add what each coordinate received to where it came from."""
+    at, n = _all(axis), gx.shape[axis]
     outside = (coordinates < 0) | (coordinates >= n)
+    inside = np.flatnonzero(~outside)
+    gx[(*at, coordinates[inside])] += gy[(*at, inside)]
     for term, index in enumerate(table.index):
         used = outside & (index != OUTSIDE)
         if table.weight is not None:
             used &= table.weight[term] != 0
         columns = np.flatnonzero(used)
         if len(columns):
-            part = gradient[(*at, columns)]
+            part = gy[(*at, columns)]
             if table.weight is not None:
-                weight = table.weight[term, columns].astype(gradient.dtype)
-                part = part * weight.reshape((len(columns),) + (1,) * (gradient.ndim - axis - 1))
-            np.add.at(result, (*at, index[columns]), part)
-    return result
+                weight = table.weight[term, columns].astype(gy.dtype)
+                part = part * weight.reshape((len(columns),) + (1,) * (gy.ndim - axis - 1))
+            np.add.at(gx, (*at, index[columns]), part)
 
 
 @operation(arrays=1)
@@ -168,7 +177,8 @@ def pad(
     >>> cx.pad([1, 2, 3], (1, -1), "constant", value=9)
     array([9, 1, 2])
 
-    Source: numpy.pad, bit for bit in the modes that it has.
+    Source: numpy.pad, bit for bit in the modes that it has; but beyond the first reflection of an odd mode numpy rounds
+    floats at each reflection, and this at each term of one weighted sum. It sums float16 in float32, without overflow.
     """
     array = arrays.as_array("x", x)
     widths = _widths(pad_width, array.ndim)

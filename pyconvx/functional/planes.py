@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
-
-import numpy as np
 
 from .. import _core
 from .arrays import Array
@@ -14,7 +11,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["planes", "unfit", "wasteful"]
+__all__ = ["kernel", "unfit", "wasteful"]
 
 FEW = 0.5
 """Lanes of places are faster where a group's filters fill less than this share of the lanes that places fill."""
@@ -22,21 +19,11 @@ SEGMENT = 1024
 """Places of a row that the kernel lays out at once."""
 
 
-@lru_cache(maxsize=256)
-def _rise(axis: Any) -> int:
-    """How far apart the rows of an axis lie in its table; 0 if they do not lie evenly, forwards, or in order."""
-    if axis.length < 2:
-        return 1
-    gaps = np.diff(axis.rows)
-    even = axis.ordered and gaps[0] > 0 and bool((gaps == gaps[0]).all())
-    return int(gaps[0]) if even else 0
-
-
 def unfit(problem: Problem) -> str | None:
     """Why lanes of places cannot do a problem; None if they can."""
     if problem.strides[2] != 1:
         return f"it is for stride 1 along the last axis, got {problem.strides[2]}"
-    if _rise(problem.axes[2]) != 1:
+    if problem.axes[2].rise != 1:
         return "places of the last axis do not read neighbours in its index table"
     return problem.spreads()
 
@@ -58,17 +45,16 @@ def wasteful(problem: Problem) -> str | None:
     return None
 
 
-def planes(problem: Problem, y: Array) -> None:
-    """Fill y."""
+def kernel(problem: Problem, y: Array) -> Any:
+    """The kernel for such arrays."""
 
     def make() -> Array:
         taps = as_taps(problem.filters, problem.x.dtype)
         if problem.transposed:  # (groups, F, taps, C) as (groups, C, taps, F)
             grouped = taps.reshape(problem.groups, -1, *taps.shape[1:])
             taps = grouped.transpose(0, 3, 2, 1).reshape(-1, taps.shape[1], grouped.shape[1])
-        return np.ascontiguousarray(taps)
+        return problem.arranged(taps)
 
     weights = problem.packed(("planes", problem.transposed), make)
-    rise, axes, constants = _rise(problem.axes[1]), problem.axes, problem.constants
-    kernel = _core.kernels.Planes(problem.x, weights, problem.groups, y, axes, constants, rise, num_threads())
-    kernel.fill(problem.x, problem.bias, y)
+    rise, axes, constants = problem.axes[1].rise, problem.axes, problem.constants
+    return _core.kernels.Planes(problem.x, weights, problem.groups, y, axes, constants, rise, num_threads())

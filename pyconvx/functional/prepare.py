@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core import Calls
 from .arrays import Array, Layout, as_array, check_layout
 
 __all__ = ["PreparedFilters", "filters_of", "prepare"]
@@ -18,12 +19,13 @@ class PreparedFilters:
     Holds a copy of its own, and each packed form that a call has asked for.
     """
 
-    __slots__ = ("_array", "_packed", "layout", "shape")
+    __slots__ = ("_array", "_calls", "_packed", "layout", "shape")
 
     layout: Layout
     shape: tuple[int, ...]
     _array: Array  # (F, *kernel, C // groups), read-only
     _packed: dict[tuple[Any, ...], Any]
+    _calls: Calls  # with these filters
 
     def __init__(self, filters: Array, layout: Layout) -> None:
         canonical = np.moveaxis(filters, 1, -1) if layout == "channels_first" else filters
@@ -32,6 +34,7 @@ class PreparedFilters:
         set_ = object.__setattr__
         set_(self, "_array", array)
         set_(self, "_packed", {})
+        set_(self, "_calls", Calls())
         set_(self, "layout", layout)
         set_(self, "shape", filters.shape)
 
@@ -59,7 +62,9 @@ class PreparedFilters:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         array = np.moveaxis(self._array, -1, 1) if self.layout == "channels_first" else self._array
-        return np.array(array, dtype=dtype)
+        if copy is False and dtype is not None and array.dtype != dtype:
+            raise ValueError(f"prepared filters of dtype {array.dtype} are not {np.dtype(dtype)} without a copy")
+        return np.array(array, dtype) if copy else np.asarray(array, dtype)
 
     def __repr__(self) -> str:
         return f"PreparedFilters(shape={self.shape}, dtype={self.dtype}, layout={self.layout!r})"

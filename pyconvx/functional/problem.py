@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Problem:
 
     With `transposed` it is the adjoint: x has the F channels of the filters and y their C.
     """
+
+    packing: ClassVar[bool] = True  # filters are there to be packed
 
     x: Array  # (N, D, H, W, C)
     filters: Array  # (F, *kernel, C // groups)
@@ -66,11 +68,15 @@ class Problem:
             return "filters hold infinities or NaNs, which a tap that no window read must not spread"
         return None
 
+    def arranged(self, weights: Array) -> Array:
+        """Weights as a kernel reads them, one after the other."""
+        return np.ascontiguousarray(weights) if self.packing else weights
+
     def panels(self) -> Any:
         """The filters, packed for the register tile."""
 
         def make() -> Any:
-            return _core.kernels.Panels(as_taps(self.filters, self.x.dtype), self.groups, self.transposed)
+            return _core.kernels.Panels(as_taps(self.filters, self.x.dtype), self.groups, self.transposed, self.packing)
 
         return self.packed(("direct", self.transposed), make)
 
@@ -80,16 +86,14 @@ def direct_unfit(problem: Problem) -> str | None:
     return problem.spreads()
 
 
-def direct(problem: Problem, y: Array, places: Array | None = None) -> None:
-    """Implicit GEMM: fill y, or only some places of it."""
+def direct(problem: Problem, y: Array, places: Array | None = None) -> Any:
+    """The kernel of the implicit GEMM for such arrays, which fills y, or only some places of it."""
     panels, axes, constants = problem.panels(), problem.axes, problem.constants
-    kernel = _core.kernels.Direct(problem.x, panels, y, axes, constants, num_threads(), places)
-    kernel.fill(problem.x, problem.bias, y)
+    return _core.kernels.Direct(problem.x, panels, y, axes, constants, num_threads(), places)
 
 
-def plain(problem: Problem, y: Array) -> None:
-    """One output and one tap after the other."""
-    filters = np.ascontiguousarray(as_taps(problem.filters, problem.x.dtype))
+def plain(problem: Problem, y: Array) -> Any:
+    """The kernel that computes one output and one tap after the other."""
+    filters = problem.arranged(as_taps(problem.filters, problem.x.dtype))
     groups, transposed, axes, constants = problem.groups, problem.transposed, problem.axes, problem.constants
-    kernel = _core.kernels.Plain(problem.x, filters, groups, transposed, y, axes, constants, num_threads())
-    kernel.fill(problem.x, problem.bias, y)
+    return _core.kernels.Plain(problem.x, filters, groups, transposed, y, axes, constants, num_threads())

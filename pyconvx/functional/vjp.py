@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ..geometry import count, per_axis
-from .arrays import Array
-from .operation import Pullback, plan_of
+from .operation import Pullback, attempt, plan_of, supposed
 
 __all__ = ["output_shape", "vjp"]
 
@@ -36,15 +32,15 @@ def vjp(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, 
     Source: the convention of jax.vjp.
     """
     plan, _ = plan_of(function, "function")
-    result, pullback = plan(*args, **options).vjp()
-    return result, pullback
+    call = plan(*args, **options)
+    return attempt(call, call.vjp)
 
 
 def output_shape(function: Callable[..., Any], *shapes: Any, **options: Any) -> tuple[int, ...]:
     """The shape of an operation's result, from shapes instead of arrays; nothing is computed.
 
-    function: as for `vjp`; shapes and options: its arguments, with a shape in place of each array. Raises what the
-    operation would raise for arrays of these shapes.
+    function: as for `vjp`; shapes and options: its arguments, by position or by name, with a shape in place of each
+    array. Raises what the operation would raise for arrays of these shapes.
 
     >>> import pyconvx as cx
     >>> cx.output_shape(cx.conv2d, (32, 32, 3), (6, 5, 5, 3), padding="same")
@@ -52,19 +48,4 @@ def output_shape(function: Callable[..., Any], *shapes: Any, **options: Any) -> 
     >>> cx.output_shape(cx.pool2d, (32, 32, 6), 2, "avg")
     (16, 16, 6)
     """
-    plan, arrays = plan_of(function, "function")
-    names = ("x", "filters", "bias") if arrays == 3 else ("x", "indices")
-    given = [_stand_in(name, shape) for name, shape in zip(names[:arrays], shapes, strict=False)]
-    shape: tuple[int, ...] = plan(*given, *shapes[len(given) :], **options).shape
-    return shape
-
-
-def _stand_in(name: str, shape: Any) -> Array | None:
-    """An array of that shape without memory of its own."""
-    if shape is None:
-        return None
-    if isinstance(shape, np.ndarray) or not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
-        raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {shape!r}")
-    sizes = per_axis(f"shape of {name}", shape, len(shape), 0)
-    zero = np.zeros((), np.intp if name == "indices" else np.float32)
-    return np.broadcast_to(zero, count(sizes, zero.itemsize, name))
+    return supposed(function, *shapes, **options).shape

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from ..remember import remembered
 from .arrays import Array
 from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem, direct
 
-__all__ = ["unfit", "wasteful", "winograd"]
+__all__ = ["kernel", "mend", "unfit", "wasteful"]
 
 OUT = 4  # places along each side of a tile
 LEAST = 16  # channels, and filters, of a group below which the transforms cost more than they save
@@ -65,28 +65,29 @@ def panels(problem: Problem) -> Any:
 
     def make() -> Any:
         taps = as_taps(problem.filters, problem.x.dtype)
-        return _core.kernels.WinogradPanels(taps, problem.groups, problem.transposed, all(flipped))
+        return _core.kernels.WinogradPanels(taps, problem.groups, problem.transposed, all(flipped), problem.packing)
 
     return problem.packed(key, make)
 
 
-def winograd(problem: Problem, y: Array) -> None:
-    """Fill y; tiles that the kernel reports are done again by the direct algorithm."""
-    tiles = _tiles_of(problem)
-    axes, constants = problem.axes, problem.constants
-    kernel = _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
-    flagged = kernel.fill(problem.x, problem.bias, y)
-    if flagged is not None:
-        lengths = [axis.length for axis in axes]
-        n, depth, row, column = np.nonzero(flagged)
-        rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
-        base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])
-        places = np.where(
-            (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :],
-            base + rows[:, :, None] * lengths[2] + columns[:, None, :],
-            -1,
-        )
-        direct(problem, y, np.ascontiguousarray(places[places >= 0]))
+def kernel(problem: Problem, y: Array) -> Any:
+    """The kernel for such arrays; what its `fill` returns is for `mend`."""
+    tiles, axes, constants = _tiles_of(problem), problem.axes, problem.constants
+    return _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
+
+
+def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8]) -> None:
+    """Do the tiles that the kernel reported again, by the direct algorithm."""
+    tiles, lengths = _tiles_of(problem), [axis.length for axis in problem.axes]
+    n, depth, row, column = np.nonzero(flagged)
+    rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
+    base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])
+    places = np.where(
+        (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :],
+        base + rows[:, :, None] * lengths[2] + columns[:, None, :],
+        -1,
+    )
+    direct(problem, y, np.ascontiguousarray(places[places >= 0])).fill(problem.x, problem.bias, y)
 
 
 def _places(first: NDArray[np.intp], count: NDArray[np.intp], spacing: int, at: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -100,7 +101,7 @@ def _tiles_of(problem: Problem) -> tuple[Tiles, Tiles]:
     return _tiles(rows), _tiles(columns)
 
 
-@lru_cache(maxsize=128)
+@remembered(_core.Axis)
 def _tiles(axis: Any) -> Tiles:
     """Tiles along an axis: first place, number of places, whether their inputs follow one another; and the spacing.
 

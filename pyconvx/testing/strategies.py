@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -227,6 +227,62 @@ def _channels(draw: st.DrawFn) -> tuple[int, int, int]:
     return 1, draw(st.integers(1, 40)), draw(st.integers(1, 40))
 
 
+class _Windows(NamedTuple):
+    """The options that convolution and transposed convolution share, with numbers drawn for each axis."""
+
+    rank: int
+    groups: int
+    inner: int
+    outer: int
+    kernel: tuple[int, ...]
+    options: dict[str, Any]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return _each(self.options["stride"], self.rank)
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        return _each(self.options["dilation"], self.rank)
+
+
+def _windows(draw: st.DrawFn, largest: int) -> _Windows:
+    """Windows of any rank, with pads up to `largest`."""
+    rank = draw(st.integers(1, 3))
+    groups, inner, outer = _channels(draw)
+    kernel = tuple(draw(st.integers(1, 4 if rank < 3 else 3)) for _ in range(rank))
+    options = {
+        "stride": draw(each_axis(st.integers(1, 3), rank)),
+        "padding": draw(padding_amounts(rank, largest)),
+        "dilation": draw(each_axis(st.integers(1, 3), rank)),
+        "groups": groups,
+        "layout": draw(st.sampled_from(LAYOUTS)),
+    }
+    return _Windows(rank, groups, inner, outer, kernel, options)
+
+
+def _conv_case(
+    draw: st.DrawFn,
+    windows: _Windows,
+    spatial: tuple[int, ...],
+    channels: tuple[int, int],
+    dtypes: Sequence[str],
+    forms: Sequence[str],
+    values: Sequence[str],
+    empty: bool,
+) -> ConvCase:
+    """The case with arrays of one dtype: x of so many channels, and perhaps a bias for those of the result."""
+    dtype, value, layout = draw(st.sampled_from(dtypes)), draw(st.sampled_from(values)), windows.options["layout"]
+
+    def array(shape: tuple[int, ...]) -> Drawn:
+        return draw(drawn(shape, [dtype], forms, [value]))
+
+    bias = array((windows.groups * channels[1],)) if draw(st.booleans()) else None
+    x = array(_shape(spatial, windows.groups * channels[0], _batch(draw, empty), layout))
+    filters = array(_shape(windows.kernel, windows.inner, windows.groups * windows.outer, layout))
+    return ConvCase(x, filters, bias, windows.options)
+
+
 @st.composite
 def conv_cases(
     draw: st.DrawFn,
@@ -237,36 +293,16 @@ def conv_cases(
     empty: bool = True,
 ) -> ConvCase:
     """Calls of conv1d, conv2d and conv3d over all options but activation and algorithm."""
-    rank = draw(st.integers(1, 3))
-    groups, inner, outer = _channels(draw)
-    kernel = tuple(draw(st.integers(1, 4 if rank < 3 else 3)) for _ in range(rank))
-    stride, dilation = draw(each_axis(st.integers(1, 3), rank)), draw(each_axis(st.integers(1, 3), rank))
-    padding = draw(padding_amounts(rank, 6))
-    layout = draw(st.sampled_from(LAYOUTS))
-    reaches = [(k - 1) * d + 1 for k, d in zip(kernel, _each(dilation, rank), strict=True)]
-    ones = (1,) * rank
-    totals = [sum(p) for p in amounts(padding, ones, kernel, _each(stride, rank), _each(dilation, rank))]
+    windows = _windows(draw, 6)
+    rank, kernel, padding = windows.rank, windows.kernel, windows.options["padding"]
+    reaches = [(k - 1) * d + 1 for k, d in zip(kernel, windows.dilations, strict=True)]
+    totals = [sum(pair) for pair in amounts(padding, (1,) * rank, kernel, windows.strides, windows.dilations)]
     if isinstance(padding, str) and padding.startswith("same"):
         totals = reaches
     least = [max(1, reach - total) for reach, total in zip(reaches, totals, strict=True)]
-    spatial = _sizes(draw, rank, least)
-    dtype = draw(st.sampled_from(dtypes))
-    value = draw(st.sampled_from(values))
-
-    def array(shape: tuple[int, ...]) -> Drawn:
-        return draw(drawn(shape, [dtype], forms, [value]))
-
-    options = {
-        "stride": stride,
-        "padding": padding,
-        "padding_mode": draw(padding_modes(rank)) if modes else "zeros",
-        "dilation": dilation,
-        "groups": groups,
-        "layout": layout,
-    }
-    bias = array((groups * outer,)) if draw(st.booleans()) else None
-    x = array(_shape(spatial, groups * inner, _batch(draw, empty), layout))
-    return ConvCase(x, array(_shape(kernel, inner, groups * outer, layout)), bias, options)
+    windows.options["padding_mode"] = draw(padding_modes(rank)) if modes else "zeros"
+    channels = windows.inner, windows.outer
+    return _conv_case(draw, windows, _sizes(draw, rank, least), channels, dtypes, forms, values, empty)
 
 
 @st.composite
@@ -278,41 +314,21 @@ def conv_transpose_cases(
     empty: bool = True,
 ) -> ConvCase:
     """Calls of conv_transpose1d, 2d and 3d over all options but activation."""
-    rank = draw(st.integers(1, 3))
-    groups, inner, outer = _channels(draw)
-    kernel = tuple(draw(st.integers(1, 4 if rank < 3 else 3)) for _ in range(rank))
-    stride, dilation = draw(each_axis(st.integers(1, 3), rank)), draw(each_axis(st.integers(1, 3), rank))
-    padding = draw(padding_amounts(rank, 4))
-    layout = draw(st.sampled_from(LAYOUTS))
-    strides, dilations = _each(stride, rank), _each(dilation, rank)
+    windows = _windows(draw, 4)
+    rank, strides, dilations, padding = windows.rank, windows.strides, windows.dilations, windows.options["padding"]
     extra = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(strides, dilations, strict=True))
     least = []
     for axis in range(rank):
         amount = padding[axis] if isinstance(padding, tuple) else padding
         n = 1
-        while transpose_size(n, kernel[axis], strides[axis], dilations[axis], amount, extra[axis])[0] < 1:
+        while transpose_size(n, windows.kernel[axis], strides[axis], dilations[axis], amount, extra[axis])[0] < 1:
             n += 1
         least.append(n)
     more = {1: 20, 2: 5, 3: 2}[rank]
     spatial = tuple(draw(st.integers(n, n + more)) for n in least)
-    dtype = draw(st.sampled_from(dtypes))
-    value = draw(st.sampled_from(values))
-
-    def array(shape: tuple[int, ...]) -> Drawn:
-        return draw(drawn(shape, [dtype], forms, [value]))
-
-    options = {
-        "stride": stride,
-        "padding": padding,
-        "output_padding": extra[0] if len(set(extra)) == 1 else extra,
-        "padding_mode": draw(padding_modes(rank)),
-        "dilation": dilation,
-        "groups": groups,
-        "layout": layout,
-    }
-    bias = array((groups * inner,)) if draw(st.booleans()) else None
-    x = array(_shape(spatial, groups * outer, _batch(draw, empty), layout))
-    return ConvCase(x, array(_shape(kernel, inner, groups * outer, layout)), bias, options)
+    windows.options["output_padding"] = extra[0] if len(set(extra)) == 1 else extra
+    windows.options["padding_mode"] = draw(padding_modes(rank))
+    return _conv_case(draw, windows, spatial, (windows.outer, windows.inner), dtypes, forms, values, empty)
 
 
 @st.composite

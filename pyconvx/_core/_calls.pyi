@@ -1,0 +1,21 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+def forget() -> None: ...
+def now() -> int: ...
+
+class Repeat:
+    def __init__(self, fill: Callable[..., Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None: ...
+
+class Calls:
+    def again(self, args: tuple[Any, ...], options: dict[str, Any], threads: int) -> Any: ...
+    def keep(
+        self,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        threads: int,
+        since: int,
+        make: Callable[[], Repeat | None],
+    ) -> None: ...

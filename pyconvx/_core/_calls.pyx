@@ -1,0 +1,162 @@
+"""Calls that come again: one of the same form as a call before is known by a key, and done without being checked anew.
+
+A form is everything but the elements of the arrays. Imports nothing from pyconvx.
+"""
+
+cimport numpy as cnp
+
+cnp.import_array()
+
+cdef enum:
+    MOST = 64                       # calls that one owner knows
+    DIMENSIONS = 5
+
+cdef Py_ssize_t generation = 0
+
+
+def forget():
+    """Let all calls go: what names stand for, or how kernels are chosen, has changed."""
+    global generation
+    generation += 1
+
+
+def now():
+    """A number that `forget` changes, for `Calls.keep`."""
+    return generation
+
+
+cdef class Repeat:
+    """Repeat(fill, shape, dtype): how a call is done again, by `fill(x, bias, y, filters)` of a kernel.
+
+    y has that shape and dtype, and contiguous elements; filters are None if they were prepared. Where `fill` returns
+    anything but None, the call must be made the long way after all.
+    """
+    cdef object fill
+    cdef int ndim, typenum
+    cdef cnp.npy_intp shape[DIMENSIONS]
+    cdef Py_ssize_t generation
+
+    def __init__(self, fill, tuple shape, dtype):
+        if len(shape) > DIMENSIONS:
+            raise ValueError(f"a result has at most {DIMENSIONS} dimensions, got {len(shape)}")
+        self.fill, self.ndim, self.typenum = fill, len(shape), dtype.num
+        for i in range(self.ndim):
+            self.shape[i] = shape[i]
+
+
+cdef inline bint plain(object value) noexcept:
+    """Whether a dictionary can tell the value from all others that mean something else, and it never changes."""
+    kind = type(value)
+    if kind is int or kind is str or value is None:
+        return True
+    if kind is tuple:
+        for each in <tuple> value:
+            if not plain(each):
+                return False
+        return True
+    return False
+
+
+cdef bint all_separate(cnp.ndarray y, tuple arrays) noexcept:
+    """Whether contiguous arrays share no memory with y."""
+    cdef char *first = <char *> cnp.PyArray_DATA(y)
+    cdef char *other
+    for array in arrays:
+        if array is not None:
+            other = <char *> cnp.PyArray_DATA(<cnp.ndarray> array)
+            if first < other + cnp.PyArray_NBYTES(<cnp.ndarray> array) and other < first + cnp.PyArray_NBYTES(y):
+                return False
+    return True
+
+
+cdef inline bint note(object value, list key):
+    """Add what is known of an array to a key; returns whether it is one whose elements a kernel can read in place."""
+    if type(value) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> value):
+        return False
+    key.append(cnp.PyArray_TYPE(<cnp.ndarray> value))
+    key.append(value.shape)
+    return True
+
+
+cdef class Calls:
+    """The calls that an operation has seen lately, or that were made with filters that have `_calls`: prepared ones.
+
+    Their first arguments are x, filters, and bias if it is given by position.
+    """
+    cdef dict known
+
+    def __cinit__(self):
+        self.known = {}
+
+    cdef Calls owner(self, tuple args):
+        """Who knows the calls with these arguments; None where nobody does."""
+        if not 2 <= len(args) <= 3:
+            return None
+        if type(args[1]) is cnp.ndarray:
+            return self
+        calls = getattr(args[1], "_calls", None)
+        return <Calls> calls if type(calls) is Calls else None
+
+    cdef tuple key_of(self, tuple args, dict options, threads):
+        """The key of a call, for its owner; None where the call cannot be told from others."""
+        cdef list key = [self, threads]     # prepared filters may serve several operations
+        if not note(args[0], key):
+            return None
+        if type(args[1]) is cnp.ndarray and not note(args[1], key):
+            return None
+        if len(args) == 3 and args[2] is not None and not note(args[2], key):
+            return None
+        for name, value in options.items():
+            key.append(name)
+            if plain(value):
+                key.append(value)
+            elif not note(value, key):
+                return None
+        return tuple(key)
+
+    def again(self, tuple args, dict options, threads):
+        """The result of a call like one before; None if there was none."""
+        cdef Calls owner = self.owner(args)
+        cdef Repeat repeat
+        cdef cnp.ndarray y
+        if owner is None:
+            return None
+        key = self.key_of(args, options, threads)
+        if key is None:
+            return None
+        found = owner.known.get(key)
+        if found is None or (<Repeat> found).generation != generation:
+            return None
+        repeat = <Repeat> found
+        x, bias = args[0], args[2] if len(args) == 3 else options.get("bias")
+        filters = args[1] if owner is self else None
+        out = options.get("out") if options else None
+        if out is None:
+            try:
+                y = cnp.PyArray_EMPTY(repeat.ndim, repeat.shape, repeat.typenum, 0)
+            except MemoryError:     # which the long way tells better
+                return None
+        else:
+            y = <cnp.ndarray> out
+            if not cnp.PyArray_ISWRITEABLE(y) or not all_separate(y, (x, bias, filters)):
+                return None
+        return y if repeat.fill(x, bias, y, filters) is None else None
+
+    def keep(self, tuple args, dict options, threads, Py_ssize_t since, make):
+        """Remember a call that was made by what `make()` returns, a Repeat or None for one that cannot be repeated.
+
+        since: what `now` was before the call was planned.
+        """
+        cdef Calls owner = self.owner(args)
+        if owner is None or since != generation:
+            return
+        key = self.key_of(args, options, threads)
+        if key is None:
+            return
+        repeat = make()
+        if repeat is None:
+            return
+        (<Repeat> repeat).generation = since
+        if len(owner.known) >= MOST:
+            owner.known.clear()
+        owner.known[key] = repeat

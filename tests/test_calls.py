@@ -1,0 +1,164 @@
+"""Calls that come again skip the planning: nothing but the time they take may tell."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import pyconvx as cx
+from pyconvx import _core
+from pyconvx.testing import strategies
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((2, 9, 8, 6)).astype(np.float32)
+FILTERS = RNG.standard_normal((4, 3, 3, 6)).astype(np.float32)
+BIAS = RNG.standard_normal(4).astype(np.float32)
+
+
+def anew(function, *args, **options):
+    """The same call, planned anew."""
+    _core.forget()
+    return function(*args, **options)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@given(case=strategies.conv_cases())
+def test_the_second_call_gives_the_bits_of_the_first(case, prepared):
+    options = {**case.options}
+    modes = options.get("padding_mode", "zeros")
+    modes = modes if isinstance(modes, tuple) else (modes,) * case.rank
+    options["padding_mode"] = tuple(getattr(mode, "name", mode) for mode in modes)  # names are remembered
+    x, filters = case.x.array, case.filters.array
+    if prepared:
+        filters = cx.prepare(filters, options.get("layout", "channels_last"))
+    args = (x, filters, None if case.bias is None else case.bias.array)
+    function = getattr(cx, f"conv{case.rank}d")
+    first = anew(function, *args, **options)
+    for _ in range(2):
+        again = function(*args, **options)
+        assert again is not first
+        assert again.dtype == first.dtype
+        assert np.array_equal(again, first, equal_nan=True)
+        assert again.flags.c_contiguous
+
+
+@pytest.mark.parametrize("filters", [FILTERS, cx.prepare(FILTERS)], ids=["arrays", "prepared"])
+def test_other_elements_give_another_result(filters):
+    cx.conv2d(X, filters, BIAS, padding="same")
+    for x, bias in ((X * 2, BIAS), (X, BIAS * 3), (X + 1, -BIAS)):
+        assert np.array_equal(
+            cx.conv2d(x, filters, bias, padding="same"), anew(cx.conv2d, x, filters, bias, padding="same")
+        )
+
+
+@pytest.mark.parametrize("name", ["depthwise", "planes", "winograd", "direct", "plain"])
+def test_filters_that_change_in_place_are_seen(name):
+    groups = 16 if name == "depthwise" else 1
+    x = RNG.standard_normal((32, 32, 16)).astype(np.float32)
+    filters = RNG.standard_normal((16, 3, 3, 16 // groups)).astype(np.float32)
+    options = dict(padding="same", groups=groups, algorithm=name)
+    cx.conv2d(x, filters, **options)
+    filters *= -2
+    assert np.array_equal(cx.conv2d(x, filters, **options), anew(cx.conv2d, x, filters, **options))
+    filters[0, 1, 1, 0] = np.inf
+    if name == "winograd":
+        with pytest.raises(ValueError, match="infinities"):
+            cx.conv2d(x, filters, **options)
+    else:
+        assert np.array_equal(cx.conv2d(x, filters, **options), anew(cx.conv2d, x, filters, **options), equal_nan=True)
+
+
+def test_values_that_are_not_finite_are_done_again():
+    x, filters = RNG.standard_normal((32, 32, 16)).astype(np.float32), cx.prepare(np.ones((16, 3, 3, 16), np.float32))
+    clean = cx.conv2d(x, filters, padding="same")
+    x[5, 6, 3] = np.nan
+    y = cx.conv2d(x, filters, padding="same")
+    assert np.isnan(y).all(-1).sum() == 9
+    assert np.isfinite(clean).all()
+
+
+def test_a_name_that_stands_for_something_else_is_seen():
+    def last(i, n):
+        return i.clip(0, n - 1) * 0 + (n - 1) * ((i < 0) | (i >= n)) + i * ((i >= 0) & (i < n))
+
+    def first(i, n):
+        return i * ((i >= 0) & (i < n))
+
+    with cx.paddings.temporarily("test:edge", last):
+        one = cx.conv2d(X, FILTERS, padding="same", padding_mode="test:edge")
+        assert np.array_equal(cx.conv2d(X, FILTERS, padding="same", padding_mode="test:edge"), one)
+        with cx.paddings.temporarily("test:edge", first, replace=True):
+            assert not np.array_equal(cx.conv2d(X, FILTERS, padding="same", padding_mode="test:edge"), one)
+        assert np.array_equal(cx.conv2d(X, FILTERS, padding="same", padding_mode="test:edge"), one)
+    with pytest.raises(cx.UnknownNameError):
+        cx.conv2d(X, FILTERS, padding="same", padding_mode="test:edge")
+
+
+def test_values_that_are_equal_but_not_the_same_are_told_apart():
+    cx.conv2d(X, FILTERS, stride=1)
+    for stride in (True, 1.0, (1.0, 1), (True, 1)):
+        with pytest.raises(TypeError):
+            cx.conv2d(X, FILTERS, stride=stride)
+    cx.conv2d(X, FILTERS, padding=((1, 1), (0, 1)))
+    with pytest.raises(TypeError):
+        cx.conv2d(X, FILTERS, padding=((1, True), (0, 1)))
+
+
+def test_out_is_checked_every_time():
+    y = cx.conv2d(X, FILTERS, padding="same")
+    out = np.empty_like(y)
+    for _ in range(3):
+        assert cx.conv2d(X, FILTERS, padding="same", out=out) is out
+        assert np.array_equal(out, y)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        cx.conv2d(X, FILTERS, padding="same", out=out)
+    square = RNG.standard_normal((4, 3, 3, 4)).astype(np.float32)
+    x = X[..., :4].copy()
+    want = cx.conv2d(x, square, padding="same")
+    cx.conv2d(x, square, padding="same", out=np.empty_like(x))
+    assert np.array_equal(cx.conv2d(x, square, padding="same", out=x), want)
+
+
+def test_threads_instruction_sets_and_strides_are_told_apart():
+    y = cx.conv2d(X, FILTERS, padding="same")
+    for threads in (1, 2, 3):
+        with cx.threads(threads):
+            for _ in range(2):
+                assert np.array_equal(cx.conv2d(X, FILTERS, padding="same"), y)
+    for isa in _core.supported():
+        with _core.using(isa):
+            kept = cx.conv2d(X, FILTERS, padding="same")
+            assert np.array_equal(cx.conv2d(X, FILTERS, padding="same"), kept)
+            assert np.array_equal(cx.conv2d(X[:, ::-1, ::-1].copy()[:, ::-1, ::-1], FILTERS, padding="same"), kept)
+            assert np.array_equal(cx.conv2d(X.astype(">f4"), FILTERS, padding="same"), kept)
+
+
+def test_prepared_filters_serve_several_operations():
+    filters = cx.prepare(RNG.standard_normal((4, 3, 4)).astype(np.float32))
+    x = RNG.standard_normal((9, 4)).astype(np.float32)
+    for _ in range(2):
+        y, z = cx.conv1d(x, filters, padding="same"), cx.conv_transpose1d(x, filters, padding="same")
+        assert np.array_equal(y, anew(cx.conv1d, x, filters, padding="same"))
+        assert np.array_equal(z, anew(cx.conv_transpose1d, x, filters, padding="same"))
+
+
+def test_a_result_that_does_not_fit_says_so_again():
+    x, filters = np.broadcast_to(np.float32(1), (1, 1)), np.ones((1, 1, 1), np.float32)
+    for _ in range(2):
+        with pytest.raises((MemoryError, ValueError), match="shape"):
+            cx.conv1d(np.ascontiguousarray(x), filters, padding=2**45)
+
+
+def test_calls_that_are_remembered_hold_no_large_array():
+    filters, held = np.ones((64, 3, 3, 64), np.float32), []
+    x = np.ones((32, 32, 64), np.float32)
+    for n in range(5, 25):
+        cx.conv2d(x[:n].copy(), filters)
+    tracemalloc.start()
+    for n in range(5, 25):
+        held.append(cx.conv2d(x[: n + 1, :n].copy(), filters).shape)
+    current, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert current < filters.nbytes
