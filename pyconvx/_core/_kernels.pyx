@@ -49,6 +49,10 @@ cdef extern from "tiles.h":
                    const float *panel, float *sums) noexcept nogil
     void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
                    const double *panel, double *sums) noexcept nogil
+    void products_f32(Py_ssize_t taps, const float **rows, const float **others, Py_ssize_t count, Py_ssize_t channels,
+                      float *sums) noexcept nogil
+    void products_f64(Py_ssize_t taps, const double **rows, const double **others, Py_ssize_t count,
+                      Py_ssize_t channels, double *sums) noexcept nogil
     void depthwise_f32(Py_ssize_t height, const float **rows, Py_ssize_t taps, const float *weights,
                        Py_ssize_t channels, const float *start, float *to, Py_ssize_t to_step) noexcept nogil
     void depthwise_f64(Py_ssize_t height, const double **rows, Py_ssize_t taps, const double *weights,

@@ -24,6 +24,23 @@ ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REA
             *(VECTOR *)(sums + (m * width + v) * LANES) = acc[m][v];
 }
 
+/* sums[t][c .. c + vector] = rows[p][t][c] * others[p][c], summed over p; rows: groups of TILE_FULL pointers. */
+ALWAYS_INLINE void NAME(products_body)(const int taps, const int width, const REAL *const *rows, const REAL *const *others,
+                                       ptrdiff_t count, ptrdiff_t channels, ptrdiff_t c, REAL *sums)
+{
+    VECTOR acc[TILE_FULL][TILE_VECTORS];
+    UNROLL for (int t = 0; t < taps; t++)
+        UNROLL for (int v = 0; v < width; v++) acc[t][v] = (VECTOR){0};
+    for (ptrdiff_t p = 0; p < count; p++, rows += TILE_FULL) {
+        VECTOR g[TILE_VECTORS];
+        UNROLL for (int v = 0; v < width; v++) g[v] = *(const VECTOR *)(others[p] + c + v * LANES);
+        UNROLL for (int t = 0; t < taps; t++)
+            UNROLL for (int v = 0; v < width; v++) acc[t][v] += g[v] * *(const VECTOR *)(rows[t] + c + v * LANES);
+    }
+    UNROLL for (int t = 0; t < taps; t++)
+        UNROLL for (int v = 0; v < width; v++) *(VECTOR *)(sums + t * channels + c + v * LANES) = acc[t][v];
+}
+
 /* to[m * to_step + c] = start[c] + rows[t][m][c] * weights[t * channels + c], summed over t, for channels c .. c + width
    vectors; the rows of tap t are TILE_FULL pointers. */
 ALWAYS_INLINE void NAME(depthwise_body)(const int height, const int width, const REAL *const *rows, ptrdiff_t taps,
@@ -77,6 +94,22 @@ static void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, 
 #define DO(h, v) NAME(outer_body)(h, v, rows, count, offset, panel, sums)
     if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
 #undef DO
+}
+
+static void NAME(products)(ptrdiff_t height, const REAL *const *rows, const REAL *const *others, ptrdiff_t count,
+                           ptrdiff_t channels, REAL *sums)
+{
+    ptrdiff_t c = 0;
+#define DO(h, v) NAME(products_body)(h, v, rows, others, count, channels, c, sums)
+    for (; c + TILE_VECTORS * LANES <= channels; c += TILE_VECTORS * LANES) { HEIGHTS(DO, TILE_VECTORS) }
+    for (; c + LANES <= channels; c += LANES) { HEIGHTS(DO, 1) }
+#undef DO
+    for (; c < channels; c++)
+        for (ptrdiff_t t = 0; t < height; t++) {
+            REAL sum = 0;
+            for (ptrdiff_t p = 0; p < count; p++) sum += rows[p * TILE_FULL + t][c] * others[p][c];
+            sums[t * channels + c] = sum;
+        }
 }
 
 static void NAME(depthwise)(ptrdiff_t height, const REAL *const *rows, ptrdiff_t taps, const REAL *weights,
