@@ -1,7 +1,8 @@
 """Activations: nonlinearities by name, each with its derivative. Imports registry and the compiled core.
 
 An elementwise activation is a function of x and a derivative in x and y; a rowwise one (softmax) sees whole
-rows on the last axis and brings its gradient. `evaluate` and `pull` run them over bounded blocks.
+rows on the last axis and brings its gradient. `evaluate` and `pull` run them over bounded blocks: those in
+Python, or the compiled loops of a plugin that has a kernel, for which the Python functions are the definition.
 """
 
 from __future__ import annotations
@@ -14,10 +15,21 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
 from ._core import erfc
 from .registry import Bound, Plugin, Registry, accepted, calling, returned
 
-__all__ = ["Activation", "activation", "activations", "evaluate", "keeps_rows", "output_length", "pull"]
+__all__ = [
+    "Activation",
+    "activation",
+    "activations",
+    "evaluate",
+    "keeps_rows",
+    "needs_result",
+    "output_length",
+    "parameters",
+    "pull",
+]
 
 Array = NDArray[np.floating[Any]]  # float32 or float64
 
@@ -50,6 +62,8 @@ class Activation(Plugin):
     gradient: Callable[..., Any] | None = None
     rowwise: bool = False
     output_size: Callable[[int], int] | None = None
+    kernel: str | None = None
+    """The compiled activation that computes the same from parameters that are numbers; for built-in ones."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,7 +123,26 @@ def output_length(bound: Bound[Activation], length: int) -> int:
     return int(size)
 
 
-def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None) -> Array:
+def parameters(bound: Bound[Activation]) -> tuple[float, ...] | None:
+    """Those of the kernel that computes `bound`; None if it is computed in Python.
+
+    Raises what the Python function, which knows what it can take, raises for wrong ones.
+    """
+    plugin, values = bound.plugin, bound.params.values()
+    if plugin.kernel is None or not all(isinstance(value, (int, float)) for value in values):
+        return None
+    if bound is not plugin.plain:
+        with calling(plugin), np.errstate(all="ignore"):
+            plugin.function(np.empty(0, np.float32), **bound.params)
+    return tuple(map(float, values))
+
+
+def needs_result(bound: Bound[Activation]) -> bool:
+    """Whether `pull` reads y, and not only its shape."""
+    return bound.plugin.rowwise or parameters(bound) is None
+
+
+def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threads: int = 1) -> Array:
     """Return the activation of `x`, a C-contiguous float32 or float64 array with rows on the last axis.
 
     `out`, C-contiguous and of the result's shape and dtype, may be `x` itself. Raises ValueError, naming the
@@ -119,13 +152,17 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None) -> Ar
     array([0., 2.])
     """
     plugin = bound.plugin
-    params = _typed(bound, x)
+    given = parameters(bound)
     shape = x.shape
     if plugin.rowwise:
         if x.ndim == 0:
             raise ValueError(f"activation {plugin.name!r} works on rows, x must have an axis, got shape ()")
         shape = (*shape[:-1], output_length(bound, shape[-1]))
     y = np.empty(shape, x.dtype) if out is None else out
+    if plugin.kernel is not None and given is not None:
+        _core.kernels.activate(plugin.kernel, given, x, y, threads)
+        return y
+    params = _typed(bound, x)
     for x_block, y_block in _blocks(bound, x, y):
         with calling(plugin), np.errstate(all="ignore"):
             result = plugin.function(_read_only(x_block), **params)
@@ -133,7 +170,7 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None) -> Ar
     return y
 
 
-def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array) -> Array:
+def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array, threads: int = 1) -> Array:
     """Return the gradient with respect to `x`, given that with respect to its activation `y`.
 
     All are C-contiguous, of one dtype, with rows on the last axis. Raises ValueError, naming the activation,
@@ -150,13 +187,17 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array) -> Array:
         raise ValueError(
             f"activation {plugin.name!r} (registered by {plugin.owner}) has no derivative; register it with {how}"
         )
+    given = parameters(bound)
+    gx = np.empty_like(x)
+    if plugin.kernel is not None and given is not None:
+        _core.kernels.activate_gradient(plugin.kernel, given, x, y, gy, gx, threads)
+        return gx
     leading = 3 if what == "gradient" else 2
     params = accepted(function, _typed(bound, x), leading)
-    gx = np.empty_like(x)
     for x_block, y_block, gy_block, gx_block in _blocks(bound, x, y, gy, gx):
-        given = [_read_only(block) for block in (x_block, y_block, gy_block)]
+        blocks = [_read_only(block) for block in (x_block, y_block, gy_block)]
         with calling(plugin, what), np.errstate(all="ignore"):
-            result = function(*given[:leading], **params)
+            result = function(*blocks[:leading], **params)
         result = returned(plugin, what, result, gx_block.shape, gx.dtype)
         if what == "gradient":
             gx_block[...] = result
@@ -215,19 +256,19 @@ def _clipped(x: Array) -> Array:
     return np.clip(x, -FAR, FAR)
 
 
-@activations.register("identity", aliases=("linear",), derivative=lambda x, y: np.ones_like(x))
+@activations.register("identity", aliases=("linear",), kernel="identity", derivative=lambda x, y: np.ones_like(x))
 def identity(x: Array) -> Array:
     """Identity: x."""
     return x
 
 
-@activations.register("relu", derivative=lambda x, y: ~(x <= 0))
+@activations.register("relu", kernel="relu", derivative=lambda x, y: ~(x <= 0))
 def relu(x: Array) -> Array:
     """Rectifier: max(x, 0), with derivative 0 at 0. ONNX Relu."""
     return np.maximum(x, 0)
 
 
-@activations.register("relu6", derivative=lambda x, y: (x > 0) & (x < 6))
+@activations.register("relu6", kernel="relu6", derivative=lambda x, y: (x > 0) & (x < 6))
 def relu6(x: Array) -> Array:
     """Rectifier with a ceiling: min(max(x, 0), 6). Howard et al. 2017, arXiv:1704.04861."""
     return np.clip(x, 0, 6)
@@ -237,13 +278,13 @@ def _leaky_slope(x: Array, y: Array, alpha: Any) -> Array:
     return np.where(x > 0, 1, alpha).astype(x.dtype, copy=False)
 
 
-@activations.register("leaky_relu", derivative=_leaky_slope)
+@activations.register("leaky_relu", kernel="leaky_relu", derivative=_leaky_slope)
 def leaky_relu(x: Array, alpha: float = 0.01) -> Array:
     """Leaky rectifier: x where x > 0, alpha * x elsewhere. ONNX LeakyRelu."""
     return np.where(x > 0, x, alpha * x)
 
 
-@activations.register("prelu", derivative=_leaky_slope)
+@activations.register("prelu", kernel="leaky_relu", derivative=_leaky_slope)
 def prelu(x: Array, alpha: Any = 0.25) -> Array:
     """Parametric rectifier: x where x > 0, alpha * x elsewhere, with alpha a number or one per channel.
 
@@ -262,7 +303,7 @@ def _elu_slope(x: Array, alpha: float, scale: float = 1.0, width: float = 1.0) -
     return np.where(x > 0, scale, scale * alpha / width * np.exp(np.minimum(x, 0) / width))
 
 
-@activations.register("elu", derivative=lambda x, y, alpha: _elu_slope(x, alpha))
+@activations.register("elu", kernel="elu", derivative=lambda x, y, alpha: _elu_slope(x, alpha))
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """Exponential linear unit: x where x > 0, alpha * (exp(x) - 1) elsewhere.
 
@@ -274,13 +315,13 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
 SELU = {"alpha": 1.6732632423543772848170429916717, "scale": 1.0507009873554804934193349852946}
 
 
-@activations.register("selu", derivative=lambda x, y: _elu_slope(x, **SELU))
+@activations.register("selu", kernel="selu", derivative=lambda x, y: _elu_slope(x, **SELU))
 def selu(x: Array) -> Array:
     """Scaled elu, which keeps mean 0 and variance 1 through layers. Klambauer et al. 2017, ONNX Selu."""
     return _elu(x, **SELU)
 
 
-@activations.register("celu", derivative=lambda x, y, alpha: _elu_slope(x, alpha, width=alpha))
+@activations.register("celu", kernel="celu", derivative=lambda x, y, alpha: _elu_slope(x, alpha, width=alpha))
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """Continuously differentiable elu: x where x > 0, alpha * (exp(x / alpha) - 1) elsewhere.
 
@@ -308,7 +349,7 @@ def _gelu_slope(x: Array, y: Array) -> Array:
     return _normal_cdf(x) + x * _normal_density(x)
 
 
-@activations.register("gelu", derivative=_gelu_slope)
+@activations.register("gelu", kernel="gelu", derivative=_gelu_slope)
 def gelu(x: Array) -> Array:
     """Gaussian error linear unit: x * P(X <= x) for X normal with mean 0 and variance 1.
 
@@ -326,7 +367,7 @@ def _gelu_tanh_slope(x: Array, y: Array) -> Array:
     return _sigmoid(z) + x * _sigmoid_slope(z) * (GELU_TANH * (1 + 3 * 0.044715 * x * x))
 
 
-@activations.register("gelu_tanh", derivative=_gelu_tanh_slope)
+@activations.register("gelu_tanh", kernel="gelu_tanh", derivative=_gelu_tanh_slope)
 def gelu_tanh(x: Array) -> Array:
     """Approximate gelu: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
 
@@ -341,7 +382,7 @@ def _silu_slope(x: Array, y: Array) -> Array:
     return _sigmoid(x) * (1 + x * _sigmoid(-x))
 
 
-@activations.register("silu", aliases=("swish",), derivative=_silu_slope)
+@activations.register("silu", aliases=("swish",), kernel="silu", derivative=_silu_slope)
 def silu(x: Array) -> Array:
     """Sigmoid linear unit: x * sigmoid(x). Elfwing et al. 2017; ONNX Swish with alpha 1."""
     return np.maximum(x, -FAR) * _sigmoid(x)
@@ -360,7 +401,7 @@ def _mish_slope(x: Array, y: Array) -> Array:
     return t + x * _sigmoid(x) * ((1 - t) * (1 + t))
 
 
-@activations.register("mish", derivative=_mish_slope)
+@activations.register("mish", kernel="mish", derivative=_mish_slope)
 def mish(x: Array) -> Array:
     """Mish: x * tanh(softplus(x)). Misra 2019, ONNX Mish."""
     return np.maximum(x, -FAR) * _tanh_softplus(x)
@@ -368,6 +409,7 @@ def mish(x: Array) -> Array:
 
 @activations.register(
     "softplus",
+    kernel="softplus",
     derivative=lambda x, y, beta, threshold: np.where(beta * x > threshold, 1, _sigmoid(beta * x)),
 )
 def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
@@ -378,37 +420,43 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
     return np.where(z > threshold, x, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
 
 
-@activations.register("softsign", derivative=lambda x, y: (1 / (1 + np.abs(x))) ** 2)
+@activations.register("softsign", kernel="softsign", derivative=lambda x, y: (1 / (1 + np.abs(x))) ** 2)
 def softsign(x: Array) -> Array:
     """Softsign: x / (1 + |x|). ONNX Softsign."""
     return np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x)))
 
 
-@activations.register("sigmoid", aliases=("logistic",), derivative=lambda x, y: _sigmoid_slope(x))
+@activations.register("sigmoid", aliases=("logistic",), kernel="sigmoid", derivative=lambda x, y: _sigmoid_slope(x))
 def sigmoid(x: Array) -> Array:
     """Logistic function: 1 / (1 + exp(-x)). ONNX Sigmoid."""
     return _sigmoid(x)
 
 
-@activations.register("log_sigmoid", derivative=lambda x, y: _sigmoid(-x))
+@activations.register("log_sigmoid", kernel="log_sigmoid", derivative=lambda x, y: _sigmoid(-x))
 def log_sigmoid(x: Array) -> Array:
     """Logarithm of the sigmoid, -log(1 + exp(-x))."""
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
-@activations.register("hard_sigmoid", derivative=lambda x, y: np.where((x > -3) & (x < 3), np.full_like(x, 1 / 6), 0))
+@activations.register(
+    "hard_sigmoid",
+    kernel="hard_sigmoid",
+    derivative=lambda x, y: np.where((x > -3) & (x < 3), np.full_like(x, 1 / 6), 0),
+)
 def hard_sigmoid(x: Array) -> Array:
     """Piecewise linear sigmoid: x / 6 + 1 / 2, clipped to [0, 1]. ONNX HardSigmoid with alpha 1/6."""
     return np.clip(x + 3, 0, 6) / 6
 
 
-@activations.register("hard_swish", derivative=lambda x, y: np.where(x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1)))
+@activations.register(
+    "hard_swish", kernel="hard_swish", derivative=lambda x, y: np.where(x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1))
+)
 def hard_swish(x: Array) -> Array:
     """Piecewise swish: x * hard_sigmoid(x). Howard et al. 2019, ONNX HardSwish."""
     return np.maximum(x, -3) * np.clip(x + 3, 0, 6) / 6
 
 
-@activations.register("hard_tanh", derivative=lambda x, y, min, max: (x > min) & (x < max))
+@activations.register("hard_tanh", kernel="hard_tanh", derivative=lambda x, y, min, max: (x > min) & (x < max))
 def hard_tanh(x: Array, min: float = -1.0, max: float = 1.0) -> Array:
     """Piecewise linear tanh: x clipped to [min, max], with derivative 0 at both. ONNX Clip."""
     if not min <= max:
@@ -416,13 +464,13 @@ def hard_tanh(x: Array, min: float = -1.0, max: float = 1.0) -> Array:
     return np.clip(x, min, max)
 
 
-@activations.register("tanh", derivative=lambda x, y: 4 * _sigmoid_slope(2 * x))
+@activations.register("tanh", kernel="tanh", derivative=lambda x, y: 4 * _sigmoid_slope(2 * x))
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent. ONNX Tanh."""
     return np.tanh(x)
 
 
-@activations.register("tanh_shrink", derivative=lambda x, y: np.tanh(x) ** 2)
+@activations.register("tanh_shrink", kernel="tanh_shrink", derivative=lambda x, y: np.tanh(x) ** 2)
 def tanh_shrink(x: Array) -> Array:
     """Shrinkage by tanh: x - tanh(x)."""
     # Near 0 the difference cancels; not so Lambert's tanh(x) = x / (1 + c), c = x^2 / (3 + x^2 / (5 + ...))
@@ -433,7 +481,7 @@ def tanh_shrink(x: Array) -> Array:
     return np.where(np.abs(x) < 1, x * (tail / (1 + tail)), x - np.tanh(x))
 
 
-@activations.register("soft_shrink", derivative=lambda x, y, threshold: np.abs(x) > threshold)
+@activations.register("soft_shrink", kernel="soft_shrink", derivative=lambda x, y, threshold: np.abs(x) > threshold)
 def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Soft shrinkage: x moved towards 0 by the threshold, and 0 within it. ONNX Shrink with bias = lambd."""
     if threshold < 0:
@@ -441,19 +489,21 @@ def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     return np.where(np.abs(x) <= threshold, 0, x - np.copysign(x.dtype.type(threshold), x))
 
 
-@activations.register("hard_shrink", derivative=lambda x, y, threshold: np.abs(x) > threshold)
+@activations.register("hard_shrink", kernel="hard_shrink", derivative=lambda x, y, threshold: np.abs(x) > threshold)
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Hard shrinkage: x, and 0 where |x| <= threshold. ONNX Shrink with bias 0."""
     return np.where(np.abs(x) <= threshold, 0, x)
 
 
-@activations.register("threshold", derivative=lambda x, y, threshold: ~(x <= threshold))
+@activations.register("threshold", kernel="threshold", derivative=lambda x, y, threshold: ~(x <= threshold))
 def threshold(x: Array, threshold: float = 0.0, value: float = 0.0) -> Array:
     """Threshold: x, and `value` where x <= threshold. ONNX ThresholdedRelu with value 0."""
     return np.where(x <= threshold, x.dtype.type(value), x)
 
 
-@activations.register("softmax", rowwise=True, gradient=lambda x, y, gy: y * (gy - (gy * y).sum(-1, keepdims=True)))
+@activations.register(
+    "softmax", kernel="softmax", rowwise=True, gradient=lambda x, y, gy: y * (gy - (gy * y).sum(-1, keepdims=True))
+)
 def softmax(x: Array) -> Array:
     """Softmax: exp(x) / sum(exp(x)) over the last axis. ONNX Softmax."""
     e: Array = np.exp(x - x.max(-1, keepdims=True))
@@ -461,7 +511,12 @@ def softmax(x: Array) -> Array:
     return e / total
 
 
-@activations.register("log_softmax", rowwise=True, gradient=lambda x, y, gy: gy - np.exp(y) * gy.sum(-1, keepdims=True))
+@activations.register(
+    "log_softmax",
+    kernel="log_softmax",
+    rowwise=True,
+    gradient=lambda x, y, gy: gy - np.exp(y) * gy.sum(-1, keepdims=True),
+)
 def log_softmax(x: Array) -> Array:
     """Logarithm of softmax: log(softmax(x)) over the last axis. ONNX LogSoftmax."""
     largest = x.argmax(-1)[..., None]
@@ -484,7 +539,7 @@ def _glu_gradient(x: Array, y: Array, gy: Array) -> Array:
     return np.concatenate([gy * _sigmoid(gate), gy * value * _sigmoid_slope(gate)], -1)
 
 
-@activations.register("glu", rowwise=True, output_size=_half, gradient=_glu_gradient)
+@activations.register("glu", kernel="glu", rowwise=True, output_size=_half, gradient=_glu_gradient)
 def glu(x: Array) -> Array:
     """Gated linear unit: the first half of the last axis times the sigmoid of the second.
 

@@ -26,13 +26,19 @@ class Pooling(Plugin):
 
     `gradient(w, y, **params)` returns dy/dw, of the shape of w, and takes those parameters that it names. If
     `indexed`, both get one more positional argument, `index` (...): the flat position of each output element
-    in (N, *out, C) order, for randomness that does not depend on how the work is cut.
+    in (N, *out, C) order, for randomness that does not depend on how the work is cut. If `exact`, y is an element of
+    its window: windows and y have the dtype of x, whichever real one, and dy/dw may have any real dtype; else integers
+    are promoted before windows are made.
 
     >>> import numpy as np, pyconvx as cx
     >>> with cx.poolings.temporarily("range", lambda w: w.max(-1) - w.min(-1)):
     ...     cx.pool1d(np.array([[1.0], [4.0], [2.0], [0.0]]), 2, "range")
     array([[3.],
            [2.]])
+    >>> second = lambda w: np.sort(w, -1)[..., 1]
+    >>> with cx.poolings.temporarily("second", second, exact=True):
+    ...     cx.pool1d(np.array([[7], [9], [8], [5]], np.uint8), 4, "second")
+    array([[7]], dtype=uint8)
     """
 
     kind: ClassVar[str] = "pooling"
@@ -41,7 +47,7 @@ class Pooling(Plugin):
     gradient: Callable[..., Any] | None = None
     indexed: bool = False
     exact: bool = False
-    """Whether y is an element of the window: any real dtype is kept."""
+    """Whether y is an element of its window, so that any real dtype is kept."""
     kernel: str | None = None
     """The compiled reduction that computes the same; for built-in poolings."""
 
@@ -111,7 +117,7 @@ def slopes(bound: Bound[Pooling], w: Array, y: Array, index: Indices | None = No
     params = accepted(plugin.gradient, bound.params, len(arguments))
     with calling(plugin, "gradient"), np.errstate(all="ignore"):
         result = plugin.gradient(*arguments, **params)
-    return returned(plugin, "gradient", result, w.shape, w.dtype)
+    return returned(plugin, "gradient", result, w.shape, np.dtype(np.float64) if plugin.exact else w.dtype)
 
 
 def _arguments(plugin: Pooling, index: Indices | None, *arrays: Array) -> list[Array]:
@@ -175,7 +181,7 @@ def _lp_gradient(w: Array, y: Array, p: float) -> Array:
     return np.where(w == 0, 0, np.sign(w) * ratio ** (p - 1))  # at 0 the gradient is 0, whatever p
 
 
-@poolings.register("lp", gradient=_lp_gradient)
+@poolings.register("lp", kernel="lp", gradient=_lp_gradient)
 def lp(w: Array, p: float = 2.0) -> Array:
     """Norm of the window: (sum of |w| ** p) ** (1 / p), with gradient 0 where w is 0. ONNX LpPool."""
     if not p > 0:
@@ -199,13 +205,13 @@ def _percentile_gradient(w: Array, y: Array, q: float = 50.0) -> Array:
     return np.asarray((1 - weight) * below + weight * above)
 
 
-@poolings.register("median", gradient=_percentile_gradient)
+@poolings.register("median", kernel="percentile", gradient=_percentile_gradient)
 def median(w: Array) -> Array:
     """Median; of an even number of elements the mean of the middle two. numpy.median."""
     return percentile(w, 50.0)
 
 
-@poolings.register("percentile", gradient=_percentile_gradient)
+@poolings.register("percentile", kernel="percentile", gradient=_percentile_gradient)
 def percentile(w: Array, q: float = 50.0) -> Array:
     """Percentile q, between two elements by linear interpolation. numpy.percentile."""
     lower, upper, weight = _ranks(w.shape[-1], q)
@@ -229,7 +235,7 @@ def _softmax(w: Array, temperature: float) -> Array:
     return np.asarray(e / e.sum(-1, keepdims=True))
 
 
-@poolings.register("logsumexp", gradient=lambda w, y, temperature: _softmax(w, temperature))
+@poolings.register("logsumexp", kernel="logsumexp", gradient=lambda w, y, temperature: _softmax(w, temperature))
 def logsumexp(w: Array, temperature: float = 1.0) -> Array:
     """Smooth maximum: temperature * log(sum of exp(w / temperature)).
 
@@ -243,7 +249,7 @@ def _softmax_gradient(w: Array, y: Array, temperature: float) -> Array:
     return np.where(share == 0, 0, share * (1 + (w - y[..., None]) / temperature))
 
 
-@poolings.register("softmax", gradient=_softmax_gradient)
+@poolings.register("softmax", kernel="softmax", gradient=_softmax_gradient)
 def softmax(w: Array, temperature: float = 1.0) -> Array:
     """Mean weighted by the softmax of w / temperature. Stergiou et al. 2021, arXiv:2101.00440."""
     share = _softmax(w, temperature)
@@ -289,7 +295,7 @@ def _mixed_gradient(w: Array, y: Array, alpha: float) -> Array:
     return np.asarray(alpha * _one_hot(w, w.argmax(-1)) + (1 - alpha) / w.shape[-1])
 
 
-@poolings.register("mixed", gradient=_mixed_gradient)
+@poolings.register("mixed", kernel="mixed", gradient=_mixed_gradient)
 def mixed(w: Array, alpha: float = 0.5) -> Array:
     """Mix of maximum and average: alpha * max + (1 - alpha) * avg. Lee et al. 2016, arXiv:1509.08985."""
     return np.asarray(alpha * w.max(-1) + (1 - alpha) * w.mean(-1))
@@ -300,7 +306,7 @@ def _std_gradient(w: Array, y: Array) -> Array:
     return np.where(y[..., None] == 0, 0, deviation / y[..., None] / w.shape[-1])
 
 
-@poolings.register("std", gradient=_std_gradient)
+@poolings.register("std", kernel="std", gradient=_std_gradient)
 def std(w: Array) -> Array:
     """Standard deviation of the population, with gradient 0 where it is 0. numpy.std."""
     deviation = w - w.mean(-1, keepdims=True)

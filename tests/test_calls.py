@@ -95,6 +95,13 @@ def test_a_name_that_stands_for_something_else_is_seen():
         cx.conv2d(X, FILTERS, padding="same", padding_mode="test:edge")
 
 
+@pytest.mark.parametrize("name", sorted(cx.activations.names()))
+def test_an_activation_is_applied_again(name):
+    first = anew(cx.conv2d, X, FILTERS, BIAS, activation=name)
+    for _ in range(2):
+        assert np.array_equal(cx.conv2d(X, FILTERS, BIAS, activation=name), first)
+
+
 def test_values_that_are_equal_but_not_the_same_are_told_apart():
     cx.conv2d(X, FILTERS, stride=1)
     for stride in (True, 1.0, (1.0, 1), (True, 1)):

@@ -9,6 +9,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx import _core
@@ -58,6 +60,36 @@ def test_a_table_counts_what_windows_hold():
     axis = Axis(3, 2, 1, [0, 1, 2], [NOTHING, 0, OUTSIDE, NOTHING])
     assert axis.present().tolist() == [1, 2, 1]
     assert not axis.sourced
+
+
+@given(data=st.data(), step=st.integers(-3, 3).filter(bool), taps=st.integers(1, 6), source=st.integers(1, 9))
+def test_counts_and_reach_are_those_of_the_codes(data, step, taps, source):
+    """Of any table: runs of coordinates, repeated ones, constants, gaps and mixes."""
+    mixed = [[0], [source - 1, 0]]
+    element = st.integers(-len(mixed), source - 1) | st.sampled_from([OUTSIDE, NOTHING])
+    run = st.tuples(st.integers(0, source - 1), st.integers(0, source - 1)).map(
+        lambda pair: range(min(pair), max(pair))
+    )
+    pieces = st.lists(run | st.lists(element, max_size=3) | st.just([NOTHING] * 3), max_size=6)
+    reach = (taps - 1) * abs(step)
+    code = [code for piece in data.draw(pieces) for code in piece] + [0] * (reach + 1)
+    rows = data.draw(st.lists(st.integers(0, len(code) - 1 - reach), max_size=5))
+    rows = [row + reach if step < 0 else row for row in rows]
+    axis = Axis(source, taps, step, rows, code, mixes=([1, 2], [0, source - 1, 0], [2.0, 1.0, -1.0]))
+    windows = axis.codes().tolist()
+    assert axis.present().tolist() == [sum(code != NOTHING for code in window) for window in windows]
+    if step < 0:
+        with pytest.raises(ValueError, match="rising order"):
+            axis.reach()
+        return
+    read = [
+        [c for code in window for c in ([code] if code >= 0 else mixed[FIRST_MIX - code] if code > NOTHING else [])]
+        for window in windows
+    ]
+    highest, lowest = axis.reach()
+    for place in range(len(rows)):
+        assert highest[place] == max([-1, *(c for window in read[: place + 1] for c in window)])
+        assert lowest[place] == min([source, *(c for window in read[place:] for c in window)])
 
 
 @pytest.mark.parametrize(
@@ -176,8 +208,8 @@ def test_a_forked_child_computes_with_a_pool_of_its_own(busy):
 INTERRUPT = """
     import os, signal, threading, time
     import numpy as np, pyconvx as cx
-    x, filters = np.ones((64, 128, 128, 64), np.float32), np.ones((64, 3, 3, 64), np.float32)
     cx.set_num_threads({threads})
+    {make}
     started = []
     def interrupt():
         while not started:
@@ -189,18 +221,30 @@ INTERRUPT = """
     try:
         started.append(0)
         while True:
-            cx.conv2d(x, filters{algorithm})
+            {call}
     except KeyboardInterrupt:
         print(time.monotonic() - started[1])
     small = cx.conv2d(np.ones((5, 5, 1)), np.ones((1, 3, 3, 1)))
     assert (small == 9).all()
 """
+CONVOLUTION = "x, filters = np.ones((64, 128, 128, 64), np.float32), np.ones((64, 3, 3, 64), np.float32)"
+LONG = "x = np.ones((1_000_000, 1), np.float32)"
+SLOPE = "y, pullback = cx.vjp(cx.pool1d, np.ones((100_000, 1), np.float32), 5001, '{}', stride=1, dilation={})"
+LONG_CALLS = {
+    "conv": (CONVOLUTION, "cx.conv2d(x, filters)"),
+    "plain": (CONVOLUTION, "cx.conv2d(x, filters, algorithm='plain')"),
+    "max": (LONG, "cx.pool1d(x, 20_001, stride=1)"),
+    "avg": (LONG, "cx.pool1d(x, 20_001, 'avg', stride=1, padding='same')"),
+    "gradient": (SLOPE.format("avg", 1), "pullback(y)"),
+    "dilated gradient": (SLOPE.format("sum", 3), "pullback(y)"),
+}
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("algorithm", ["", ", algorithm='plain'"])
-def test_ctrl_c_is_answered(threads, algorithm):
-    run = python(INTERRUPT.format(threads=threads, algorithm=algorithm))
+@pytest.mark.parametrize("name", LONG_CALLS)
+def test_ctrl_c_is_answered(threads, name):
+    make, call = LONG_CALLS[name]
+    run = python(INTERRUPT.format(threads=threads, make=make, call=call))
     assert run.returncode == 0, run.stderr
     # 0.1 s is promised on a machine to itself; a loaded one may delay the signal, a whole call takes many seconds
     assert float(run.stdout) < 1.0

@@ -1,5 +1,7 @@
 """Pooling and unpooling: every registered kind against the reference, gradients, indices, ties, NaN."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx import _core
+from pyconvx.pooling import evaluate, slopes
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import absolute, as_reduction, assert_within, gamma, pooling_error, reference_mode
 from pyconvx.testing.strategies import (
@@ -498,3 +501,227 @@ def test_the_mean_of_a_large_window_is_as_good_as_numpys():
 def test_a_divisor_that_float32_cannot_hold_is_refused(divisor):
     with pytest.raises(ValueError, match="divisor"):
         cx.pool1d(np.zeros((4, 1), np.float32), 2, "avg", divisor=divisor)
+
+
+@every_isa
+@pytest.mark.parametrize("kind", ["max", "min"])
+@given(data=st.data())
+def test_the_gradient_of_an_extremum_goes_where_the_exact_winner_came_from(isa, kind, data):
+    """The result has the bits of the plain call, in any dtype and mode: weighted modes wrap around in integers."""
+    dtypes = [dtype for dtype in REALS if dtype != "float16"]  # weighted modes compute it in float32
+    case = data.draw(pool_cases(kinds=(kind,), dtypes=dtypes, values=("whole",)))
+    if np.dtype(case.x.dtype).kind != "f" and "constant" in str(case.options["padding_mode"]):
+        case.options["padding_mode"] = "odd_symmetric" if case.x.dtype != "bool" else "edge"
+    x = case.x.plain
+    _, options = told(case)
+    with _core.using(isa):
+        y, pullback = cx.vjp(POOL[case.rank], x, case.size, kind, **case.options)
+        np.testing.assert_array_equal(y, POOL[case.rank](x, case.size, kind, **case.options), strict=True)
+        gy = np.random.default_rng(1).integers(-4, 5, y.shape).astype(np.float64)
+        (gx,) = pullback(gy)
+    np.testing.assert_array_equal(y, reference.pool(x, case.size, kind, rank=case.rank, **options))
+    want = reference.pool_vjp(x, case.size, kind, gy=gy, rank=case.rank, **options)
+    np.testing.assert_array_equal(gx, want)  # whole numbers: exact
+
+
+def test_a_weighted_sum_that_wraps_around_wins_as_it_is():
+    """200, 2 * 200 - 50 = 350, which is 94 in uint8: the winner is 200 itself."""
+    x = np.array([[200], [50]], np.uint8)
+    y, pullback = cx.vjp(cx.pool1d, x, 2, padding=((1, 0),), padding_mode="odd_reflect", stride=2)
+    assert y.ravel().tolist() == [200]
+    assert pullback(np.ones((1, 1)))[0].ravel().tolist() == [1, 0]
+    y, pullback = cx.vjp(cx.pool1d, x, 2, "min", padding=((1, 0),), padding_mode="odd_reflect", stride=2)
+    assert y.ravel().tolist() == [94]
+    assert pullback(np.ones((1, 1)))[0].ravel().tolist() == [2, -1]
+
+
+@pytest.mark.parametrize("kind", ["max", "min", "avg", "sum", "softmax", "mixed"])
+@pytest.mark.parametrize(
+    ("shape", "size", "options"),
+    [
+        ((1, 60, 50, 70), 3, {"stride": 1}),
+        ((1, 60, 50, 70), 3, {"stride": 2, "padding": "same", "padding_mode": "wrap"}),
+        ((1, 64, 40, 30), 4, {"stride": 1, "padding": 5, "padding_mode": "odd_reflect"}),
+        ((1, 64, 40, 40), 5, {"stride": 1, "padding": "full", "padding_mode": ("edge", "constant"), "dilation": 2}),
+        ((1, 3000, 1), 700, {"stride": 1, "padding": "same"}),
+        ((1, 3000, 1), 700, {"stride": 1, "padding": "full", "padding_mode": "reflect", "dilation": 2}),
+        ((1, 500, 300), 9, {"stride": 1, "padding": "same", "padding_mode": "symmetric"}),
+        ((2, 1, 2, 3000, 3), 40, {"stride": 1, "padding": "same", "padding_mode": "wrap"}),
+    ],
+)
+def test_bands_of_a_gradient_do_not_change_a_bit(kind, shape, size, options):
+    """Long enough for many blocks in one sample, of which each owns a band of the first axis that has a length."""
+    rank = len(shape) - 2
+    size = (1, 1, size) if rank == 3 else size
+    x = Drawn(shape, "float32", values="whole", seed=3).plain
+    _, pullback = cx.vjp(POOL[rank], x, size, kind, **options)
+    random = np.random.default_rng(1)
+    gy = random.standard_normal(POOL[rank](x, size, kind, **options).shape).astype(np.float32)
+    with cx.threads(1):
+        (one,) = pullback(gy)
+    with cx.threads(3):
+        np.testing.assert_array_equal(pullback(gy)[0], one)
+    gy = random.integers(-4, 5, gy.shape).astype(np.float32)
+    options = {**options, "padding_mode": reference_mode(options.get("padding_mode"))}
+    want = reference.pool_vjp(x, size, kind, gy=gy, rank=rank, **options)
+    if kind in ("avg", "softmax", "mixed"):
+        np.testing.assert_allclose(pullback(gy)[0], want, rtol=0, atol=gamma(700, np.float32) * np.abs(want).max())
+    else:  # sums of whole numbers are exact
+        np.testing.assert_array_equal(pullback(gy)[0], want)
+
+
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_a_long_window_of_many_channels(kind):
+    """Its channels are reduced in several blocks, and its gradient goes back in several."""
+    x = Drawn((2, 90, 80, 300), "float32", values="whole", seed=1).plain
+    x[0, 17, 5, :] = 9
+    y, pullback = cx.vjp(cx.global_pool, x, kind)
+    np.testing.assert_array_equal(y, x.max((1, 2)) if kind == "max" else x.sum((1, 2)))
+    (gx,) = pullback(y)
+    if kind == "max":
+        first = (x == y[:, None, None, :]).reshape(2, -1, 300).argmax(1)
+        want = np.zeros((2, 7200, 300), np.float32)
+        np.put_along_axis(want, first[:, None, :], y[:, None, :], 1)
+        np.testing.assert_array_equal(gx, want.reshape(x.shape))
+    else:
+        np.testing.assert_array_equal(gx, np.broadcast_to(y[:, None, None, :], x.shape))
+
+
+@pytest.mark.parametrize("mode", ["constant", "odd_reflect", ("wrap", "zeros")])
+@pytest.mark.parametrize("samples", [0, 1])
+def test_indices_of_what_is_no_element_are_refused_before_the_data(mode, samples):
+    options = {"padding": 1, "padding_mode": mode, "return_indices": True}
+    for call in (lambda: cx.pool2d(np.ones((samples, 4, 4, 1)), 2, **options),
+                 lambda: cx.output_shape(cx.pool2d, (samples, 4, 4, 1), 2, **options)):  # fmt: skip
+        with pytest.raises(ValueError, match="return_indices needs a padding_mode whose elements come from x"):
+            call()
+    assert cx.output_shape(cx.pool2d, (samples, 4, 4, 1), 2, **{**options, "padding": 0}) == (samples, 2, 2, 1)
+
+
+@pytest.mark.parametrize("samples", [0, 1])
+def test_windows_that_step_over_all_elements_are_refused_before_the_data(samples):
+    """Neither the first window nor the last, but those between them: elements 5 apart, of which x has 2."""
+    options = {"stride": 1, "padding": 4, "dilation": 5}
+    for call in (lambda: cx.pool1d(np.ones((samples, 2, 1)), 2, **options),
+                 lambda: cx.output_shape(cx.pool1d, (samples, 2, 1), 2, **options)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"padding \(4, 4\) leaves a pooling window of size 2 without an element"):
+            call()
+    assert cx.output_shape(cx.pool1d, (samples, 5, 1), 2, **options) == (samples, 8, 1)
+
+
+@pytest.mark.parametrize("kind", ["max", "third"])
+def test_bool_has_no_weighted_sums(kind):
+    x = np.eye(4, dtype=bool)[..., np.newaxis]
+    with cx.poolings.temporarily("third", lambda w: np.sort(w, -1)[..., 2], exact=True):
+        for mode in ("odd_reflect", ("edge", "odd_symmetric")):
+            with pytest.raises(TypeError, match=r"padding_mode 'odd_.*' takes weighted sums.*bool has no arithmetic"):
+                cx.pool2d(x, 3, kind, padding=1, padding_mode=mode)
+            assert cx.pool2d(x, 3, kind, padding_mode=mode).dtype == bool
+            assert cx.pool2d(x, 3, "avg", padding=1, padding_mode=mode).dtype == np.float32
+        with pytest.raises(ValueError, match="value of padding mode 'constant' 5 does not fit into bool"):
+            cx.pool2d(x, 3, kind, padding=1, padding_mode=cx.padding("constant", value=5))
+    with pytest.raises(TypeError, match="bool has no arithmetic"):
+        reference.pool(x, 3, "max", rank=2, padding=1, padding_mode="odd_reflect")
+
+
+@every_isa
+@given(data=st.data())
+def test_an_exact_pooling_of_ones_own_keeps_every_dtype(isa, data):
+    """A rank filter written in Python sees windows of the dtype of x, forward and backward."""
+    seen = set()
+
+    def smallest(w):
+        seen.add(w.dtype)
+        return w.min(-1)
+
+    def slope(w, y):
+        seen.update([w.dtype, y.dtype])
+        return (np.arange(w.shape[-1]) == w.argmin(-1)[..., np.newaxis]) * 1.0
+
+    case = data.draw(pool_cases(kinds=("min",), dtypes=REALS, forms=FORMS, values=("whole",)))
+    if np.dtype(case.x.dtype).kind != "f" and "constant" in str(case.options["padding_mode"]):
+        case.options["padding_mode"] = "wrap"
+    f, x = POOL[case.rank], case.x.array
+    with _core.using(isa), cx.poolings.temporarily("smallest", smallest, gradient=slope, exact=True):
+        y, pullback = cx.vjp(f, x, case.size, "smallest", **case.options)
+        (gx,) = pullback(np.ones(y.shape))
+        same, own = cx.vjp(f, x, case.size, "min", **case.options)
+    np.testing.assert_array_equal(y, same, strict=True)
+    np.testing.assert_array_equal(gx, own(np.ones(y.shape))[0], strict=True)
+    assert seen <= {np.dtype(case.x.dtype)}
+    assert seen or not y.size
+
+
+def test_an_exact_pooling_must_keep_the_dtype():
+    with (
+        cx.poolings.temporarily("mean_of_two", lambda w: w.mean(-1), exact=True),
+        pytest.raises(ValueError, match=r"must return an array of shape .* and dtype uint8, got .* float64"),
+    ):
+        cx.pool1d(np.ones((4, 1), np.uint8), 2, "mean_of_two")
+
+
+STATISTICS = [
+    ("lp", {"p": 1}), ("lp", {"p": 2}), ("lp", {"p": 3}), ("lp", {"p": 1.5}), ("lp", {"p": 0.5}), ("std", {}),
+    ("logsumexp", {}), ("logsumexp", {"temperature": 0.1}), ("softmax", {}), ("softmax", {"temperature": 3}),
+    ("mixed", {}), ("mixed", {"alpha": 0}), ("median", {}), ("percentile", {"q": 30}), ("percentile", {"q": 100}),
+]  # fmt: skip
+every_statistic = pytest.mark.parametrize(("kind", "params"), STATISTICS)
+
+
+@every_isa
+@every_statistic
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(2, 3, 21), (1, 8, 8, 5), (1, 9, 8, 37), (1, 60, 50, 3)])
+def test_compiled_statistics_equal_their_functions(isa, kind, params, dtype, shape):
+    """Windows of one chunk and of many, and channels that fill vectors and that do not; with gradients."""
+    x = Drawn(shape, "float64", seed=5).plain.astype(dtype)
+    spatial = tuple(range(1, x.ndim - 1))
+    w = np.moveaxis(x.reshape(x.shape[0], int(np.prod([shape[a] for a in spatial])), x.shape[-1]), 1, -1)
+    bound = cx.pooling(kind, **params)
+    exact = w.astype(np.float64)
+    want = evaluate(bound, exact)
+    with _core.using(isa):
+        y, pullback = cx.vjp(cx.global_pool, x, bound)
+        one = cx.global_pool(np.ascontiguousarray(x[..., 1:2]), bound)
+        (gx,) = pullback(np.ones_like(y))
+    np.testing.assert_array_equal(one[..., 0], y[..., 1])  # whatever the lane
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(y, want, rtol=tolerance, atol=tolerance)
+    slope = np.moveaxis(slopes(bound, exact, want), -1, 1).reshape(x.shape)
+    np.testing.assert_allclose(gx, slope, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@every_isa
+@every_statistic
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_statistics_of_infinities_and_nan(isa, kind, params, dtype):
+    bound = cx.pooling(kind, **params)
+    for length in (1, 2, 3):
+        w = np.array(list(itertools.product([np.inf, -np.inf, np.nan, 2, -1, 0], repeat=length)), dtype)
+        with _core.using(isa):
+            y = cx.pool1d(np.ascontiguousarray(w.T), length, bound)
+        np.testing.assert_allclose(y[0], evaluate(bound, w), rtol=1e-5 if dtype == np.float32 else 1e-13)
+
+
+@every_isa
+@pytest.mark.parametrize("kind", ["lp", "std"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_norms_neither_overflow_nor_vanish(isa, kind, dtype):
+    """Of the largest elements whose norm is finite, and of the smallest."""
+    info = np.finfo(dtype)
+    for scale in (info.max / 16, info.tiny, 1, info.max**0.5, info.tiny**0.5):
+        x = (np.array([[3], [4], [-3], [0]]) * dtype(scale)).astype(dtype)
+        with _core.using(isa):
+            y, pullback = cx.vjp(cx.pool1d, x, 4, kind)
+            want = (34**0.5 if kind == "lp" else 7.5**0.5) * float(scale)
+            np.testing.assert_allclose(float(y[0, 0]), want, rtol=1e-6)
+            assert np.isfinite(pullback(np.ones((1, 1)))[0]).all()
+
+
+def test_parameters_beyond_the_compiled_range_are_the_functions():
+    x = Drawn((40, 3), "float64").plain
+    np.testing.assert_array_equal(cx.pool1d(x, 4, "lp", p=np.inf), np.abs(x).reshape(10, 4, 3).max(1))
+    np.testing.assert_allclose(cx.pool1d(x, 4, "logsumexp", temperature=1e-200), x.reshape(10, 4, 3).max(1), rtol=1e-15)
+    np.testing.assert_allclose(cx.pool1d(x, 4, "softmax", temperature=1e200), x.reshape(10, 4, 3).mean(1), atol=1e-14)
+    with pytest.raises(ValueError, match="p must be positive"):
+        cx.output_shape(cx.pool1d, (40, 3), 4, "lp", p=0)

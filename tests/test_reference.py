@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 import pathlib
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pyconvx as cx
+from pyconvx.pooling import evaluate
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import reference_mode
 from pyconvx.testing.strategies import adaptive_cases, conv_cases, conv_transpose_cases, pad_cases, pool_cases
@@ -194,3 +197,24 @@ def test_pad_gradient_is_the_adjoint(case, seed):
     constants = reference.pad(np.zeros_like(x), case.pad_width, mode)
     gx = reference.pad_vjp(x, case.pad_width, mode, gy=g)
     assert ((y - constants) * g).sum() == (gx * x).sum()
+
+
+@pytest.mark.parametrize("kind", NAMED)
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_infinities_and_nan_in_every_window(kind, length):
+    """The reference and the library, written apart, agree on them."""
+    elements = [np.inf, -np.inf, np.nan, 2.0, -1.0]
+    w = np.array(list(itertools.product(elements, repeat=length)))
+    want = evaluate(cx.pooling(kind), w)
+    with np.errstate(all="ignore"):
+        got = reference.REDUCTIONS[kind](w)
+    np.testing.assert_allclose(got, want, rtol=1e-14)
+    assert np.isnan(got[np.isnan(w).any(-1)]).all()
+
+
+def test_order_and_rectification_of_infinities_and_nan():
+    x = np.array([np.nan, -np.inf, np.inf, -1.0, 2.0])
+    np.testing.assert_array_equal(reference.activate(x, "relu"), [np.nan, 0, np.inf, 0, 2])
+    w = np.array([[np.inf, 0, np.inf, 1], [-np.inf, -np.inf, -np.inf, 0], [1, 2, np.inf, -np.inf], [1, np.nan, 0, 2]])
+    np.testing.assert_array_equal(reference.REDUCTIONS["median"](w), [np.inf, -np.inf, 1.5, np.nan])
+    np.testing.assert_array_equal(reference.REDUCTIONS["percentile"](w, 100), [np.inf, 0, np.inf, np.nan])

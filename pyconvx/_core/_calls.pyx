@@ -26,20 +26,21 @@ def now():
 
 
 cdef class Repeat:
-    """Repeat(fill, shape, dtype): how a call is done again, by `fill(x, bias, y, filters)` of a kernel.
+    """Repeat(fill, shape, dtype, finish=None): how a call is done again: `fill(x, bias, y, filters)` of a kernel, then
+    `finish(y)`.
 
     y has that shape and dtype, and contiguous elements; filters are None if they were prepared. Where `fill` returns
     anything but None, the call must be made the long way after all.
     """
-    cdef object fill
+    cdef object fill, finish
     cdef int ndim, typenum
     cdef cnp.npy_intp shape[DIMENSIONS]
     cdef Py_ssize_t generation
 
-    def __init__(self, fill, tuple shape, dtype):
+    def __init__(self, fill, tuple shape, dtype, finish=None):
         if len(shape) > DIMENSIONS:
             raise ValueError(f"a result has at most {DIMENSIONS} dimensions, got {len(shape)}")
-        self.fill, self.ndim, self.typenum = fill, len(shape), dtype.num
+        self.fill, self.finish, self.ndim, self.typenum = fill, finish, len(shape), dtype.num
         for i in range(self.ndim):
             self.shape[i] = shape[i]
 
@@ -140,7 +141,11 @@ cdef class Calls:
             y = <cnp.ndarray> out
             if not cnp.PyArray_ISWRITEABLE(y) or not all_separate(y, (x, bias, filters)):
                 return None
-        return y if repeat.fill(x, bias, y, filters) is None else None
+        if repeat.fill(x, bias, y, filters) is not None:
+            return None
+        if repeat.finish is not None:
+            repeat.finish(y)
+        return y
 
     def keep(self, tuple args, dict options, threads, Py_ssize_t since, make):
         """Remember a call that was made by what `make()` returns, a Repeat or None for one that cannot be repeated.

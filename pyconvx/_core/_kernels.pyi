@@ -13,6 +13,8 @@ Axes = tuple[Axis, Axis, Axis]
 ISA: str
 LANES: dict[str, int]
 DIVISORS: dict[str, int]
+STATISTICS: dict[str, int]
+ACTIVATIONS: dict[str, int]
 
 class Panels:
     groups: int
@@ -100,13 +102,41 @@ def filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
 ) -> None: ...
 def pool_extremum(
-    x: Array, y: Array, index: Array | None, axes: Axes, constants: Array, largest: bool, threads: int
-) -> None: ...
-def pool_extremum_gradient(
-    x: Array, gy: Array, gx: Array, axes: Axes, constants: Array, largest: bool, threads: int
+    x: Array,
+    y: Array,
+    winner: NDArray[np.int32] | None,
+    index: NDArray[np.intp] | None,
+    axes: Axes,
+    constants: Array,
+    largest: bool,
+    threads: int,
 ) -> None: ...
 def pool_sum(x: Array, y: Array, axes: Axes, constants: Array, divisor: str, value: float, threads: int) -> None: ...
-def pool_sum_gradient(gy: Array, gx: Array, axes: Axes, divisor: str, value: float, threads: int) -> None: ...
+def pool_gradient(
+    gy: Array, gx: Array, winner: NDArray[np.int32] | None, axes: Axes, divisor: str, value: float, threads: int
+) -> None: ...
+def pool_statistic(
+    x: Array,
+    y: Array,
+    winner: NDArray[np.int32] | None,
+    upper: NDArray[np.int32] | None,
+    axes: Axes,
+    constants: Array,
+    statistic: str,
+    parameter: float,
+    threads: int,
+) -> None: ...
+def pool_statistic_gradient(
+    x: Array,
+    y: Array,
+    gy: Array,
+    gx: Array,
+    axes: Axes,
+    constants: Array,
+    statistic: str,
+    parameter: float,
+    threads: int,
+) -> None: ...
 def gather_windows(
     x: Array,
     axes: Axes,
@@ -120,3 +150,7 @@ def scatter_windows(
     gx: Array, axes: Axes, places: NDArray[np.intp], sample: int, channel0: int, windows: Array
 ) -> None: ...
 def erfc(x: Array, out: Array) -> None: ...
+def activate(name: str, params: tuple[float, ...], x: Array, y: Array, threads: int) -> None: ...
+def activate_gradient(
+    name: str, params: tuple[float, ...], x: Array, y: Array, gy: Array, gx: Array, threads: int
+) -> None: ...

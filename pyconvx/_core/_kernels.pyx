@@ -9,7 +9,7 @@ import numpy as np
 cimport numpy as cnp
 from libc.math cimport erfc as erfc64
 from libc.math cimport erfcf as erfc32
-from libc.math cimport frexp
+from libc.math cimport frexp, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -76,12 +76,56 @@ cdef extern from "reductions.h":
                       float *y) noexcept nogil
     void extremum_f64(bint largest, const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
                       double *y) noexcept nogil
-    void winners_f32(bint largest, const float **rows, const Py_ssize_t *numbers, Py_ssize_t count, Py_ssize_t channels,
-                     bint fresh, float *y, Py_ssize_t *number) noexcept nogil
-    void winners_f64(bint largest, const double **rows, const Py_ssize_t *numbers, Py_ssize_t count,
-                     Py_ssize_t channels, bint fresh, double *y, Py_ssize_t *number) noexcept nogil
+    void winners_f32(bint largest, const float **rows, const cnp.int32_t *numbers, Py_ssize_t count,
+                     Py_ssize_t channels, bint fresh, float *y, cnp.int32_t *number) noexcept nogil
+    void winners_f64(bint largest, const double **rows, const cnp.int32_t *numbers, Py_ssize_t count,
+                     Py_ssize_t channels, bint fresh, double *y, cnp.int32_t *number) noexcept nogil
     void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, float *y) noexcept nogil
     void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, double *y) noexcept nogil
+    enum:
+        SUM_PLAIN, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED
+        SLOPE_SIGN, SLOPE_RATIO, SLOPE_POWER, SLOPE_DEVIATION, SLOPE_SHARE, SLOPE_WEIGHTED
+        MOST_SORTED, MOST_PAIRS
+    void top_f32(bint deviation, const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
+                 const float *center, float *top) noexcept nogil
+    void top_f64(bint deviation, const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
+                 const double *center, double *top) noexcept nogil
+    void factors_f32(const float *top, Py_ssize_t channels, float *factor) noexcept nogil
+    void factors_f64(const double *top, Py_ssize_t channels, double *factor) noexcept nogil
+    void bases_f32(const float *top, Py_ssize_t channels, float *scale) noexcept nogil
+    void bases_f64(const double *top, Py_ssize_t channels, double *scale) noexcept nogil
+    void norm_f32(const float *factor, const float *sum, float divisor, Py_ssize_t channels, float *y) noexcept nogil
+    void norm_f64(const double *factor, const double *sum, double divisor, Py_ssize_t channels,
+                  double *y) noexcept nogil
+    void sums_f32(int statistic, const float **rows, Py_ssize_t count, Py_ssize_t channels, const float *center,
+                  const float *scale, float parameter, float *sum, float *weighted) noexcept nogil
+    void sums_f64(int statistic, const double **rows, Py_ssize_t count, Py_ssize_t channels, const double *center,
+                  const double *scale, double parameter, double *sum, double *weighted) noexcept nogil
+    void root_f32(const float *scale, const float *sum, float inverse, Py_ssize_t channels, float *y) noexcept nogil
+    void root_f64(const double *scale, const double *sum, double inverse, Py_ssize_t channels,
+                  double *y) noexcept nogil
+    void raised_f32(const float *top, const float *sum, float temperature, Py_ssize_t channels,
+                    float *y) noexcept nogil
+    void raised_f64(const double *top, const double *sum, double temperature, Py_ssize_t channels,
+                    double *y) noexcept nogil
+    Py_ssize_t sorting_network(Py_ssize_t count, unsigned char *pairs) noexcept nogil
+    void rank_f32(const float **rows, const cnp.int32_t *numbers, Py_ssize_t count, const unsigned char *pairs,
+                  Py_ssize_t length, Py_ssize_t channels, Py_ssize_t low, Py_ssize_t high, float weight, float *y,
+                  cnp.int32_t *lower, cnp.int32_t *upper) noexcept nogil
+    void rank_f64(const double **rows, const cnp.int32_t *numbers, Py_ssize_t count, const unsigned char *pairs,
+                  Py_ssize_t length, Py_ssize_t channels, Py_ssize_t low, Py_ssize_t high, double weight, double *y,
+                  cnp.int32_t *lower, cnp.int32_t *upper) noexcept nogil
+    void slope_f32(int slope, const float *w, const float *gy, const float *y, const float *center, const float *scale,
+                   float parameter, float inverse, Py_ssize_t channels, float *part) noexcept nogil
+    void slope_f64(int slope, const double *w, const double *gy, const double *y, const double *center,
+                   const double *scale, double parameter, double inverse, Py_ssize_t channels,
+                   double *part) noexcept nogil
+    void add_f32(float *to, const float *origin, Py_ssize_t channels) noexcept nogil
+    void add_f64(double *to, const double *origin, Py_ssize_t channels) noexcept nogil
+    void add_won_f32(float *to, const float *origin, const cnp.int32_t *winner, cnp.int32_t tap,
+                     Py_ssize_t channels) noexcept nogil
+    void add_won_f64(double *to, const double *origin, const cnp.int32_t *winner, cnp.int32_t tap,
+                     Py_ssize_t channels) noexcept nogil
 
 ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
@@ -96,5 +140,8 @@ include "depthwise.pxi"
 include "planes.pxi"
 include "filters.pxi"
 include "pool.pxi"
+include "statistics.pxi"
+include "pool_gradient.pxi"
 include "windows.pxi"
 include "rows.pxi"
+include "activate.pxi"

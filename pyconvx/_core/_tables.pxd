@@ -15,6 +15,8 @@ cdef struct axis_t:
     const double *mix_weight
     const double *mix_total         # [m] sum of the weights of mix m
     const Py_ssize_t *extent        # [length] positions of each window within the padded extent
+    const Py_ssize_t *present       # [length] elements of each window: codes other than NOTHING
+    const Py_ssize_t *until         # [codes] where its run of rising or of empty codes ends; NULL before Axis.reach
     const unsigned char *run        # [length] whether the taps of each place are neighbouring coordinates, in order
     bint mixed                      # there are mixes
 
@@ -23,5 +25,5 @@ cdef class Axis:
     cdef readonly Py_ssize_t source     # length of the axis that is read
     cdef readonly Py_ssize_t rise       # between rows of neighbouring places; 0: not evenly, forwards and in order
     cdef bint is_ordered
-    cdef object counts
     cdef tuple arrays
+    cdef tuple reaches

@@ -25,6 +25,24 @@ cdef const Py_ssize_t *sizes(cnp.ndarray array):
     return <const Py_ssize_t *> cnp.PyArray_DATA(array)
 
 
+cdef cnp.ndarray counted(cnp.ndarray row, cnp.ndarray code, Py_ssize_t taps, Py_ssize_t step):
+    """Number of codes other than NOTHING of each place, in one pass over the codes whatever the number of taps."""
+    cdef Py_ssize_t i, j, apart = abs(step), nothing = NOTHING
+    counts = np.full(row.size, taps)
+    if not (row.size and (code == nothing).any()):
+        return counts
+    so_far = np.empty(code.size, np.intp)
+    cdef Py_ssize_t[::1] below = so_far, count = counts
+    cdef const Py_ssize_t[::1] codes = code, rows = row
+    with nogil:
+        for j in range(codes.shape[0]):
+            below[j] = (codes[j] != nothing) + (below[j - apart] if j >= apart else 0)
+        for i in range(rows.shape[0]):
+            j = rows[i] + (taps - 1) * step if step < 0 else rows[i]  # the lowest of its codes
+            count[i] = below[j + (taps - 1) * apart] - (below[j - apart] if j >= apart else 0)
+    return counts
+
+
 cdef class Axis:
     """Axis(source, taps, step, row, code, *, place=None, extent=None, mixes=None): one checked index table.
 
@@ -49,7 +67,7 @@ cdef class Axis:
         mix_weight = np.ascontiguousarray(mix_weight, np.float64)
         mix_start = np.concatenate([[0], np.cumsum(mix_size)]).astype(np.intp)
 
-        fits = place.size == extent.size == length and mix_start[-1] == mix_weight.size == mix_source.size
+        fits = place.size == extent.size == length and mix_size.sum() == mix_weight.size == mix_source.size
         if taps < 1 or step == 0 or source < 0 or not fits or (mix_size.size and mix_size.min() < 0):
             raise ValueError("index table: sizes do not fit")
         mix_total = np.bincount(np.repeat(np.arange(mix_size.size), mix_size), mix_weight, mix_size.size)
@@ -70,7 +88,8 @@ cdef class Axis:
         if step == 1 and length:
             breaks = np.concatenate([[0], np.cumsum((code[:-1] < 0) | (code[1:] != code[:-1] + 1))])
             run[:] = (breaks[row + taps - 1] == breaks[row]) & (code[row] >= 0)
-        self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent, run)
+        present = counted(row, code, taps, step)
+        self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent, run, present)
         for array in self.arrays:
             array.setflags(write=False)
         self.source = source
@@ -84,7 +103,8 @@ cdef class Axis:
             mix_start=sizes(mix_start), mix_source=sizes(mix_source),
             mix_weight=<const double *> cnp.PyArray_DATA(mix_weight),
             mix_total=<const double *> cnp.PyArray_DATA(mix_total), extent=sizes(extent),
-            run=<const unsigned char *> cnp.PyArray_DATA(run), mixed=mix_size.size > 0,
+            run=<const unsigned char *> cnp.PyArray_DATA(run), present=sizes(present), until=NULL,
+            mixed=mix_size.size > 0,
         )
 
     @property
@@ -131,20 +151,45 @@ cdef class Axis:
 
     def present(self):
         """Number of elements that each window holds (codes other than NOTHING), in the order of visits."""
-        cdef Py_ssize_t i, k
+        return self.arrays[9]
+
+    def reach(self):
+        """(highest, lowest): for each visited place, the highest coordinate that it or one before it reads, and the
+        lowest that it or one after it reads. Both rise, so that the places that read a band are found by bisection.
+        """
         cdef axis_t table = self.table
-        if self.counts is not None:
-            return self.counts
-        counts = np.zeros(table.length, np.intp)
-        cdef Py_ssize_t[::1] count = counts
-        cdef Py_ssize_t nothing = NOTHING
+        cdef Py_ssize_t i, j, k, m, last, c, nothing = NOTHING
+        if self.reaches is not None:
+            return self.reaches[:2]
+        if table.step < 0:
+            raise ValueError("index table: only taps in rising order have a reach")
+        ends, low, high = (np.empty(size, np.intp) for size in (self.arrays[2].size, table.length, table.length))
+        cdef Py_ssize_t[::1] until = ends, lowest = low, highest = high
         with nogil:
+            for j in range(until.shape[0] - 1, -1, -1):
+                c = table.code[j]
+                until[j] = j + 1
+                if j + 1 < until.shape[0] and (c >= 0 or c <= nothing) and table.code[j + 1] == c + (c >= 0):
+                    until[j] = until[j + 1]
             for i in range(table.length):
-                for k in range(table.taps):
-                    count[i] += table.code[table.row[i] + k * table.step] != nothing
-        counts.setflags(write=False)
-        self.counts = counts
-        return counts
+                lowest[i], highest[i] = self.source, -1
+                j, last = table.row[i], table.row[i] + (table.taps - 1) * table.step
+                while j <= last:
+                    c = table.code[j]
+                    k = (min(until[j] - 1, last) - j) // table.step * table.step
+                    if c >= 0:
+                        lowest[i], highest[i] = min(lowest[i], c), max(highest[i], c + k)
+                    elif c > nothing:
+                        for m in range(table.mix_start[-1 - c], table.mix_start[-c]):
+                            lowest[i] = min(lowest[i], table.mix_source[m])
+                            highest[i] = max(highest[i], table.mix_source[m])
+                    j += k + table.step
+        np.maximum.accumulate(high, out=high)
+        np.minimum.accumulate(low[::-1], out=low[::-1])
+        if self.reaches is None:  # else another thread was faster, and kernels may be reading its table
+            self.reaches = (high, low, ends)
+            self.table.until = sizes(ends)
+        return self.reaches[:2]
 
     @property
     def sourced(self):

@@ -44,7 +44,7 @@ cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t posi
     return high[0] > 0
 
 
-cdef void lay_out(const planes_t *job, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
+cdef void lay_row(const planes_t *job, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
                   Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1, real *row, real *mix) noexcept nogil:
     """`length` positions of a row of x, one channel after the other; between run0 and run1 they are neighbours."""
     cdef const source_t *s = &job.task.source
@@ -179,7 +179,7 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
                 if not readers(job, height, position, &line[lines].low, &line[lines].high):
                     continue
                 line[lines].depth, line[lines].position = depth, position
-                lay_out(job, image, a, code1[position], code2, length, run0, run1,
+                lay_row(job, image, a, code1[position], code2, length, run0, run1,
                         <real *> (scratch + lines * s.channels * job.row_size), mix)
                 lines += 1
                 if lines == job.lines:

@@ -1,10 +1,13 @@
-# Pooling by the compiled reductions (extremum and sum), forward and backward. The channels of a tap are one row; a
-# reduction runs over the rows of a window, CHUNK rows at a time. Taps that hold nothing are left out.
+# Pooling by the compiled reductions extremum and sum. The channels of a tap are one row; a reduction runs over the rows
+# of a window, CHUNK rows at a time. Taps that hold nothing are left out.
 
 cdef enum:
-    POOL_PLACES = 64                # places of one forward block
-    POOL_CHANNELS = 64              # channels of one backward block
     CHUNK = 64                      # rows of one step of a reduction
+    FORWARD_WORK = 1 << 16          # additions or comparisons that a forward block is cut for
+    BACKWARD_WORK = 1 << 17         # and a backward block
+    MOST_WORK = 1 << 20             # more would leave Ctrl-C waiting
+    BACKWARD_CHANNELS = 256         # channels of one backward block
+    STATISTIC_WORK = 8              # of an element of a window in statistics.pxi
 
 cdef enum divisor_t:
     DIVIDE_NOT
@@ -19,21 +22,33 @@ cdef struct pool_t:
     const void *x
     const void *constants           # (AXES, C)
     void *y                         # the result; in a gradient the incoming gradient
-    Py_ssize_t *index               # flat spatial index of each winner, laid out as y, or NULL
+    cnp.int32_t *winner             # number of the tap that won, laid out as y, or NULL
+    cnp.int32_t *upper              # of a percentile, where winner is the lower one
+    Py_ssize_t *index               # its flat spatial index, laid out as y, or NULL
     void *gx
+    const void *saved               # the result, in the gradient of a statistic
     Py_ssize_t y_n
     Py_ssize_t y_stride[AXES]
     char kind                       # of the elements, as numpy names them
     bint largest
     int divisor
     double value
+    int statistic
+    double parameter
+    Py_ssize_t places               # of one forward block
+    Py_ssize_t width                # channels of one block
     Py_ssize_t channel_blocks
+    int cut                         # the axis that backward blocks cut into bands
+    Py_ssize_t bands
+    const Py_ssize_t *edge          # [bands + 1] of the source
+    const Py_ssize_t *begin         # [bands] the places whose windows may reach into each band
+    const Py_ssize_t *end
     char *scratch
     Py_ssize_t scratch_size
 
 
 cdef Py_ssize_t collect(const pool_t *job, const element *image, const Py_ssize_t *at, Py_ssize_t *tap,
-                        const element **rows, Py_ssize_t *numbers, element *mix) noexcept nogil:
+                        const element **rows, cnp.int32_t *numbers, element *mix) noexcept nogil:
     """The next CHUNK rows present in a window from tap[0] on, and their taps' numbers; returns how many there are."""
     cdef const source_t *s = &job.source
     cdef const axis_t *last = &s.axis[2]
@@ -60,7 +75,7 @@ cdef Py_ssize_t collect(const pool_t *job, const element *image, const Py_ssize_
                     mix += s.channels
             if row != NULL:
                 rows[count] = row
-                numbers[count] = number
+                numbers[count] = <cnp.int32_t> number
                 count += 1
             number += 1
             k2 += 1
@@ -74,22 +89,14 @@ cdef Py_ssize_t collect(const pool_t *job, const element *image, const Py_ssize_
     return count
 
 
-cdef inline Py_ssize_t present(const source_t *s, const Py_ssize_t *at) noexcept nogil:
+cdef inline Py_ssize_t held(const pool_t *job, const Py_ssize_t *at) noexcept nogil:
     """How many elements a window holds."""
-    cdef Py_ssize_t i, k, count, product = 1
-    cdef const Py_ssize_t *code
-    for i in range(AXES):
-        code = s.axis[i].code + s.axis[i].row[at[i]]
-        count = 0
-        for k in range(s.axis[i].taps):
-            count += code[k * s.axis[i].step] != NOTHING
-        product *= count
-    return product
+    return job.source.axis[0].present[at[0]] * job.source.axis[1].present[at[1]] * job.source.axis[2].present[at[2]]
 
 
 cdef inline double divisor_of(const pool_t *job, const Py_ssize_t *at) noexcept nogil:
     if job.divisor == DIVIDE_PRESENT:
-        return <double> present(&job.source, at)
+        return <double> held(job, at)
     if job.divisor == DIVIDE_EXTENT:
         return <double> (job.source.axis[0].extent[at[0]] * job.source.axis[1].extent[at[1]]
                          * job.source.axis[2].extent[at[2]])
@@ -119,11 +126,12 @@ cdef void extremum(const element **rows, Py_ssize_t count, Py_ssize_t channels, 
                 y[c] = row[c] if row[c] < y[c] else y[c]
 
 
-cdef void winners(const element **rows, const Py_ssize_t *numbers, Py_ssize_t count, Py_ssize_t channels, bint largest,
-                  bint fresh, element *y, Py_ssize_t *number) noexcept nogil:
+cdef void winners(const element **rows, const cnp.int32_t *numbers, Py_ssize_t count, Py_ssize_t channels,
+                  bint largest, bint fresh, element *y, cnp.int32_t *number) noexcept nogil:
     """The same with the number of the winning tap: the first NaN, or the first of equals."""
     cdef const element *row
     cdef Py_ssize_t t, c
+    cdef bint beats
     if element is float:
         winners_f32(largest, rows, numbers, count, channels, fresh, y, number)
         return
@@ -137,41 +145,73 @@ cdef void winners(const element **rows, const Py_ssize_t *numbers, Py_ssize_t co
     for t in range(fresh, count):
         row = rows[t]
         for c in range(channels):
-            if (row[c] > y[c] if largest else row[c] < y[c]):
-                y[c] = row[c]
-                number[c] = numbers[t]
+            beats = row[c] > y[c] if largest else row[c] < y[c]
+            y[c] = row[c] if beats else y[c]
+            number[c] = numbers[t] if beats else number[c]
+
+
+cdef inline Py_ssize_t coordinate(const source_t *s, const Py_ssize_t *at, Py_ssize_t tap) noexcept nogil:
+    """Flat spatial index of a tap that is an element of x."""
+    cdef Py_ssize_t codes[AXES]
+    codes_of(s, at, tap, codes)
+    return (codes[0] * s.length[1] + codes[1]) * s.length[2] + codes[2]
+
+
+cdef void locate(const source_t *s, const Py_ssize_t *at, const cnp.int32_t *winner, Py_ssize_t channels,
+                 Py_ssize_t *index) noexcept nogil:
+    """The flat spatial index of each winner."""
+    cdef Py_ssize_t known[CHUNK]
+    cdef Py_ssize_t tap, c
+    if s.taps > min(<Py_ssize_t> CHUNK, channels):
+        for c in range(channels):
+            index[c] = coordinate(s, at, winner[c])
+        return
+    for tap in range(s.taps):
+        known[tap] = coordinate(s, at, tap)
+    for c in range(channels):
+        index[c] = known[winner[c]]
+
+
+cdef inline Py_ssize_t start_forward(const pool_t *job, Py_ssize_t block, Py_ssize_t *at, Py_ssize_t *n,
+                                     Py_ssize_t *channel0, Py_ssize_t *channels) noexcept nogil:
+    """Where a forward block begins; returns how many places it has."""
+    cdef const source_t *s = &job.source
+    cdef Py_ssize_t first = block // job.channel_blocks * job.places
+    channel0[0] = block % job.channel_blocks * job.width
+    channels[0] = min(job.width, s.channels - channel0[0])
+    n[0] = first // s.places
+    split(s, first % s.places, at)
+    return min(job.places, s.batch * s.places - first)
 
 
 cdef void extremum_block(element *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
-    cdef element *mix = <element *> (job.scratch + worker * job.scratch_size)
+    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef element *mix = <element *> (scratch + rounded(s.channels * sizeof(double)))
+    cdef cnp.int32_t *winner = <cnp.int32_t *> scratch
     cdef const element *rows[CHUNK]
-    cdef Py_ssize_t numbers[CHUNK]
+    cdef cnp.int32_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t codes[AXES]
-    cdef Py_ssize_t q, n, offset, count, tap, c
+    cdef Py_ssize_t n, channel0, channels, offset, count, tap, t
     cdef bint fresh
-    cdef element *y
-    cdef Py_ssize_t *index
-    n = block * POOL_PLACES // s.places
-    split(s, block * POOL_PLACES - n * s.places, at)
-    for q in range(block * POOL_PLACES, min((block + 1) * POOL_PLACES, s.batch * s.places)):
-        offset = n * job.y_n + target(s, at, job.y_stride)
-        y, index = <element *> job.y + offset, job.index + offset
+    for _ in range(start_forward(job, block, at, &n, &channel0, &channels)):
+        offset = n * job.y_n + target(s, at, job.y_stride) + channel0
+        if job.winner != NULL:
+            winner = job.winner + offset
         tap, fresh = 0, True
         while tap < s.taps:
             count = collect(job, <const element *> job.x + n * s.stride_n, at, &tap, rows, numbers, mix)
             if count == 0:
                 break
-            if job.index == NULL:
-                extremum(rows, count, s.channels, job.largest, fresh, y)
+            for t in range(count):
+                rows[t] += channel0
+            if job.winner == NULL and job.index == NULL:
+                extremum(rows, count, channels, job.largest, fresh, <element *> job.y + offset)
             else:
-                winners(rows, numbers, count, s.channels, job.largest, fresh, y, index)
+                winners(rows, numbers, count, channels, job.largest, fresh, <element *> job.y + offset, winner)
             fresh = False
         if job.index != NULL:
-            for c in range(s.channels):
-                codes_of(s, at, index[c], codes)
-                index[c] = (codes[0] * s.length[1] + codes[1]) * s.length[2] + codes[2]
+            locate(s, at, winner, channels, job.index + offset)
         n += step_on(s, at)
 
 
@@ -199,90 +239,50 @@ cdef void extremum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
         extremum_block(<cnp.uint64_t *> NULL, p, block, worker)
 
 
-cdef void extremum_gradient_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    """Some channels of one sample, all places: windows overlap, so one block owns what it adds to."""
-    cdef const source_t *s = &job.source
-    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size)
-    cdef Py_ssize_t channel0 = block % job.channel_blocks * POOL_CHANNELS
-    cdef Py_ssize_t channels = min(POOL_CHANNELS, s.channels - channel0)
-    cdef Py_ssize_t n = block // job.channel_blocks
-    cdef const real *gy
-    cdef const real *rows[CHUNK]
-    cdef real best[POOL_CHANNELS]
-    cdef Py_ssize_t winner[POOL_CHANNELS]
-    cdef Py_ssize_t numbers[CHUNK]
-    cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t codes[AXES]
-    cdef Py_ssize_t place, count, tap, c
-    cdef bint fresh
-    split(s, 0, at)
-    for place in range(s.places):
-        tap, fresh = 0, True
-        while tap < s.taps:
-            count = collect(job, <const real *> job.x + n * s.stride_n, at, &tap, rows, numbers, mix)
-            if count == 0:
-                break
-            for c in range(count):
-                rows[c] += channel0
-            winners(rows, numbers, count, channels, job.largest, fresh, best, winner)
-            fresh = False
-        gy = <const real *> job.y + n * job.y_n + target(s, at, job.y_stride) + channel0
-        for c in range(channels):
-            codes_of(s, at, winner[c], codes)
-            add_to_tap(s, <real *> job.gx + n * s.stride_n + channel0 + c, codes, gy + c, 1, 1)
-        step_on(s, at)
-
-
-cdef void extremum_gradient_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
-    if (<const pool_t *> job).kind == b'f':
-        extremum_gradient_block(<float *> NULL, <const pool_t *> job, block, worker)
-    else:
-        extremum_gradient_block(<double *> NULL, <const pool_t *> job, block, worker)
-
-
 cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
-    cdef double *total = <double *> (job.scratch + worker * job.scratch_size)
-    cdef real *mix = <real *> (job.scratch + worker * job.scratch_size + rounded(s.channels * sizeof(double)))
+    cdef char *scratch = job.scratch + worker * job.scratch_size
+    cdef double *total = <double *> scratch
+    cdef real *mix = <real *> (scratch + rounded(s.channels * sizeof(double)))
     cdef const real *rows[CHUNK]
-    cdef Py_ssize_t numbers[CHUNK]
+    cdef cnp.int32_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t q, n, count, tap, c
+    cdef Py_ssize_t n, channel0, channels, count, tap, t, c
     cdef real divisor
     cdef int exponent
     cdef bint fresh
     cdef real *y
-    n = block * POOL_PLACES // s.places
-    split(s, block * POOL_PLACES - n * s.places, at)
-    for q in range(block * POOL_PLACES, min((block + 1) * POOL_PLACES, s.batch * s.places)):
-        y = <real *> job.y + n * job.y_n + target(s, at, job.y_stride)
+    for _ in range(start_forward(job, block, at, &n, &channel0, &channels)):
+        y = <real *> job.y + n * job.y_n + target(s, at, job.y_stride) + channel0
         tap, fresh = 0, True
         while tap < s.taps:
             count = collect(job, <const real *> job.x + n * s.stride_n, at, &tap, rows, numbers, mix)
             if count == 0:
                 break
+            for t in range(count):
+                rows[t] += channel0
             if real is float:
-                sum_f32(rows, count, s.channels, True, y)
+                sum_f32(rows, count, channels, True, y)
             else:
-                sum_f64(rows, count, s.channels, True, y)
+                sum_f64(rows, count, channels, True, y)
             if tap == s.taps and fresh:
                 break
             # a long window: its chunks are summed in double, so that the error does not grow with their number
-            for c in range(s.channels):
+            for c in range(channels):
                 total[c] = y[c] + (0.0 if fresh else total[c])
             fresh = False
         if not fresh:
-            for c in range(s.channels):
+            for c in range(channels):
                 y[c] = <real> total[c]
         if job.divisor != DIVIDE_NOT:
             divisor = <real> divisor_of(job, at)
             # a power of two: multiplying by its inverse is as exact, and faster
             if frexp(divisor, &exponent) == 0.5 and -100 < exponent < 100:
                 divisor = 1 / divisor
-                for c in range(s.channels):
+                for c in range(channels):
                     y[c] *= divisor
             else:
-                for c in range(s.channels):
+                for c in range(channels):
                     y[c] /= divisor
         n += step_on(s, at)
 
@@ -294,38 +294,7 @@ cdef void sum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
         sum_block(<double *> NULL, <const pool_t *> job, block, worker)
 
 
-cdef void sum_gradient_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    cdef const source_t *s = &job.source
-    cdef Py_ssize_t channel0 = block % job.channel_blocks * POOL_CHANNELS
-    cdef Py_ssize_t channels = min(POOL_CHANNELS, s.channels - channel0)
-    cdef Py_ssize_t n = block // job.channel_blocks
-    cdef real *gx = <real *> job.gx + n * s.stride_n + channel0
-    cdef const real *gy
-    cdef real share[POOL_CHANNELS]
-    cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t codes[AXES]
-    cdef Py_ssize_t place, tap, c
-    cdef real divisor
-    split(s, 0, at)
-    for place in range(s.places):
-        gy = <const real *> job.y + n * job.y_n + target(s, at, job.y_stride) + channel0
-        divisor = <real> divisor_of(job, at)
-        for c in range(channels):
-            share[c] = gy[c] / divisor
-        for tap in range(s.taps):
-            codes_of(s, at, tap, codes)
-            add_to_tap(s, gx, codes, share, 1, channels)
-        step_on(s, at)
-
-
-cdef void sum_gradient_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
-    if (<const pool_t *> job).kind == b'f':
-        sum_gradient_block(<float *> NULL, <const pool_t *> job, block, worker)
-    else:
-        sum_gradient_block(<double *> NULL, <const pool_t *> job, block, worker)
-
-
-cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray constants):
+cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axes, cnp.ndarray constants):
     cdef pool_t job
     job.source = source_of(x, axes)
     job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
@@ -337,9 +306,10 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray const
     job.kind = ord(x.dtype.char) if x.dtype.kind == "f" else ord(
         {1: "b", 2: "h", 4: "i", 8: "l"}[x.itemsize] if x.dtype.kind == "i" else
         {1: "B", 2: "H", 4: "I", 8: "L"}[x.itemsize])
-    job.channel_blocks = (job.source.channels + POOL_CHANNELS - 1) // POOL_CHANNELS
-    job.index = NULL
-    job.gx = NULL
+    job.winner = NULL if winner is None else <cnp.int32_t *> cnp.PyArray_DATA(winner)
+    job.index, job.upper = NULL, NULL
+    job.gx, job.saved = NULL, NULL
+    job.statistic, job.parameter = NO_STATISTIC, 0
     job.largest = True
     job.divisor, job.value = DIVIDE_NOT, 1.0
     return job
@@ -347,7 +317,9 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray const
 
 cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads) except -1:
     cdef Py_ssize_t size = rounded(job.source.channels * sizeof(double))
-    if job.source.mixed:
+    if job.statistic:
+        size = statistic_scratch(job.source.channels)
+    if job.source.mixed or job.statistic:
         size += CHUNK * job.source.channels * itemsize
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
@@ -358,40 +330,36 @@ cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t bl
     return 0
 
 
-def pool_extremum(cnp.ndarray x, cnp.ndarray y, cnp.ndarray index, tuple axes, cnp.ndarray constants, bint largest,
-                  int threads):
+cdef int run_forward(block_t block, pool_t *job, Py_ssize_t itemsize, int threads) except -1:
+    """Blocks are some places with all channels, or one place of a long window with some channels."""
+    cdef double taps = job.source.taps
+    if job.statistic:
+        taps *= STATISTIC_WORK
+    job.width = job.source.channels
+    if taps * job.width > MOST_WORK:
+        job.width = min(job.width, max(64, <Py_ssize_t> (MOST_WORK / taps) // 64 * 64))
+    job.channel_blocks = (job.source.channels + job.width - 1) // job.width
+    job.places = max(1, <Py_ssize_t> (FORWARD_WORK / (taps * (job.width + 8))))  # a tap costs as much as 8 channels
+    cdef Py_ssize_t pieces = (job.source.batch * job.source.places + job.places - 1) // job.places
+    return run_pool(block, job, itemsize, pieces * job.channel_blocks, threads)
+
+
+def pool_extremum(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray index, tuple axes,
+                  cnp.ndarray constants, bint largest, int threads):
     """y (N, *places, C) = the largest or smallest of each window of x (N, D, H, W, C), of any real dtype but float16.
 
-    index (intp, laid out as y) or None: the flat spatial index of each winner.
+    winner (int32, laid out as y) or None: the number of the tap that won. index (intp, laid out as y) or None: its flat
+    spatial index, where all taps are elements of x. Both need windows of fewer than 2**31 taps.
     """
-    cdef pool_t job = pool_job(x, y, axes, constants)
+    cdef pool_t job = pool_job(x, y, winner, axes, constants)
     job.largest = largest
     if index is not None:
         job.index = <Py_ssize_t *> cnp.PyArray_DATA(index)
-    run_pool(extremum_any, &job, x.itemsize, (job.source.batch * job.source.places + POOL_PLACES - 1) // POOL_PLACES,
-             threads)
-
-
-def pool_extremum_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gx, tuple axes, cnp.ndarray constants,
-                           bint largest, int threads):
-    """Add each gy to gx (strides of x) where the winner of its window was read."""
-    cdef pool_t job = pool_job(x, gy, axes, constants)
-    job.largest = largest
-    job.gx = cnp.PyArray_DATA(gx)
-    run_pool(extremum_gradient_any, &job, x.itemsize, job.source.batch * job.channel_blocks, threads)
+    run_forward(extremum_any, &job, x.itemsize, threads)
 
 
 def pool_sum(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray constants, divisor, double value, int threads):
     """y (N, *places, C) = the sum of each window of x, divided as `divisor`, a name in DIVISORS, says."""
-    cdef pool_t job = pool_job(x, y, axes, constants)
+    cdef pool_t job = pool_job(x, y, None, axes, constants)
     job.divisor, job.value = DIVISORS[divisor], value
-    run_pool(sum_any, &job, x.itemsize, (job.source.batch * job.source.places + POOL_PLACES - 1) // POOL_PLACES,
-             threads)
-
-
-def pool_sum_gradient(cnp.ndarray gy, cnp.ndarray gx, tuple axes, divisor, double value, int threads):
-    """Add to gx the gradient of pool_sum."""
-    cdef pool_t job = pool_job(gx, gy, axes, gx)
-    job.gx = cnp.PyArray_DATA(gx)
-    job.divisor, job.value = DIVISORS[divisor], value
-    run_pool(sum_gradient_any, &job, gx.itemsize, job.source.batch * job.channel_blocks, threads)
+    run_forward(sum_any, &job, x.itemsize, threads)

@@ -1,5 +1,5 @@
 /* Reductions over the rows of a window, vector by vector, one body for float and double: include with REAL, VECTOR, MASK,
-   INTEGER, LANES and NAME(x) defined. A NaN wins an extremum; ties and NaNs go to the first row. */
+   INTEGER, NUMBERS (32-bit integers, LANES of them), LANES and NAME(x) defined. A NaN wins an extremum; ties and NaNs go to the first row. */
 
 #if REDUCE_VECTORS
 ALWAYS_INLINE VECTOR NAME(choose)(MASK which, VECTOR yes, VECTOR no)
@@ -45,44 +45,43 @@ static void NAME(extremum)(int largest, const REAL *const *rows, ptrdiff_t count
 }
 
 /* The same, with the number of the winning row: number[c] = numbers[t]. */
-ALWAYS_INLINE void NAME(winners_body)(const int largest, const REAL *const *rows, const ptrdiff_t *numbers,
-                                      ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y, ptrdiff_t *number)
+ALWAYS_INLINE void NAME(winners_body)(const int largest, const REAL *const *rows, const int32_t *numbers,
+                                      ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y, int32_t *number)
 {
     ptrdiff_t c = 0;
 #if REDUCE_VECTORS
     for (; c + LANES <= channels; c += LANES) {
         VECTOR best = *(const VECTOR *)((fresh ? rows[0] : y) + c);
-        MASK winner = {0}; /* 0: what was there before, t + 1: row t */
-        if (fresh) winner = winner + 1;
+        MASK winner = {0};
+        if (fresh) winner = winner + (INTEGER)numbers[0];
+        else winner = __builtin_convertvector(*(const NUMBERS *)(number + c), MASK);
         for (ptrdiff_t t = fresh; t < count; t++) {
             const VECTOR value = *(const VECTOR *)(rows[t] + c);
             const MASK which = NAME(beats)(largest, value, best) & (best == best);
             best = NAME(choose)(which, value, best);
-            winner = (which & (INTEGER)(t + 1)) | (~which & winner);
+            winner = (which & (INTEGER)numbers[t]) | (~which & winner);
         }
         *(VECTOR *)(y + c) = best;
-        for (ptrdiff_t lane = 0; lane < LANES; lane++) {
-            const INTEGER w = ((const INTEGER *)&winner)[lane];
-            if (w) number[c + lane] = numbers[w - 1];
-        }
+        *(NUMBERS *)(number + c) = __builtin_convertvector(winner, NUMBERS);
     }
 #endif
     for (; c < channels; c++) {
         REAL best = fresh ? rows[0][c] : y[c];
-        if (fresh) number[c] = numbers[0];
+        int32_t winner = fresh ? numbers[0] : number[c];
         for (ptrdiff_t t = fresh; t < count; t++) {
             const REAL value = rows[t][c];
             if (best == best && ((largest ? value > best : value < best) || value != value)) {
                 best = value;
-                number[c] = numbers[t];
+                winner = numbers[t];
             }
         }
         y[c] = best;
+        number[c] = winner;
     }
 }
 
-static void NAME(winners)(int largest, const REAL *const *rows, const ptrdiff_t *numbers, ptrdiff_t count,
-                          ptrdiff_t channels, int fresh, REAL *y, ptrdiff_t *number)
+static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *numbers, ptrdiff_t count,
+                          ptrdiff_t channels, int fresh, REAL *y, int32_t *number)
 {
     if (largest) NAME(winners_body)(1, rows, numbers, count, channels, fresh, y, number);
     else NAME(winners_body)(0, rows, numbers, count, channels, fresh, y, number);
@@ -103,4 +102,25 @@ static void NAME(sum)(const REAL *const *rows, ptrdiff_t count, ptrdiff_t channe
         for (ptrdiff_t t = 1; t < count; t++) part += rows[t][c];
         y[c] = fresh ? part : y[c] + part;
     }
+}
+
+/* to[c] += from[c]. */
+ALWAYS_INLINE void NAME(add)(REAL *to, const REAL *from, ptrdiff_t channels)
+{
+    ptrdiff_t c = 0;
+    for (; c + LANES <= channels; c += LANES) *(VECTOR *)(to + c) += *(const VECTOR *)(from + c);
+    for (; c < channels; c++) to[c] += from[c];
+}
+
+/* to[c] += from[c] where winner[c] is tap. */
+ALWAYS_INLINE void NAME(add_won)(REAL *to, const REAL *from, const int32_t *winner, int32_t tap, ptrdiff_t channels)
+{
+    ptrdiff_t c = 0;
+#if REDUCE_VECTORS
+    for (; c + LANES <= channels; c += LANES) {
+        const MASK won = __builtin_convertvector(*(const NUMBERS *)(winner + c) == tap, MASK);
+        *(VECTOR *)(to + c) += (VECTOR)(won & (MASK)(*(const VECTOR *)(from + c)));
+    }
+#endif
+    for (; c < channels; c++) to[c] += winner[c] == tap ? from[c] : 0;
 }

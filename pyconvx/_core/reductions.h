@@ -1,29 +1,53 @@
-/* The reductions of reduce.h for float and double. Where there are no vector extensions, LANES is beyond any number of
-   channels, so that only the scalar loops run. */
+/* The reductions of reduce.h and statistics.h for float and double. Without vector extensions a vector is one scalar. */
 #ifndef PYCONVX_REDUCTIONS_H
 #define PYCONVX_REDUCTIONS_H
-#include <stdint.h>
 #include "simd.h"
+#include "vmaths.h"
 
 #if defined(__GNUC__)
 #define REDUCE_VECTORS 1
-typedef int32_t mask_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-typedef int64_t mask_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+typedef int32_t numbers_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));
 #else
 #define REDUCE_VECTORS 0
 #endif
+
+/* What statistics.h sums, and by which rule a gradient goes back. */
+enum { SUM_PLAIN, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED };
+enum { SLOPE_SIGN, SLOPE_RATIO, SLOPE_POWER, SLOPE_DEVIATION, SLOPE_SHARE, SLOPE_WEIGHTED };
+
+/* A network that sorts up to MOST_SORTED elements, as pairs to be put in order: Batcher's odd-even merge sort (1968).
+   Returns how many pairs there are. */
+#define MOST_SORTED 64
+#define MOST_PAIRS 543
+
+static ptrdiff_t sorting_network(ptrdiff_t count, unsigned char *pairs)
+{
+    ptrdiff_t length = 0;
+    for (ptrdiff_t p = 1; p < count; p *= 2)
+        for (ptrdiff_t k = p; k > 0; k /= 2)
+            for (ptrdiff_t j = k % p; j + k < count; j += 2 * k)
+                for (ptrdiff_t i = j; i < j + k && i + k < count; i++)
+                    if (i / (2 * p) == (i + k) / (2 * p)) {
+                        pairs[2 * length] = (unsigned char)i;
+                        pairs[2 * length++ + 1] = (unsigned char)(i + k);
+                    }
+    return length;
+}
 
 #define REAL float
 #define VECTOR vector_f32
 #define MASK mask_f32
 #define INTEGER int32_t
+#define NUMBERS mask_f32
 #define LANES LANES_F32
 #define NAME(x) x##_f32
 #include "reduce.h"
+#include "statistics.h"
 #undef REAL
 #undef VECTOR
 #undef MASK
 #undef INTEGER
+#undef NUMBERS
 #undef LANES
 #undef NAME
 
@@ -31,13 +55,16 @@ typedef int64_t mask_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), m
 #define VECTOR vector_f64
 #define MASK mask_f64
 #define INTEGER int64_t
+#define NUMBERS numbers_f64
 #define LANES LANES_F64
 #define NAME(x) x##_f64
 #include "reduce.h"
+#include "statistics.h"
 #undef REAL
 #undef VECTOR
 #undef MASK
 #undef INTEGER
+#undef NUMBERS
 #undef LANES
 #undef NAME
 

@@ -4,6 +4,7 @@
 #define PYCONVX_SIMD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* TILE_FULL is the most rows of the register tile (output pixels or channels held in registers at once), TILE_VECTORS
    its width. 14 x 2 accumulators + 2 filters + 1 broadcast fill the 32 registers of AVX-512,
@@ -35,6 +36,8 @@
 #define UNROLL_LINE _Pragma("GCC unroll 40")
 typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+typedef int32_t mask_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
+typedef int64_t mask_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 #define LANES_F32 (VECTOR_BYTES / 4)
 #define LANES_F64 (VECTOR_BYTES / 8)
 #if VECTOR_BYTES > 16
@@ -50,6 +53,8 @@ typedef double half_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(8)
 #define UNROLL_LINE
 typedef float vector_f32;
 typedef double vector_f64;
+typedef int32_t mask_f32;
+typedef int64_t mask_f64;
 #define LANES_F32 1
 #define LANES_F64 1
 #define HALVES 0

@@ -151,12 +151,13 @@ cdef inline const element *tap_row(const source_t *s, const element *image, cons
     return special_row(s, image, constants, a, b, c, mix)
 
 
-cdef inline void add_to_tap(const source_t *s, real *image, const Py_ssize_t *codes, const real *gradient,
-                            Py_ssize_t step, Py_ssize_t count) noexcept nogil:
-    """The adjoint of tap_row: adds `count` channels of a gradient where the tap was read from."""
-    cdef Py_ssize_t i, j, k, channel
+cdef inline void add_to_tap(const source_t *s, real *image, const Py_ssize_t *codes, const Py_ssize_t *low,
+                            const Py_ssize_t *high, const real *gradient, Py_ssize_t step,
+                            Py_ssize_t count) noexcept nogil:
+    """The adjoint of tap_row: adds `count` channels of a gradient where the tap was read from, within low ... high."""
+    cdef Py_ssize_t i, j, k, channel, d, h, w
     cdef double weight
-    cdef real w
+    cdef real share
     cdef real *row
     cdef Py_ssize_t a = codes[0], b = codes[1], c = codes[2]
     if a == NOTHING or b == NOTHING or c == NOTHING or a == OUTSIDE or b == OUTSIDE or c == OUTSIDE:
@@ -165,9 +166,11 @@ cdef inline void add_to_tap(const source_t *s, real *image, const Py_ssize_t *co
         for j in range(terms(&s.axis[1], b)):
             for k in range(terms(&s.axis[2], c)):
                 weight = 1
-                row = image + term(&s.axis[0], a, i, &weight) * s.stride[0]
-                row += term(&s.axis[1], b, j, &weight) * s.stride[1]
-                row += term(&s.axis[2], c, k, &weight) * s.stride[2]
-                w = <real> weight
-                for channel in range(count):
-                    row[channel] += w * gradient[channel * step]
+                d = term(&s.axis[0], a, i, &weight)
+                h = term(&s.axis[1], b, j, &weight)
+                w = term(&s.axis[2], c, k, &weight)
+                if low[0] <= d < high[0] and low[1] <= h < high[1] and low[2] <= w < high[2]:
+                    row = image + d * s.stride[0] + h * s.stride[1] + w * s.stride[2]
+                    share = <real> weight
+                    for channel in range(count):
+                        row[channel] += share * gradient[channel * step]

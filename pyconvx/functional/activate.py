@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..activation import Activation, evaluate, keeps_rows, output_length, pull
+from ..activation import Activation, evaluate, keeps_rows, needs_result, output_length, parameters, pull
 from ..activation import activation as bind
 from ..registry import Bound
 from . import arrays
 from .arrays import Array
 from .operation import Pullback, operation
+from .parallel import num_threads
 
 __all__ = ["activate"]
 
@@ -30,28 +31,45 @@ class _Plan:
     out: Array | None
 
     def _rows(self, array: Array) -> Array:
-        """Contiguous, in the dtype of the computation, rows on the last axis."""
+        """Contiguous and aligned, in the dtype of the computation, rows on the last axis."""
         if self.axis is not None:
             array = np.moveaxis(array, self.axis, -1)
-        return np.asarray(array, self.compute, order="C")
+        array = np.asarray(array, self.compute, order="C")
+        return array if array.flags.aligned else array.copy()
 
     def _unrows(self, array: Array) -> Array:
         return array if self.axis is None else np.moveaxis(array, -1, self.axis)
 
+    def _target(self, x: Array) -> Array | None:
+        """`out` as a kernel can fill it from the rows x, if it can: then nothing can fail any more."""
+        if self.out is None or self.compute != self.result or parameters(self.bound) is None:
+            return None
+        y = self.out if self.axis is None else np.moveaxis(self.out, self.axis, -1)
+        if not (y.flags.c_contiguous and y.flags.aligned):
+            return None
+        in_place = y.ctypes.data == x.ctypes.data and y.shape == x.shape
+        return y if in_place or not arrays.overlaps(y, x) else None
+
     def run(self) -> Array:
-        return arrays.deliver(self._unrows(evaluate(self.bound, self._rows(self.x))), self.out, self.result)
+        x = self._rows(self.x)
+        target = self._target(x)
+        y = evaluate(self.bound, x, target, num_threads())
+        if target is not None and self.out is not None:
+            return self.out
+        return arrays.deliver(self._unrows(y), self.out, self.result)
 
     def vjp(self) -> tuple[Array, Pullback]:
         x = self._rows(self.x)
         if self.out is not None and arrays.overlaps(self.out, x):
             x = x.copy()
-        y = evaluate(self.bound, x)
+        y = evaluate(self.bound, x, threads=num_threads())
         result = arrays.deliver(self._unrows(y), self.out, self.result)
-        saved = y.copy() if arrays.overlaps(result, y) else y
+        saved = y.copy() if needs_result(self.bound) and arrays.overlaps(result, y) else y
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
-            gx = pull(self.bound, x, saved, self._rows(arrays.as_gradient(gy, self.shape, self.compute)))
+            gy = self._rows(arrays.as_gradient(gy, self.shape, self.compute))
+            gx = pull(self.bound, x, saved, gy, num_threads())
             return (np.asarray(self._unrows(gx), arrays.gradient_dtype(self.x, self.compute), order="C"),)
 
         return result, pullback

@@ -7,13 +7,14 @@ rest of functional, the plugins and geometry.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import _core
 from .._core import Repeat
-from ..activation import Activation, evaluate, output_length, pull
+from ..activation import Activation, evaluate, needs_result, output_length, parameters, pull
 from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
@@ -110,32 +111,40 @@ class _Plan:
         return arrays.empty(self.form.canonical_shape, self.form.compute)
 
     def _direct_target(self) -> Array | None:
-        """`out` as the kernel can fill it, if it can: then nothing but the kernel may fail any more."""
-        if self.out is None or self.activation is not None or self.out.dtype != self.form.compute:
+        """`out` as the kernels can fill it, if they can: then nothing but a kernel may fail any more."""
+        if self.out is None or self.out.dtype != self.form.compute:
             return None
         if arrays.overlaps(self.out, self.given, self.filters, self.bias):
             return None
         y = arrays.to_canonical("out", self.out, self.form.rank, self.form.layout)
+        activation = self.activation
+        if activation is not None and (
+            activation.plugin.output_size is not None or parameters(activation) is None or not y.flags.c_contiguous
+        ):
+            return None
         return y if arrays.as_kernel_input(y, self.form.compute) is y else None
 
     def run(self) -> Array:
         target = self._direct_target()
         y = self._empty() if target is None else target
-        problem = self.problem()
-        compute(problem, self.algorithm, y)
-        if target is not None and self.out is not None:
-            return self.out
+        compute(self.problem(), self.algorithm, y)
         if self.activation is not None:
             in_place = y if self.activation.plugin.output_size is None else None
-            y = evaluate(self.activation, y, out=in_place)
-        return self._deliver(y)
+            y = evaluate(self.activation, y, in_place, num_threads())
+        return self.out if target is not None and self.out is not None else self._deliver(y)
 
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         form = self.form
         arrays_of = [array for array in (self.given, self.filters, self.bias, self.out) if array is not None]
-        if self.activation is not None or form.layout != "channels_last" or (form.transposed and self.prepared is None):
+        if form.layout != "channels_last" or (form.transposed and self.prepared is None):
             return None
+        finish = None
+        if self.activation is not None:
+            name, given = self.activation.plugin.kernel, parameters(self.activation)
+            if name is None or given is None or self.activation.plugin.output_size is not None:
+                return None
+            finish = partial(_finish, _core.kernels, name, given, num_threads())
         if any(array.dtype != form.compute or not array.flags.c_contiguous for array in arrays_of):
             return None
         problem = self.problem()
@@ -146,7 +155,7 @@ class _Plan:
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
         y = arrays.to_canonical("y", np.empty(form.shape, form.compute), form.rank, form.layout)
         kernel = choose(problem, self.algorithm).kernel(problem, y)
-        return Repeat(kernel.fill, form.shape, form.compute)
+        return Repeat(kernel.fill, form.shape, form.compute, finish)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
@@ -158,9 +167,10 @@ class _Plan:
         if self.out is not None and arrays.overlaps(self.out, problem.x, problem.filters):
             problem.x, problem.filters = problem.x.copy(), problem.filters.copy()
         compute(problem, self.algorithm, z)
-        y = z if self.activation is None else evaluate(self.activation, z)
+        activation = self.activation
+        y = z if activation is None else evaluate(activation, z, threads=num_threads())
         result = self._deliver(y)
-        saved = y.copy() if self.activation is not None and arrays.overlaps(result, y) else y
+        saved = y.copy() if activation is not None and needs_result(activation) and arrays.overlaps(result, y) else y
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """Gradients of x, filters and (if there is one) bias."""
@@ -168,8 +178,8 @@ class _Plan:
             gz = np.ascontiguousarray(
                 arrays.to_canonical("gy", gy, self.form.rank, self.form.layout), self.form.compute
             )
-            if self.activation is not None:
-                gz = pull(self.activation, z, saved, gz)
+            if activation is not None:
+                gz = pull(activation, z, saved, gz, num_threads())
             gradients = [self._gradient_of_x(problem, gz), self._gradient_of_filters(problem, gz)]
             if self.bias is not None:
                 total = gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
@@ -204,6 +214,10 @@ class _Plan:
         return np.ascontiguousarray(gradient, arrays.gradient_dtype(self.filters, self.form.compute))
 
 
+def _finish(kernels: Any, name: str, given: tuple[float, ...], threads: int, y: Array) -> None:
+    kernels.activate(name, given, y, y, threads)
+
+
 def _plan(
     rank: int,
     transposed: bool,
@@ -229,6 +243,8 @@ def _plan(
     offset = None if bias is None else arrays.as_array("bias", bias)
     modes = modes_of(padding_mode, rank)
     bound = None if activation is None else bind_activation(activation)
+    if bound is not None:
+        parameters(bound)
     form = _form(
         rank,
         transposed,

@@ -14,6 +14,7 @@ from ..registry import Bound
 from . import arrays
 from .arrays import Array
 from .operation import Pullback, operation
+from .padded import weighs_bool
 
 __all__ = ["pad"]
 
@@ -82,6 +83,8 @@ class _Plan:
         for axis in self._axes():
             y = np.empty((*x.shape[:axis], self.shape[axis], *x.shape[axis + 1 :]), x.dtype)
             for places, _, table in self._parts(axis):
+                if x.dtype == np.bool_ and len(_mixed(table)):
+                    raise weighs_bool("mode", self.modes[axis])
                 _take(x, axis, table, y[(*_all(axis), places)])
             x = y
         return arrays.deliver(x if x is not self.x else x.copy(), self.out, self.x.dtype.newbyteorder("="))
@@ -107,6 +110,14 @@ def _all(axes: int) -> tuple[Any, ...]:
     return (slice(None),) * axes
 
 
+def _mixed(table: IndexMap) -> Array:
+    """The coordinates that are not one element or constant as it is, but a weighted sum."""
+    if table.weight is None:
+        return np.empty(0, np.intp)
+    used = table.weight != 0
+    return np.flatnonzero((used.sum(0) > 1) | ((table.weight * used).sum(0) != 1) | ~used[0])
+
+
 def _take(x: Array, axis: int, table: IndexMap, y: Array) -> None:
     """Fill y with what coordinates of an axis of x take."""
     index, at = table.index[0], _all(axis)
@@ -117,8 +128,7 @@ def _take(x: Array, axis: int, table: IndexMap, y: Array) -> None:
     np.take(x, np.where(constant, 0, index), axis, out=y, mode="clip")
     if table.weight is not None:
         # weighted coordinates, term by term in the order of the map; all others are copied
-        used = table.weight != 0
-        mixed = np.flatnonzero((used.sum(0) > 1) | ((table.weight * used).sum(0) != 1) | ~used[0])
+        used, mixed = table.weight != 0, _mixed(table)
         dtype = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
         column = (-1,) + (1,) * (x.ndim - axis - 1)
         # -0.0 plus any number is that number, the sign of a zero included; a sum of nothing is 0

@@ -15,7 +15,7 @@ from ..registry import Bound
 from ..windows import adjoint_axis, forward_axis, one
 from .arrays import Array, constant_of
 
-__all__ = ["Modes", "adjoint_axes", "constants_of", "forward_axes", "modes_of"]
+__all__ = ["Modes", "adjoint_axes", "constants_of", "forward_axes", "modes_of", "weighs_bool"]
 
 Modes = tuple[Bound[PaddingMode], ...]
 SPATIAL = 3
@@ -50,3 +50,11 @@ def constants_of(modes: Modes | None, channels: int, dtype: np.dtype[Any]) -> Ar
         if "value" in mode.params:
             constants[axis] = constant_of(mode.params["value"], dtype, f"value of padding mode {mode.name!r}")
     return constants
+
+
+def weighs_bool(name: str, mode: Bound[PaddingMode]) -> TypeError:
+    """What is raised where an argument is a mode that would weigh elements of a bool x."""
+    return TypeError(
+        f"{name} {mode.name!r} takes weighted sums of elements, and bool has no arithmetic: x must be of integers, "
+        f"float16, float32 or float64, or the mode one that copies elements"
+    )

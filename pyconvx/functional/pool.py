@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..geometry import adaptive_windows, pool_windows
+from ..geometry import Window, adaptive_windows, pool_windows
 from ..pooling import Pooling, evaluate, pooling, slopes
 from ..registry import Bound
-from ..windows import adaptive_axis, one
+from ..windows import adaptive_axis, forward_axis, one
 from . import arrays
 from .arrays import Array, Layout
 from .operation import Pullback, operation, ranked
-from .padded import Modes, constants_of, forward_axes, modes_of
+from .padded import constants_of, forward_axes, modes_of, weighs_bool
 from .parallel import num_threads
 
 __all__ = [
@@ -37,12 +37,26 @@ __all__ = [
 BLOCK = 2**17
 """Elements of the windows that a reduction in Python sees at once."""
 
+EXTREMA = ("max", "min")
+BASIC = (*EXTREMA, "sum", "avg")
+STATISTICS = {
+    "lp": (0.01, 1000.0),
+    "std": (-math.inf, math.inf),
+    "logsumexp": (1e-30, 1e30),
+    "softmax": (1e-30, 1e30),
+    "mixed": (-1e30, 1e30),
+    "percentile": (0.0, 100.0),
+}
+"""Other compiled reductions, and the range of the parameter in which they are as good as their function."""
+MOST_SORTED = 64
+"""Elements of the longest window whose percentile is found by sorting in vectors; np.partition does longer ones."""
+
 Kind = str | Pooling | Bound[Pooling]
 
 
 @dataclass
 class _Plan:
-    """A pooling, checked but not computed. The index tables are made when it runs."""
+    """A pooling, checked but not computed. The index tables are made when it runs, or when a check needs them."""
 
     rank: int
     layout: Layout
@@ -50,7 +64,7 @@ class _Plan:
     x: Array  # (N, D, H, W, C)
     kind: Bound[Pooling]
     axes: Any  # a function that makes the three index tables
-    modes: Modes | None
+    constants: Array  # of the padding modes
     return_indices: bool
     squeeze: bool  # drop the spatial axes of the result
     out: Array | None
@@ -69,22 +83,16 @@ class _Plan:
         self.out = arrays.as_output(self.out, self.shape, self.result)
 
     def run(self) -> Any:
-        reduction = _Reduction(self, arrays.as_kernel_input(_plain(self.x), self.compute))
-        y, index = reduction.forward()
+        y, index, _ = _Reduction(self).forward(self._input())
         return self._deliver(y, index)
 
     def vjp(self) -> tuple[Any, Pullback]:
-        exact = self.result != self.compute and self.result.kind != "f"
-        compute = arrays.compute_dtypes(self.given.dtype)[0] if exact or self.compute.kind != "f" else self.compute
-        x = arrays.as_kernel_input(self.x, compute)
+        compute = arrays.compute_dtypes(self.given.dtype)[0]
+        reduction, x = _Reduction(self), self._input()
         if self.out is not None and arrays.overlaps(self.out, x):
             x = x.copy()
-        reduction = _Reduction(self, x)
-        if self.compute.kind in "iu" and self.compute.itemsize == 8 and all(axis.sourced for axis in reduction.axes):
-            return self._exact_vjp(compute)
-        y, index = reduction.forward()
+        y, index, saved = reduction.forward(x, backward=True)
         result = self._deliver(y, index)
-        saved = y.copy() if arrays.overlaps(result[0] if self.return_indices else result, y) else y
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
@@ -96,28 +104,10 @@ class _Plan:
 
         return result, pullback
 
-    def _exact_vjp(self, compute: np.dtype[Any]) -> tuple[Any, Pullback]:
-        """Extrema of 64-bit integers, which no float tells apart: winners are found in the integers themselves."""
-        reduction = _Reduction(self, arrays.as_kernel_input(self.x, self.compute))
-        reduction.indices = True
-        y, index = reduction.forward()
-        assert index is not None
-        result = self._deliver(y, index if self.return_indices else None)
-        n, channels = self.canonical[0], self.canonical[-1]
-        size = math.prod(self.x.shape[1:-1])
-        sample = np.arange(n).reshape(n, 1, 1, 1, 1)
-        winners = ((sample * size + index) * channels + np.arange(channels)).ravel()
-
-        def pullback(gy: Any) -> tuple[Array, ...]:
-            """The gradient of x."""
-            gy = arrays.as_gradient(gy, self.shape, compute)
-            canonical = gy.reshape(self.canonical) if self.squeeze else self._canonical_of(gy)
-            gx = np.zeros(self.x.shape, compute)
-            np.add.at(gx.reshape(-1), winners, canonical.ravel())
-            gx = arrays.from_canonical(gx, self.rank, self.layout, self.given.ndim == self.rank + 2)
-            return (np.ascontiguousarray(gx, compute),)
-
-        return result, pullback
+    def _input(self) -> Array:
+        """x as kernels take it: truth values are the integers 0 and 1."""
+        x = self.x.view(np.uint8) if self.x.dtype == np.bool_ else self.x
+        return arrays.as_kernel_input(x, self.compute)
 
     def _canonical_of(self, gy: Array) -> Array:
         return arrays.to_canonical("gy", gy, self.rank, self.layout)
@@ -134,79 +124,99 @@ class _Plan:
         return arrays.from_canonical(y, self.rank, self.layout, self.given.ndim == self.rank + 2)
 
 
-def _plain(x: Array) -> Array:
-    """Truth values as the integers that kernels know."""
-    return x.view(np.uint8) if x.dtype == np.bool_ else x
-
-
 class _Reduction:
-    """The windows of one call and how they are reduced: forward and backward side by side."""
+    """How the windows of one call are reduced: forward and backward side by side."""
 
-    def __init__(self, plan: _Plan, x: Array) -> None:
-        self.x, self.kind, self.shape = x, plan.kind, plan.canonical
-        self.axes = plan.axes()
-        self.constants = constants_of(plan.modes, x.shape[-1], x.dtype)
+    def __init__(self, plan: _Plan) -> None:
+        self.kind, self.source, self.shape = plan.kind, plan.x.shape, plan.canonical
+        self.axes, self.constants = plan.axes(), plan.constants
         self.indices = plan.return_indices
-        if self.indices and plan.modes is not None and not all(axis.sourced for axis in self.axes):
-            raise ValueError(
-                "return_indices needs a padding_mode whose elements all come from x, got "
-                f"{', '.join(mode.name for mode in plan.modes)}"
-            )
-        self.present = tuple(axis.present() for axis in self.axes)
-        if math.prod(self.shape) and not all(count.all() for count in self.present):
-            raise ValueError("padding must leave at least one element of x in every pooling window")
+        self.seen = plan.result if plan.kind.plugin.exact else plan.compute  # by a reduction in Python
         self.divisor, self.value = _divisor(plan.kind)
+        self.statistic, self.parameter = _statistic(plan.kind, math.prod(axis.taps for axis in self.axes))
 
-    def forward(self) -> tuple[Array, Array | None]:
-        """Return y (N, D, H, W, C), and the index of each winner if it was asked for."""
-        y = arrays.empty(self.shape, self.x.dtype)
-        index = np.empty(self.shape, np.intp) if self.indices else None
+    def forward(self, x: Array, backward: bool = False) -> tuple[Array, Array | None, Any]:
+        """Return y (N, D, H, W, C), the index of each winner if it was asked for, and what the gradient needs."""
+        y = arrays.empty(self.shape, x.dtype)
+        index = arrays.empty(self.shape, np.dtype(np.intp)) if self.indices else None
         kernel = self.kind.plugin.kernel
-        if y.size == 0:
-            pass
-        elif kernel in ("max", "min"):
-            _core.kernels.pool_extremum(self.x, y, index, self.axes, self.constants, kernel == "max", num_threads())
-        elif kernel is not None:
-            _core.kernels.pool_sum(self.x, y, self.axes, self.constants, self.divisor, self.value, num_threads())
-        else:
-            flat = y.reshape(self.shape[0], -1, self.shape[-1])
-            for at, windows, number in self._windows():
-                flat[at] = evaluate(self.kind, windows, number)
-        return y, index
-
-    def gradient(self, y: Array, gy: Array) -> Array:
-        """Gradient of x, given the result and its gradient, all (N, D, H, W, C)."""
-        gx = np.zeros(self.x.shape, self.x.dtype)
-        x = self.x if self.x.strides == gx.strides else np.ascontiguousarray(self.x)
-        kernel = self.kind.plugin.kernel
-        if y.size == 0:
-            pass
-        elif kernel in ("max", "min"):
-            _core.kernels.pool_extremum_gradient(x, gy, gx, self.axes, self.constants, kernel == "max", num_threads())
-        elif kernel is not None:
-            _core.kernels.pool_sum_gradient(gy, gx, self.axes, self.divisor, self.value, num_threads())
-        else:
-            y, gy = (array.reshape(self.shape[0], -1, self.shape[-1]) for array in (y, gy))
-            for at, windows, number in self._windows():
-                slope = slopes(self.kind, windows, y[at], number)
-                sample, places, channels = at
-                _core.kernels.scatter_windows(
-                    gx,
-                    self.axes,
-                    places.ravel(),
-                    sample,
-                    int(channels[0]),
-                    np.ascontiguousarray(slope * gy[at][..., None]),
+        if kernel in EXTREMA:
+            winner = arrays.empty(self.shape, np.dtype(np.int32)) if backward else None
+            if (self.indices or backward) and math.prod(axis.taps for axis in self.axes) >= 2**31:
+                raise MemoryError("the winner in a window of 2**31 or more elements has no number of 32 bits")
+            if y.size:
+                _core.kernels.pool_extremum(
+                    x, y, winner, index, self.axes, self.constants, kernel == "max", num_threads()
                 )
+            return y, index, winner
+        if self.statistic is not None:
+            tapped = backward and self.statistic in ("mixed", "percentile")
+            lower, upper = ((np.empty(self.shape, np.int32) if tapped else None) for _ in range(2))
+            if y.size:
+                _core.kernels.pool_statistic(
+                    x, y, lower, upper, self.axes, self.constants, self.statistic, self.parameter, num_threads()
+                )
+            return y, index, (lower, upper) if tapped else (x, y.copy()) if backward else None
+        if kernel in BASIC:
+            if y.size:
+                _core.kernels.pool_sum(x, y, self.axes, self.constants, self.divisor, self.value, num_threads())
+            return y, index, None
+        flat = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
+        for at, windows, number in self._windows(x):
+            flat[at] = evaluate(self.kind, windows, number)
+        return y, index, (x, flat.copy()) if backward else None
+
+    def gradient(self, saved: Any, gy: Array) -> Array:
+        """Gradient of x, given what forward saved and the gradient of y (N, D, H, W, C)."""
+        gx = np.zeros(self.source, gy.dtype)
+        if gy.size == 0:
+            return gx
+        if self.statistic is not None:
+            self._statistic_gradient(self.statistic, saved, gy, gx)
+            return gx
+        if self.kind.plugin.kernel in BASIC:
+            _core.kernels.pool_gradient(gy, gx, saved, self.axes, self.divisor, self.value, num_threads())
+            return gx
+        x, y = saved
+        gy = gy.reshape(y.shape)
+        for at, windows, number in self._windows(x):
+            slope = slopes(self.kind, windows, y[at].astype(self.seen, copy=False), number)
+            sample, places, channels = at
+            gradient = np.ascontiguousarray(slope * gy[at][..., None], gx.dtype)
+            _core.kernels.scatter_windows(gx, self.axes, places.ravel(), sample, int(channels[0]), gradient)
         return gx
 
-    def _windows(self) -> Iterator[tuple[tuple[int, Array, Array], Array, Array]]:
+    def _statistic_gradient(self, kernel: str, saved: Any, gy: Array, gx: Array) -> None:
+        if kernel not in ("mixed", "percentile"):
+            x, y = saved
+            x = x if x.strides == gx.strides else np.ascontiguousarray(x)
+            _core.kernels.pool_statistic_gradient(
+                x, y, gy, gx, self.axes, self.constants, kernel, self.parameter, num_threads()
+            )
+            return
+        lower, upper = saved
+        parts: list[tuple[Any, Any, str]]
+        if kernel == "mixed":
+            parts = [(lower, self.parameter, "none"), (None, 1 - self.parameter, "present")]
+        else:
+            weight = np.modf(self.parameter / 100 * (self._held().reshape(*self.shape[1:-1], 1) - 1))[0]
+            parts = [(lower, 1 - weight, "none"), (upper, weight, "none")]
+        for winner, share, divisor in parts:
+            part = np.ascontiguousarray(share * gy, gy.dtype)
+            _core.kernels.pool_gradient(part, gx, winner, self.axes, divisor, 1.0, num_threads())
+
+    def _held(self) -> Array:
+        """How many elements each window holds, in the order of places."""
+        present = [axis.present() for axis in self.axes]
+        return np.asarray(np.multiply.outer(np.multiply.outer(present[0], present[1]), present[2]).ravel())
+
+    def _windows(self, x: Array) -> Iterator[tuple[tuple[int, Array, Array], Array, Array]]:
         """Bounded blocks of windows of one length: their index in (N, places, C), (places, channels, window),
         numbers.
         """
         count = math.prod(self.shape[1:-1])
         channels = self.shape[-1]
-        held = np.multiply.outer(np.multiply.outer(self.present[0], self.present[1]), self.present[2]).ravel()
+        held = self._held()
         for length in np.unique(held):
             places = np.flatnonzero(held == length)
             wide = min(channels, max(1, BLOCK // length))
@@ -216,10 +226,22 @@ class _Reduction:
                     some = places[start : start + step]
                     for first in range(0, channels, wide):
                         columns = np.arange(first, min(first + wide, channels))
-                        windows = np.empty((len(some), len(columns), length), self.x.dtype)
-                        _core.kernels.gather_windows(self.x, self.axes, self.constants, some, sample, first, windows)
+                        windows = np.empty((len(some), len(columns), length), x.dtype)
+                        _core.kernels.gather_windows(x, self.axes, self.constants, some, sample, first, windows)
                         number = (sample * count + some[:, None]) * channels + columns
-                        yield (sample, some[:, None], columns), windows, number
+                        yield (sample, some[:, None], columns), windows.astype(self.seen, copy=False), number
+
+
+def _statistic(kind: Bound[Pooling], taps: int) -> tuple[str | None, float]:
+    """The compiled statistic that does a pooling, and its parameter; None where only its function in Python can."""
+    kernel = kind.plugin.kernel
+    if kernel is None or kernel in BASIC:
+        return None, 0.0
+    parameter = float(next(iter(kind.params.values()), 50.0))
+    low, high = STATISTICS[kernel]
+    return (
+        kernel if low <= parameter <= high and taps <= (MOST_SORTED if kernel == "percentile" else taps) else None
+    ), parameter
 
 
 def _divisor(kind: Bound[Pooling]) -> tuple[str, float]:
@@ -257,15 +279,23 @@ def _pool(
     if view.shape[-1] == 0:
         raise ValueError(f"x must have at least one channel, got shape {given.shape}")
     bound = pooling(kind, **params)
-    kernel = bound.plugin.kernel
     _divisor(bound)
-    if return_indices and kernel not in ("max", "min"):
+    if bound.plugin.kernel in STATISTICS:
+        evaluate(bound, np.zeros((1, 1), np.float32))  # its function knows which parameters it takes
+    if return_indices and bound.plugin.kernel not in EXTREMA:
         raise ValueError(f"return_indices is for the kinds max and min, got {bound.name!r}")
     compute, result = arrays.compute_dtypes(given.dtype)
-    if kernel in ("max", "min"):
+    if bound.plugin.exact:
         result = given.dtype.newbyteorder("=")
         compute = np.dtype(np.uint8) if result == np.bool_ else compute if result.kind == "f" else result
     spatial, axes, modes = make(view.shape[4 - rank : 4])
+    constants = constants_of(modes, view.shape[-1], result if bound.plugin.exact else compute)
+    if modes is not None and (return_indices or result == np.bool_):
+        for mode, axis in zip(modes, axes()[3 - rank :], strict=True):
+            if result == np.bool_ and axis.mixed:
+                raise weighs_bool("padding_mode", mode)
+            if return_indices and not axis.sourced:
+                raise ValueError(f"return_indices needs a padding_mode whose elements come from x, got {mode.name!r}")
     return _Plan(
         rank=rank,
         layout=layout,
@@ -273,7 +303,7 @@ def _pool(
         x=view,
         kind=bound,
         axes=axes,
-        modes=modes,
+        constants=constants.astype(compute, copy=False),
         return_indices=return_indices,
         squeeze=squeeze,
         out=out,
@@ -319,7 +349,7 @@ def pool(
 
     Returns
     -------
-    (N, *out, C) in the layout of x. max and min keep any real dtype; others compute as `conv#d` does.
+    (N, *out, C) in the layout of x. max, min and other exact kinds keep any real dtype; others compute as `conv#d`.
 
     Raises
     ------
@@ -350,8 +380,10 @@ def pool(
     return _pool(rank, x, kind, params, layout, make, arrays.flag("return_indices", return_indices), False, out)
 
 
-def _empty_window(window: Any) -> bool:
-    """Whether the first or the last window lies wholly in the padding, or steps over all elements."""
+def _empty_window(window: Window) -> bool:
+    """Whether some window lies wholly in the padding, or steps over all elements."""
+    if window.dilation > window.source and window.before:
+        return not forward_axis(window, None).present().all()
     for i in (0, window.out - 1):
         start = i * window.stride - window.before
         first = max(0, -(start // window.dilation)) if start < 0 else 0

@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ..padding import paddings
+from ..padding import index_map, padding, paddings
 from ..pooling import poolings
 from ..registry import REQUIRED, Bound, bind
 from .reference.axes import amounts, transpose_size
@@ -169,6 +169,13 @@ def bound_mode(name: str, value: float) -> Any:
     """A registered mode as a call takes it: its name, or bound with the constant where it has one."""
     plugin = paddings[name]
     return bind(plugin, {"value": value}) if "value" in plugin.defaults else name
+
+
+def copied(mode: Any) -> Any:
+    """The mode, or modes, with those that weigh elements, which bool cannot do, replaced by "edge"."""
+    if isinstance(mode, tuple):
+        return tuple(copied(one) for one in mode)
+    return mode if mode is None or index_map(padding(mode), np.arange(-3, 6), 3).weight is None else "edge"
 
 
 def mode_names() -> tuple[str, ...]:
@@ -377,8 +384,10 @@ def pool_cases(
         "ceil_mode": ceil_mode,
         "layout": layout,
     }
-    shape = _shape(spatial, draw(st.integers(1, 5)), _batch(draw, empty), layout)
-    return PoolCase(draw(drawn(shape, dtypes, forms, values)), size, kind, rank, params, options)
+    x = draw(drawn(_shape(spatial, draw(st.integers(1, 5)), _batch(draw, empty), layout), dtypes, forms, values))
+    if x.dtype == "bool" and poolings[kind].exact:
+        options["padding_mode"] = copied(mode)
+    return PoolCase(x, size, kind, rank, params, options)
 
 
 def pool_params(kind: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -447,7 +456,7 @@ def pad_cases(
         mode = tuple(one if isinstance(m, Bound) else m for m in mode) if isinstance(mode, tuple) else (
             one if isinstance(mode, Bound) else mode
         )  # fmt: skip
-    return PadCase(x, width, mode)
+    return PadCase(x, width, copied(mode) if x.dtype == "bool" else mode)
 
 
 def _each(value: Any, rank: int) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ def _hard_swish_slope(x: Array) -> Array:
 # Elementwise: name -> (function, derivative), both of x and the parameters.
 ELEMENTWISE: dict[str, tuple[Function, Function]] = {
     "identity": (lambda x: x, lambda x: np.ones_like(x)),
-    "relu": (lambda x: np.where(x > 0, x, 0), lambda x: np.where(x > 0, 1.0, 0.0)),
+    "relu": (lambda x: np.maximum(x, 0), lambda x: np.where(x > 0, 1.0, 0.0)),
     "relu6": (lambda x: np.clip(x, 0, 6), lambda x: np.where((x > 0) & (x < 6), 1.0, 0.0)),
     "leaky_relu": (
         lambda x, alpha=0.01: np.where(x > 0, x, alpha * x),

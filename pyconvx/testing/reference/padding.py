@@ -119,6 +119,8 @@ def pad_axis(x: Array, axis: int, before: int, after: int, mode: Any, linear: bo
         elif len(source.terms) == 1 and source.terms[0][1] == 1:
             y[at] = rows[source.terms[0][0]]  # a copy, so that infinities and every dtype pass
         else:
+            if x.dtype == np.bool_:
+                raise TypeError(f"padding mode {mode!r} takes weighted sums, and bool has no arithmetic")
             for index, weight in source.terms:
                 y[at] += rows[index] * _as(weight, x.dtype)
     return np.moveaxis(y, 0, axis)

@@ -238,7 +238,7 @@ def pool_vjp(
     )  # fmt: skip
     mode = "zeros" if padding_mode is None else padding_mode
     gy = standard(gy, rank, layout)[0].astype(np.float64)
-    gx = _reduce_vjp(x.astype(np.float64), windows, gy, kind, mode, slopes, indexed, params)
+    gx = _reduce_vjp(_value_dtype(x, kind), windows, gy, kind, mode, slopes, indexed, params)
     return unstandard(gx, batched, layout)
 
 
@@ -275,7 +275,7 @@ def adaptive_pool_vjp(
     x, batched = standard(x, rank, layout)
     gy = standard(gy, rank, layout)[0].astype(np.float64)
     windows = adaptive(x.shape[1:-1], output_size)
-    gx = _reduce_vjp(x.astype(np.float64), windows, gy, kind, "zeros", slopes, indexed, params)
+    gx = _reduce_vjp(_value_dtype(x, kind), windows, gy, kind, "zeros", slopes, indexed, params)
     return unstandard(gx, batched, layout)
 
 

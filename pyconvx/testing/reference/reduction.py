@@ -64,7 +64,9 @@ def _percentile(w: Array, q: float = 50.0) -> Array:
     """Linear between the two ordered elements around position q / 100 * (window - 1)."""
     ordered = np.sort(w, axis=-1)
     low, high, fraction = _around(w.shape[-1], q)
-    y = ordered[..., low] + fraction * (ordered[..., high] - ordered[..., low])
+    below, above = ordered[..., low], ordered[..., high]
+    between = below if fraction == 0 else (1 - fraction) * below + fraction * above
+    y = np.where(below == above, below, between)  # two equal infinities have nothing between them
     return np.where(np.isnan(w).any(-1), np.nan, y)
 
 
@@ -86,7 +88,8 @@ def _logsumexp(w: Array, temperature: float = 1.0) -> Array:
 
 
 def _shares(w: Array, temperature: float = 1.0) -> Array:
-    e = np.exp((w - (w.max(-1, keepdims=True) if temperature > 0 else w.min(-1, keepdims=True))) / temperature)
+    top = w.max(-1, keepdims=True) if temperature > 0 else w.min(-1, keepdims=True)
+    e = np.exp(np.where(w == top, 0.0, w - top) / temperature)  # an infinity that is the top has a share too
     return np.asarray(e / e.sum(-1, keepdims=True))
 
 
@@ -95,7 +98,8 @@ def _logsumexp_slope(w: Array, y: Array, temperature: float = 1.0) -> Array:
 
 
 def _softmax(w: Array, temperature: float = 1.0) -> Array:
-    return np.asarray((w * _shares(w, temperature)).sum(-1))
+    share = _shares(w, temperature)
+    return np.asarray(np.where(share == 0, 0.0, w * share).sum(-1))
 
 
 def _softmax_slope(w: Array, y: Array, temperature: float = 1.0) -> Array:

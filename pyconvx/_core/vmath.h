@@ -1,0 +1,332 @@
+/* Elementary functions of vectors, one body for float and double: include vmaths.h, which defines REAL, VECTOR, MASK,
+   LANES, DIGITS and NAME(x). No table, no branch, no state: a lane's result depends on nothing but that lane. Errors are
+   below 2 units in the last place, subnormal results are rounded once, NaN gives NaN. Polynomials are minimax (Remez), of
+   a relative error below 2^-27 (float) and 2^-57 (double), the functions' own.
+
+   The order of additions matters here: these lines must never see -fassociative-math or -ffast-math. */
+
+/* exp_terms: (exp(r) - 1 - r) / r^2, |r| < 0.4; log_terms: (2 atanh(s) - 2 s) / s^3 by s^2; log1p_terms:
+   (log(1 + f) - f) / f^2, -1/4 <= f <= 1/2; tanh_terms: (x - tanh(x)) / x^3 by x^2, x < 0.625; tail_over / tail_under:
+   P(X > a) exp(a^2 / 2) for X normal with mean 0 and variance 1, a <= far_tail. */
+#if DIGITS == 24
+#define MANTISSA 23
+#define ONE_BITS 0x3f800000
+#define HALVED_ROOT_BITS 0x3f3504f3  /* sqrt(1/2) */
+#define UPPER_HALF -0x1000           /* twelve digits: their square is exact */
+#define SHIFTER 0x1.8p23f            /* x + SHIFTER rounds x to an integer, which stands in the low bits */
+#define INTEGERS 0x1p23f             /* with an integer in the low bits: INTEGERS + it */
+#define LEAST_NORMAL 0x1p-126f
+#define LN2_HIGH 0x1.62e4p-1f        /* few digits: times an exponent it is exact */
+#define LN2_LOW 0x1.7f7d1cp-20f
+#define LIFT 48                      /* 2^(n + LIFT) is a normal number for the n of -farthest ... 0 */
+#define LOWERED 0x1p-48f
+#define HIGHEST 89                   /* where exp is infinite, and half of it not far from finite */
+#define SATURATED 10                 /* where tanh is 1 */
+enum {
+    NAME(farthest) = 120,            /* where exp(-x), also times x, is 0 */
+    NAME(far_tail) = 15              /* where a normal tail, also times x, is 0 */
+};
+static const REAL NAME(exp_terms)[] = {0.5f, 0.16666667f, 0.041666113f, 0.008333226f, 0.0013958326f, 0.0001993853f};
+static const REAL NAME(log_terms)[] = {0.6666666f, 0.40000337f, 0.2853724f, 0.23583555f};
+static const REAL NAME(log1p_terms)[] = {
+    -0.49999997f, 0.3333334f, -0.25000304f, 0.19999878f, -0.16652237f, 0.14266007f, -0.12740068f, 0.11794237f,
+    -0.09253158f, 0.038307056f};
+static const REAL NAME(tanh_terms)[] = {
+    0.3333333f, -0.1333321f, 0.053947203f, -0.02170297f, 0.008182677f, -0.00214754f};
+static const REAL NAME(tail_over)[] = {0.5f, 0.43924426f, 0.18393873f, 0.040870450f, 0.0041514951f};
+static const REAL NAME(tail_under)[] = {1.0f, 1.6763735f, 1.2054250f, 0.47132796f, 0.10245315f, 0.010406143f};
+#else
+#define MANTISSA 52
+#define ONE_BITS 0x3ff0000000000000
+#define HALVED_ROOT_BITS 0x3fe6a09e667f3bcd
+#define UPPER_HALF -0x8000000
+#define SHIFTER 0x1.8p52
+#define INTEGERS 0x1p52
+#define LEAST_NORMAL 0x1p-1022
+#define LN2_HIGH 0x1.62e42feep-1
+#define LN2_LOW 0x1.a39ef35793c76p-33
+#define LIFT 100
+#define LOWERED 0x1p-100
+#define HIGHEST 710
+#define SATURATED 20
+enum { NAME(farthest) = 760, NAME(far_tail) = 39 };
+static const REAL NAME(exp_terms)[] = {
+    0.5, 0.16666666666666677, 0.0416666666666667, 0.008333333333321615, 0.0013888888888866837, 0.000198412698861588,
+    2.4801587360557085e-05, 2.75572441816478e-06, 2.7557242759582795e-07, 2.5109044986733434e-08,
+    2.092444319280883e-09};
+static const REAL NAME(log_terms)[] = {
+    0.6666666666666735, 0.3999999999941109, 0.2857142874326264, 0.22222198475988186, 0.181835697398004,
+    0.15313903244986232, 0.14797507739981575};
+static const REAL NAME(log1p_terms)[] = {
+    -0.49999999999999967, 0.3333333333333382, -0.2500000000002172, 0.19999999999858778, -0.16666666662498963,
+    0.14285714296312593, -0.12500000359028168, 0.11111111084615544, -0.09999983914341945, 0.09090881239634387,
+    -0.08333713104800718, 0.07693601016881906, -0.0713891549175637, 0.06641812091192122, -0.062439039851733685,
+    0.06080851660666015, -0.059927975152123024, 0.051273719036278, -0.02993375134791403, 0.008287778565656325};
+static const REAL NAME(tanh_terms)[] = {
+    0.33333333333333315, -0.1333333333332989, 0.05396825396613448, -0.021869488470655382, 0.008863234341520556,
+    -0.003592114271433502, 0.0014557276175512835, -0.0005894586254455033, 0.00023703013013081582,
+    -9.158981858105974e-05, 3.0217984676330977e-05, -6.0556422509967755e-06};
+static const REAL NAME(tail_over)[] = {
+    0.5, 0.8275322072694317, 0.6789905974691272, 0.3568635508794865, 0.13180808669926256, 0.03558604981897258,
+    0.007102734386936279, 0.0010361524276306091, 0.00010613438364157512, 6.941631939487663e-06,
+    2.2285438332639788e-07};
+static const REAL NAME(tail_under)[] = {
+    1.0, 2.452948975341729, 2.8151513108006214, 1.9993799015675984, 0.9787049112585433, 0.34767129167281435,
+    0.09176344774670128, 0.018068837053015745, 0.002614649063027024, 0.00026659806004163296, 1.7400090891632053e-05,
+    5.586130983712723e-07};
+#endif
+#define LOG2E (REAL)1.44269504088896340736
+#define LN2 (REAL)0.69314718055994530942
+
+/* Bits, masks (all bits of a lane set, or none) and choices. */
+
+ALWAYS_INLINE MASK NAME(as_bits)(VECTOR x)
+{
+#if defined(__GNUC__)
+    return (MASK)x;
+#else
+    union { VECTOR x; MASK bits; } both;
+    both.x = x;
+    return both.bits;
+#endif
+}
+
+ALWAYS_INLINE VECTOR NAME(of_bits)(MASK bits)
+{
+#if defined(__GNUC__)
+    return (VECTOR)bits;
+#else
+    union { VECTOR x; MASK bits; } both;
+    both.bits = bits;
+    return both.x;
+#endif
+}
+
+#if defined(__GNUC__)
+#define TRUTH(comparison) (MASK)(comparison)
+#else
+#define TRUTH(comparison) ((MASK)0 - (MASK)(comparison))
+#endif
+ALWAYS_INLINE MASK NAME(less)(VECTOR x, VECTOR y) { return TRUTH(x < y); }
+ALWAYS_INLINE MASK NAME(up_to)(VECTOR x, VECTOR y) { return TRUTH(x <= y); }
+ALWAYS_INLINE MASK NAME(equal)(VECTOR x, VECTOR y) { return TRUTH(x == y); }
+#undef TRUTH
+
+ALWAYS_INLINE VECTOR NAME(splat)(REAL value) { return value - (VECTOR){0}; }
+
+ALWAYS_INLINE VECTOR NAME(select)(MASK which, VECTOR yes, VECTOR no)
+{
+    return NAME(of_bits)((which & NAME(as_bits)(yes)) | (~which & NAME(as_bits)(no)));
+}
+
+/* x where `which`, 0 elsewhere. */
+ALWAYS_INLINE VECTOR NAME(keep)(MASK which, VECTOR x) { return NAME(of_bits)(which & NAME(as_bits)(x)); }
+
+#define SIGN_BIT NAME(as_bits)(NAME(splat)(-(REAL)0))
+ALWAYS_INLINE VECTOR NAME(absolute)(VECTOR x) { return NAME(of_bits)(NAME(as_bits)(x) & ~SIGN_BIT); }
+
+/* -|x| */
+ALWAYS_INLINE VECTOR NAME(falling)(VECTOR x) { return NAME(of_bits)(NAME(as_bits)(x) | SIGN_BIT); }
+
+/* A positive x with the sign of y. */
+ALWAYS_INLINE VECTOR NAME(with_sign)(VECTOR x, VECTOR y)
+{
+    return NAME(of_bits)(NAME(as_bits)(x) | (NAME(as_bits)(y) & SIGN_BIT));
+}
+
+/* A NaN x stays. A sum of what is masked, and not its union, is seen by gcc to be one masked move. */
+ALWAYS_INLINE VECTOR NAME(at_least)(VECTOR x, REAL least)
+{
+    const MASK below = NAME(less)(x, NAME(splat)(least));
+    return NAME(of_bits)((NAME(as_bits)(NAME(splat)(least)) & below) + (NAME(as_bits)(x) & ~below));
+}
+ALWAYS_INLINE VECTOR NAME(at_most)(VECTOR x, REAL most)
+{
+    const MASK above = NAME(less)(NAME(splat)(most), x);
+    return NAME(of_bits)((NAME(as_bits)(NAME(splat)(most)) & above) + (NAME(as_bits)(x) & ~above));
+}
+
+/* The terms of a long one are two chains, of even and of odd order, which run at the same time. */
+ALWAYS_INLINE VECTOR NAME(polynomial)(VECTOR x, const REAL *terms, const int count)
+{
+    if (count <= 8) {
+        VECTOR sum = x * terms[count - 1] + terms[count - 2];
+        UNROLL for (int k = count - 3; k >= 0; k--) sum = sum * x + terms[k];
+        return sum;
+    }
+    const VECTOR square = x * x;
+    VECTOR some = NAME(splat)(terms[count - 1]), others = NAME(splat)(terms[count - 2]);
+    UNROLL for (int k = count - 3; k >= 0; k -= 2) {
+        some = some * square + terms[k];
+        if (k) others = others * square + terms[k - 1];
+    }
+    return count % 2 ? others * x + some : some * x + others;
+}
+
+/* x = n ln 2 + r with |r| < 0.35: r, and SHIFTER + n. */
+ALWAYS_INLINE VECTOR NAME(reduced)(VECTOR x, VECTOR *shifted)
+{
+    *shifted = x * LOG2E + SHIFTER;
+    const VECTOR n = *shifted - SHIFTER;
+    return (x - n * LN2_HIGH) - n * LN2_LOW;
+}
+
+/* exp(r) - 1 and exp(r) for |r| < 0.4 */
+ALWAYS_INLINE VECTOR NAME(expm1_near)(VECTOR r) { return r + r * (r * POLYNOMIAL(r, exp_terms)); }
+ALWAYS_INLINE VECTOR NAME(exp_near)(VECTOR r) { return (r * POLYNOMIAL(r, exp_terms) + 1) * r + 1; }
+
+/* 2^n from SHIFTER + n, where that is a normal number. */
+ALWAYS_INLINE VECTOR NAME(power)(VECTOR shifted)
+{
+    return NAME(of_bits)((NAME(as_bits)(shifted) << MANTISSA) + ONE_BITS);
+}
+
+/* x * 2^n from SHIFTER + n, rounded once, for the n <= 0 of -farthest ... 0 and an x below 2^LIFT. */
+ALWAYS_INLINE VECTOR NAME(scale)(VECTOR x, VECTOR shifted)
+{
+    const MASK lifted = (NAME(as_bits)(shifted) << MANTISSA) + ONE_BITS + (((MASK){0} + LIFT) << MANTISSA);
+    return x * NAME(of_bits)(lifted) * LOWERED;
+}
+
+ALWAYS_INLINE VECTOR NAME(vexp)(VECTOR x)
+{
+    VECTOR n;
+    const VECTOR p = NAME(exp_near)(NAME(reduced)(NAME(at_least)(NAME(at_most)(x, HIGHEST), -NAME(farthest)), &n));
+    const VECTOR half = (n - SHIFTER) * (REAL)0.5 + SHIFTER; /* no one power of two holds such an n */
+    return p * NAME(power)(half) * NAME(power)(n - (half - SHIFTER));
+}
+
+/* exp(x) for x <= 0, anything for others. */
+ALWAYS_INLINE VECTOR NAME(vexp_falling)(VECTOR x)
+{
+    VECTOR n;
+    const VECTOR p = NAME(exp_near)(NAME(reduced)(NAME(at_least)(x, -NAME(farthest)), &n));
+    return NAME(scale)(p, n);
+}
+
+/* exp(x) - 1 */
+ALWAYS_INLINE VECTOR NAME(vexpm1)(VECTOR x)
+{
+    VECTOR n;
+    const VECTOR near = NAME(at_least)(NAME(at_most)(x, HIGHEST), -4 * SATURATED);
+    const VECTOR e = NAME(expm1_near)(NAME(reduced)(near, &n));
+    const VECTOR half = NAME(power)(n - 1); /* of 2^n, which may be beyond the largest number */
+    const VECTOR y = 2 * (half * e + (half - (REAL)0.5));
+    const MASK nearest = NAME(equal)(n, NAME(splat)(SHIFTER)); /* there y has rounded the halves of subnormals */
+    return NAME(with_sign)(NAME(select)(nearest, e, y), x);
+}
+
+/* exp(x) - 1 for x <= 0, anything for others. */
+ALWAYS_INLINE VECTOR NAME(vexpm1_falling)(VECTOR x)
+{
+    VECTOR n;
+    const VECTOR e = NAME(expm1_near)(NAME(reduced)(NAME(at_least)(x, -4 * SATURATED), &n));
+    const VECTOR power = NAME(power)(n);
+    return NAME(with_sign)(power * e + (power - 1), x);
+}
+
+ALWAYS_INLINE VECTOR NAME(vtanh)(VECTOR x)
+{
+    VECTOR n;
+    const VECTOR a = NAME(at_most)(NAME(absolute)(x), SATURATED), square = a * a;
+    const VECTOR small = a - a * (square * POLYNOMIAL(square, tanh_terms));
+    const VECTOR p = NAME(exp_near)(NAME(reduced)(-2 * a, &n));
+    const VECTOR s = p * NAME(power)(n); /* exp(-2 |x|) */
+    const VECTOR y = NAME(select)(NAME(less)(a, NAME(splat)((REAL)0.625)), small, 1 - 2 * s / (1 + s));
+    return NAME(with_sign)(y, x);
+}
+
+/* log(x) + low for a normal x > 0. */
+ALWAYS_INLINE VECTOR NAME(logarithm)(VECTOR x, VECTOR low)
+{
+    const MASK moved = NAME(as_bits)(x) + (ONE_BITS - HALVED_ROOT_BITS);
+    const VECTOR exponent = NAME(of_bits)((moved >> MANTISSA) + NAME(as_bits)(NAME(splat)(INTEGERS)));
+    const VECTOR n = exponent - (INTEGERS + (REAL)(ONE_BITS >> MANTISSA));
+    const MASK fraction = (moved & ((((MASK){0} + 1) << MANTISSA) - 1)) + HALVED_ROOT_BITS;
+    const VECTOR f = NAME(of_bits)(fraction) - 1;
+    const VECTOR s = f / (2 + f), square = s * s, half = (REAL)0.5 * f * f;
+    const VECTOR tail = square * POLYNOMIAL(square, log_terms);
+    return n * LN2_HIGH - ((half - (s * (half + tail) + (n * LN2_LOW + low))) - f);
+}
+
+/* What log(x) is where x is not a finite positive number, y elsewhere. */
+ALWAYS_INLINE VECTOR NAME(log_limits)(VECTOR x, VECTOR y)
+{
+    const VECTOR zero = {0}, infinity = NAME(splat)((REAL)INFINITY);
+    const VECTOR undefined = NAME(select)(NAME(equal)(x, zero), -infinity, NAME(splat)((REAL)NAN));
+    const MASK positive = NAME(less)(zero, x);
+    return NAME(select)(positive, NAME(select)(NAME(less)(x, infinity), y, infinity), undefined);
+}
+
+ALWAYS_INLINE VECTOR NAME(vlog)(VECTOR x)
+{
+    const MASK subnormal = NAME(less)(x, NAME(splat)(LEAST_NORMAL));
+    const REAL lift = 2 * INTEGERS; /* 2^DIGITS */
+    const VECTOR y = NAME(logarithm)(NAME(select)(subnormal, x * lift, x), (VECTOR){0});
+    const VECTOR lifted = (y - DIGITS * LN2_HIGH) - DIGITS * LN2_LOW;
+    return NAME(log_limits)(x, NAME(select)(subnormal, lifted, y));
+}
+
+/* log(1 + x) */
+ALWAYS_INLINE VECTOR NAME(vlog1p)(VECTOR x)
+{
+    const VECTOR u = 1 + x, back = u - 1;
+    const VECTOR lost = (1 - (u - back)) + (x - back);
+    const VECTOR y = NAME(log_limits)(u, NAME(logarithm)(u, lost / u));
+    return NAME(select)(NAME(less)(NAME(absolute)(x), NAME(splat)(1 / (4 * INTEGERS))), x, y);
+}
+
+/* log(1 + x) for x in 0 ... 1, without a division: that of (1 + x) / 2, and log(2), if x > 1/2. */
+ALWAYS_INLINE VECTOR NAME(vlog1p_unit)(VECTOR x)
+{
+    const MASK large = NAME(less)(NAME(splat)((REAL)0.5), x);
+    const VECTOR f = NAME(select)(large, (REAL)0.5 * (x - 1), x);
+    return NAME(keep)(large, NAME(splat)(LN2)) + (f + f * (f * POLYNOMIAL(f, log1p_terms)));
+}
+
+/* For X normal with mean 0 and variance 1, and 0 <= a <= far_tail: exp(-a^2 / 2) = *power 2^n, and P(X > a) is the
+   result times that. Over and under have positive terms only: nothing cancels. */
+ALWAYS_INLINE VECTOR NAME(normal_tail)(VECTOR a, VECTOR *power, VECTOR *shifted)
+{
+    const VECTOR upper = NAME(of_bits)(NAME(as_bits)(a) & UPPER_HALF);
+    const VECTOR low = (REAL)0.5 * (upper - a) * (upper + a); /* rounding a^2 would be magnified by the exponential */
+    *power = NAME(exp_near)(NAME(reduced)((REAL)-0.5 * upper * upper, shifted) + low);
+    return POLYNOMIAL(a, tail_over) / POLYNOMIAL(a, tail_under);
+}
+
+/* The next vector of a row of which `count` elements are left; lanes beyond them hold `fill`, and are not stored. */
+ALWAYS_INLINE VECTOR NAME(load)(const REAL *x, ptrdiff_t count, REAL fill)
+{
+    if (count >= LANES) return *(const VECTOR *)x;
+    REAL some[LANES];
+    for (ptrdiff_t k = 0; k < LANES; k++) some[k] = k < count ? x[k] : fill;
+    return *(const VECTOR *)some;
+}
+
+ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
+{
+    if (count >= LANES) {
+        *(VECTOR *)y = value;
+        return;
+    }
+    REAL some[LANES];
+    *(VECTOR *)some = value;
+    for (ptrdiff_t k = 0; k < count; k++) y[k] = some[k];
+}
+
+#undef MANTISSA
+#undef ONE_BITS
+#undef HALVED_ROOT_BITS
+#undef UPPER_HALF
+#undef SIGN_BIT
+#undef SHIFTER
+#undef INTEGERS
+#undef LEAST_NORMAL
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef HIGHEST
+#undef LIFT
+#undef LOWERED
+#undef SATURATED
+#undef LOG2E
+#undef LN2
