@@ -279,3 +279,26 @@ def test_kernels_never_see_an_unaligned_array():
     assert not unaligned.flags.aligned
     assert as_kernel_input(unaligned, np.dtype(np.float32)).flags.aligned
     assert as_taps(unaligned[0, 0], np.dtype(np.float32)).flags.aligned
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_layouts_are_exchanged(dtype, isa):
+    for n, rows, columns in [
+        (1, 1, 1),
+        (2, 3, 700),
+        (3, 16, 16),
+        (1, 17, 33),
+        (2, 40, 600),
+        (0, 2, 2),
+        (2, 0, 3),
+        (1, 300, 300),
+    ]:
+        x = np.arange(n * rows * columns, dtype=dtype).reshape(n, rows, columns)
+        for threads in (1, 3):
+            y = np.zeros((n, columns, rows), dtype)
+            with _core.using(isa):
+                _core.kernels.transpose(x, y, threads)
+            assert np.array_equal(y, x.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match="do not fit"):
+        _core.kernels.transpose(x, x[:, :-1].copy(), 1)

@@ -1,18 +1,21 @@
 """Arrays at the border of the library: what is accepted, in which precision it is computed, how layouts are seen.
 
 Kernels see one form: (N, D, H, W, C), channels contiguous, native and aligned; views where the caller's array allows
-it, else one copy. May import geometry.
+it, else one copy. May import the core, geometry and parallel.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from ..geometry import count, integer
+from .parallel import num_threads
 
 __all__ = [
     "Array",
@@ -25,6 +28,7 @@ __all__ = [
     "compute_dtypes",
     "constant_of",
     "deliver",
+    "deliver_canonical",
     "from_canonical",
     "gradient_dtype",
     "integer",
@@ -126,7 +130,20 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any]) -> Array:
         and all(stride % x.itemsize == 0 for stride in x.strides)
     ):
         return x
+    first = np.moveaxis(x, -1, 1)
+    if x.dtype == dtype and _exchangeable(first):
+        y = np.empty(x.shape, dtype)
+        n, channels = first.shape[:2]
+        places = math.prod(first.shape[2:])
+        _core.kernels.transpose(first.reshape(n, channels, places), y.reshape(n, places, channels), num_threads())
+        return y
     return np.require(x, dtype, ["C", "A"])
+
+
+def _exchangeable(array: Array) -> bool:
+    """Whether the kernel that exchanges layouts can read, or fill, an array."""
+    flags = array.flags
+    return bool(flags.c_contiguous and flags.aligned and array.dtype.isnative and array.itemsize in (4, 8))
 
 
 def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
@@ -163,6 +180,20 @@ def deliver(y: Array, out: Array | None, dtype: np.dtype[Any]) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             out[...] = y
     return out
+
+
+def deliver_canonical(
+    y: Array, rank: int, layout: Layout, batched: bool, out: Array | None, dtype: np.dtype[Any]
+) -> Array:
+    """The same for a result (N, D, H, W, C), in its layout."""
+    if layout == "channels_first" and y.dtype == dtype and _exchangeable(y) and (out is None or _exchangeable(out)):
+        n, channels = y.shape[0], y.shape[-1]
+        shape = (channels, *y.shape[SPATIAL - rank + 1 : -1])
+        result = np.empty((n, *shape) if batched else shape, dtype) if out is None else out
+        places = math.prod(shape[1:])
+        _core.kernels.transpose(y.reshape(n, places, channels), result.reshape(n, channels, places), num_threads())
+        return result
+    return deliver(from_canonical(y, rank, layout, batched), out, dtype)
 
 
 def constant_of(value: Any, dtype: np.dtype[Any], name: str = "value") -> Any:

@@ -159,7 +159,7 @@ class _Plan:
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
-        return arrays.deliver(arrays.from_canonical(y, form.rank, form.layout, form.batched), self.out, form.result)
+        return arrays.deliver_canonical(y, form.rank, form.layout, form.batched, self.out, form.result)
 
     def vjp(self) -> tuple[Array, Pullback]:
         z = self._empty()
@@ -196,8 +196,8 @@ class _Plan:
         if forced == "direct" and direct_unfit(adjoint) is not None:
             forced = "plain"
         compute(adjoint, forced, gx)
-        gx = arrays.from_canonical(gx, self.form.rank, self.form.layout, self.form.batched)
-        return np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, self.form.compute))
+        form, dtype = self.form, arrays.gradient_dtype(self.given, self.form.compute)
+        return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, dtype)
 
     def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
         """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""

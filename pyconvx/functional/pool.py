@@ -99,8 +99,8 @@ class _Plan:
             gy = arrays.as_gradient(gy, self.shape, compute)
             canonical = gy.reshape(self.canonical) if self.squeeze else self._canonical_of(gy)
             gx = reduction.gradient(saved, np.ascontiguousarray(canonical))
-            gx = arrays.from_canonical(gx, self.rank, self.layout, self.given.ndim == self.rank + 2)
-            return (np.ascontiguousarray(gx, arrays.gradient_dtype(self.given, compute)),)
+            dtype = arrays.gradient_dtype(self.given, compute)
+            return (arrays.deliver_canonical(gx, self.rank, self.layout, self._batched, None, dtype),)
 
         return result, pullback
 
@@ -113,15 +113,19 @@ class _Plan:
         return arrays.to_canonical("gy", gy, self.rank, self.layout)
 
     def _deliver(self, y: Array, index: Array | None) -> Any:
-        result = arrays.deliver(self._uncanonical(y), self.out, self.result)
+        if self.squeeze:
+            result = arrays.deliver(y.reshape(self.shape), self.out, self.result)
+        else:
+            result = arrays.deliver_canonical(y, self.rank, self.layout, self._batched, self.out, self.result)
         if index is None:
             return result
-        return result, np.ascontiguousarray(self._uncanonical(index))
-
-    def _uncanonical(self, y: Array) -> Array:
         if self.squeeze:
-            return y.reshape(self.shape)
-        return arrays.from_canonical(y, self.rank, self.layout, self.given.ndim == self.rank + 2)
+            return result, index.reshape(self.shape)
+        return result, arrays.deliver_canonical(index, self.rank, self.layout, self._batched, None, index.dtype)
+
+    @property
+    def _batched(self) -> bool:
+        return self.given.ndim == self.rank + 2
 
 
 class _Reduction:

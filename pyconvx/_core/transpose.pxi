@@ -1,0 +1,68 @@
+# From one layout to the other: rows and columns exchanged, SIDE x SIDE elements at a time.
+
+cdef enum:
+    SIDE = 16
+    STRIP = 256                     # rows of the result in one block
+
+ctypedef fused bits:
+    cnp.uint32_t
+    cnp.uint64_t
+
+cdef struct transpose_t:
+    const void *x
+    void *y
+    Py_ssize_t rows, columns        # of x
+    Py_ssize_t strips
+    bint single
+
+
+cdef void transpose_strip(const bits *x, bits *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
+                          Py_ssize_t until) noexcept nogil:
+    """Columns first .. until - 1 of x (rows, columns) as rows of y."""
+    cdef bits block[SIDE][SIDE]
+    cdef Py_ssize_t row, column, i, j, height, width
+    for row from 0 <= row < rows by SIDE:
+        height = min(SIDE, rows - row)
+        for column from first <= column < until by SIDE:
+            width = min(SIDE, until - column)
+            if height == SIDE and width == SIDE:
+                for i in range(SIDE):
+                    for j in range(SIDE):
+                        block[j][i] = x[(row + i) * columns + column + j]
+                for j in range(SIDE):
+                    for i in range(SIDE):
+                        y[(column + j) * rows + row + i] = block[j][i]
+            else:
+                for i in range(height):
+                    for j in range(width):
+                        y[(column + j) * rows + row + i] = x[(row + i) * columns + column + j]
+
+
+cdef void transpose_block(void *argument, Py_ssize_t block, int worker) noexcept nogil:
+    cdef const transpose_t *job = <const transpose_t *> argument
+    cdef Py_ssize_t start = block // job.strips * job.rows * job.columns
+    cdef Py_ssize_t first = block % job.strips * STRIP, until = min(first + STRIP, job.columns)
+    if job.single:
+        transpose_strip(<const cnp.uint32_t *> job.x + start, <cnp.uint32_t *> job.y + start, job.rows, job.columns,
+                        first, until)
+    else:
+        transpose_strip(<const cnp.uint64_t *> job.x + start, <cnp.uint64_t *> job.y + start, job.rows, job.columns,
+                        first, until)
+
+
+def transpose(cnp.ndarray x, cnp.ndarray y, int threads):
+    """Fill y (N, columns, rows) from x (N, rows, columns); both contiguous, of one dtype of 4 or 8 bytes."""
+    if x.itemsize not in (4, 8) or x.dtype != y.dtype or not x.flags.c_contiguous or not y.flags.c_contiguous \
+            or x.ndim != 3 or (<object> y).shape != (x.shape[0], x.shape[2], x.shape[1]):
+        raise ValueError("transpose: arrays do not fit")
+    cdef transpose_t job
+    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+    job.rows, job.columns = x.shape[1], x.shape[2]
+    job.strips = (job.columns + STRIP - 1) // STRIP
+    job.single = x.itemsize == 4
+    if x.size < 1 << 16:
+        threads = 1
+    cdef Py_ssize_t blocks = x.shape[0] * job.strips
+    if x.size:
+        with nogil:
+            run(transpose_block, &job, blocks, threads)
