@@ -1,7 +1,14 @@
-# From one layout to the other: rows and columns exchanged, SIDE x SIDE elements at a time.
+# From one layout to the other: rows and columns exchanged, a square of elements at a time.
+
+cdef extern from "transpose.h":
+    enum:
+        SQUARE
+    void transpose_square_u32(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y,
+                              Py_ssize_t y_step) noexcept nogil
+    void transpose_square_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y,
+                              Py_ssize_t y_step) noexcept nogil
 
 cdef enum:
-    SIDE = 16
     STRIP = 256                     # rows of the result in one block
 
 ctypedef fused bits:
@@ -19,23 +26,18 @@ cdef struct transpose_t:
 cdef void transpose_strip(const bits *x, bits *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
                           Py_ssize_t until) noexcept nogil:
     """Columns first .. until - 1 of x (rows, columns) as rows of y."""
-    cdef bits block[SIDE][SIDE]
-    cdef Py_ssize_t row, column, i, j, height, width
-    for row from 0 <= row < rows by SIDE:
-        height = min(SIDE, rows - row)
-        for column from first <= column < until by SIDE:
-            width = min(SIDE, until - column)
-            if height == SIDE and width == SIDE:
-                for i in range(SIDE):
-                    for j in range(SIDE):
-                        block[j][i] = x[(row + i) * columns + column + j]
-                for j in range(SIDE):
-                    for i in range(SIDE):
-                        y[(column + j) * rows + row + i] = block[j][i]
-            else:
-                for i in range(height):
-                    for j in range(width):
-                        y[(column + j) * rows + row + i] = x[(row + i) * columns + column + j]
+    cdef Py_ssize_t row, column, i, j
+    for row from 0 <= row < rows by SQUARE:
+        for column from first <= column < until by SQUARE:
+            if row + SQUARE <= rows and column + SQUARE <= until:
+                if bits is cnp.uint32_t:
+                    transpose_square_u32(x + row * columns + column, columns, y + column * rows + row, rows)
+                else:
+                    transpose_square_u64(x + row * columns + column, columns, y + column * rows + row, rows)
+                continue
+            for j in range(column, min(column + SQUARE, until)):
+                for i in range(row, min(row + SQUARE, rows)):
+                    y[j * rows + i] = x[i * columns + j]
 
 
 cdef void transpose_block(void *argument, Py_ssize_t block, int worker) noexcept nogil:

@@ -1,0 +1,60 @@
+/* Squares of SQUARE x SQUARE elements, transposed in registers. */
+#ifndef PYCONVX_TRANSPOSE_H
+#define PYCONVX_TRANSPOSE_H
+#include <stdint.h>
+#include "simd.h"
+
+#define SQUARE 16
+
+#if defined(__GNUC__)
+typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint64_t two __attribute__((vector_size(16), aligned(8), may_alias));
+
+#if defined(__clang__)
+#define PICK4(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#define PICK2(a, b, i, j) __builtin_shufflevector(a, b, i, j)
+#else
+#define PICK4(a, b, i, j, k, l) __builtin_shuffle(a, b, (four){i, j, k, l})
+#define PICK2(a, b, i, j) __builtin_shuffle(a, b, (two){i, j})
+#endif
+
+/* y[c * y_step + r] = x[r * x_step + c]; a line of y is written at a time. */
+static void transpose_square_u32(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t y_step)
+{
+    for (int c = 0; c < SQUARE; c += 4)
+        UNROLL for (int r = 0; r < SQUARE; r += 4) {
+            const uint32_t *from = x + r * x_step + c;
+            const four a = *(const four *)from, b = *(const four *)(from + x_step);
+            const four d = *(const four *)(from + 2 * x_step), e = *(const four *)(from + 3 * x_step);
+            const four ab = PICK4(a, b, 0, 4, 1, 5), de = PICK4(d, e, 0, 4, 1, 5);
+            const four AB = PICK4(a, b, 2, 6, 3, 7), DE = PICK4(d, e, 2, 6, 3, 7);
+            uint32_t *to = y + c * y_step + r;
+            *(four *)to = PICK4(ab, de, 0, 1, 4, 5);
+            *(four *)(to + y_step) = PICK4(ab, de, 2, 3, 6, 7);
+            *(four *)(to + 2 * y_step) = PICK4(AB, DE, 0, 1, 4, 5);
+            *(four *)(to + 3 * y_step) = PICK4(AB, DE, 2, 3, 6, 7);
+        }
+}
+
+static void transpose_square_u64(const uint64_t *x, ptrdiff_t x_step, uint64_t *y, ptrdiff_t y_step)
+{
+    for (int c = 0; c < SQUARE; c += 2)
+        UNROLL for (int r = 0; r < SQUARE; r += 2) {
+            const uint64_t *from = x + r * x_step + c;
+            const two a = *(const two *)from, b = *(const two *)(from + x_step);
+            *(two *)(y + c * y_step + r) = PICK2(a, b, 0, 2);
+            *(two *)(y + (c + 1) * y_step + r) = PICK2(a, b, 1, 3);
+        }
+}
+#else
+#define PLAIN_SQUARE(type, name) \
+    static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step) \
+    { \
+        for (int c = 0; c < SQUARE; c++) \
+            for (int r = 0; r < SQUARE; r++) y[c * y_step + r] = x[r * x_step + c]; \
+    }
+PLAIN_SQUARE(uint32_t, transpose_square_u32)
+PLAIN_SQUARE(uint64_t, transpose_square_u64)
+#endif
+
+#endif
