@@ -301,13 +301,18 @@ def mixed(w: Array, alpha: float = 0.5) -> Array:
     return np.asarray(alpha * w.max(-1) + (1 - alpha) * w.mean(-1))
 
 
+def _deviation(w: Array) -> Array:
+    """Of the elements from their mean, which in a flat window is exactly the first element."""
+    first = w[..., :1]
+    return np.asarray(w - (first + (w - first).mean(-1, keepdims=True)))
+
+
 def _std_gradient(w: Array, y: Array) -> Array:
-    deviation = w - w.mean(-1, keepdims=True)
+    deviation = _deviation(w)
     return np.where(y[..., None] == 0, 0, deviation / y[..., None] / w.shape[-1])
 
 
 @poolings.register("std", kernel="std", gradient=_std_gradient)
 def std(w: Array) -> Array:
     """Standard deviation of the population, with gradient 0 where it is 0. numpy.std."""
-    deviation = w - w.mean(-1, keepdims=True)
-    return np.asarray(_norm(deviation, 2) / np.sqrt(w.dtype.type(w.shape[-1])))
+    return np.asarray(_norm(_deviation(w), 2) / np.sqrt(w.dtype.type(w.shape[-1])))

@@ -222,6 +222,36 @@ def test_any_number_of_filters_and_rows_a_page_apart(outputs, dtype, isa):
     assert np.abs(got - want).max() <= (PROMISE if dtype == np.float32 else 1e-14) * np.abs(want).max()
 
 
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(
+    ("x_shape", "filters_shape", "options"),
+    [
+        ((1, 15, 15, 512), (512, 3, 3, 16), dict(stride=2, groups=32)),
+        ((1, 14, 14, 1024), (256, 1, 1, 128), dict(groups=8)),
+        ((1, 9, 1024), (256, 1, 512), dict(groups=2)),
+        ((2, 7, 7, 256), (256, 3, 3, 64), dict(groups=4, stride=4, padding=3)),
+    ],
+)
+def test_groups_of_rows_a_page_apart(x_shape, filters_shape, options, isa):
+    rng = np.random.default_rng(0)
+    x, filters = (rng.standard_normal(shape).astype(np.float32) for shape in (x_shape, filters_shape))
+    function = conv(len(x_shape) - 2)
+    with _core.using(isa):
+        y, pullback = cx.vjp(function, x, filters, **options)
+        gx, gfilters = pullback(y)
+    wide = [array.astype(np.float64) for array in (x, filters)]
+    want, exact = cx.vjp(function, *wide, algorithm="plain", **options)
+    for got, expected in zip((y, gx, gfilters), (want, *exact(want)), strict=True):
+        close(got, expected)
+
+
+def test_an_input_that_is_broadcast_gives_the_bits_of_a_copy():
+    rng = np.random.default_rng(1)
+    x = np.broadcast_to(rng.standard_normal(8).astype(np.float32), (10, 10, 8))
+    filters = rng.standard_normal((512, 3, 3, 4)).astype(np.float32)
+    assert np.array_equal(cx.conv2d(x, filters, groups=2), cx.conv2d(x.copy(), filters, groups=2))
+
+
 def depthwise_cases(count, seed):
     """Random depthwise configurations: rows of places of all lengths, kernels with code of their own and others."""
     rng = np.random.default_rng(seed)

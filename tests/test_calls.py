@@ -169,3 +169,28 @@ def test_calls_that_are_remembered_hold_no_large_array():
     current, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert current < filters.nbytes
+
+
+@pytest.mark.parametrize("filters", [FILTERS, cx.prepare(FILTERS)], ids=["arrays", "prepared"])
+@pytest.mark.parametrize("name", ["stride", "padding", "dilation"])
+def test_options_that_are_arrays_are_read_every_time(name, filters):
+    for value in ([2, 2], [1, 1], [2, 1]):
+        got = cx.conv2d(X, filters, **{name: np.array(value)})
+        assert np.array_equal(got, cx.conv2d(X, filters, **{name: value}))
+    with pytest.raises(ValueError, match=name):
+        cx.conv2d(X, filters, **{name: np.array([-1, 0])})
+
+
+def test_a_bias_given_twice_is_refused_every_time():
+    cx.conv2d(X, FILTERS, bias=BIAS)
+    with pytest.raises(TypeError, match="bias"):
+        cx.conv2d(X, FILTERS, None, bias=BIAS)
+
+
+def test_remembering_a_call_takes_no_memory_for_its_result():
+    x, filters = np.ones((500, 500, 4), np.float32), np.ones((16, 1, 1, 4), np.float32)
+    tracemalloc.start()
+    y = anew(cx.conv2d, x, filters)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * y.nbytes

@@ -725,3 +725,13 @@ def test_parameters_beyond_the_compiled_range_are_the_functions():
     np.testing.assert_allclose(cx.pool1d(x, 4, "softmax", temperature=1e200), x.reshape(10, 4, 3).mean(1), atol=1e-14)
     with pytest.raises(ValueError, match="p must be positive"):
         cx.output_shape(cx.pool1d, (40, 3), 4, "lp", p=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.1, 7.3, 1 / 3])
+@pytest.mark.parametrize("size", [3, 7, 9])
+def test_a_flat_window_has_no_deviation(size, value, dtype):
+    x = np.full((1, 12, 12, 5), value, dtype)
+    y, pullback = cx.vjp(cx.pool2d, x, size, "std", stride=1)
+    assert (y == 0).all()
+    assert (pullback(np.ones_like(y))[0] == 0).all()

@@ -8,7 +8,7 @@ cimport numpy as cnp
 cnp.import_array()
 
 cdef enum:
-    MOST = 64                       # calls that one owner knows
+    MOST = 32                       # calls that one owner knows
     DIMENSIONS = 5
 
 cdef Py_ssize_t generation = 0
@@ -35,7 +35,6 @@ cdef class Repeat:
     cdef object fill, finish
     cdef int ndim, typenum
     cdef cnp.npy_intp shape[DIMENSIONS]
-    cdef Py_ssize_t generation
 
     def __init__(self, fill, tuple shape, dtype, finish=None):
         if len(shape) > DIMENSIONS:
@@ -85,6 +84,7 @@ cdef class Calls:
     Their first arguments are x, filters, and bias if it is given by position.
     """
     cdef dict known
+    cdef Py_ssize_t generation      # of those that are known
 
     def __cinit__(self):
         self.known = {}
@@ -105,14 +105,14 @@ cdef class Calls:
             return None
         if type(args[1]) is cnp.ndarray and not note(args[1], key):
             return None
-        if len(args) == 3 and args[2] is not None and not note(args[2], key):
+        if len(args) == 3 and ("bias" in options or (args[2] is not None and not note(args[2], key))):
             return None
         for name, value in options.items():
             key.append(name)
             if plain(value):
                 key.append(value)
-            elif not note(value, key):
-                return None
+            elif not ((name == "bias" or name == "out") and note(value, key)):
+                return None     # of an array that is an option, the elements would matter
         return tuple(key)
 
     def again(self, tuple args, dict options, threads):
@@ -125,8 +125,10 @@ cdef class Calls:
         key = self.key_of(args, options, threads)
         if key is None:
             return None
+        if owner.generation != generation:
+            owner.known.clear()
         found = owner.known.get(key)
-        if found is None or (<Repeat> found).generation != generation:
+        if found is None:
             return None
         repeat = <Repeat> found
         x, bias = args[0], args[2] if len(args) == 3 else options.get("bias")
@@ -135,16 +137,19 @@ cdef class Calls:
         if out is None:
             try:
                 y = cnp.PyArray_EMPTY(repeat.ndim, repeat.shape, repeat.typenum, 0)
-            except MemoryError:     # which the long way tells better
+            except MemoryError:     # which the long way tells of better
                 return None
         else:
             y = <cnp.ndarray> out
             if not cnp.PyArray_ISWRITEABLE(y) or not all_separate(y, (x, bias, filters)):
                 return None
-        if repeat.fill(x, bias, y, filters) is not None:
+        try:
+            if repeat.fill(x, bias, y, filters) is not None:
+                return None
+            if repeat.finish is not None:
+                repeat.finish(y)
+        except MemoryError:
             return None
-        if repeat.finish is not None:
-            repeat.finish(y)
         return y
 
     def keep(self, tuple args, dict options, threads, Py_ssize_t since, make):
@@ -158,10 +163,13 @@ cdef class Calls:
         key = self.key_of(args, options, threads)
         if key is None:
             return
-        repeat = make()
+        try:
+            repeat = make()
+        except MemoryError:         # the call itself was made
+            return
         if repeat is None:
             return
-        (<Repeat> repeat).generation = since
-        if len(owner.known) >= MOST:
+        if len(owner.known) >= MOST or owner.generation != since:
             owner.known.clear()
+        owner.generation = since
         owner.known[key] = repeat

@@ -7,6 +7,7 @@ objects. Every loop is cut into blocks that any thread may do, in any order, wit
 import numpy as np
 
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport erfc as erfc64
 from libc.math cimport erfcf as erfc32
 from libc.math cimport frexp, sqrt
@@ -83,7 +84,7 @@ cdef extern from "reductions.h":
     void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, float *y) noexcept nogil
     void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, double *y) noexcept nogil
     enum:
-        SUM_PLAIN, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED
+        SUM_PLAIN, SUM_DEVIATIONS, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED
         SLOPE_SIGN, SLOPE_RATIO, SLOPE_POWER, SLOPE_DEVIATION, SLOPE_SHARE, SLOPE_WEIGHTED
         MOST_SORTED, MOST_PAIRS
     void top_f32(bint deviation, const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,

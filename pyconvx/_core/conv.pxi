@@ -10,6 +10,7 @@ cdef enum:
     TAPS_ALONE = 512                # the same for a block of one tile
     MIX_BYTES = 1 << 20             # most scratch for weighted rows
     PAGE = 4096
+    BLOCK_PRODUCTS = 1 << 30        # most products of a block, if it has several tiles
     COPY_BYTES = 1 << 19            # of rows that are copied at once
     LONGEST_RUN = 4096              # elements of a kernel row that are read as one run
 
@@ -171,7 +172,8 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
                 taps + tile * job.taps_at_once, targets + tile * TILE_FULL, <const real *> (scratch + job.zeros_at),
                 mix, &channels[tile])
             if job.copied:
-                copy_rows(rows + tile * job.taps_at_once * TILE_FULL, counts[tile], heights[tile], channels[tile],
+                copy_rows(rows + tile * job.taps_at_once * TILE_FULL, counts[tile], heights[tile],
+                          channels[tile] if job.groups == 1 else job.task.source.channels,
                           <real *> (scratch + job.copies_at) + tile * job.taps_at_once * TILE_FULL * job.copied,
                           job.copied)
         for p in range(panel0, panel1):
@@ -246,8 +248,8 @@ cdef class Direct(Convolution):
         cdef conv_t *job = &self.job
         cdef source_t *source = &job.task.source
         cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
-        self.begin(job, sizeof(conv_t), x, y, axes, constants, threads,
-                   1.0 * panels.groups * panels.outputs * panels.channels * panels.taps)
+        cdef double products = 1.0 * panels.groups * panels.outputs * panels.channels * panels.taps
+        self.begin(job, sizeof(conv_t), x, y, axes, constants, threads, products)
         self.panels = panels
         self.keep += (places,)
         job.panels = panels.data
@@ -265,6 +267,8 @@ cdef class Direct(Convolution):
         if source.mixed or source.taps > TAPS or source.taps * job.channels > job.longest:
             job.tiles = 1
             job.taps_at_once = min(source.taps, TAPS_ALONE, max(1, job.longest // job.channels))
+        # a block is to be short, so that signals are answered between blocks
+        job.tiles = max(1, min(job.tiles, <Py_ssize_t> (BLOCK_PRODUCTS / (TILE_FULL * products))))
         cdef Py_ssize_t line = source.axis[2].taps
         if source.taps > job.taps_at_once > line:
             job.taps_at_once -= job.taps_at_once % line

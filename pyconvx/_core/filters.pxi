@@ -3,12 +3,14 @@
 #
 # The channels of a group for all taps of a kernel row are the columns that a block of work computes, up to COLUMNS of
 # them, with all outputs of the group. It visits all places in order, PLACES at a time, so that no sum is shared between
-# threads. Each chunk of places is summed by itself; the chunks are added up in double. Lanes are outputs, or where few
-# of these are in a group, columns. Depthwise convolutions have a kernel of their own: lanes are groups.
+# threads; where that takes long, the blocks go through some of the places after the others, and signals are answered
+# in between. Each chunk of places is summed by itself; the chunks are added up in double. Lanes are outputs, or where
+# few of these are in a group, columns. Depthwise convolutions have a kernel of their own: lanes are groups.
 
 cdef enum:
     PLACES = 128
     COLUMNS = 4 * TILE_FULL
+    VISIT_PRODUCTS = 100000000      # of a block, after which signals are asked for
 
 cdef struct filters_t:
     source_t source
@@ -24,6 +26,9 @@ cdef struct filters_t:
     bint runs                       # they may lie one after the other in x
     bint turned                     # lanes are columns
     bint single                     # float, else double
+    Py_ssize_t place0, place1       # places that are visited now
+    char *totals                    # of each block, from one visit to the next; NULL: there is only one visit
+    Py_ssize_t total_size
     char *scratch
     Py_ssize_t scratch_size, copies_at, total_at, part_at, mix_at
 
@@ -81,10 +86,12 @@ cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int 
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t all_places = s.batch * s.places
     cdef Py_ssize_t place, place0, count, n = 0, first, width, valid, row, height, m, lane, a, b
-    memset(total, 0, tall * (wide + 2 * lanes) * sizeof(double))
-    memset(at, 0, sizeof(at))
-    for place0 from 0 <= place0 < all_places by PLACES:
-        count = min(PLACES, all_places - place0)
+    if job.totals != NULL:
+        total = <double *> (job.totals + block * job.total_size)
+    n = job.place0 // s.places
+    split(s, job.place0 - n * s.places, at)
+    for place0 from job.place0 <= place0 < job.place1 by PLACES:
+        count = min(PLACES, job.place1 - place0)
         for place in range(count):
             gys[place] = (<const real *> job.gy) + n * job.gy_n + target(s, at, job.gy_stride) + group * job.outputs
             a = s.axis[0].code[s.axis[0].row[at[0]] + k0 * s.axis[0].step]
@@ -120,6 +127,10 @@ cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int 
                     sums[m] = part[m]
             sums += tall * width
             first += width
+    if job.place1 < all_places:
+        return
+    if all_places == 0:
+        memset(total, 0, tall * (wide + 2 * lanes) * sizeof(double))
     first = 0
     sums = total
     result = (<real *> job.gradient) + group * job.outputs * s.taps * job.channels + kernel_row * job.line + column0
@@ -159,10 +170,14 @@ cdef void lanes_block(real *kind, const filters_t *job, Py_ssize_t block, int wo
     cdef Py_ssize_t all_places = s.batch * s.places
     cdef Py_ssize_t place, place0, count, n = 0, a, b, tap, m
     cdef const Py_ssize_t *code
-    memset(total, 0, taps * s.channels * sizeof(double))
-    memset(at, 0, sizeof(at))
-    for place0 from 0 <= place0 < all_places by PLACES:
-        count = min(PLACES, all_places - place0)
+    if job.totals != NULL:
+        total = <double *> (job.totals + block * job.total_size)
+    if job.place0 == 0:
+        memset(total, 0, taps * s.channels * sizeof(double))
+    n = job.place0 // s.places
+    split(s, job.place0 - n * s.places, at)
+    for place0 from job.place0 <= place0 < job.place1 by PLACES:
+        count = min(PLACES, job.place1 - place0)
         mix = <real *> (scratch + job.mix_at)
         for place in range(count):
             image = <const real *> job.x + n * s.stride_n
@@ -189,6 +204,8 @@ cdef void lanes_block(real *kind, const filters_t *job, Py_ssize_t block, int wo
             products_f64(taps, xs, gys, count, s.channels, part)
         for m in range(taps * s.channels):
             total[m] += part[m]
+    if job.place1 < all_places:
+        return
     for tap in range(taps):
         for m in range(s.channels):
             result[m * s.taps + kernel_row * last.taps + tap0 + tap] = <real> total[tap * s.channels + m]
@@ -246,5 +263,22 @@ def filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssiz
         job.scratch_size = job.mix_at + job.source.channels * x.itemsize
     cdef _Scratch scratch = _Scratch(job.scratch_size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
-    with nogil:
-        run(lanes_block_any if depthwise else filters_block_any, &job, blocks * job.column_blocks, threads)
+    blocks *= job.column_blocks
+    cdef Py_ssize_t all_places = job.source.batch * job.source.places
+    cdef Py_ssize_t products = (min(TILE_FULL, taps) if depthwise else min(COLUMNS, job.line)) * (
+        job.source.channels if depthwise else job.outputs)
+    cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // products // PLACES) * PLACES
+    cdef _Scratch totals
+    job.totals, job.total_size = NULL, job.part_at - job.total_at
+    if visit < all_places:
+        totals = _Scratch(job.total_size * blocks, 1)
+        job.totals = totals.first
+    job.place0 = 0
+    while True:
+        job.place1 = min(job.place0 + visit, all_places)
+        with nogil:
+            run(lanes_block_any if depthwise else filters_block_any, &job, blocks, threads)
+        PyErr_CheckSignals()
+        if job.place1 == all_places:
+            break
+        job.place0 = job.place1

@@ -12,7 +12,7 @@ typedef int32_t numbers_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligne
 #endif
 
 /* What statistics.h sums, and by which rule a gradient goes back. */
-enum { SUM_PLAIN, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED };
+enum { SUM_PLAIN, SUM_DEVIATIONS, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED };
 enum { SLOPE_SIGN, SLOPE_RATIO, SLOPE_POWER, SLOPE_DEVIATION, SLOPE_SHARE, SLOPE_WEIGHTED };
 
 /* A network that sorts up to MOST_SORTED elements, as pairs to be put in order: Batcher's odd-even merge sort (1968).

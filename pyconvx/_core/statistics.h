@@ -75,6 +75,7 @@ ALWAYS_INLINE void NAME(sums_body)(const int statistic, const REAL *const *rows,
         for (ptrdiff_t t = 0; t < count; t++) {
             const VECTOR w = NAME(load)(rows[t] + c, channels - c, 0);
             VECTOR term = w, distance;
+            if (statistic == SUM_DEVIATIONS) term = w - middle;
             if (statistic == SUM_SIZES) term = NAME(absolute)(w);
             if (statistic == SUM_SQUARES) {
                 const VECTOR d = (w - middle) * factor;
@@ -100,6 +101,7 @@ static void NAME(sums)(int statistic, const REAL *const *rows, ptrdiff_t count, 
     case which: NAME(sums_body)(which, rows, count, channels, center, scale, parameter, sum, weighted); break;
     switch (statistic) {
         CASE(SUM_PLAIN)
+        CASE(SUM_DEVIATIONS)
         CASE(SUM_SIZES)
         CASE(SUM_SQUARES)
         CASE(SUM_POWERS)

@@ -125,7 +125,7 @@ cdef void study(real *kind, const pool_t *job, const real *image, const Py_ssize
     """All that a statistic and its slopes need to know of a window."""
     cdef real *center = <real *> w.center
     cdef real *sum = <real *> w.sum
-    cdef Py_ssize_t c
+    cdef Py_ssize_t c, tap = 0
     cdef real count
     w.count = 0
     if job.statistic == LP:
@@ -142,10 +142,15 @@ cdef void study(real *kind, const pool_t *job, const real *image, const Py_ssize
                 bases_f64(sum, w.channels, <double *> w.scale)
             look_for_sum(kind, job, image, at, SUM_POWERS, job.parameter, w)
     elif job.statistic == STD:
-        look_for_sum(kind, job, image, at, SUM_PLAIN, 0, w)
+        # the mean, by its distance to the first element: in a flat window it is that, and the deviations are 0
+        more_rows(kind, job, image, at, &tap, w)
+        memcpy(center, w.rows[0], w.channels * sizeof(real))
+        if job.source.taps > CHUNK:
+            w.count = 0
+        look_for_sum(kind, job, image, at, SUM_DEVIATIONS, 0, w)
         count = <real> held(job, at)
         for c in range(w.channels):
-            center[c] = sum[c] / count
+            center[c] += sum[c] / count
         look_for_squares(kind, job, image, at, w)
     else:
         look_for_top(kind, job, image, at, False, center, winner, w)

@@ -32,6 +32,7 @@ __all__ = [
     "from_canonical",
     "gradient_dtype",
     "integer",
+    "outline",
     "overlaps",
     "stand_in",
     "to_canonical",
@@ -224,6 +225,12 @@ def checked_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """np.empty; ValueError for a shape that cannot be addressed."""
     return np.empty(checked_shape(shape, dtype.itemsize), dtype)
+
+
+def outline(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """The strides of a C-contiguous array, without its memory: nothing may be read from it or written to it."""
+    steps = [dtype.itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return np.lib.stride_tricks.as_strided(np.zeros(1, dtype), shape, steps)
 
 
 def stand_in(shape: tuple[int, ...], dtype: Any) -> Array:

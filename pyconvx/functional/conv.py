@@ -32,7 +32,7 @@ from .problem import direct_unfit
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
-REMEMBERED = 2**18
+REMEMBERED = 2**16
 """Bytes of index tables that a call which is to be repeated may hold."""
 
 
@@ -157,7 +157,7 @@ class _Plan:
         if self.prepared is None:  # they are packed at each call, and nothing is held of those of this one
             filters = arrays.stand_in(self.filters.shape, form.compute)
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
-        y = np.empty(form.canonical_shape, form.compute)
+        y = arrays.outline(form.canonical_shape, form.compute)
         kernel = choose(problem, self.algorithm).kernel(problem, y)
         if first:
             fill = partial(_fill_exchanged, _core.kernels, kernel, problem.x.shape, y.shape, num_threads(), finish)

@@ -118,7 +118,8 @@ def prepare(filters: Any, layout: Layout = "channels_last") -> PreparedFilters:
     call.
 
     filters: (F, *kernel, C // groups), or (F, C // groups, *kernel) for layout "channels_first", of rank 1 to 3; a copy
-    is kept. Raises TypeError for a dtype that is not accepted, ValueError for a wrong number of dimensions.
+    is kept. With algorithm "auto" another algorithm than for plain filters may be the best, which rounds otherwise.
+    Raises TypeError for a dtype that is not accepted, ValueError for a wrong number of dimensions.
 
     >>> import numpy as np, pyconvx as cx
     >>> packed = cx.prepare(np.ones((6, 5, 5, 3), np.float32))

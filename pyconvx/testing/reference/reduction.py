@@ -114,13 +114,19 @@ def _mixed_slope(w: Array, y: Array, alpha: float = 0.5) -> Array:
     return np.asarray(alpha * _max_slope(w, y) + (1 - alpha) / w.shape[-1])
 
 
+def _deviation(w: Array) -> Array:
+    """From the mean, which of equal elements is that element: the rounding of a mean would be taken for a deviation."""
+    mean = w.mean(-1, keepdims=True)
+    return np.asarray(np.where((w == w[..., :1]).all(-1, keepdims=True), 0.0, w - mean))
+
+
 def _std(w: Array) -> Array:
-    return np.asarray(np.sqrt(((w - w.mean(-1, keepdims=True)) ** 2).mean(-1)))
+    return np.asarray(np.sqrt((_deviation(w) ** 2).mean(-1)))
 
 
 def _std_slope(w: Array, y: Array) -> Array:
     y = y[..., np.newaxis]
-    slope = (w - w.mean(-1, keepdims=True)) / (w.shape[-1] * np.where(y == 0, 1.0, y))
+    slope = _deviation(w) / (w.shape[-1] * np.where(y == 0, 1.0, y))
     return np.where(y == 0, 0.0, slope)
 
 
