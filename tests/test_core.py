@@ -208,6 +208,7 @@ def test_a_forked_child_computes_with_a_pool_of_its_own(busy):
 INTERRUPT = """
     import os, signal, threading, time
     import numpy as np, pyconvx as cx
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job inherits ignored
     cx.set_num_threads({threads})
     {make}
     started = []
