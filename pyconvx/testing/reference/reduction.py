@@ -115,9 +115,9 @@ def _mixed_slope(w: Array, y: Array, alpha: float = 0.5) -> Array:
 
 
 def _deviation(w: Array) -> Array:
-    """From the mean, which of equal elements is that element: the rounding of a mean would be taken for a deviation."""
-    mean = w.mean(-1, keepdims=True)
-    return np.asarray(np.where((w == w[..., :1]).all(-1, keepdims=True), 0.0, w - mean))
+    """From the mean, which of equal numbers is that number: the rounding of a mean would be taken for a deviation."""
+    flat = (w == w[..., :1]).all(-1, keepdims=True) & np.isfinite(w[..., :1])
+    return np.asarray(np.where(flat, 0.0, w - w.mean(-1, keepdims=True)))
 
 
 def _std(w: Array) -> Array:
