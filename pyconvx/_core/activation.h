@@ -1,5 +1,5 @@
-/* Activations and their gradients, one body for float and double: include with the macros of vmath.h defined, and after
-   it; activations.h does so, and lists the names.
+/* Activations and their gradients, one body for float and double: include after real.h and vmaths.h;
+   activations.h does so, and lists the names.
 
    value_<name>(x, p) and slope_<name>(x, p) are the activation and its derivative at the elements of a vector, for the
    parameters p. What is computed is said by the Python functions of pyconvx/activation.py, NaN, infinities and kinks

@@ -28,33 +28,13 @@ typedef struct {
     DO(softplus) DO(softsign) DO(sigmoid) DO(log_sigmoid) DO(hard_sigmoid) DO(hard_swish) DO(hard_tanh) DO(tanh) \
     DO(tanh_shrink) DO(soft_shrink) DO(hard_shrink) DO(threshold)
 
-#define REAL float
-#define VECTOR vector_f32
-#define MASK mask_f32
-#define LANES LANES_F32
-#define DIGITS 24
-#define NAME(x) x##_f32
+#define BITS 32
+#include "real.h"
 #include "activation.h"
-#undef REAL
-#undef VECTOR
-#undef MASK
-#undef LANES
-#undef DIGITS
-#undef NAME
-
-#define REAL double
-#define VECTOR vector_f64
-#define MASK mask_f64
-#define LANES LANES_F64
-#define DIGITS 53
-#define NAME(x) x##_f64
+#define BITS 64
+#include "real.h"
 #include "activation.h"
-#undef REAL
-#undef VECTOR
-#undef MASK
-#undef LANES
-#undef DIGITS
-#undef NAME
+#include "real.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options

@@ -1,4 +1,4 @@
-/* The product of a tile of rows with a panel of filters: include with REAL, VECTOR, LANES, FOLD, WIDTHS and NAME(x) defined. */
+/* The product of a tile of rows with a panel of filters: include after real.h. */
 
 /* to[m][:] = from[m][:] + rows[t][m][offset + c] * panel[tap[t]][c][:], summed over t and c.
    rows: `count` groups of TILE_FULL pointers; tap[t]: how many rows of the panel lie before the filters of that tap.

@@ -1,5 +1,5 @@
 /* Sums over rows of single channels, whose lanes are neighbouring places: for results of few channels, where lanes made of
-   filters would stay empty. One body for float and double: include with REAL, VECTOR, LANES and NAME(x) defined. */
+   filters would stay empty. One body for float and double: include after real.h. */
 
 /* to[r][o] = start[r] + rows[e][o + k * apart] * weights[e * band + r][k], summed over the entries e and the taps k; entry e
    counts for the rows from[e] <= r < until[e] of the band only, and where bit r of folds[e] is set, the chain of products

@@ -1,12 +1,7 @@
-/* Reductions over the rows of a window, vector by vector, one body for float and double: include with REAL, VECTOR, MASK,
-   INTEGER, NUMBERS (32-bit integers, LANES of them), LANES and NAME(x) defined. A NaN wins an extremum; ties and NaNs go to the first row. */
+/* Reductions over the rows of a window, vector by vector, one body for float and double: include after real.h.
+   A NaN wins an extremum; ties and NaNs go to the first row. */
 
 #if REDUCE_VECTORS
-ALWAYS_INLINE VECTOR NAME(choose)(MASK which, VECTOR yes, VECTOR no)
-{
-    return (VECTOR)((which & (MASK)yes) | (~which & (MASK)no));
-}
-
 ALWAYS_INLINE MASK NAME(beats)(const int largest, VECTOR challenger, VECTOR best)
 {
     return (largest ? challenger > best : challenger < best) | (challenger != challenger);
@@ -23,7 +18,7 @@ ALWAYS_INLINE void NAME(extremum_body)(const int largest, const REAL *const *row
         VECTOR best = *(const VECTOR *)((fresh ? rows[0] : y) + c);
         for (ptrdiff_t t = fresh; t < count; t++) {
             const VECTOR value = *(const VECTOR *)(rows[t] + c);
-            best = NAME(choose)(NAME(beats)(largest, value, best), value, best);
+            best = NAME(select)(NAME(beats)(largest, value, best), value, best);
         }
         *(VECTOR *)(y + c) = best;
     }
@@ -58,7 +53,7 @@ ALWAYS_INLINE void NAME(winners_body)(const int largest, const REAL *const *rows
         for (ptrdiff_t t = fresh; t < count; t++) {
             const VECTOR value = *(const VECTOR *)(rows[t] + c);
             const MASK which = NAME(beats)(largest, value, best) & (best == best);
-            best = NAME(choose)(which, value, best);
+            best = NAME(select)(which, value, best);
             winner = (which & (INTEGER)numbers[t]) | (~which & winner);
         }
         *(VECTOR *)(y + c) = best;

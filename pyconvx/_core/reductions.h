@@ -34,38 +34,14 @@ static ptrdiff_t sorting_network(ptrdiff_t count, unsigned char *pairs)
     return length;
 }
 
-#define REAL float
-#define VECTOR vector_f32
-#define MASK mask_f32
-#define INTEGER int32_t
-#define NUMBERS mask_f32
-#define LANES LANES_F32
-#define NAME(x) x##_f32
+#define BITS 32
+#include "real.h"
 #include "reduce.h"
 #include "statistics.h"
-#undef REAL
-#undef VECTOR
-#undef MASK
-#undef INTEGER
-#undef NUMBERS
-#undef LANES
-#undef NAME
-
-#define REAL double
-#define VECTOR vector_f64
-#define MASK mask_f64
-#define INTEGER int64_t
-#define NUMBERS numbers_f64
-#define LANES LANES_F64
-#define NAME(x) x##_f64
+#define BITS 64
+#include "real.h"
 #include "reduce.h"
 #include "statistics.h"
-#undef REAL
-#undef VECTOR
-#undef MASK
-#undef INTEGER
-#undef NUMBERS
-#undef LANES
-#undef NAME
+#include "real.h"
 
 #endif

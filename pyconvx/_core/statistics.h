@@ -1,5 +1,5 @@
 /* Reductions of a window that need more than one look at it, lanes being channels, one body for float and double: include
-   with REAL, VECTOR, MASK, LANES and NAME(x) defined. A lane's result depends on that lane alone, also
+   after real.h. A lane's result depends on that lane alone, also
    where channels do not fill a vector. What a look finds stands in arrays padded to whole vectors. */
 
 /* top[c] = largest of w, or of |w - center|, over the rows, and of top[c] unless fresh; a NaN wins. */

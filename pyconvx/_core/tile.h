@@ -1,4 +1,4 @@
-/* The register-tile kernels, one body for every real type: include with REAL, VECTOR, LANES and NAME(x) defined.
+/* The register-tile kernels, one body for every real type: include after real.h.
    A tile has `height` rows and is `width` (1 or TILE_VECTORS) vectors wide. Every output is the same sum in the same
    order, whatever the height: the bits do not depend on how outputs are cut into tiles. */
 

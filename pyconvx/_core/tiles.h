@@ -26,11 +26,27 @@ static inline ptrdiff_t panel_width(ptrdiff_t left, ptrdiff_t lanes)
         case 3: DO(3, v); break; case 2: DO(2, v); break; default: DO(1, v); break; \
     }
 
+#if HALVES
 #define BITS 32
-#include "instances.h"
-#undef BITS
+#define HALVED
+#include "real.h"
+#include "multiply.h"
 #define BITS 64
-#include "instances.h"
-#undef BITS
+#define HALVED
+#include "real.h"
+#include "multiply.h"
+#endif
+
+#define BITS 32
+#include "real.h"
+#include "multiply.h"
+#include "tile.h"
+#include "planes.h"
+#define BITS 64
+#include "real.h"
+#include "multiply.h"
+#include "tile.h"
+#include "planes.h"
+#include "real.h"
 
 #endif

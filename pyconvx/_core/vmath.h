@@ -1,5 +1,5 @@
-/* Elementary functions of vectors, one body for float and double: include vmaths.h, which defines REAL, VECTOR, MASK,
-   LANES, DIGITS and NAME(x). No table, no branch, no state: a lane's result depends on nothing but that lane. Errors are
+/* Elementary functions of vectors, one body for float and double: include vmaths.h.
+   No table, no branch, no state: a lane's result depends on nothing but that lane. Errors are
    below 2 units in the last place, subnormal results are rounded once, NaN gives NaN. Polynomials are minimax (Remez), of
    a relative error below 2^-27 (float) and 2^-57 (double), the functions' own.
 
@@ -134,17 +134,18 @@ ALWAYS_INLINE VECTOR NAME(with_sign)(VECTOR x, VECTOR y)
     return NAME(of_bits)(NAME(as_bits)(x) | (NAME(as_bits)(y) & SIGN_BIT));
 }
 
-/* A NaN x stays. A sum of what is masked, and not its union, is seen by gcc to be one masked move. */
+/* The same choice, as a sum of what is masked: where both are at hand, gcc sees that it is one masked move. */
+ALWAYS_INLINE VECTOR NAME(replace)(MASK which, REAL by, VECTOR x)
+{
+    return NAME(of_bits)((NAME(as_bits)(NAME(splat)(by)) & which) + (NAME(as_bits)(x) & ~which));
+}
+
+/* A NaN x stays. */
 ALWAYS_INLINE VECTOR NAME(at_least)(VECTOR x, REAL least)
 {
-    const MASK below = NAME(less)(x, NAME(splat)(least));
-    return NAME(of_bits)((NAME(as_bits)(NAME(splat)(least)) & below) + (NAME(as_bits)(x) & ~below));
+    return NAME(replace)(NAME(less)(x, NAME(splat)(least)), least, x);
 }
-ALWAYS_INLINE VECTOR NAME(at_most)(VECTOR x, REAL most)
-{
-    const MASK above = NAME(less)(NAME(splat)(most), x);
-    return NAME(of_bits)((NAME(as_bits)(NAME(splat)(most)) & above) + (NAME(as_bits)(x) & ~above));
-}
+ALWAYS_INLINE VECTOR NAME(at_most)(VECTOR x, REAL most) { return NAME(replace)(NAME(less)(NAME(splat)(most), x), most, x); }
 
 /* The terms of a long one are two chains, of even and of odd order, which run at the same time. */
 ALWAYS_INLINE VECTOR NAME(polynomial)(VECTOR x, const REAL *terms, const int count)

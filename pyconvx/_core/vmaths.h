@@ -6,32 +6,12 @@
 
 #define POLYNOMIAL(x, terms) NAME(polynomial)(x, NAME(terms), sizeof NAME(terms) / sizeof *NAME(terms))
 
-#define REAL float
-#define VECTOR vector_f32
-#define MASK mask_f32
-#define LANES LANES_F32
-#define DIGITS 24
-#define NAME(x) x##_f32
+#define BITS 32
+#include "real.h"
 #include "vmath.h"
-#undef REAL
-#undef VECTOR
-#undef MASK
-#undef LANES
-#undef DIGITS
-#undef NAME
-
-#define REAL double
-#define VECTOR vector_f64
-#define MASK mask_f64
-#define LANES LANES_F64
-#define DIGITS 53
-#define NAME(x) x##_f64
+#define BITS 64
+#include "real.h"
 #include "vmath.h"
-#undef REAL
-#undef VECTOR
-#undef MASK
-#undef LANES
-#undef DIGITS
-#undef NAME
+#include "real.h"
 
 #endif

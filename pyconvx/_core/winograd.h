@@ -1,12 +1,11 @@
 /* The transforms of Winograd's F(4x4, 3x3) with the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, for vectors of channels
-   or filters. These points lose about a third of the digits that the usual 0, +-1, +-2 lose. Include after simd.h.
+   or filters. These points lose about a third of the digits that the usual 0, +-1, +-2 lose.
 
    y = A' [(G g) (B' d)]: d has 6 inputs, g 3 taps, y 4 outputs. The polynomials follow from
    x (x^2 - 1/2) (x^2 - 2), as in Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016). */
 #ifndef PYCONVX_WINOGRAD_H
 #define PYCONVX_WINOGRAD_H
-#include <string.h>
-#include "simd.h"
+#include "vmaths.h"
 
 #define WINOGRAD_IN 6
 #define WINOGRAD_OUT 4
@@ -51,25 +50,7 @@ ALWAYS_INLINE void winograd_filter(const vf g0, const vf g1, const vf g2, vf *u)
     u[5] = g2;
 }
 
-#if defined(__GNUC__)
-typedef int vi __attribute__((vector_size(VECTOR_BYTES)));
-ALWAYS_INLINE vf magnitude(vf d) { return (vf)((vi)d & 0x7fffffff); }
-ALWAYS_INLINE vf larger(vf a, vf b)
-{
-    const vi mask = (vi)(a > b);
-    return (vf)(((vi)a & mask) | ((vi)b & ~mask));
-}
-#else
-ALWAYS_INLINE vf magnitude(vf d) { return d < 0 ? -d : d; }
-ALWAYS_INLINE vf larger(vf a, vf b) { return a > b ? a : b; }
-#endif
-
-ALWAYS_INLINE vf load_some(const float *from, ptrdiff_t count)
-{
-    float lanes[LANES_F32] = {0};
-    memcpy(lanes, from, count * sizeof(float));
-    return *(const vf *)lanes;
-}
+ALWAYS_INLINE vf larger(vf a, vf b) { return select_f32(less_f32(b, a), a, b); }
 
 ALWAYS_INLINE vf winograd_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
 {
@@ -77,9 +58,9 @@ ALWAYS_INLINE vf winograd_input_vector(const float *const *rows, ptrdiff_t c, pt
     UNROLL for (int j = 0; j < 6; j++) {
         vf d[6];
         UNROLL for (int i = 0; i < 6; i++)
-            d[i] = count == LANES_F32 ? *(const vf *)(rows[i * 6 + j] + c) : load_some(rows[i * 6 + j] + c, count);
-        size += ((magnitude(d[0]) + magnitude(d[1])) + (magnitude(d[2]) + magnitude(d[3])))
-                + (magnitude(d[4]) + magnitude(d[5]));
+            d[i] = load_f32(rows[i * 6 + j] + c, count, 0);
+        size += ((absolute_f32(d[0]) + absolute_f32(d[1])) + (absolute_f32(d[2]) + absolute_f32(d[3])))
+                + (absolute_f32(d[4]) + absolute_f32(d[5]));
         winograd_in(d[0], d[1], d[2], d[3], d[4], d[5], &t[0][j], &t[1][j], &t[2][j], &t[3][j], &t[4][j], &t[5][j]);
     }
     UNROLL for (int i = 0; i < 6; i++) {
@@ -141,8 +122,7 @@ ALWAYS_INLINE int winograd_output_body(const float *m, ptrdiff_t step, const flo
             float *target = targets[i * 4 + j];
             check += sum * 0.0f;
             if (target == NULL) continue;
-            if (count == LANES_F32) *(vf *)(target + first) = sum;
-            else memcpy(target + first, &sum, count * sizeof(float));
+            store_f32(target + first, count, sum);
         }
     }
     int finite = 1;
