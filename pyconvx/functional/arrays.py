@@ -29,6 +29,7 @@ __all__ = [
     "constant_of",
     "deliver",
     "deliver_canonical",
+    "exchange",
     "from_canonical",
     "gradient_dtype",
     "integer",
@@ -134,11 +135,16 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any]) -> Array:
     first = np.moveaxis(x, -1, 1)
     if x.dtype == dtype and _exchangeable(first):
         y = np.empty(x.shape, dtype)
-        n, channels = first.shape[:2]
-        places = math.prod(first.shape[2:])
-        _core.kernels.transpose(first.reshape(n, channels, places), y.reshape(n, places, channels), num_threads())
+        exchange(first, y, *first.shape[:2])
         return y
     return np.require(x, dtype, ["C", "A"])
+
+
+def exchange(x: Array, y: Array, n: int, rows: int) -> None:
+    """Fill y from x, contiguous arrays of n samples: what are rows in x are columns in y."""
+    columns = x.size // (n * rows) if x.size else 0
+    if columns:
+        _core.kernels.transpose(x.reshape(n, rows, columns), y.reshape(n, columns, rows), num_threads())
 
 
 def _exchangeable(array: Array) -> bool:
@@ -188,11 +194,9 @@ def deliver_canonical(
 ) -> Array:
     """The same for a result (N, D, H, W, C), in its layout."""
     if layout == "channels_first" and y.dtype == dtype and _exchangeable(y) and (out is None or _exchangeable(out)):
-        n, channels = y.shape[0], y.shape[-1]
-        shape = (channels, *y.shape[SPATIAL - rank + 1 : -1])
+        n, shape = y.shape[0], (y.shape[-1], *y.shape[SPATIAL - rank + 1 : -1])
         result = np.empty((n, *shape) if batched else shape, dtype) if out is None else out
-        places = math.prod(shape[1:])
-        _core.kernels.transpose(y.reshape(n, places, channels), result.reshape(n, channels, places), num_threads())
+        exchange(y, result, n, math.prod(shape[1:]))
         return result
     return deliver(from_canonical(y, rank, layout, batched), out, dtype)
 

@@ -6,9 +6,7 @@ rest of functional, the plugins and geometry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,7 @@ from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 from .prepare import PreparedFilters, filters_of
 from .problem import direct_unfit
+from .repeat import repeat_of
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
@@ -137,19 +136,11 @@ class _Plan:
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         form = self.form
-        arrays_of = [array for array in (self.given, self.filters, self.bias, self.out) if array is not None]
         first = form.layout == "channels_first"
         if self.prepared is None and (first or form.transposed):
             return None
-        finish = None
-        if self.activation is not None:
-            name, given = self.activation.plugin.kernel, parameters(self.activation)
-            if name is None or given is None or self.activation.plugin.output_size is not None:
-                return None
-            finish = partial(_finish, _core.kernels, name, given, num_threads())
-        if any(array.dtype != form.compute or not array.flags.c_contiguous for array in arrays_of):
-            return None
-        if first and 0 in (*self.x.shape, *form.shape):
+        given = [array for array in (self.given, self.filters, self.bias, self.out) if array is not None]
+        if any(array.dtype != form.compute or not array.flags.c_contiguous for array in given):
             return None
         problem = self.problem()
         if sum(axis.nbytes for axis in problem.axes) > REMEMBERED:
@@ -159,10 +150,7 @@ class _Plan:
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
         y = arrays.outline(form.canonical_shape, form.compute)
         kernel = choose(problem, self.algorithm).kernel(problem, y)
-        if first:
-            fill = partial(_fill_exchanged, _core.kernels, kernel, problem.x.shape, y.shape, num_threads(), finish)
-            return Repeat(fill, form.shape, form.compute)
-        return Repeat(kernel.fill, form.shape, form.compute, finish)
+        return repeat_of(kernel, problem.x.shape, y.shape, form.shape, form.compute, first, self.activation)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
@@ -219,35 +207,6 @@ class _Plan:
         if self.form.layout == "channels_first":
             gradient = np.moveaxis(gradient, -1, 1)
         return np.ascontiguousarray(gradient, arrays.gradient_dtype(self.filters, self.form.compute))
-
-
-def _fill_exchanged(
-    kernels: Any,
-    kernel: Any,
-    x_shape: tuple[int, ...],
-    y_shape: tuple[int, ...],
-    threads: int,
-    finish: Callable[[Array], None] | None,
-    x: Array,
-    bias: Array | None,
-    y: Array,
-    filters: None,
-) -> Any:
-    """`fill` of a kernel for arrays whose channels come first."""
-    (n, channels), outputs = (x_shape[0], x_shape[-1]), y_shape[-1]
-    last, sums = np.empty((n, x.size // (n * channels), channels), x.dtype), np.empty(y_shape, x.dtype)
-    kernels.transpose(x.reshape(n, channels, -1), last, threads)
-    flagged = kernel.fill(last, bias, sums)
-    if flagged is not None:
-        return flagged
-    if finish is not None:
-        finish(sums)
-    kernels.transpose(sums.reshape(n, -1, outputs), y.reshape(n, outputs, -1), threads)
-    return None
-
-
-def _finish(kernels: Any, name: str, given: tuple[float, ...], threads: int, y: Array) -> None:
-    kernels.activate(name, given, y, y, threads)
 
 
 def _plan(

@@ -1,0 +1,74 @@
+"""How a convolution is done again for other arrays of its form, by a kernel that is ready.
+
+May import the core, the activations, arrays and parallel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .._core import Repeat
+from ..activation import Activation, parameters
+from ..registry import Bound
+from .arrays import Array, exchange
+from .parallel import num_threads
+
+__all__ = ["repeat_of"]
+
+Shape = tuple[int, ...]
+
+
+def repeat_of(
+    kernel: Any,
+    x: Shape,
+    y: Shape,
+    result: Shape,
+    dtype: np.dtype[Any],
+    channels_first: bool,
+    activation: Bound[Activation] | None,
+) -> Repeat | None:
+    """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.
+
+    x, y and result are shapes, the last that of the caller's result.
+    """
+    finish = None
+    if activation is not None:
+        name, given = activation.plugin.kernel, parameters(activation)
+        if name is None or given is None or activation.plugin.output_size is not None:
+            return None
+        finish = partial(_finish, _core.kernels, name, given, num_threads())
+    if not channels_first:
+        return Repeat(kernel.fill, result, dtype, finish)
+    return Repeat(partial(_fill_exchanged, kernel, x, y, finish), result, dtype)
+
+
+def _finish(kernels: Any, name: str, given: tuple[float, ...], threads: int, y: Array) -> None:
+    kernels.activate(name, given, y, y, threads)
+
+
+def _fill_exchanged(
+    kernel: Any,
+    x_shape: Shape,
+    y_shape: Shape,
+    finish: Callable[[Array], None] | None,
+    x: Array,
+    bias: Array | None,
+    y: Array,
+    filters: None,
+) -> Any:
+    """`fill` of a kernel for arrays whose channels come first."""
+    n = x_shape[0]
+    last, sums = np.empty(x_shape, x.dtype), np.empty(y_shape, x.dtype)
+    exchange(x, last, n, x_shape[-1])
+    flagged = kernel.fill(last, bias, sums)
+    if flagged is None:
+        if finish is not None:
+            finish(sums)
+        exchange(sums, y, n, math.prod(y_shape[1:-1]))
+    return flagged
