@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threads import together
 
 import pyconvx as cx
 from pyconvx import _core
@@ -154,16 +155,12 @@ def test_any_number_of_threads_gives_the_same_bits(threads):
 def test_calls_from_many_threads_at_once_give_the_same_bits():
     expected, wrong = work(1), []
 
-    def call():
+    def call(_):
         for _ in range(3):
             if not equal(work(2), expected):
                 wrong.append(threading.get_ident())
 
-    callers = [threading.Thread(target=call) for _ in range(6)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
+    together(call, *range(6))
     assert not wrong
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threads import together
 
 import pyconvx as cx
 from pyconvx.registry import Plugin, Registry, UnknownNameError, accepted, bind, calling
@@ -231,11 +232,7 @@ def test_many_threads_register_and_read(things):
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(work, *range(8))
     assert not errors
     assert len(things) == 1 + 8 * 100
     assert len(things.aliases()) == len(things)
@@ -244,7 +241,7 @@ def test_many_threads_register_and_read(things):
 def test_of_many_threads_one_gets_the_name(things):
     start, won = threading.Barrier(8), []
 
-    def work():
+    def work(_):
         start.wait()
         try:
             things.register("a", first)
@@ -252,11 +249,7 @@ def test_of_many_threads_one_gets_the_name(things):
         except ValueError:
             pass
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(work, *range(8))
     assert won == [True]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threads import together
 
 import pyconvx as cx
 from pyconvx import remember
@@ -247,11 +248,7 @@ def test_many_threads_find_what_they_asked_for(small):
             if array(f"{nbytes}", nbytes).nbytes != nbytes:
                 wrong.append(nbytes)
 
-    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(ask, *range(4))
     assert not wrong
     array("the last", 1000)
     held = sum(entry.size for store in remember._stores for entry in store.values())

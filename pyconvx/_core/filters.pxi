@@ -234,9 +234,7 @@ def filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssiz
     job.x, job.gy, job.gradient = cnp.PyArray_DATA(x), cnp.PyArray_DATA(gy), cnp.PyArray_DATA(gradient)
     job.constants = cnp.PyArray_DATA(constants)
     job.single = x.itemsize == 4
-    job.gy_n = gy.strides[0] // gy.itemsize
-    for i in range(AXES):
-        job.gy_stride[i] = gy.strides[i + 1] // gy.itemsize
+    job.gy_n = strides_of(gy, job.gy_stride)
     job.groups, job.outputs, job.channels = groups, gradient.shape[0] // groups, gradient.shape[2]
     cdef Py_ssize_t taps = job.source.axis[2].taps, blocks = job.source.axis[0].taps * job.source.axis[1].taps
     cdef bint depthwise = job.outputs == 1 and job.channels == 1 and groups > 1

@@ -299,9 +299,7 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axe
     job.source = source_of(x, axes)
     job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
     job.constants = cnp.PyArray_DATA(constants)
-    job.y_n = y.strides[0] // y.itemsize
-    for i in range(AXES):
-        job.y_stride[i] = y.strides[i + 1] // y.itemsize
+    job.y_n = strides_of(y, job.y_stride)
     # C's names of equal integers differ between systems: go by size
     job.kind = ord(x.dtype.char) if x.dtype.kind == "f" else ord(
         {1: "b", 2: "h", 4: "i", 8: "l"}[x.itemsize] if x.dtype.kind == "i" else

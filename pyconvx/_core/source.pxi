@@ -18,11 +18,18 @@ cdef struct source_t:
     bint mixed
 
 
+cdef Py_ssize_t strides_of(cnp.ndarray array, Py_ssize_t *stride):
+    """Fill in the strides of the spatial axes of an array (N, D, H, W, C) and return that of N, all in elements."""
+    for i in range(AXES):
+        stride[i] = array.strides[i + 1] // array.itemsize
+    return array.strides[0] // array.itemsize
+
+
 cdef source_t source_of(cnp.ndarray x, tuple axes):
     cdef source_t s
     cdef Axis axis
     s.batch, s.channels = x.shape[0], x.shape[AXES + 1]
-    s.stride_n = x.strides[0] // x.itemsize
+    s.stride_n = strides_of(x, s.stride)
     s.places = s.taps = 1
     s.mixed = False
     for i in range(AXES):
@@ -31,7 +38,6 @@ cdef source_t source_of(cnp.ndarray x, tuple axes):
             raise ValueError("index table: made for an axis of another length")
         s.axis[i] = axis.table
         s.length[i] = axis.source
-        s.stride[i] = x.strides[i + 1] // x.itemsize
         s.places *= axis.table.length
         s.taps *= axis.table.taps
         s.mixed = s.mixed or axis.table.mixed

@@ -37,9 +37,7 @@ cdef class Convolution:
         self.keep = (axes, constants)
         task.source = source_of(x, axes)
         task.constants = cnp.PyArray_DATA(constants)
-        task.y_n = y.strides[0] // y.itemsize
-        for i in range(AXES):
-            task.y_stride[i] = y.strides[i + 1] // y.itemsize
+        task.y_n = strides_of(y, task.y_stride)
         if 2 * products * task.source.batch * task.source.places < 4e5:     # less work than waking a thread
             self.threads = 1
         return 0
