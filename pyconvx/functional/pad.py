@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import integer
-from ..padding import OUTSIDE, IndexMap, PaddingMode, index_map, padding
+from ..padding import OUTSIDE, IndexMap, PaddingMode, index_map, odd_reflect, odd_symmetric, padding
 from ..registry import Bound
 from . import arrays
 from .arrays import Array
@@ -20,6 +20,7 @@ __all__ = ["pad"]
 
 Mode = str | PaddingMode | Bound[PaddingMode]
 LOW = -(2**63)
+ODD = {odd_reflect: 1, odd_symmetric: 0}  # rules, and how far from an end their mirror begins
 PART = 2**16  # coordinates of an axis whose index map is made at once
 
 
@@ -81,6 +82,9 @@ class _Plan:
     def run(self) -> Array:
         x = self.x
         for axis in self._axes():
+            if x.dtype.kind == "f" and x.shape[axis] > 1 and self.modes[axis].plugin.function in ODD:
+                x = _reflected(x, axis, self.widths[axis], ODD[self.modes[axis].plugin.function])
+                continue
             y = np.empty((*x.shape[:axis], self.shape[axis], *x.shape[axis + 1 :]), x.dtype)
             for places, _, table in self._parts(axis):
                 if x.dtype == np.bool_ and len(_mixed(table)):
@@ -146,6 +150,28 @@ def _take(x: Array, axis: int, table: IndexMap, y: Array) -> None:
         y[(*at, constant)] = arrays.constant_of(table.value, x.dtype)
 
 
+def _reflected(x: Array, axis: int, width: tuple[int, int], start: int) -> Array:
+    """The odd extension of floats, one reflection about the ends after another: each is rounded, as numpy.pad does.
+
+    All that there is so far is mirrored at once, in whole periods, which is n or n - 1 elements.
+    """
+    period, at = x.shape[axis] - start, _all(axis)
+    before, after = (max(amount, 0) for amount in width)
+    y = np.empty((*x.shape[:axis], before + x.shape[axis] + after, *x.shape[axis + 1 :]), x.dtype)
+    first, stop = before, before + x.shape[axis]  # what there is of y
+    y[(*at, slice(first, stop))] = x
+    with np.errstate(over="ignore", invalid="ignore"):
+        while first > 0 or stop < y.shape[axis]:
+            reach = (stop - first - start) // period * period
+            left, right = min(reach, first), min(reach, y.shape[axis] - stop)
+            mirrored = np.flip(y[(*at, slice(first + start, first + start + left))], axis)
+            y[(*at, slice(first - left, first))] = 2 * y[(*at, slice(first, first + 1))] - mirrored
+            mirrored = np.flip(y[(*at, slice(stop - start - right, stop - start))], axis)
+            y[(*at, slice(stop, stop + right))] = 2 * y[(*at, slice(stop - 1, stop))] - mirrored
+            first, stop = first - left, stop + right
+    return np.ascontiguousarray(y[(*at, slice(before - width[0], y.shape[axis] - after + width[1]))])
+
+
 def _give_back(gy: Array, axis: int, coordinates: Array, table: IndexMap, gx: Array) -> None:
     """The adjoint of _take: add what each coordinate received to where it came from."""
     at, n = _all(axis), gx.shape[axis]
@@ -187,8 +213,7 @@ def pad(
     >>> cx.pad([1, 2, 3], (1, -1), "constant", value=9)
     array([9, 1, 2])
 
-    Source: numpy.pad, bit for bit in the modes that it has; but beyond the first reflection of an odd mode numpy rounds
-    floats at each reflection, and this at each term of one weighted sum. It sums float16 in float32, without overflow.
+    Source: numpy.pad of NumPy 2, bit for bit in the modes that it has.
     """
     array = arrays.as_array("x", x)
     widths = _widths(pad_width, array.ndim)
