@@ -332,12 +332,67 @@ def test_lanes_of_places_agree_with_the_reference(isa):
     assert forwards > 60
 
 
+def row_cases(count, seed):
+    """Random configurations for tiles along rows: any stride, odd numbers of filters, sizes from 1."""
+    rng = np.random.default_rng(seed)
+    for rank, x, filters, _, options in picture_cases(count, seed):
+        groups, (_, *kernel, channels) = options["groups"], filters.shape
+        outputs = groups * int(rng.choice([1, 3, 6, 12, 16, 20, 33, 48]))
+        filters = rng.standard_normal((outputs, *kernel, channels)).astype(x.dtype)
+        bias = rng.standard_normal(outputs).astype(x.dtype) if rng.random() < 0.5 else None
+        yield rank, x, filters, bias, {**options, "stride": tuple(int(n) for n in rng.integers(1, 4, rank))}
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_tiles_along_rows_have_the_bits_of_the_direct_kernel(isa):
+    fits = 0
+    for rank, x, filters, bias, options in row_cases(120, 14):
+        with _core.using(isa):
+            want = conv(rank)(x, filters, bias, algorithm="direct", **options)
+            try:
+                got = conv(rank)(x, filters, bias, algorithm="bands", **options)
+            except ValueError:  # taps too far apart
+                continue
+            fits += 1
+            if np.prod(filters.shape[1:-1]) <= 512:  # else it adds its sum up in parts
+                assert np.array_equal(got, want)
+            close(got, want)
+            y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
+            gy = np.random.default_rng(8).standard_normal(y.shape).astype(x.dtype)
+            gx = pullback(gy)[0]
+        wide = [None if array is None else array.astype(np.float64) for array in (x, filters, bias)]
+        exact = cx.vjp(conv(rank), *wide, algorithm="plain", **options)[1](gy.astype(np.float64))[0]
+        bound = PROMISE if x.dtype == np.float32 else 1e-14
+        assert np.abs(gx - exact).max() <= bound * np.abs(exact).max()
+    assert fits > 100
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("outputs", [3, 6, 12, 40])
+def test_tiles_along_rows_write_into_their_own_places_only(outputs, isa):
+    """Lanes beyond the last filter must not reach what is not theirs, whatever the threads and the strides of out."""
+    rng = np.random.default_rng(3)
+    x, filters = rng.standard_normal((2, 40, 45, 3)).astype("f"), rng.standard_normal((outputs, 3, 3, 3)).astype("f")
+    with _core.using(isa):
+        want = cx.conv2d(x, filters, padding="same", algorithm="direct")
+        for threads in (1, 2, 3):
+            with cx.threads(threads):
+                assert np.array_equal(cx.conv2d(x, filters, padding="same", algorithm="bands"), want)
+        for room in (np.full((2, 44, 49, outputs), 7.0, "f"), np.full((2, 44, 49, outputs + 5), 7.0, "f")):
+            inner = room[:, 2:42, 2:47, :outputs]
+            cx.conv2d(x, filters, padding="same", algorithm="bands", out=inner)
+            assert np.array_equal(inner, want)
+            inner[...] = 7
+            assert (room == 7).all()
+
+
 def test_long_rows_are_laid_out_in_segments():
     x = np.random.default_rng(10).standard_normal((1, 5000, 2)).astype(np.float32)
     filters = np.random.default_rng(11).standard_normal((1, 9, 2)).astype(np.float32)
     for mode in ("zeros", "wrap", "odd_reflect"):
-        y = cx.conv1d(x, filters, padding="same", padding_mode=mode, algorithm="planes")
-        close(y, cx.conv1d(x, filters, padding="same", padding_mode=mode, algorithm="plain"))
+        want = cx.conv1d(x, filters, padding="same", padding_mode=mode, algorithm="plain")
+        for name in ("planes", "bands"):
+            close(cx.conv1d(x, filters, padding="same", padding_mode=mode, algorithm=name), want)
 
 
 def test_depthwise_with_more_than_one_filter_per_channel_is_another_algorithm():

@@ -53,7 +53,7 @@ def test_other_elements_give_another_result(filters):
         )
 
 
-@pytest.mark.parametrize("name", ["depthwise", "planes", "winograd", "direct", "plain"])
+@pytest.mark.parametrize("name", ["depthwise", "planes", "winograd", "bands", "direct", "plain"])
 def test_filters_that_change_in_place_are_seen(name):
     groups = 16 if name == "depthwise" else 1
     x = RNG.standard_normal((32, 32, 16)).astype(np.float32)

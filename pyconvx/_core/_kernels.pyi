@@ -44,6 +44,18 @@ class Direct(Convolution):
         places: Array | None = None,
     ) -> None: ...
 
+class Bands(Convolution):
+    def __init__(
+        self,
+        x: Array,
+        panels: Panels,
+        y: Array,
+        axes: Axes,
+        constants: Array,
+        rises: tuple[int, int],
+        threads: int,
+    ) -> None: ...
+
 class Plain(Convolution):
     def __init__(
         self,

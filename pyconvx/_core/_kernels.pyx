@@ -46,6 +46,12 @@ cdef extern from "tiles.h":
     void multiply_f64(Py_ssize_t height, Py_ssize_t width, const double **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const double *panel, const double *start,
                       Py_ssize_t start_step, double **to, Py_ssize_t first) noexcept nogil
+    void multiply_even_f32(Py_ssize_t height, Py_ssize_t width, const float **rows, Py_ssize_t apart,
+                           const Py_ssize_t *tap, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t channels,
+                           const float *panel, const float *start, float **to) noexcept nogil
+    void multiply_even_f64(Py_ssize_t height, Py_ssize_t width, const double **rows, Py_ssize_t apart,
+                           const Py_ssize_t *tap, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t channels,
+                           const double *panel, const double *start, double **to) noexcept nogil
     void outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,
                    const float *panel, float *sums) noexcept nogil
     void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
@@ -136,6 +142,7 @@ include "scratch.pxi"
 include "task.pxi"
 include "panels.pxi"
 include "conv.pxi"
+include "bands.pxi"
 include "winograd.pxi"
 include "depthwise.pxi"
 include "planes.pxi"

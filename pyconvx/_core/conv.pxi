@@ -309,11 +309,9 @@ cdef class Direct(Convolution):
         self.end(conv_block_f32 if x.itemsize == 4 else conv_block_f64, place_blocks * job.slices)
 
     cdef object pack(self, void *job, cnp.ndarray filters):
-        cdef Panels mine = self.panels
-        cdef Panels panels = Panels(filters.reshape((filters.shape[0], mine.taps, -1)), mine.groups, mine.transposed)
-        if panels.finite != mine.finite:
-            return None
-        (<conv_t *> job).panels = panels.data
+        cdef Panels panels = self.panels.like(filters)
+        if panels is not None:
+            (<conv_t *> job).panels = panels.data
         return panels
 
 

@@ -1,13 +1,15 @@
 /* The product of a tile of rows with a panel of filters: include after real.h. */
 
 /* to[m][:] = from[m][:] + rows[t][m][offset + c] * panel[tap[t]][c][:], summed over t and c.
-   rows: `count` groups of TILE_FULL pointers; tap[t]: how many rows of the panel lie before the filters of that tap.
+   rows: `count` groups of TILE_FULL pointers, or if `even` one pointer per tap, the rows of the tile lying `apart` elements
+   apart; tap[t]: how many rows of the panel lie before the filters of that tap.
    from and to: a row of the tile starts `from_step` elements after the one before it (0: all start alike), or at to[m].
    A chain of products is at most FOLD long, so that rounding does not grow with their number; chains end where the number
    of a product, tap[t] + c, is a multiple of FOLD, so that neither missing taps nor taps read as one run change a bit. */
-ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const REAL *const *rows, const ptrdiff_t *tap,
-                                       ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *panel,
-                                       const REAL *from, ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
+ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const int even, const REAL *const *rows,
+                                       ptrdiff_t apart, const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset,
+                                       ptrdiff_t channels, const REAL *panel, const REAL *from, ptrdiff_t from_step,
+                                       REAL *const *to, ptrdiff_t first)
 {
     VECTOR acc[TILE_FULL][TILE_VECTORS];
     ptrdiff_t limit = count ? (tap[0] | (FOLD - 1)) + 1 : 0;
@@ -17,10 +19,13 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
             acc[m][v] = (VECTOR){0};
             if (folds) *(VECTOR *)(to[m] + first + v * LANES) = *(const VECTOR *)(from + m * from_step + v * LANES);
         }
-    for (ptrdiff_t t = 0; t < count; t++, rows += TILE_FULL) {
+    for (ptrdiff_t t = 0; t < count; t++, rows += even ? 1 : TILE_FULL) {
         const REAL *filters = panel + tap[t] * width * LANES;
         const ptrdiff_t number = tap[t] - offset;
         ptrdiff_t c = offset;
+        const REAL *third[5]; /* every third of even rows: the others are 1, 2, 4 or 8 rows from one, an address mode */
+        if (even)
+            UNROLL for (int i = 0; 3 * i < height; i++) third[i] = rows[0] + offset + 3 * i * apart;
         do {
             if (number + c >= limit) {
                 limit = ((number + c) | (FOLD - 1)) + 1;
@@ -35,9 +40,11 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
                 VECTOR b[TILE_VECTORS];
                 UNROLL for (int v = 0; v < width; v++) b[v] = *(const VECTOR *)(filters + v * LANES);
                 UNROLL for (int m = 0; m < height; m++) {
-                    const REAL a = rows[m][c];
+                    const REAL a = even ? third[(m - EVEN_STEP(m)) / 3][EVEN_STEP(m) * apart] : rows[m][c];
                     UNROLL for (int v = 0; v < width; v++) acc[m][v] += b[v] * a;
                 }
+                if (even)
+                    UNROLL for (int i = 0; 3 * i < height; i++) third[i]++;
             }
         } while (c < offset + channels);
     }
@@ -53,10 +60,27 @@ static void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *const 
                            ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *panel, const REAL *from,
                            ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
 {
-#define DO(h, v) NAME(multiply_body)(h, v, rows, tap, count, offset, channels, panel, from, from_step, to, first)
+#define DO(h, v) \
+    NAME(multiply_body)(h, v, 0, rows, 0, tap, count, offset, channels, panel, from, from_step, to, first)
 #if WIDTHS > 1 && HALVES
     if (width < LANES) {
         HALF(multiply)(height, width, rows, tap, count, offset, channels, panel, from, from_step, to, first);
+        return;
+    }
+#endif
+    if (WIDTHS == 1 || width == LANES) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, WIDTHS) }
+#undef DO
+}
+
+/* The same for rows that lie evenly, all starting from the same sums. */
+static void NAME(multiply_even)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, ptrdiff_t apart,
+                                const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels,
+                                const REAL *panel, const REAL *from, REAL *const *to)
+{
+#define DO(h, v) NAME(multiply_body)(h, v, 1, rows, apart, tap, count, offset, channels, panel, from, 0, to, 0)
+#if WIDTHS > 1 && HALVES
+    if (width < LANES) {
+        HALF(multiply_even)(height, width, rows, apart, tap, count, offset, channels, panel, from, to);
         return;
     }
 #endif

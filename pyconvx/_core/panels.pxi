@@ -39,6 +39,11 @@ cdef class Panels:
         else:
             pack(<double *> self.data, self, filters, per_group, transposed)
 
+    cdef Panels like(self, cnp.ndarray filters):
+        """Other filters, (F, *kernel, C // groups), packed as these; None if only one of them is finite."""
+        cdef Panels panels = Panels(filters.reshape((filters.shape[0], self.taps, -1)), self.groups, self.transposed)
+        return panels if panels.finite == self.finite else None
+
     @property
     def nbytes(self):
         """Bytes held."""

@@ -11,6 +11,9 @@ static inline ptrdiff_t panel_width(ptrdiff_t left, ptrdiff_t lanes)
     return HALVES && 2 * left <= lanes ? lanes / 2 : lanes;
 }
 
+/* How many rows the row m of a tile lies behind one whose number is a multiple of 3: 0, 1, 2, 4 or 8. */
+#define EVEN_STEP(m) (m % 3 == 0 ? 0 : m == 1 || m == 13 ? 1 : m == 2 || m == 5 ? 2 : m == 8 || m == 11 ? 8 : 4)
+
 /* The instances: one per height, so that no tile computes rows it does not have. */
 #if TILE_FULL == 14
 #define TALL(DO, v) \

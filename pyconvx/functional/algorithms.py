@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import depthwise, planes, winograd
+from . import bands, depthwise, planes, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
@@ -47,7 +47,13 @@ def _never(problem: Problem) -> None:
 
 
 CANDIDATES = (
-    Candidate("depthwise", "one filter per channel: lanes are channels", depthwise.unfit, _never, depthwise.kernel),
+    Candidate(
+        "depthwise",
+        "one filter per channel: lanes are channels",
+        depthwise.unfit,
+        depthwise.wasteful,
+        depthwise.kernel,
+    ),
     Candidate("planes", "lanes of neighbouring places, for few filters", planes.unfit, planes.wasteful, planes.kernel),
     Candidate(
         "winograd",
@@ -55,6 +61,9 @@ CANDIDATES = (
         winograd.unfit,
         winograd.wasteful,
         winograd.kernel,
+    ),
+    Candidate(
+        "bands", "implicit GEMM along rows of places, for few channels", bands.unfit, bands.wasteful, bands.kernel
     ),
     Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, _never, direct),
     Candidate("plain", "one output and one tap after the other", _never, _never, plain),

@@ -11,7 +11,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["kernel", "unfit"]
+__all__ = ["kernel", "unfit", "wasteful"]
 
 MIXED = 2**18
 """Elements of weighted rows that a tile may need."""
@@ -33,6 +33,14 @@ def unfit(problem: Problem) -> str | None:
     if any(axis.mixed for axis in problem.axes) and taps * problem.x.shape[-1] * 16 > MIXED:
         return "weighted padding would need too much scratch"
     return problem.spreads()
+
+
+def wasteful(problem: Problem) -> str | None:
+    """Why another algorithm is likely to be faster at a problem; None if none is."""
+    channels, lanes = problem.x.shape[-1], _core.kernels.LANES[problem.x.dtype.name]
+    if channels < lanes and problem.strides[2] == 1:
+        return f"there are {channels} channels, fewer than the {lanes} lanes of a vector"
+    return None
 
 
 def kernel(problem: Problem, y: Array) -> Any:

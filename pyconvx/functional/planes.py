@@ -13,8 +13,8 @@ from .problem import Problem
 
 __all__ = ["kernel", "unfit", "wasteful"]
 
-FEW = 0.5
-"""Lanes of places are faster where a group's filters fill less than this share of the lanes that places fill."""
+FEW, FEWEST = 4, 1
+"""Most filters of a group for which lanes of places are faster, if it has one channel, or several."""
 SEGMENT = 1024
 """Places of a row that the kernel lays out at once."""
 
@@ -31,11 +31,10 @@ def unfit(problem: Problem) -> str | None:
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
     outputs, channels = problem.per_group
-    lanes = _core.kernels.LANES[problem.x.dtype.name]
-    axis = problem.axes[2]
-    vectors = -(-axis.length // lanes)
-    if outputs * vectors > FEW * axis.length:
-        return f"a group has {outputs} filters, a row {axis.length} places: lanes of filters are fuller"
+    axis, lanes = problem.axes[2], _core.kernels.LANES[problem.x.dtype.name]
+    most = FEW if channels == 1 else FEWEST
+    if outputs > most:
+        return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
     if axis.length < lanes and channels > 4:
         return f"a row has {axis.length} places, fewer than a vector"
     if math.prod(axis.taps for axis in problem.axes) < 3:
