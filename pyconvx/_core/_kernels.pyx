@@ -38,7 +38,7 @@ ctypedef fused element:
 
 cdef extern from "tiles.h":
     enum:
-        VECTOR_BYTES, TILE_FULL, TILE_HALF, TILE_VECTORS, LINE, FOLD_F32, FOLD_F64
+        VECTOR_BYTES, LANES_F32, TILE_FULL, TILE_HALF, TILE_VECTORS, LINE, FOLD_F32, FOLD_F64
     Py_ssize_t panel_width(Py_ssize_t left, Py_ssize_t lanes) noexcept nogil
     void multiply_f32(Py_ssize_t height, Py_ssize_t width, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,
@@ -52,6 +52,8 @@ cdef extern from "tiles.h":
     void multiply_even_f64(Py_ssize_t height, Py_ssize_t width, const double **rows, Py_ssize_t apart,
                            const Py_ssize_t *tap, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t channels,
                            const double *panel, const double *start, double **to) noexcept nogil
+    float spoiled_f32(const float *x, Py_ssize_t n) noexcept nogil
+    double spoiled_f64(const double *x, Py_ssize_t n) noexcept nogil
     void outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,
                    const float *panel, float *sums) noexcept nogil
     void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
@@ -140,6 +142,7 @@ LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
 include "source.pxi"
 include "scratch.pxi"
 include "task.pxi"
+include "transpose.pxi"
 include "panels.pxi"
 include "conv.pxi"
 include "bands.pxi"
@@ -152,5 +155,4 @@ include "statistics.pxi"
 include "pool_gradient.pxi"
 include "windows.pxi"
 include "rows.pxi"
-include "transpose.pxi"
 include "activate.pxi"

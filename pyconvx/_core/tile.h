@@ -88,6 +88,19 @@ ALWAYS_INLINE void NAME(line_body)(const int height, const int taps, const int s
     UNROLL for (int m = 0; m < height; m++) *(VECTOR *)(to + m * to_step + c) = acc[m];
 }
 
+/* The sum of 0 * x: 0 if all n elements are finite, else NaN. */
+static REAL NAME(spoiled)(const REAL *x, ptrdiff_t n)
+{
+    VECTOR sums[4] = {{0}};
+    REAL sum = 0;
+    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES)
+        UNROLL for (int v = 0; v < 4; v++) sums[v] += *(const VECTOR *)(x + v * LANES) * 0;
+    for (; n > 0; n--) sum += *x++ * 0;
+    sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (int lane = 0; lane < LANES; lane++) sum += ((const REAL *)&sums[0])[lane];
+    return sum;
+}
+
 static void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
                         const REAL *panel, REAL *sums)
 {

@@ -86,20 +86,20 @@ static float winograd_input(const float *const *rows, ptrdiff_t channels, float 
     return size;
 }
 
-/* Filters of one vector of outputs: g[k][lane] for the nine taps, u[x * step + lane]. */
-static void winograd_filters(const float *g, float *u, ptrdiff_t step)
+/* Filters of one vector of outputs: g[k * tap + lane] for the nine taps, u[x * step + lane]. */
+static void winograd_filters(const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
 {
     vf t[6][3];
-    for (int j = 0; j < 3; j++) {
+    UNROLL for (int j = 0; j < 3; j++) {
         vf column[6];
-        winograd_filter(*(const vf *)(g + j * LANES_F32), *(const vf *)(g + (3 + j) * LANES_F32),
-                        *(const vf *)(g + (6 + j) * LANES_F32), column);
-        for (int i = 0; i < 6; i++) t[i][j] = column[i];
+        winograd_filter(*(const vf *)(g + j * tap), *(const vf *)(g + (3 + j) * tap), *(const vf *)(g + (6 + j) * tap),
+                        column);
+        UNROLL for (int i = 0; i < 6; i++) t[i][j] = column[i];
     }
-    for (int i = 0; i < 6; i++) {
+    UNROLL for (int i = 0; i < 6; i++) {
         vf row[6];
         winograd_filter(t[i][0], t[i][1], t[i][2], row);
-        for (int j = 0; j < 6; j++) *(vf *)(u + (i * 6 + j) * step) = row[j];
+        UNROLL for (int j = 0; j < 6; j++) *(vf *)(u + (i * 6 + j) * step) = row[j];
     }
 }
 

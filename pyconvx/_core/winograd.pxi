@@ -10,11 +10,13 @@ cdef extern from "winograd.h":
     enum:
         WINOGRAD_IN, WINOGRAD_OUT
     float winograd_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
-    void winograd_filters(const float *g, float *u, Py_ssize_t step) noexcept nogil
+    void winograd_filters(const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
     int winograd_output(const float *m, Py_ssize_t step, const float *bias, float **targets, Py_ssize_t first,
                         Py_ssize_t count) noexcept nogil
 
 cdef enum:
+    FILTER_RUN = 16                 # channels of filters transformed at a time
+    FILTER_STEP = (FILTER_RUN + 1) * LANES_F32  # a vector more: points do not share lines of the nearest cache
     POINTS = 36                     # elements of a transformed tile
     WINOGRAD_TILES = 28             # most tiles of a block
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
@@ -53,32 +55,41 @@ cdef class WinogradPanels:
         self.memory = np.empty(self.group_size * groups * sizeof(float) + 64, np.uint8)
         self.data = <float *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
         cdef const float *origin = <const float *> cnp.PyArray_DATA(filters)
-        cdef const float *row
-        cdef float taps[9 * VECTOR_BYTES]
-        cdef float *u
-        cdef Py_ssize_t group, first, lane0, d, c, k, lane, width, inner = self.depth * self.channels
+        cdef Py_ssize_t group, first
         with nogil:
             for group in range(groups):
-                first = 0
-                while first < self.outputs:
-                    width = lanes * TILE_VECTORS if self.outputs - first > lanes else lanes
-                    lane0 = 0
-                    while lane0 < width:
-                        for d in range(self.depth):
-                            for c in range(self.channels):
-                                row = origin + group * step_group + (first + lane0) * step_output \
-                                    + d * 9 * step_tap + c * step_channel
-                                for k in range(9):
-                                    for lane in range(lanes):
-                                        taps[k * lanes + lane] = 0
-                                        if first + lane0 + lane < self.outputs:
-                                            taps[k * lanes + lane] = \
-                                                row[(8 - k if flipped else k) * step_tap + lane * step_output]
-                                u = self.data + group * self.group_size + first * POINTS * inner \
-                                    + (d * self.channels + c) * width + lane0
-                                winograd_filters(taps, u, inner * width)
-                        lane0 += lanes
-                    first += width
+                for first from 0 <= first < self.outputs by lanes:
+                    self.transform(origin + group * step_group + first * step_output, step_output, step_tap,
+                                   step_channel, group, first)
+
+    cdef void transform(self, const float *origin, Py_ssize_t step_output, Py_ssize_t step_tap,
+                        Py_ssize_t step_channel, Py_ssize_t group, Py_ssize_t first) noexcept nogil:
+        """Transform the filters of one vector of outputs.
+
+        A few channels at a time: what belongs to one point lies together, and points lie far apart.
+        """
+        cdef float taps[9 * FILTER_STEP]
+        cdef float points[POINTS * FILTER_STEP]
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+        cdef Py_ssize_t start = first // (lanes * TILE_VECTORS) * lanes * TILE_VECTORS
+        cdef Py_ssize_t width = lanes * TILE_VECTORS if self.outputs - start > lanes else lanes
+        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run
+        cdef float *to
+        memset(taps, 0, sizeof(taps))
+        for d in range(self.depth):
+            for c from 0 <= c < self.channels by FILTER_RUN:
+                run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
+                for k in range(9):
+                    transpose_filters(origin + (d * 9 + (8 - k if self.flipped else k)) * step_tap + c * step_channel,
+                                      step_output, step_channel, min(lanes, self.outputs - first), run,
+                                      taps + k * FILTER_STEP, lanes)
+                for i in range(run):
+                    winograd_filters(taps + i * lanes, FILTER_STEP, points + i * lanes, FILTER_STEP)
+                to = self.data + group * self.group_size + start * POINTS * inner + first - start
+                for x in range(POINTS):
+                    for i in range(run):
+                        memcpy(to + (x * inner + d * self.channels + c + i) * width,
+                               points + x * FILTER_STEP + i * lanes, VECTOR_BYTES)
 
     @property
     def nbytes(self):

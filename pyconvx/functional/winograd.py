@@ -20,7 +20,7 @@ __all__ = ["kernel", "mend", "unfit", "wasteful"]
 OUT = 4  # places along each side of a tile
 LEAST = 16  # channels, and filters, of a group below which the transforms cost more than they save
 DEPTH = 8  # most taps of the first axis
-PLACES = 512  # of the batch, below which transforming filters that are not prepared takes longer than is gained
+PLACES = 144  # of the batch, below which transforming filters that are not prepared takes longer than is gained
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
 
