@@ -1,7 +1,8 @@
-"""What convolution and transposed convolution are both held to, and their options as the reference takes them."""
+"""What convolution and its transpose are both held to, options as the reference takes them, and drawn cases."""
 
 import numpy as np
 
+import pyconvx as cx
 from pyconvx.testing.bounds import absolute_mode, reference_mode
 
 
@@ -43,3 +44,38 @@ def check_memory_form_changes_no_bit(function, case):
     assert got.dtype == plain.dtype
     np.testing.assert_array_equal(got, plain)
     return got
+
+
+PROMISE = 1e-5  # of max|y| in float32, for algorithms that round otherwise than a dot product
+
+
+def square_cases(count, seed):
+    """Random configurations with 3 x 3 taps at stride 1: (rank, x, filters, bias, options)."""
+    rng = np.random.default_rng(seed)
+    modes = cx.paddings.names()
+    for _ in range(count):
+        rank = int(rng.choice([2, 2, 2, 3]))
+        groups = int(rng.choice([1, 1, 1, 2]))
+        channels, outputs = (int(n) for n in rng.integers(16, 40, 2))
+        kernel = (3, 3) if rank == 2 else (int(rng.integers(1, 4)), 3, 3)
+        sizes = tuple(int(n) for n in rng.integers(5, 19 if rank == 2 else 10, rank))
+        dilation = int(rng.choice([1, 1, 2, 3]))
+        if min(sizes[-2:]) < 2 * dilation + 1:
+            dilation = 1
+        if rank == 3:
+            dilation = 1
+        n = int(rng.integers(1, 3))
+        x = rng.standard_normal((n, *sizes, channels * groups)).astype(np.float32)
+        filters = rng.standard_normal((outputs * groups, *kernel, channels)).astype(np.float32)
+        bias = rng.standard_normal(outputs * groups).astype(np.float32)
+        options = dict(
+            padding=str(rng.choice(["same", "valid", "full", "same_lower"])), dilation=dilation, groups=groups,
+            padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
+        )  # fmt: skip
+        if rank == 3 and options["padding"] == "valid" and sizes[0] < kernel[0]:
+            options["padding"] = "same"
+        yield rank, x, filters, bias, options
+
+
+def conv(rank):
+    return {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}[rank]

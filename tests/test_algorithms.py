@@ -5,6 +5,7 @@ Configurations are drawn where candidates fit (3 x 3 taps, stride 1, enough chan
 
 import numpy as np
 import pytest
+from convolutions import PROMISE, conv, square_cases
 
 import pyconvx as cx
 from pyconvx import _core
@@ -13,39 +14,6 @@ from pyconvx.testing import reference
 
 NAMES = [candidate.name for candidate in CANDIDATES]
 DENSE = [name for name in NAMES if name != "depthwise"]  # those that many channels to a group suit
-PROMISE = 1e-5  # of max|y| in float32, for algorithms that round otherwise than a dot product
-
-
-def cases(count, seed):
-    """Random configurations with 3 x 3 taps at stride 1: (rank, x, filters, bias, options)."""
-    rng = np.random.default_rng(seed)
-    modes = cx.paddings.names()
-    for _ in range(count):
-        rank = int(rng.choice([2, 2, 2, 3]))
-        groups = int(rng.choice([1, 1, 1, 2]))
-        channels, outputs = (int(n) for n in rng.integers(16, 40, 2))
-        kernel = (3, 3) if rank == 2 else (int(rng.integers(1, 4)), 3, 3)
-        sizes = tuple(int(n) for n in rng.integers(5, 19 if rank == 2 else 10, rank))
-        dilation = int(rng.choice([1, 1, 2, 3]))
-        if min(sizes[-2:]) < 2 * dilation + 1:
-            dilation = 1
-        if rank == 3:
-            dilation = 1
-        n = int(rng.integers(1, 3))
-        x = rng.standard_normal((n, *sizes, channels * groups)).astype(np.float32)
-        filters = rng.standard_normal((outputs * groups, *kernel, channels)).astype(np.float32)
-        bias = rng.standard_normal(outputs * groups).astype(np.float32)
-        options = dict(
-            padding=str(rng.choice(["same", "valid", "full", "same_lower"])), dilation=dilation, groups=groups,
-            padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
-        )  # fmt: skip
-        if rank == 3 and options["padding"] == "valid" and sizes[0] < kernel[0]:
-            options["padding"] = "same"
-        yield rank, x, filters, bias, options
-
-
-def conv(rank):
-    return {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}[rank]
 
 
 def close(got, want):
@@ -57,7 +25,7 @@ def close(got, want):
 @pytest.mark.parametrize("name", DENSE)
 def test_a_candidate_agrees_with_the_reference(name, isa):
     computed = 0
-    for rank, x, filters, bias, options in cases(12, 1):
+    for rank, x, filters, bias, options in square_cases(12, 1):
         wide = {**options, "padding_mode": options["padding_mode"]}
         want = reference.conv(x.astype(np.float64), filters.astype(np.float64), bias.astype(np.float64), **wide)
         with _core.using(isa):
@@ -72,7 +40,7 @@ def test_a_candidate_agrees_with_the_reference(name, isa):
 
 @pytest.mark.parametrize("isa", _core.supported())
 def test_gradients_of_the_chosen_algorithms_agree_with_the_reference(isa):
-    for rank, x, filters, bias, options in cases(8, 2):
+    for rank, x, filters, bias, options in square_cases(8, 2):
         with _core.using(isa):
             y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
             gy = np.random.default_rng(3).standard_normal(y.shape).astype(np.float32)
@@ -86,7 +54,7 @@ def test_gradients_of_the_chosen_algorithms_agree_with_the_reference(isa):
 
 @pytest.mark.parametrize("name", DENSE)
 def test_prepared_filters_and_threads_do_not_change_a_bit(name):
-    for rank, x, filters, bias, options in cases(6, 4):
+    for rank, x, filters, bias, options in square_cases(6, 4):
         try:
             one = conv(rank)(x, filters, bias, algorithm=name, **options)
         except ValueError:

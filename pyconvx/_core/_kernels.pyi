@@ -113,6 +113,9 @@ class Planes(Convolution):
 def filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
 ) -> None: ...
+def winograd_filter_gradient(
+    x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, tiles: Any, threads: int
+) -> bool: ...
 def pool_extremum(
     x: Array,
     y: Array,

@@ -52,6 +52,14 @@ ALWAYS_INLINE void winograd_filter(const vf g0, const vf g1, const vf g2, vf *u)
 
 ALWAYS_INLINE vf larger(vf a, vf b) { return select_f32(less_f32(b, a), a, b); }
 
+static float largest_lane(const vf x)
+{
+    float largest = 0;
+    for (int lane = 0; lane < LANES_F32; lane++)
+        if (((const float *)&x)[lane] > largest) largest = ((const float *)&x)[lane];
+    return largest;
+}
+
 ALWAYS_INLINE vf winograd_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
 {
     vf t[6][6], size = {0};
@@ -80,10 +88,7 @@ static float winograd_input(const float *const *rows, ptrdiff_t channels, float 
     for (; c + LANES_F32 <= channels; c += LANES_F32)
         sizes = larger(winograd_input_vector(rows, c, LANES_F32, v + c, step), sizes);
     if (c < channels) sizes = larger(winograd_input_vector(rows, c, channels - c, v + c, step), sizes);
-    float size = 0;
-    for (int lane = 0; lane < LANES_F32; lane++)
-        if (((const float *)&sizes)[lane] > size) size = ((const float *)&sizes)[lane];
-    return size;
+    return largest_lane(sizes);
 }
 
 /* Filters of one vector of outputs: g[k * tap + lane] for the nine taps, u[x * step + lane]. */
@@ -100,6 +105,77 @@ static void winograd_filters(const float *g, ptrdiff_t tap, float *u, ptrdiff_t 
         vf row[6];
         winograd_filter(t[i][0], t[i][1], t[i][2], row);
         UNROLL for (int j = 0; j < 6; j++) *(vf *)(u + (i * 6 + j) * step) = row[j];
+    }
+}
+
+/* The gradient of the filters is F(3x3, 4x4) with the same points: the 4 x 4 gradients of a tile of outputs take the place of
+   the filters, and the 3 x 3 taps that of the outputs. */
+ALWAYS_INLINE void winograd_slope_line(const vf g0, const vf g1, const vf g2, const vf g3, vf *u)
+{
+    const vf even1 = (g0 + 0.5f * g2) * (-1.0f / 1.5f), odd1 = (g1 + 0.5f * g3) * (-ROOT_HALF / 1.5f);
+    const vf even2 = (g0 + 2.0f * g2) * (1.0f / 6.0f), odd2 = (g1 + 2.0f * g3) * (ROOT_TWO / 6.0f);
+    u[0] = g0;
+    u[1] = even1 + odd1;
+    u[2] = even1 - odd1;
+    u[3] = even2 + odd2;
+    u[4] = even2 - odd2;
+    u[5] = g3;
+}
+
+/* v[x * step + lane] = transformed outputs first .. first + count of the 4 x 4 rows (NULL: zeros); returns the largest sum
+   of magnitudes of one output. */
+static float winograd_slope(const float *const *rows, ptrdiff_t first, ptrdiff_t count, float *v, ptrdiff_t step)
+{
+    vf t[6][4], size = {0};
+    UNROLL for (int j = 0; j < 4; j++) {
+        vf g[4], column[6];
+        UNROLL for (int i = 0; i < 4; i++) {
+            g[i] = (vf){0};
+            if (rows[i * 4 + j] != NULL) g[i] = load_f32(rows[i * 4 + j] + first, count, 0);
+            size += absolute_f32(g[i]);
+        }
+        winograd_slope_line(g[0], g[1], g[2], g[3], column);
+        UNROLL for (int i = 0; i < 6; i++) t[i][j] = column[i];
+    }
+    UNROLL for (int i = 0; i < 6; i++) {
+        vf row[6];
+        winograd_slope_line(t[i][0], t[i][1], t[i][2], t[i][3], row);
+        UNROLL for (int j = 0; j < 6; j++) *(vf *)(v + (i * 6 + j) * step) = row[j];
+    }
+    return largest_lane(size);
+}
+
+/* The largest magnitude of n elements, some whole vectors. */
+static float largest_magnitude(const float *x, ptrdiff_t n)
+{
+    vf largest = {0};
+    for (ptrdiff_t i = 0; i < n; i += LANES_F32) largest = larger(absolute_f32(*(const vf *)(x + i)), largest);
+    return largest_lane(largest);
+}
+
+ALWAYS_INLINE void winograd_tap_line(const vf m0, const vf m1, const vf m2, const vf m3, const vf m4, const vf m5, vf *g)
+{
+    const vf sum1 = m1 + m2, sum2 = m3 + m4;
+    g[0] = (m0 + sum1) + sum2;
+    g[1] = (m1 - m2) * ROOT_HALF + (m3 - m4) * ROOT_TWO;
+    g[2] = (0.5f * sum1 + 2.0f * sum2) + m5;
+}
+
+/* g[k * tap + lane] = the nine taps of a vector of sums m[x * step + lane]. */
+static void winograd_taps(const float *m, ptrdiff_t step, float *g, ptrdiff_t tap)
+{
+    vf t[3][6];
+    UNROLL for (int j = 0; j < 6; j++) {
+        vf column[3];
+        winograd_tap_line(*(const vf *)(m + j * step), *(const vf *)(m + (6 + j) * step), *(const vf *)(m + (12 + j) * step),
+                          *(const vf *)(m + (18 + j) * step), *(const vf *)(m + (24 + j) * step),
+                          *(const vf *)(m + (30 + j) * step), column);
+        UNROLL for (int i = 0; i < 3; i++) t[i][j] = column[i];
+    }
+    UNROLL for (int i = 0; i < 3; i++) {
+        vf row[3];
+        winograd_tap_line(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], row);
+        UNROLL for (int j = 0; j < 3; j++) *(vf *)(g + (i * 3 + j) * tap) = row[j];
     }
 }
 

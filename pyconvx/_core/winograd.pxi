@@ -10,6 +10,10 @@ cdef extern from "winograd.h":
     enum:
         WINOGRAD_IN, WINOGRAD_OUT
     float winograd_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
+    float winograd_slope(const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
+                         Py_ssize_t step) noexcept nogil
+    float largest_magnitude(const float *x, Py_ssize_t n) noexcept nogil
+    void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
     void winograd_filters(const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
     int winograd_output(const float *m, Py_ssize_t step, const float *bias, float **targets, Py_ssize_t first,
                         Py_ssize_t count) noexcept nogil
@@ -97,10 +101,7 @@ cdef class WinogradPanels:
         return 0 if self.memory is None else self.memory.nbytes
 
 
-cdef struct winograd_t:
-    task_t task
-    const float *panels
-    Py_ssize_t groups, outputs, channels, group_size, panels_per_group
+cdef struct tiling_t:
     const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and
     const Py_ssize_t *count[2]      # whether their inputs lie one after the other in the table
     const Py_ssize_t *regular[2]
@@ -108,7 +109,86 @@ cdef struct winograd_t:
     Py_ssize_t spacing[2]           # places between the outputs of a tile
     Py_ssize_t step[2]              # codes between its inputs
     Py_ssize_t base[2]              # from the code where a place's taps start to the tile's first input
-    Py_ssize_t all_tiles, at_once, slices
+    Py_ssize_t all                  # tiles of the batch
+
+
+cdef struct tile_t:
+    Py_ssize_t n, depth             # sample, and place of the first axis
+    Py_ssize_t tile[2]
+    Py_ssize_t codes[2][WINOGRAD_IN]
+    bint regular
+
+
+cdef tiling_t tiling_of(const source_t *s, tuple tiles):
+    """tiles: for each of the last two axes three intp arrays, one element per tile, and the spacing."""
+    cdef tiling_t tiling
+    tiling.all = s.batch * s.axis[0].length
+    for i in range(2):
+        if s.axis[i + 1].taps != 3:
+            raise ValueError("Winograd's algorithm needs three taps on the last two axes")
+        tiling.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
+        tiling.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
+        tiling.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
+        tiling.tiles[i], tiling.spacing[i] = tiles[i][0].size, tiles[i][3]
+        tiling.step[i] = abs(s.axis[i + 1].step)
+        tiling.base[i] = min(2 * s.axis[i + 1].step, 0)
+        tiling.all *= tiling.tiles[i]
+    return tiling
+
+
+cdef tile_t tile_of(const source_t *s, const tiling_t *tiling, Py_ssize_t q) noexcept nogil:
+    """Where a tile lies, and the codes of its inputs: NOTHING beyond the last place."""
+    cdef tile_t tile
+    cdef Py_ssize_t i, k, code
+    tile.tile[1] = q % tiling.tiles[1]
+    q //= tiling.tiles[1]
+    tile.tile[0] = q % tiling.tiles[0]
+    q //= tiling.tiles[0]
+    tile.depth = q % s.axis[0].length
+    tile.n = q // s.axis[0].length
+    tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
+    for k in range(2):
+        code = s.axis[k + 1].row[tiling.first[k][tile.tile[k]]] + tiling.base[k]
+        for i in range(WINOGRAD_IN):
+            tile.codes[k][i] = NOTHING
+            if i < tiling.count[k][tile.tile[k]] + 2 and tiling.regular[k][tile.tile[k]]:
+                tile.codes[k][i] = s.axis[k + 1].code[code + i * tiling.step[k]]
+    return tile
+
+
+cdef void tile_inputs(const source_t *s, const tile_t *tile, Py_ssize_t tap, const float *x, const float *constants,
+                      const float **rows, float *mix) noexcept nogil:
+    """Pointers to the 6 x 6 inputs of a tile for a tap of the first axis."""
+    cdef const float *pointer
+    cdef Py_ssize_t i, j, a = s.axis[0].code[s.axis[0].row[tile.depth] + tap * s.axis[0].step]
+    for i in range(WINOGRAD_IN):
+        for j in range(WINOGRAD_IN):
+            pointer = tap_row(s, x + tile.n * s.stride_n, constants, a, tile.codes[0][i], tile.codes[1][j], mix)
+            if pointer == mix:
+                mix += s.channels
+            rows[i * WINOGRAD_IN + j] = constants + AXES * s.channels if pointer == NULL else pointer
+
+
+cdef void tile_places(const source_t *s, const tiling_t *tiling, const tile_t *tile, float *y, Py_ssize_t y_n,
+                      const Py_ssize_t *y_stride, float **places) noexcept nogil:
+    """Pointers to the 4 x 4 places of a tile in y, NULL beyond the last."""
+    cdef Py_ssize_t i, j
+    y += tile.n * y_n + s.axis[0].place[tile.depth] * y_stride[0]
+    for i in range(WINOGRAD_OUT):
+        for j in range(WINOGRAD_OUT):
+            places[i * WINOGRAD_OUT + j] = NULL
+            if i < tiling.count[0][tile.tile[0]] and j < tiling.count[1][tile.tile[1]]:
+                places[i * WINOGRAD_OUT + j] = y \
+                    + s.axis[1].place[tiling.first[0][tile.tile[0]] + i * tiling.spacing[0]] * y_stride[1] \
+                    + s.axis[2].place[tiling.first[1][tile.tile[1]] + j * tiling.spacing[1]] * y_stride[2]
+
+
+cdef struct winograd_t:
+    task_t task
+    tiling_t tiling
+    const float *panels
+    Py_ssize_t groups, outputs, channels, group_size, panels_per_group
+    Py_ssize_t at_once, slices
     Py_ssize_t padded               # channels, rounded up to whole vectors
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
@@ -121,7 +201,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
     cdef Py_ssize_t wide = lanes * TILE_VECTORS
     cdef Py_ssize_t tile0 = block // job.slices * job.at_once
-    cdef Py_ssize_t tiles = min(job.at_once, job.all_tiles - tile0)
+    cdef Py_ssize_t tiles = min(job.at_once, job.tiling.all - tile0)
     cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
     cdef Py_ssize_t panel0 = block % job.slices * all_panels // job.slices
     cdef Py_ssize_t panel1 = (block % job.slices + 1) * all_panels // job.slices
@@ -129,57 +209,25 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef float *inputs = <float *> scratch
     cdef float *sums = <float *> (scratch + job.sums_at)
-    cdef float *mix
     cdef float *targets[WINOGRAD_TILES * 16]
     cdef const float *rows[POINTS]
     cdef const float *constants = <const float *> job.task.constants
-    cdef const float *zeros = constants + AXES * s.channels
     cdef float start[TILE_VECTORS * VECTOR_BYTES]
     cdef const float *tile_rows[TILE_FULL * 8]
     cdef float *to[TILE_FULL]
     cdef Py_ssize_t taps[8]
-    cdef Py_ssize_t codes[2][WINOGRAD_IN]
-    cdef Py_ssize_t place[2]
-    cdef Py_ssize_t t, q, d, i, j, k, a, n, od, p, group, first, width, valid, lane, x, sub, height, parts, point_step
+    cdef tile_t tile
+    cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, sub, height, parts, point_step
     cdef const float *panel
-    cdef const float *pointer
-    cdef float *image_y
     cdef float size
     for t in range(tiles):
-        q = tile0 + t
-        place[1] = q % job.tiles[1]
-        q //= job.tiles[1]
-        place[0] = q % job.tiles[0]
-        q //= job.tiles[0]
-        od = q % s.axis[0].length
-        n = q // s.axis[0].length
-        if not (job.regular[0][place[0]] and job.regular[1][place[1]]):
+        tile = tile_of(s, &job.tiling, tile0 + t)
+        if not tile.regular:
             job.flagged[tile0 + t] = 1
-        for k in range(2):
-            q = s.axis[k + 1].row[job.first[k][place[k]]] + job.base[k]
-            for i in range(WINOGRAD_IN):
-                codes[k][i] = NOTHING
-                if i < job.count[k][place[k]] + 2 and job.regular[k][place[k]]:
-                    codes[k][i] = s.axis[k + 1].code[q + i * job.step[k]]
-        image_y = <float *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0]
-        for i in range(WINOGRAD_OUT):
-            for j in range(WINOGRAD_OUT):
-                targets[t * 16 + i * 4 + j] = NULL
-                if i < job.count[0][place[0]] and j < job.count[1][place[1]]:
-                    targets[t * 16 + i * 4 + j] = image_y \
-                        + s.axis[1].place[job.first[0][place[0]] + i * job.spacing[0]] * job.task.y_stride[1] \
-                        + s.axis[2].place[job.first[1][place[1]] + j * job.spacing[1]] * job.task.y_stride[2]
+        tile_places(s, &job.tiling, &tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * 16)
         size = 0
         for d in range(depth):
-            a = s.axis[0].code[s.axis[0].row[od] + d * s.axis[0].step]
-            mix = <float *> (scratch + job.mix_at)
-            for i in range(WINOGRAD_IN):
-                for j in range(WINOGRAD_IN):
-                    pointer = tap_row(s, <const float *> job.task.x + n * s.stride_n, constants, a, codes[0][i],
-                                      codes[1][j], mix)
-                    if pointer == mix:
-                        mix += s.channels
-                    rows[i * WINOGRAD_IN + j] = zeros if pointer == NULL else pointer
+            tile_inputs(s, &tile, d, <const float *> job.task.x, constants, rows, <float *> (scratch + job.mix_at))
             size = max(size, winograd_input(rows, s.channels, inputs + (t * depth + d) * job.padded,
                                             job.at_once * depth * job.padded))
         if block % job.slices == 0:
@@ -225,7 +273,7 @@ cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
     cdef unsigned int bits
     cdef int usual = 0
     memset(numbers, 0, sizeof(numbers))
-    for t in range(job.all_tiles):      # in bins of their powers of two, without tiles that are all zero
+    for t in range(job.tiling.all):      # in bins of their powers of two, without tiles that are all zero
         memcpy(&bits, job.sizes + t, sizeof(bits))
         numbers[bits >> 23] += bits != 0 and bits >> 23 < 255
     for t in range(256):
@@ -234,7 +282,7 @@ cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
         below += numbers[usual]
         usual += 1
     count = 0
-    for t in range(job.all_tiles):
+    for t in range(job.tiling.all):
         memcpy(&bits, job.sizes + t, sizeof(bits))
         if bits >> 23 == 255 or <int> (bits >> 23) > usual + LARGE:
             job.flagged[t] = 1
@@ -264,24 +312,14 @@ cdef class Winograd(Convolution):
         job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
         job.group_size = panels.group_size
         job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-        job.all_tiles = job.task.source.batch * job.task.source.axis[0].length
-        for i in range(2):
-            if job.task.source.axis[i + 1].taps != 3:
-                raise ValueError("Winograd's algorithm needs three taps on the last two axes")
-            job.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
-            job.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
-            job.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
-            job.tiles[i], job.spacing[i] = tiles[i][0].size, tiles[i][3]
-            job.step[i] = abs(job.task.source.axis[i + 1].step)
-            job.base[i] = min(2 * job.task.source.axis[i + 1].step, 0)
-            job.all_tiles *= job.tiles[i]
+        job.tiling = tiling_of(&job.task.source, tiles)
         if panels.depth != job.task.source.axis[0].taps or panels.depth > 8:
             raise ValueError("Winograd's algorithm: the filters do not fit")
         job.padded = (job.task.source.channels + lanes - 1) // lanes * lanes
         cdef Py_ssize_t one = POINTS * panels.depth * job.padded * sizeof(float)
-        job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.all_tiles)
-        cdef Py_ssize_t tile_blocks = (job.all_tiles + job.at_once - 1) // max(1, job.at_once)
-        job.at_once = (job.all_tiles + tile_blocks - 1) // max(1, tile_blocks)
+        job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)
+        cdef Py_ssize_t tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
+        job.at_once = (job.tiling.all + tile_blocks - 1) // max(1, tile_blocks)
         cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
         job.slices = 1
         if self.threads > 1 and tile_blocks < 2 * self.threads:
@@ -302,23 +340,23 @@ cdef class Winograd(Convolution):
 
     def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None):
         cdef winograd_t job
-        cdef _Scratch of_tiles = _Scratch(self.job.all_tiles * (sizeof(float) + 1), 1)
+        cdef _Scratch of_tiles = _Scratch(self.job.tiling.all * (sizeof(float) + 1), 1)
         memcpy(&job, self.task, self.job_size)
         packed = None if filters is None else self.pack(&job, filters)
-        if job.all_tiles == 0:
+        if job.tiling.all == 0:
             return None
         job.sizes = <float *> of_tiles.first
-        job.flagged = <unsigned char *> (of_tiles.first + job.all_tiles * sizeof(float))
-        memset(job.flagged, 0, job.all_tiles)
+        job.flagged = <unsigned char *> (of_tiles.first + job.tiling.all * sizeof(float))
+        memset(job.flagged, 0, job.tiling.all)
         self.run(&job, x, bias, y)
         if flag_large(&job) == 0:
             return None
-        shape = job.task.source.batch, job.task.source.axis[0].length, job.tiles[0], job.tiles[1]
+        shape = job.task.source.batch, job.task.source.axis[0].length, job.tiling.tiles[0], job.tiling.tiles[1]
         flagged = np.empty(shape, np.uint8)
-        memcpy(cnp.PyArray_DATA(<cnp.ndarray> flagged), job.flagged, job.all_tiles)
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray> flagged), job.flagged, job.tiling.all)
         return flagged
 
     @property
     def scratch(self):
         """Bytes of scratch memory that a call takes."""
-        return self.job.task.scratch_size * self.threads + self.job.all_tiles * (sizeof(float) + 1)
+        return self.job.task.scratch_size * self.threads + self.job.tiling.all * (sizeof(float) + 1)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core
 from .._core import Repeat
 from ..activation import Activation, evaluate, needs_result, output_length, parameters, pull
 from ..activation import activation as bind_activation
@@ -22,6 +21,7 @@ from ..remember import remembered
 from . import arrays
 from .algorithms import Problem, Supposed, check_algorithm, choose, compute
 from .arrays import Array, Layout
+from .filter_gradient import filter_gradient
 from .operation import Pullback, repeated
 from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
@@ -198,12 +198,8 @@ class _Plan:
         """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""
         read, other = (gz, problem.x) if self.form.transposed else (problem.x, gz)
         axes, constants = self.form.reads(adjoint=False)
-        gradient = np.empty(
-            (self.filters.shape[0], int(np.prod(self.filters.shape[1:-1])), self.filters.shape[-1]),
-            self.form.compute,
-        )
-        _core.kernels.filter_gradient(read, other, gradient, self.form.groups, axes, constants, num_threads())
-        gradient = gradient.reshape(self.filters.shape)
+        shape, groups = self.filters.shape, self.form.groups
+        gradient = filter_gradient(read, other, shape, groups, axes, constants, self.algorithm)
         if self.form.layout == "channels_first":
             gradient = np.moveaxis(gradient, -1, 1)
         return np.ascontiguousarray(gradient, arrays.gradient_dtype(self.filters, self.form.compute))

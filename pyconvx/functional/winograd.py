@@ -15,7 +15,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem, direct
 
-__all__ = ["kernel", "mend", "unfit", "wasteful"]
+__all__ = ["DEPTH", "fills", "kernel", "mend", "tiles_of", "unfit", "wasteful"]
 
 OUT = 4  # places along each side of a tile
 LEAST = 16  # channels, and filters, of a group below which the transforms cost more than they save
@@ -49,11 +49,11 @@ def wasteful(problem: Problem) -> str | None:
         return f"filters that are not prepared pay from {PLACES} places on"
     if problem.axes[1].taps != 3 or problem.axes[2].taps != 3:
         return "it is for 3 x 3 taps"
-    tiles = _tiles_of(problem)
+    tiles = tiles_of(problem.axes)
     usual = math.prod(int(regular.sum()) for _, _, regular, _ in tiles)
     if usual * 2 < math.prod(len(first) for first, _, _, _ in tiles):
         return "too few tiles lie regularly in the index tables"
-    if math.prod(len(first) for first, _, _, _ in tiles) * 36 > 6 * math.prod(lengths[1:]):
+    if not fills(problem.axes):
         return f"a result of {lengths[1]} x {lengths[2]} fills its tiles badly"
     return None
 
@@ -72,13 +72,13 @@ def panels(problem: Problem) -> Any:
 
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays; what its `fill` returns is for `mend`."""
-    tiles, axes, constants = _tiles_of(problem), problem.axes, problem.constants
+    tiles, axes, constants = tiles_of(problem.axes), problem.axes, problem.constants
     return _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
 
 
 def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8]) -> None:
     """Do the tiles that the kernel reported again, by the direct algorithm."""
-    tiles, lengths = _tiles_of(problem), [axis.length for axis in problem.axes]
+    tiles, lengths = tiles_of(problem.axes), [axis.length for axis in problem.axes]
     n, depth, row, column = np.nonzero(flagged)
     rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
     base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])
@@ -96,9 +96,15 @@ def _places(first: NDArray[np.intp], count: NDArray[np.intp], spacing: int, at: 
     return np.where(i < count[at][:, None], first[at][:, None] + i * spacing, -1)
 
 
-def _tiles_of(problem: Problem) -> tuple[Tiles, Tiles]:
-    rows, columns = problem.axes[1:]
-    return _tiles(rows), _tiles(columns)
+def tiles_of(axes: tuple[Any, ...]) -> tuple[Tiles, Tiles]:
+    """The tiles along the last two axes."""
+    return _tiles(axes[1]), _tiles(axes[2])
+
+
+def fills(axes: tuple[Any, ...]) -> bool:
+    """Whether places fill their tiles well enough for the products to be fewer by half."""
+    tiles = math.prod(len(first) for first, _, _, _ in tiles_of(axes))
+    return tiles * 36 <= 6 * math.prod([int(axis.length) for axis in axes[1:]])
 
 
 @remembered(_core.Axis)

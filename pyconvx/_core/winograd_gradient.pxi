@@ -1,0 +1,173 @@
+# The gradient of 3 x 3 filters by Winograd's F(3x3, 4x4), for float32: 36 products for 144.
+#
+# Some tiles at a time, their inputs and the gradients of their outputs are transformed; then for every block of
+# channels and filters the products are summed over these tiles, point by point, and transformed to taps, which are
+# added up in double from one lot of tiles to the next. No sum is shared between threads.
+
+cdef enum:
+    SLOPE_TILES = 56                # most tiles at a time, and
+    SLOPE_FEWEST = 28               # how many there are even if their transforms do not stay in
+    SLOPE_BYTES = 1 << 20           # the second cache
+    DOUBT = 1024                    # no sum is this much smaller than what a tile has added to it
+
+cdef struct slopes_t:
+    source_t source
+    tiling_t tiling
+    const float *x
+    const float *constants
+    const float *gy
+    float *gradient                 # (F, taps, C // groups), contiguous
+    Py_ssize_t gy_n
+    Py_ssize_t gy_stride[AXES]
+    Py_ssize_t groups, outputs, channels
+    Py_ssize_t panels, parts        # of a group: panels of channels, parts of filters
+    Py_ssize_t padded               # channels of all panels of a group, with their empty lanes
+    Py_ssize_t filled               # filters, rounded up to whole vectors
+    Py_ssize_t tile0, tiles         # now
+    bint last                       # no more follow
+    float *inputs                   # [point][group][tap of the first axis][panel][tile][lane]
+    float *slopes                   # [point][tile][filled]
+    float *sizes                    # of each tile: what a sum over its products may be at most, about
+    double *totals                  # [block][filter][tap][lane]; NULL if all tiles are summed at once
+    float *largest                  # of each block, and NaN if it holds an infinity or a NaN
+    char *scratch
+    Py_ssize_t scratch_size
+
+
+cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil:
+    """Transform what belongs to one tile."""
+    cdef const slopes_t *job = <const slopes_t *> given
+    cdef const source_t *s = &job.source
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+    cdef Py_ssize_t wide = lanes * TILE_VECTORS
+    cdef Py_ssize_t depth = s.axis[0].taps, d, group, first, width, i
+    cdef const float *rows[POINTS]
+    cdef const float *shifted[POINTS]
+    cdef float *places[WINOGRAD_OUT * WINOGRAD_OUT]
+    cdef float size = 0, slope = 0
+    cdef tile_t tile = tile_of(s, &job.tiling, job.tile0 + t)
+    for d in range(depth):
+        tile_inputs(s, &tile, d, job.x, job.constants, rows,
+                    <float *> (job.scratch + worker * job.scratch_size))
+        for group in range(job.groups):
+            for first from 0 <= first < job.channels by wide:
+                width = wide if job.channels - first > lanes else lanes
+                for i in range(POINTS):
+                    shifted[i] = rows[i] + group * job.channels + first
+                size = max(size, winograd_input(
+                    shifted, min(width, job.channels - first),
+                    job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + t * width,
+                    job.tiles * job.groups * depth * job.padded))
+    tile_places(s, &job.tiling, &tile, <float *> job.gy, job.gy_n, job.gy_stride, places)
+    for first from 0 <= first < job.groups * job.outputs by lanes:
+        slope = max(slope, winograd_slope(<const float **> places, first, min(lanes, job.groups * job.outputs - first),
+                                          job.slopes + t * job.filled + first, job.tiles * job.filled))
+    job.sizes[t] = size * slope
+
+
+cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
+    """Sum over the tiles for one panel of channels and up to TILE_FULL filters."""
+    cdef const slopes_t *job = <const slopes_t *> given
+    cdef const source_t *s = &job.source
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+    cdef Py_ssize_t wide = lanes * TILE_VECTORS
+    cdef Py_ssize_t depth = s.axis[0].taps
+    cdef Py_ssize_t part = block % job.parts
+    cdef Py_ssize_t panel = block // job.parts % job.panels
+    cdef Py_ssize_t d = block // job.parts // job.panels % depth
+    cdef Py_ssize_t group = block // job.parts // job.panels // depth
+    cdef Py_ssize_t f = part * job.outputs // job.parts
+    cdef Py_ssize_t height = (part + 1) * job.outputs // job.parts - f
+    cdef Py_ssize_t start = panel * wide
+    cdef Py_ssize_t width = wide if job.channels - start > lanes else lanes
+    cdef Py_ssize_t valid = min(width, job.channels - start)
+    cdef float *sums = <float *> (job.scratch + worker * job.scratch_size)
+    cdef double *total
+    cdef const float *rows[SLOPE_TILES]
+    cdef float taps[9 * TILE_VECTORS * LANES_F32]
+    cdef float *to
+    cdef Py_ssize_t t, x, m, k, lane
+    cdef float largest = 0, spoiled = 0
+    for t in range(job.tiles):
+        rows[t] = job.slopes + t * job.filled
+    memset(sums, 0, POINTS * height * width * sizeof(float))
+    for x in range(POINTS):
+        outer_f32(height, <int> (width // lanes), rows, job.tiles, x * job.tiles * job.filled + group * job.outputs + f,
+                  job.inputs + job.tiles * (((x * job.groups + group) * depth + d) * job.padded + start),
+                  sums + x * height * width)
+    for m in range(height):
+        for lane from 0 <= lane < width by lanes:
+            winograd_taps(sums + m * width + lane, height * width, taps + lane, width)
+        if job.totals != NULL:
+            total = job.totals + (block * TILE_FULL + m) * 9 * wide
+            for k in range(9 * width):
+                total[k] += taps[k]
+            if not job.last:
+                continue
+            for k in range(9 * width):
+                taps[k] = <float> total[k]
+        to = job.gradient + ((group * job.outputs + f + m) * s.taps + d * 9) * job.channels + start
+        for k in range(9):
+            memcpy(to + k * job.channels, taps + k * width, valid * sizeof(float))
+        spoiled += spoiled_f32(taps, 9 * width)
+        largest = max(largest, largest_magnitude(taps, 9 * width))
+    job.largest[block] = largest + spoiled
+
+
+def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssize_t groups, tuple axes,
+                             cnp.ndarray constants, tuple tiles, int threads):
+    """As filter_gradient, for float32 and 3 x 3 taps on the last two axes; tiles as Winograd takes them, all regular.
+
+    Returns whether the gradient is good: not if it holds an infinity or a NaN, or if one tile had so large elements
+    that what it has to add should not have vanished in the sum.
+    """
+    cdef slopes_t job
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), wide = lanes * TILE_VECTORS, depth, t
+    job.source = source_of(x, axes)
+    job.tiling = tiling_of(&job.source, tiles)
+    job.x, job.gy, job.gradient = <const float *> cnp.PyArray_DATA(x), <const float *> cnp.PyArray_DATA(gy), \
+        <float *> cnp.PyArray_DATA(gradient)
+    job.constants = <const float *> cnp.PyArray_DATA(constants)
+    job.gy_n = strides_of(gy, job.gy_stride)
+    job.groups, job.outputs, job.channels = groups, gradient.shape[0] // groups, gradient.shape[2]
+    depth = job.source.axis[0].taps
+    job.panels = (job.channels + wide - 1) // wide
+    job.parts = (job.outputs + TILE_FULL - 1) // TILE_FULL
+    job.padded = (job.channels + lanes - 1) // lanes * lanes
+    job.filled = (gradient.shape[0] + lanes - 1) // lanes * lanes
+    cdef Py_ssize_t one = POINTS * (groups * depth * job.padded + job.filled) * sizeof(float)
+    cdef Py_ssize_t at_once = min(job.tiling.all, max(SLOPE_FEWEST, min(SLOPE_TILES, SLOPE_BYTES // one)))
+    cdef Py_ssize_t lots = (job.tiling.all + at_once - 1) // at_once
+    at_once = (job.tiling.all + lots - 1) // lots
+    cdef Py_ssize_t blocks = groups * depth * job.panels * job.parts
+    cdef Py_ssize_t slopes_at = rounded(at_once * POINTS * groups * depth * job.padded * sizeof(float))
+    cdef Py_ssize_t sizes_at = slopes_at + rounded(at_once * POINTS * job.filled * sizeof(float))
+    cdef Py_ssize_t largest_at = sizes_at + rounded(at_once * sizeof(float))
+    cdef Py_ssize_t totals_at = largest_at + rounded(blocks * sizeof(float))
+    cdef Py_ssize_t totals_size = blocks * TILE_FULL * 9 * wide * sizeof(double) if lots > 1 else 0
+    cdef _Scratch shared = _Scratch(totals_at + totals_size, 1)
+    cdef Py_ssize_t mix = POINTS * job.source.channels * sizeof(float) if job.source.mixed else 0
+    cdef _Scratch own = _Scratch(max(mix, POINTS * TILE_FULL * TILE_VECTORS * VECTOR_BYTES), threads)
+    job.inputs = <float *> shared.first
+    job.slopes = <float *> (shared.first + slopes_at)
+    job.sizes = <float *> (shared.first + sizes_at)
+    job.largest = <float *> (shared.first + largest_at)
+    job.totals = <double *> (shared.first + totals_at) if lots > 1 else NULL
+    job.scratch, job.scratch_size = own.first, own.size
+    memset(shared.first + totals_at, 0, totals_size)
+    cdef float size = 0, largest = 0, spoiled = 0
+    job.tile0 = 0
+    while job.tile0 < job.tiling.all:
+        job.tiles = min(at_once, job.tiling.all - job.tile0)
+        job.last = job.tile0 + job.tiles == job.tiling.all
+        with nogil:
+            run(slopes_transform, &job, job.tiles, threads)
+            run(slopes_block, &job, blocks, threads)
+            for t in range(job.tiles):
+                size = max(size, job.sizes[t])
+        PyErr_CheckSignals()
+        job.tile0 += job.tiles
+    for t in range(blocks):
+        largest = max(largest, job.largest[t])
+        spoiled += 0 * job.largest[t]
+    return spoiled == 0 and size <= DOUBT * largest

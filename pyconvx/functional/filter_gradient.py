@@ -1,0 +1,41 @@
+"""The gradient of a convolution with respect to its filters, by the best kernel. May import the core and winograd."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from . import winograd
+from .arrays import Array
+from .parallel import num_threads
+
+__all__ = ["filter_gradient"]
+
+LEAST = 16
+"""Channels, and filters, of a group below which Winograd's transforms cost more than they save."""
+
+
+def filter_gradient(
+    x: Array, gy: Array, shape: tuple[int, ...], groups: int, axes: tuple[Any, ...], constants: Array, algorithm: str
+) -> Array:
+    """Gradient of filters of a shape (F, *kernel, C // groups), from x (N, D, H, W, C) and gy (N, *places, F)."""
+    taps = math.prod(shape[1:-1])
+    gradient = np.empty((shape[0], taps, shape[-1]), x.dtype)
+    if algorithm in ("auto", "winograd") and _winograd_pays(x, shape, groups, axes):
+        tiles = winograd.tiles_of(axes)
+        if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, axes, constants, tiles, num_threads()):
+            return gradient.reshape(shape)
+    _core.kernels.filter_gradient(x, gy, gradient, groups, axes, constants, num_threads())
+    return gradient.reshape(shape)
+
+
+def _winograd_pays(x: Array, shape: tuple[int, ...], groups: int, axes: tuple[Any, ...]) -> bool:
+    """Whether Winograd's F(3x3, 4x4) can do it, in less time than the sum over places."""
+    if x.dtype != np.float32 or axes[1].taps != 3 or axes[2].taps != 3 or axes[0].taps > winograd.DEPTH:
+        return False
+    if shape[0] // groups < LEAST or shape[-1] < LEAST:
+        return False
+    return winograd.fills(axes) and all(regular.all() for _, _, regular, _ in winograd.tiles_of(axes))
