@@ -52,7 +52,6 @@ class Bands(Convolution):
         y: Array,
         axes: Axes,
         constants: Array,
-        rises: tuple[int, int],
         threads: int,
     ) -> None: ...
 

@@ -43,6 +43,24 @@ cdef cnp.ndarray counted(cnp.ndarray row, cnp.ndarray code, Py_ssize_t taps, Py_
     return counts
 
 
+cdef cnp.ndarray pieces_of(cnp.ndarray row, cnp.ndarray place):
+    """Runs of visits whose rows, and places, lie evenly and forwards: (first, number, rise, gap between places)."""
+    cdef Py_ssize_t[:, ::1] pieces = np.empty((row.size, 4), np.intp)
+    cdef const Py_ssize_t[::1] rows = row, places = place
+    cdef Py_ssize_t i = 0, j, count = 0, rise, gap
+    with nogil:
+        while i < rows.shape[0]:
+            j, rise, gap = i + 1, 1, 1
+            if j < rows.shape[0] and rows[j] > rows[i] and places[j] > places[i]:
+                rise, gap = rows[j] - rows[i], places[j] - places[i]
+                while j < rows.shape[0] and rows[j] - rows[j - 1] == rise and places[j] - places[j - 1] == gap:
+                    j += 1
+            pieces[count, 0], pieces[count, 1], pieces[count, 2], pieces[count, 3] = i, j - i, rise, gap
+            count += 1
+            i = j
+    return np.asarray(pieces)[:count].copy()
+
+
 cdef class Axis:
     """Axis(source, taps, step, row, code, *, place=None, extent=None, mixes=None): one checked index table.
 
@@ -89,7 +107,8 @@ cdef class Axis:
             breaks = np.concatenate([[0], np.cumsum((code[:-1] < 0) | (code[1:] != code[:-1] + 1))])
             run[:] = (breaks[row + taps - 1] == breaks[row]) & (code[row] >= 0)
         present = counted(row, code, taps, step)
-        self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent, run, present)
+        pieces = pieces_of(row, place)
+        self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent, run, present, pieces)
         for array in self.arrays:
             array.setflags(write=False)
         self.source = source
@@ -152,6 +171,11 @@ cdef class Axis:
     def present(self):
         """Number of elements that each window holds (codes other than NOTHING), in the order of visits."""
         return self.arrays[9]
+
+    @property
+    def pieces(self):
+        """intp (pieces, 4): the first visit, how many, how far apart their rows lie, and their places in the result."""
+        return self.arrays[10]
 
     def reach(self):
         """(highest, lowest): for each visited place, the highest coordinate that it or one before it reads, and the

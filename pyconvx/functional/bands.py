@@ -15,7 +15,7 @@ __all__ = ["kernel", "unfit", "wasteful"]
 PRODUCTS = 8192
 """Most products of a place: longer sums are added up in parts, and amount to so much that tables cost nothing."""
 NARROW = 3
-"""Places of a row below which a tile of one row is too low."""
+"""Places of a row that lie evenly, below which a tile of one row is too low."""
 NEAR = 64
 """Filters of a group from which rows a page apart cost more than tables of pointers to copies of them."""
 PAGE = 4096
@@ -26,8 +26,6 @@ GAPS = 16
 def unfit(problem: Problem) -> str | None:
     """Why rows of places cannot do a problem; None if they can."""
     taps, channels = [axis.taps for axis in problem.axes], problem.per_group[1]
-    if problem.axes[2].rise < 1:
-        return "places of the last axis do not lie evenly in its index table"
     if math.prod(taps) * channels > PRODUCTS:
         return f"it is for at most {PRODUCTS} products per place, the filters have {math.prod(taps) * channels}"
     if abs(problem.axes[1].step) > GAPS or abs(problem.axes[2].step) > GAPS:
@@ -38,9 +36,10 @@ def unfit(problem: Problem) -> str | None:
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
     outputs, _ = problem.per_group
-    lengths, step = [axis.length for axis in problem.axes], problem.x.shape[-1] * problem.axes[2].rise
-    if lengths[2] < NARROW and math.prod(lengths[:2]) > 1:
-        return f"a row has {lengths[2]} places: tiles of several rows are higher"
+    lengths, pieces = [axis.length for axis in problem.axes], problem.axes[2].pieces
+    if lengths[2] < NARROW * len(pieces) and math.prod(lengths) > lengths[2] / len(pieces):
+        return f"places of the last axis lie evenly {lengths[2] / len(pieces):.1f} at a time: other tiles are higher"
+    step = problem.x.shape[-1] * int(pieces[0, 2])
     if outputs > NEAR and step * problem.x.itemsize % PAGE == 0:
         return "places lie pages apart, which the nearest cache does not hold together"
     return None
@@ -49,5 +48,4 @@ def wasteful(problem: Problem) -> str | None:
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays."""
     axes, constants, panels = problem.axes, problem.constants, problem.panels()
-    rises = axes[1].rise, axes[2].rise
-    return _core.kernels.Bands(problem.x, panels, y, axes, constants, rises, num_threads())
+    return _core.kernels.Bands(problem.x, panels, y, axes, constants, num_threads())
