@@ -366,3 +366,44 @@ def test_long_rows_are_laid_out_in_segments():
 def test_depthwise_with_more_than_one_filter_per_channel_is_another_algorithm():
     with pytest.raises(ValueError, match="one filter per group"):
         cx.conv2d(np.ones((8, 8, 4)), np.ones((8, 3, 3, 1)), groups=4, algorithm="depthwise")
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("name", NAMES)
+def test_an_activation_in_the_kernel_is_one_after_it(name, isa):
+    """Bit for bit, whatever the threads, the place of the result, and what is done again."""
+    rng = np.random.default_rng(12)
+    groups = 16 if name == "depthwise" else 1
+    x = rng.standard_normal((2, 21, 23, 16)).astype("f")
+    x[0, 5, 6, 7] = np.nan
+    filters, bias = rng.standard_normal((80 // (groups // 4 or 1), 3, 3, 16 // groups)).astype("f"), None
+    if groups == 1:
+        bias = rng.standard_normal(80).astype("f")
+    else:
+        filters = filters[:16]
+    options = dict(padding="same", groups=groups, algorithm=name)
+    with _core.using(isa):
+        z = cx.conv2d(x, filters, bias, **options)
+        for activation in ("relu", "gelu", "softmax", "log_softmax", cx.activation("leaky_relu", alpha=0.3)):
+            want = cx.activate(z, activation)
+            for threads in (1, 2):
+                with cx.threads(threads):
+                    prepared = cx.prepare(filters)
+                    for weights in (filters, prepared, prepared):  # the last is a repeated call
+                        got = cx.conv2d(x, weights, bias, activation=activation, **options)
+                        assert np.array_equal(got, want, equal_nan=True)
+            room = np.full((2, 25, 29, want.shape[-1]), 7.0, "f")
+            cx.conv2d(x, filters, bias, activation=activation, out=room[:, 2:23, 3:26], **options)
+            assert np.array_equal(room[:, 2:23, 3:26], want, equal_nan=True)
+            room[:, 2:23, 3:26] = 7
+            assert (room == 7).all()
+
+
+@pytest.mark.parametrize("outputs", [3, 8, 70])
+def test_an_activation_of_a_transposed_convolution_in_the_kernel(outputs):
+    x, filters = np.ones((9, 11, 6), "f"), np.linspace(-1, 1, 6 * 25 * outputs, dtype="f").reshape(6, 5, 5, outputs)
+    for stride in (1, 2, 3):
+        z = cx.conv_transpose2d(x, filters, stride=stride)
+        for activation in ("relu", "softmax"):
+            y = cx.conv_transpose2d(x, filters, stride=stride, activation=activation)
+            assert np.array_equal(y, cx.activate(z, activation))

@@ -141,6 +141,7 @@ LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
 
 include "source.pxi"
 include "scratch.pxi"
+include "activate.pxi"
 include "task.pxi"
 include "transpose.pxi"
 include "panels.pxi"
@@ -156,4 +157,3 @@ include "statistics.pxi"
 include "pool_gradient.pxi"
 include "windows.pxi"
 include "rows.pxi"
-include "activate.pxi"

@@ -193,6 +193,11 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
                     y += tall * y_step
                     o += tall
                     left -= 1
+        for r in range(rows1 if job.task.finishing else 0):
+            y = <real *> job.task.y + n * job.task.y_n + first_axis.place[od] * job.task.y_stride[0]
+            y += middle.place[band.first + r0 + r] * job.task.y_stride[1]
+            y += last.place[segment.first] * job.task.y_stride[2]
+            finish(&job.task, y, places, y_step, job.groups * job.outputs)
 
 
 cdef void bands_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -270,6 +275,7 @@ cdef class Bands(Convolution):
         job.used_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
         job.mix_at = job.used_at + rounded(last.taps)
         job.task.scratch_size = job.mix_at + rounded(row)
+        self.finishes = self.whole = True
         self.end(bands_block_f32 if x.itemsize == 4 else bands_block_f64, samples * job.bands * job.segments)
 
     cdef object pack(self, void *job, cnp.ndarray filters):

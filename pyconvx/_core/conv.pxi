@@ -223,6 +223,12 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
                         memcpy(targets[tile * TILE_FULL + m] + group * job.outputs + first, sums + m * width,
                                valid * sizeof(real))
         tap0 = tap1
+    if job.task.finishing:
+        at = output_of(panel0, job.panels_per_group, job.outputs, wide)
+        count = output_of(panel1, job.panels_per_group, job.outputs, wide) - at
+        for tile in range(tiles):
+            for m in range(heights[tile]):
+                finish(&job.task, targets[tile * TILE_FULL + m] + at, 1, count, count)
 
 
 cdef void conv_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -291,7 +297,7 @@ cdef class Direct(Convolution):
                 job.copied = 0
         cdef Py_ssize_t place_blocks = (job.all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
         job.slices = 1
-        if self.threads > 1 and place_blocks < 4 * self.threads:
+        if self.threads > 1 and place_blocks < 4 * self.threads and places is None:
             job.slices = min(all_panels, (4 * self.threads + place_blocks - 1) // place_blocks)
 
         job.parted = job.taps_at_once < source.taps or job.channels > job.longest
@@ -306,6 +312,7 @@ cdef class Direct(Convolution):
         job.task.scratch_size = job.mix_at
         if source.mixed:
             job.task.scratch_size += job.taps_at_once * TILE_FULL * source.channels * x.itemsize
+        self.finishes, self.whole = True, job.slices == 1
         self.end(conv_block_f32 if x.itemsize == 4 else conv_block_f64, place_blocks * job.slices)
 
     cdef object pack(self, void *job, cnp.ndarray filters):

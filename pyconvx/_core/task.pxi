@@ -11,8 +11,26 @@ cdef struct task_t:
     void *y
     Py_ssize_t y_n                  # strides of y, in elements
     Py_ssize_t y_stride[AXES]
+    bint finishing                  # every place ends with an activation
+    row_activation_t activation
     char *scratch                   # scratch_size bytes per thread
     Py_ssize_t scratch_size
+
+
+cdef inline void finish(const task_t *task, real *y, Py_ssize_t places, Py_ssize_t step,
+                        Py_ssize_t outputs) noexcept nogil:
+    """Apply the activation to outputs of some places, which lie `step` elements apart."""
+    if step == outputs and not task.activation.rowwise:
+        places, outputs = 1, places * outputs
+    for _ in range(places):
+        task.activation.function(y, y, outputs, task.activation.params)
+        y += step
+
+
+cdef inline Py_ssize_t output_of(Py_ssize_t panel, Py_ssize_t panels_per_group, Py_ssize_t outputs,
+                                 Py_ssize_t wide) noexcept nogil:
+    """The first output of a panel, counted over all groups."""
+    return panel // panels_per_group * outputs + panel % panels_per_group * wide
 
 
 cdef class Convolution:
@@ -25,6 +43,9 @@ cdef class Convolution:
     cdef block_t block
     cdef Py_ssize_t blocks
     cdef int threads
+    cdef int itemsize
+    cdef bint finishes              # blocks hold whole places, or outputs of them, and end with `finish`
+    cdef bint whole                 # they hold whole places
     cdef object keep                # what the job points to
 
     cdef int begin(self, void *job, Py_ssize_t job_size, cnp.ndarray x, cnp.ndarray y, tuple axes,
@@ -34,8 +55,8 @@ cdef class Convolution:
         if job_size > JOB_WORDS * <Py_ssize_t> sizeof(Py_ssize_t):
             raise SystemError("a job is larger than its copy")
         self.task, self.job_size, self.threads = task, job_size, threads
-        self.keep = (axes, constants)
-        task.source = source_of(x, axes)
+        self.keep, self.itemsize = (axes, constants), <int> x.itemsize
+        task.source, task.finishing = source_of(x, axes), False
         task.constants = cnp.PyArray_DATA(constants)
         task.y_n = strides_of(y, task.y_stride)
         if 2 * products * task.source.batch * task.source.places < 4e5:     # less work than waking a thread
@@ -77,6 +98,14 @@ cdef class Convolution:
                 return False
         if self.blocks:
             self.run(job, x, bias, y)
+
+    def finish(self, str name, tuple params):
+        """Have the compiled activation `name` applied to all that is filled; returns False if the kernel cannot."""
+        cdef row_activation_t activation = row_activation(name, params, self.itemsize)
+        if not self.finishes or activation.share != 1 or (activation.rowwise and not self.whole):
+            return False
+        self.task.activation, self.task.finishing = activation, True
+        return True
 
     @property
     def scratch(self):

@@ -264,6 +264,12 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                                        group * job.outputs + first + lane, min(lanes, valid - lane)):
                     job.flagged[tile0 + t] = 1
                 lane += lanes
+    if job.task.finishing:
+        first = output_of(panel0, job.panels_per_group, job.outputs, wide)
+        valid = output_of(panel1, job.panels_per_group, job.outputs, wide) - first
+        for i in range(tiles * WINOGRAD_OUT * WINOGRAD_OUT):
+            if targets[i] != NULL:
+                finish(&job.task, targets[i] + first, 1, valid, valid)
 
 
 cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
@@ -329,6 +335,7 @@ cdef class Winograd(Convolution):
         job.task.scratch_size = job.mix_at
         if job.task.source.mixed:
             job.task.scratch_size += POINTS * job.task.source.channels * sizeof(float)
+        self.finishes, self.whole = True, job.slices == 1
         self.end(winograd_block, tile_blocks * job.slices)
 
     cdef object pack(self, void *job, cnp.ndarray filters):

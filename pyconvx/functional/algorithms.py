@@ -25,7 +25,9 @@ class Candidate(NamedTuple):
     wasteful: Callable[[Problem], str | None]
     """Why it is not worth it here, for "auto" to go on to the next; None if it is. Asked first: it is cheap."""
     kernel: Callable[[Problem, Array], Any]
-    """The compiled kernel for such arrays: `fill(x, bias, y)` fills y (N, D, H, W, F)."""
+    """The compiled kernel for such arrays: `fill(x, bias, y)` fills y (N, D, H, W, F).
+
+    `finish(name, params)` has a compiled activation applied as well, if it returns True."""
 
 
 class Supposed(Problem):
@@ -92,11 +94,14 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
     raise AssertionError("the last candidate can do anything")
 
 
-def compute(problem: Problem, algorithm: str, y: Array) -> None:
-    """Fill y by the algorithm of that name, or the best for "auto"."""
-    flagged = choose(problem, algorithm).kernel(problem, y).fill(problem.x, problem.bias, y)
+def compute(problem: Problem, algorithm: str, y: Array) -> bool:
+    """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied."""
+    kernel = choose(problem, algorithm).kernel(problem, y)
+    finished = problem.finish is not None and kernel.finish(*problem.finish)
+    flagged = kernel.fill(problem.x, problem.bias, y)
     if flagged is not None:
-        winograd.mend(problem, y, flagged)
+        winograd.mend(problem, y, flagged, finished)
+    return bool(finished)
 
 
 def against(candidate: Candidate, problem: Problem) -> str | None:

@@ -106,6 +106,14 @@ class _Plan:
         axes, constants = form.reads(adjoint=transposed)
         return kind(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
 
+    def _finish(self) -> tuple[str, tuple[float, ...]] | None:
+        """The activation as a kernel can apply it, if it can."""
+        activation = self.activation
+        if activation is None or activation.plugin.kernel is None or activation.plugin.output_size is not None:
+            return None
+        given = parameters(activation)
+        return None if given is None else (activation.plugin.kernel, given)
+
     def _empty(self) -> Array:
         """The sum, to be computed: (N, D, H, W, channels). Asked for first: where it does not fit, nothing is done."""
         return arrays.empty(self.form.canonical_shape, self.form.compute)
@@ -127,8 +135,9 @@ class _Plan:
     def run(self) -> Array:
         target = self._direct_target()
         y = self._empty() if target is None else target
-        compute(self.problem(), self.algorithm, y)
-        if self.activation is not None:
+        problem = self.problem()
+        problem.finish = self._finish()
+        if not compute(problem, self.algorithm, y) and self.activation is not None:
             in_place = y if self.activation.plugin.output_size is None else None
             y = evaluate(self.activation, y, in_place, num_threads())
         return self.out if target is not None and self.out is not None else self._deliver(y)
@@ -149,8 +158,9 @@ class _Plan:
             filters = arrays.stand_in(self.filters.shape, form.compute)
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
         y = arrays.outline(form.canonical_shape, form.compute)
-        kernel = choose(problem, self.algorithm).kernel(problem, y)
-        return repeat_of(kernel, problem.x.shape, y.shape, form.shape, form.compute, first, self.activation)
+        kernel, finish = choose(problem, self.algorithm).kernel(problem, y), self._finish()
+        rest = self.activation if finish is None or not kernel.finish(*finish) else None
+        return repeat_of(kernel, problem.x.shape, y.shape, form.shape, form.compute, first, rest)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form

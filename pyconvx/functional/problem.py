@@ -34,6 +34,7 @@ class Problem:
     axes: tuple[Any, ...]
     strides: tuple[int, ...]  # of the windows on the three axes
     constants: Array  # (4, C)
+    finish: tuple[str, tuple[float, ...]] | None = None  # the compiled activation of the result, and its parameters
     own: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property

@@ -76,8 +76,8 @@ def kernel(problem: Problem, y: Array) -> Any:
     return _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
 
 
-def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8]) -> None:
-    """Do the tiles that the kernel reported again, by the direct algorithm."""
+def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool) -> None:
+    """Do the tiles that the kernel reported again, by the direct algorithm, and the activation if that was done."""
     tiles, lengths = tiles_of(problem.axes), [axis.length for axis in problem.axes]
     n, depth, row, column = np.nonzero(flagged)
     rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
@@ -87,7 +87,10 @@ def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8]) -> None:
         base + rows[:, :, None] * lengths[2] + columns[:, None, :],
         -1,
     )
-    direct(problem, y, np.ascontiguousarray(places[places >= 0])).fill(problem.x, problem.bias, y)
+    kernel = direct(problem, y, np.ascontiguousarray(places[places >= 0]))
+    if finished and problem.finish is not None and not kernel.finish(*problem.finish):
+        raise AssertionError("the direct kernel finishes some places as any")
+    kernel.fill(problem.x, problem.bias, y)
 
 
 def _places(first: NDArray[np.intp], count: NDArray[np.intp], spacing: int, at: NDArray[np.intp]) -> NDArray[np.intp]:
