@@ -354,6 +354,30 @@ def test_tiles_along_rows_write_into_their_own_places_only(outputs, isa):
             assert (room == 7).all()
 
 
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("kernel", [(1, 1, 4, 1), (1, 5, 3, 1), (2, 3, 2, 1), (1, 20, 20, 1)])
+def test_lanes_of_places_write_into_their_own_places_only(kernel, padding, dtype, isa):
+    """The last vector of a row overlaps the one before, or is cut, whatever the width, the threads and out."""
+    rng = np.random.default_rng(5)
+    filters = rng.standard_normal(kernel).astype(dtype)
+    room = rng.standard_normal((53, 170, 1)).astype(dtype)
+    for width in (21, 31, 37, 64, 83, 145):
+        x = room[:, 9 : 9 + width]
+        options = dict(padding=padding, algorithm="planes")
+        want = cx.conv2d(x, filters, padding=padding, algorithm="plain")
+        with _core.using(isa):
+            y = cx.conv2d(x.copy(), filters, **options)
+            around = np.full((y.shape[0] + 4, y.shape[1] + 4, y.shape[2]), 7, dtype)
+            for threads in (1, 3):
+                with cx.threads(threads):
+                    assert np.array_equal(cx.conv2d(x, filters, out=around[2:-2, 2:-2], **options), y)
+        assert np.abs(y - want).max() <= (PROMISE if dtype == np.float32 else 1e-14) * np.abs(want).max()
+        around[2:-2, 2:-2] = 7
+        assert (around == 7).all()
+
+
 def test_long_rows_are_laid_out_in_segments():
     x = np.random.default_rng(10).standard_normal((1, 5000, 2)).astype(np.float32)
     filters = np.random.default_rng(11).standard_normal((1, 9, 2)).astype(np.float32)

@@ -27,30 +27,10 @@ cdef struct bands_t:
     bint gaps                       # taps of the last axis may read nothing in a whole segment
     Py_ssize_t row_size             # elements of a row that is laid out
     Py_ssize_t chunk                # rows of places that a panel serves before the next
-    bint zero                       # what is outside is zero
-    bint skip                       # and need not be multiplied
+    bint skip                       # what is outside is zero, and need not be multiplied
     bint overlap                    # a place may be stored with lanes that belong to the next, which follows
     bint merge                      # the taps of a kernel row are read as one run of channels
     Py_ssize_t lines_at, rows_at, taps_at, part_at, used_at, mix_at
-
-
-cdef void band_places(const bands_t *job, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
-                      Py_ssize_t count, real *row, real *mix) noexcept nogil:
-    """Lay out some positions of a row of x one by one."""
-    cdef const source_t *s = &job.task.source
-    cdef const real *pointer
-    cdef Py_ssize_t t, channel
-    for t in range(count):
-        pointer = NULL
-        if not job.zero or (code[t] != OUTSIDE and code[t] != NOTHING):
-            pointer = tap_row(s, image, <const real *> job.task.constants, a, b, code[t], mix)
-        if pointer == NULL:
-            for channel in range(s.channels):
-                row[channel] = 0
-        else:
-            for channel in range(s.channels):
-                row[channel] = pointer[channel]
-        row += s.channels
 
 
 cdef const real *band_row(const bands_t *job, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
@@ -60,24 +40,11 @@ cdef const real *band_row(const bands_t *job, const real *image, Py_ssize_t a, P
     Between run0 and run1 positions are neighbours in x.
     """
     cdef const source_t *s = &job.task.source
-    cdef Py_ssize_t channels = s.channels, t
-    cdef const real *run
     if job.skip and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
         return NULL
-    if (a | b) < 0 or run0 == run1:
-        band_places(job, image, a, b, code, length, row, mix)
-        return row
-    run = image + a * s.stride[0] + b * s.stride[1] + code[run0] * s.stride[2]
-    if run0 == 0 and run1 == length and s.stride[2] == channels:
-        return run
-    band_places(job, image, a, b, code, run0, row, mix)
-    if s.stride[2] == channels:
-        memcpy(row + run0 * channels, run, (run1 - run0) * channels * sizeof(real))
-    else:
-        for t in range(run0, run1):
-            memcpy(row + t * channels, run, channels * sizeof(real))
-            run += s.stride[2]
-    band_places(job, image, a, b, code + run1, length - run1, row + run1 * channels, mix)
+    if (a | b) >= 0 and run0 == 0 and run1 == length and s.stride[2] == s.channels:
+        return image + a * s.stride[0] + b * s.stride[1] + code[0] * s.stride[2]
+    lay_line(&job.task, image, a, b, code, length, run0, run1, row, s.channels, 1, mix)
     return row
 
 
@@ -117,15 +84,10 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
     cdef Py_ssize_t length = (places - 1) * segment.rise + (last.taps - 1) * step2 + 1
     cdef Py_ssize_t apart = segment.rise * s.channels
     cdef Py_ssize_t channels = job.channels * (last.taps if job.merge else 1)
-    cdef Py_ssize_t run0 = 0, run1, r, depth, k1, k2, a, at, position, kept, o, m, p, group, first, width, valid, lane
+    cdef Py_ssize_t run0, run1, r, depth, k1, k2, a, at, position, kept, o, m, p, group, first, width, valid, lane
     cdef Py_ssize_t left, tall, offset, r0, rows1
     cdef bint whole
-    # the longest part that can be told to be plain: most of a row
-    while run0 < length and code2[run0] < 0:
-        run0 += 1
-    run1 = run0
-    while run1 < length and code2[run1] == code2[run0] + run1 - run0:
-        run1 += 1
+    longest_run(code2, length, &run0, &run1)
     memset(used, 1, last.taps)
     if job.gaps and job.skip:
         for k2 in range(last.taps):
@@ -236,8 +198,7 @@ cdef class Bands(Convolution):
         job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
         job.group_size = panels.group_size
         job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-        job.zero = not constants.any()
-        job.skip = panels.finite and job.zero
+        job.skip = panels.finite and job.task.zero
         job.merge = job.groups == 1 and last.step == 1
         cdef Py_ssize_t rise = max(axes[1].pieces[:, 2].max(initial=1), 1)
         cdef Py_ssize_t across = max(axes[2].pieces[:, 2].max(initial=1), 1)

@@ -13,6 +13,21 @@ ALWAYS_INLINE void NAME(planes_fold)(const int width, VECTOR *acc, REAL *to)
     }
 }
 
+/* Adds the products of taps k ... end - 1 of one entry with the rows from <= r < until of the band. */
+ALWAYS_INLINE void NAME(planes_taps)(const int from, const int until, const int width, VECTOR (*acc)[8], const REAL *row,
+                                     const REAL *const *weights, ptrdiff_t k, ptrdiff_t end, ptrdiff_t tap_step,
+                                     ptrdiff_t apart)
+{
+    for (row += k * apart; k < end; k++, row += apart) {
+        VECTOR x[8];
+        UNROLL for (int v = 0; v < width; v++) x[v] = *(const VECTOR *)(row + v * LANES);
+        UNROLL for (int r = from; r < until; r++) {
+            const REAL w = weights[r][k * tap_step];
+            UNROLL for (int v = 0; v < width; v++) acc[r][v] += x[v] * w;
+        }
+    }
+}
+
 ALWAYS_INLINE void NAME(planes_body)(const int band, const int width, const REAL *const *rows, const REAL *const *weights,
                                      const int *from, const int *until, const int *folds, ptrdiff_t entries,
                                      ptrdiff_t taps, ptrdiff_t tap_step, ptrdiff_t apart, ptrdiff_t o, REAL start,
@@ -25,24 +40,16 @@ ALWAYS_INLINE void NAME(planes_body)(const int band, const int width, const REAL
             if (folds) *(VECTOR *)(to[r] + o + v * LANES) = (VECTOR){0};
         }
     for (ptrdiff_t e = 0; e < entries; e++, weights += band) {
-        const REAL *row = rows[e] + o;
-        for (ptrdiff_t k = 0; k < taps;) {
+        for (ptrdiff_t k = 0; k < taps; k += FOLD) {
             const ptrdiff_t end = taps - k < FOLD ? taps : k + FOLD;
-            if (from[e] == 0 && until[e] == band)
-                for (; k < end; k++, row += apart) {
-                    VECTOR x[8];
-                    UNROLL for (int v = 0; v < width; v++) x[v] = *(const VECTOR *)(row + v * LANES);
-                    UNROLL for (int r = 0; r < band; r++) {
-                        const REAL w = weights[r][k * tap_step];
-                        UNROLL for (int v = 0; v < width; v++) acc[r][v] += x[v] * w;
-                    }
-                }
-            for (; k < end; k++, row += apart)
-                UNROLL for (int r = 0; r < band; r++) {
-                    if (r < from[e] || r >= until[e]) continue;
-                    const REAL w = weights[r][k * tap_step];
-                    UNROLL for (int v = 0; v < width; v++) acc[r][v] += *(const VECTOR *)(row + v * LANES) * w;
-                }
+#define ADD(f, u) NAME(planes_taps)(f, u, width, acc, rows[e] + o, weights, k, end, tap_step, apart)
+#define DO(f, u) case f * 8 + u: ADD(f, u); break;
+            if (band == 1) ADD(0, 1);
+            else switch (from[e] * 8 + until[e]) {
+                DO(0, 1) DO(0, 2) DO(0, 3) DO(0, 4) DO(1, 2) DO(1, 3) DO(1, 4) DO(2, 3) DO(2, 4) DO(3, 4)
+            }
+#undef DO
+#undef ADD
             if (folds == NULL) continue;
             UNROLL for (int r = 0; r < band; r++)
                 if (folds[e] >> r & 1) NAME(planes_fold)(width, acc[r], to[r] + o);
@@ -56,19 +63,30 @@ ALWAYS_INLINE void NAME(planes_body)(const int band, const int width, const REAL
         }
 }
 
-/* A band of 1 or 4 rows, `places` long; the rows and what `to` points at have room for whole vectors. */
+/* A band of 1 or 4 rows, `places` long. Of less than a vector of places, the rows and what `to` points at have room for
+   whole vectors; else nothing but the places is written: the last ones may be summed twice. */
 static void NAME(planes)(int band, const REAL *const *rows, const REAL *const *weights, const int *from, const int *until,
                          const int *folds, ptrdiff_t entries, ptrdiff_t taps, ptrdiff_t tap_step, ptrdiff_t apart, ptrdiff_t places,
                          REAL start, REAL *const *to)
 {
-#define DO(b, w) NAME(planes_body)(b, w, rows, weights, from, until, folds, entries, taps, tap_step, apart, o, start, to)
+#define DO(b, w) NAME(planes_body)(b, w, rows, weights, from, until, folds, entries, taps, tap_step, apart, at, start, to)
+#define SWEEP(b, w, least) \
+    for (; places - o >= (least) * LANES && places >= (w) * LANES; o += (w) * LANES) { \
+        const ptrdiff_t at = o + (w) * LANES <= places ? o : places - (w) * LANES; \
+        DO(b, w); \
+    }
     ptrdiff_t o = 0;
     if (band == 1) {
-        for (; o + 4 * LANES < places; o += 8 * LANES) DO(1, 8);
-        for (; o < places; o += 2 * LANES) DO(1, 2);
+        SWEEP(1, 8, 5)
+        SWEEP(1, 2, 2)
     } else {
-        for (; o + 2 * LANES < places; o += PLANES_WIDTH * LANES) DO(4, PLANES_WIDTH);
-        for (; o < places; o += LANES) DO(4, 1);
+        SWEEP(4, PLANES_WIDTH, PLANES_WIDTH / 2 + 1)
     }
+    for (; o < places; o += LANES) {
+        const ptrdiff_t at = o + LANES <= places || places < LANES ? o : places - LANES;
+        if (band == 1) DO(1, 1);
+        else DO(4, 1);
+    }
+#undef SWEEP
 #undef DO
 }

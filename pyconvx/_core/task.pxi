@@ -7,6 +7,7 @@ cdef struct task_t:
     source_t source
     const void *x
     const void *constants           # (AXES + 1, C): the constant outside each axis, and zeros
+    bint zero                       # what is outside is zero
     const void *bias                # one element per output, or NULL
     void *y
     Py_ssize_t y_n                  # strides of y, in elements
@@ -31,6 +32,14 @@ cdef inline Py_ssize_t output_of(Py_ssize_t panel, Py_ssize_t panels_per_group, 
                                  Py_ssize_t wide) noexcept nogil:
     """The first output of a panel, counted over all groups."""
     return panel // panels_per_group * outputs + panel % panels_per_group * wide
+
+
+cdef inline bint all_zero(const unsigned char *bytes, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef unsigned char any_bit = 0
+    for i in range(count):
+        any_bit |= bytes[i]
+    return any_bit == 0
 
 
 cdef class Convolution:
@@ -58,6 +67,7 @@ cdef class Convolution:
         self.keep, self.itemsize = (axes, constants), <int> x.itemsize
         task.source, task.finishing = source_of(x, axes), False
         task.constants = cnp.PyArray_DATA(constants)
+        task.zero = all_zero(<const unsigned char *> task.constants, constants.nbytes)
         task.y_n = strides_of(y, task.y_stride)
         if 2 * products * task.source.batch * task.source.places < 4e5:     # less work than waking a thread
             self.threads = 1

@@ -1,0 +1,72 @@
+# Rows of x laid out with their padding, for kernels whose places follow one another.
+
+cdef inline void longest_run(const Py_ssize_t *code, Py_ssize_t length, Py_ssize_t *run0,
+                             Py_ssize_t *run1) noexcept nogil:
+    """The longest part of a row of codes, run0 <= t < run1, whose positions are neighbours in x: most of it."""
+    cdef Py_ssize_t t = 0, first, i, differ
+    run0[0] = run1[0] = 0
+    while t < length:
+        first = t
+        t += 1
+        if code[first] < 0:
+            continue
+        differ = 0
+        while t + 8 <= length:      # eight at a time are compared by vectors
+            for i in range(8):
+                differ |= code[t + i] - code[first] - (t + i - first)
+            if differ:
+                break
+            t += 8
+        while t < length and code[t] == code[first] + t - first:
+            t += 1
+        if t - first > run1[0] - run0[0]:
+            run0[0], run1[0] = first, t
+
+
+cdef void lay_places(const task_t *task, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
+                     Py_ssize_t count, real *row, Py_ssize_t place_step, Py_ssize_t channel_step,
+                     real *mix) noexcept nogil:
+    """Lay out some positions of a row of x one by one."""
+    cdef const source_t *s = &task.source
+    cdef const real *pointer
+    cdef Py_ssize_t t, channel
+    for t in range(count):
+        pointer = NULL
+        if not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING):
+            pointer = tap_row(s, image, <const real *> task.constants, a, b, code[t], mix)
+        for channel in range(s.channels):
+            row[t * place_step + channel * channel_step] = 0 if pointer == NULL else pointer[channel]
+
+
+cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
+                   Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1, real *row, Py_ssize_t place_step,
+                   Py_ssize_t channel_step, real *mix) noexcept nogil:
+    """Lay out `length` positions of a row of x; between run0 and run1 they are neighbours in x. Either its channels
+    lie together (channel_step 1) or its places do (place_step 1).
+    """
+    cdef const source_t *s = &task.source
+    cdef Py_ssize_t t, channel, stride = s.stride[2]
+    cdef const real *run
+    if task.zero and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
+        if place_step == 1:
+            for channel in range(s.channels):
+                memset(row + channel * channel_step, 0, length * sizeof(real))
+        else:
+            memset(row, 0, length * s.channels * sizeof(real))
+        return
+    if (a | b) < 0:
+        run1 = run0
+    lay_places(task, image, a, b, code, run0, row, place_step, channel_step, mix)
+    if run1 > run0:
+        run = image + a * s.stride[0] + b * s.stride[1] + code[run0] * stride
+        if stride == s.channels and place_step == s.channels:
+            memcpy(row + run0 * place_step, run, (run1 - run0) * place_step * sizeof(real))
+        elif channel_step == 1:
+            for t in range(run0, run1):
+                memcpy(row + t * place_step, run, s.channels * sizeof(real))
+                run += stride
+        else:
+            for channel in range(s.channels):
+                for t in range(run1 - run0):
+                    row[channel * channel_step + run0 + t] = run[channel + t * stride]
+    lay_places(task, image, a, b, code + run1, length - run1, row + run1 * place_step, place_step, channel_step, mix)
