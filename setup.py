@@ -34,7 +34,7 @@ if GNU and platform.machine() in ("x86_64", "AMD64"):
 HEADERS = [f"{CORE}/{name}" for name in sorted(os.listdir(CORE)) if name.endswith((".h", ".pxi", ".pxd"))]
 
 
-def extension(name: str, sources: list[str], flags: list[str] = FLAGS) -> Extension:
+def extension(name: str, sources: list[str], flags: list[str] = FLAGS, numpy_api: str = "1_7") -> Extension:
     """One module of the core, made with a build folder of its own: several modules may share a source."""
     module = Extension(
         f"pyconvx._core.{name}",
@@ -43,7 +43,10 @@ def extension(name: str, sources: list[str], flags: list[str] = FLAGS) -> Extens
         include_dirs=[CORE, numpy.get_include()],
         extra_compile_args=flags,
         extra_link_args=["-pthread"] if GNU else [],
-        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"),
+            *([("NPY_TARGET_VERSION", f"NPY_{numpy_api}_API_VERSION")] if numpy_api != "1_7" else []),
+        ],
     )
     directives = {
         "language_level": 3,
@@ -60,6 +63,7 @@ setup(
     ext_modules=[
         extension("_calls", ["_calls.pyx"]),
         extension("_cpu", ["_cpu.pyx"]),
+        extension("_memory", ["_memory.pyx"], numpy_api="1_22"),
         extension("_tables", ["_tables.pyx"]),
         extension("_threads", ["_threads.pyx", "pool.c"], [*FLAGS, *(["-pthread", "-std=gnu11"] if GNU else [])]),
         *(extension(f"_kernels_{name}", ["_kernels.pyx"], FLAGS + flags) for name, flags in INSTRUCTION_SETS.items()),

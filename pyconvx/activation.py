@@ -158,7 +158,7 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threa
         if x.ndim == 0:
             raise ValueError(f"activation {plugin.name!r} works on rows, x must have an axis, got shape ()")
         shape = (*shape[:-1], output_length(bound, shape[-1]))
-    y = np.empty(shape, x.dtype) if out is None else out
+    y = _core.empty(shape, x.dtype) if out is None else out
     if plugin.kernel is not None and given is not None:
         _core.kernels.activate(plugin.kernel, given, x, y, threads)
         return y
@@ -188,7 +188,7 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array, threads: int =
             f"activation {plugin.name!r} (registered by {plugin.owner}) has no derivative; register it with {how}"
         )
     given = parameters(bound)
-    gx = np.empty_like(x)
+    gx = _core.empty(x.shape, x.dtype)
     if plugin.kernel is not None and given is not None:
         _core.kernels.activate_gradient(plugin.kernel, given, x, y, gy, gx, threads)
         return gx

@@ -4,6 +4,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+
+try:
+    from numpy._core.multiarray import get_handler_name
+except ImportError:  # NumPy 1
+    from numpy.core.multiarray import get_handler_name
 from hypothesis import given
 from memory import peak
 
@@ -192,3 +197,18 @@ def test_remembering_a_call_takes_no_memory_for_its_result():
     x, filters = np.ones((500, 500, 4), np.float32), np.ones((16, 1, 1, 4), np.float32)
     y = cx.conv2d(x, filters)
     assert peak(lambda: anew(cx.conv2d, x, filters)) < 1.5 * y.nbytes
+
+
+def test_large_results_are_aligned_and_own_their_memory():
+    x, filters = np.ones((64, 64, 8), np.float32), cx.prepare(np.ones((8, 3, 3, 8), np.float32))
+    for dtype in (np.float32, np.float64):
+        for make in (lambda x: cx.conv2d(x, filters), lambda x: cx.activate(x, "gelu"), lambda x: cx.pool2d(x, 2)):
+            results = [make(x.astype(dtype)) for _ in range(3)]
+            assert all(y.ctypes.data % 64 == 0 for y in results)
+    y = cx.conv2d(x, filters)
+    assert y.flags.owndata
+    before = y.copy()
+    y.resize((70, *y.shape[1:]), refcheck=False)
+    assert np.array_equal(y[: len(before)], before)
+    assert not y[len(before) :].any()
+    assert get_handler_name(np.empty(10**6)) == "default_allocator"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ._calls import Calls, Repeat, forget, now
 from ._cpu import instruction_sets
+from ._memory import empty
 from ._tables import FIRST_MIX, NOTHING, OUTSIDE, Axis
 from ._threads import MAX_THREADS
 
@@ -30,6 +31,7 @@ __all__ = [
     "Axis",
     "Calls",
     "Repeat",
+    "empty",
     "erfc",
     "forget",
     "isa",

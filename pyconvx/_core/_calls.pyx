@@ -1,9 +1,11 @@
 """Calls that come again: one of the same form as a call before is known by a key, and done without being checked anew.
 
-A form is everything but the elements of the arrays. Imports nothing from pyconvx.
+A form is everything but the elements of the arrays. Imports nothing from pyconvx but memory.
 """
 
 cimport numpy as cnp
+
+from pyconvx._core._memory cimport new_array
 
 cnp.import_array()
 
@@ -34,14 +36,17 @@ cdef class Repeat:
     """
     cdef object fill, finish
     cdef int ndim, typenum
+    cdef Py_ssize_t nbytes
     cdef cnp.npy_intp shape[DIMENSIONS]
 
     def __init__(self, fill, tuple shape, dtype, finish=None):
         if len(shape) > DIMENSIONS:
             raise ValueError(f"a result has at most {DIMENSIONS} dimensions, got {len(shape)}")
         self.fill, self.finish, self.ndim, self.typenum = fill, finish, len(shape), dtype.num
+        self.nbytes = dtype.itemsize
         for i in range(self.ndim):
             self.shape[i] = shape[i]
+            self.nbytes *= self.shape[i]
 
 
 cdef inline bint plain(object value) noexcept:
@@ -136,7 +141,7 @@ cdef class Calls:
         out = options.get("out") if options else None
         if out is None:
             try:
-                y = cnp.PyArray_EMPTY(repeat.ndim, repeat.shape, repeat.typenum, 0)
+                y = new_array(repeat.ndim, repeat.shape, repeat.typenum, repeat.nbytes)
             except MemoryError:     # which the long way tells of better
                 return None
         else:

@@ -134,7 +134,7 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any]) -> Array:
         return x
     first = np.moveaxis(x, -1, 1)
     if x.dtype == dtype and _exchangeable(first):
-        y = np.empty(x.shape, dtype)
+        y = empty(x.shape, dtype)
         exchange(first, y, *first.shape[:2])
         return y
     return np.require(x, dtype, ["C", "A"])
@@ -195,7 +195,7 @@ def deliver_canonical(
     """The same for a result (N, D, H, W, C), in its layout."""
     if layout == "channels_first" and y.dtype == dtype and _exchangeable(y) and (out is None or _exchangeable(out)):
         n, shape = y.shape[0], (y.shape[-1], *y.shape[SPATIAL - rank + 1 : -1])
-        result = np.empty((n, *shape) if batched else shape, dtype) if out is None else out
+        result = empty((n, *shape) if batched else shape, dtype) if out is None else out
         exchange(y, result, n, math.prod(shape[1:]))
         return result
     return deliver(from_canonical(y, rank, layout, batched), out, dtype)
@@ -227,8 +227,8 @@ def checked_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """np.empty; ValueError for a shape that cannot be addressed."""
-    return np.empty(checked_shape(shape, dtype.itemsize), dtype)
+    """An array whose elements are not set; ValueError for a shape that cannot be addressed."""
+    return _core.empty(checked_shape(shape, dtype.itemsize), dtype)
 
 
 def outline(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -196,7 +196,7 @@ class _Plan:
     def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
         adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
-        gx = np.empty(self.x.shape, self.form.compute)
+        gx = arrays.empty(self.x.shape, self.form.compute)
         forced = self.algorithm if self.algorithm in ("direct", "plain") else "auto"
         if forced == "direct" and direct_unfit(adjoint) is not None:
             forced = "plain"

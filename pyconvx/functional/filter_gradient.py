@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _core
 from . import winograd
-from .arrays import Array
+from .arrays import Array, empty
 from .parallel import num_threads
 
 __all__ = ["filter_gradient"]
@@ -23,7 +23,7 @@ def filter_gradient(
 ) -> Array:
     """Gradient of filters of a shape (F, *kernel, C // groups), from x (N, D, H, W, C) and gy (N, *places, F)."""
     taps = math.prod(shape[1:-1])
-    gradient = np.empty((shape[0], taps, shape[-1]), x.dtype)
+    gradient = empty((shape[0], taps, shape[-1]), x.dtype)
     if algorithm in ("auto", "winograd") and _winograd_pays(x, shape, groups, axes):
         tiles = winograd.tiles_of(axes)
         if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, axes, constants, tiles, num_threads()):

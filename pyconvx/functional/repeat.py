@@ -16,7 +16,7 @@ from .. import _core
 from .._core import Repeat
 from ..activation import Activation, parameters
 from ..registry import Bound
-from .arrays import Array, exchange
+from .arrays import Array, empty, exchange
 from .parallel import num_threads
 
 __all__ = ["repeat_of"]
@@ -64,7 +64,7 @@ def _fill_exchanged(
 ) -> Any:
     """`fill` of a kernel for arrays whose channels come first."""
     n = x_shape[0]
-    last, sums = np.empty(x_shape, x.dtype), np.empty(y_shape, x.dtype)
+    last, sums = empty(x_shape, x.dtype), empty(y_shape, x.dtype)
     exchange(x, last, n, x_shape[-1])
     flagged = kernel.fill(last, bias, sums)
     if flagged is None:
