@@ -13,8 +13,8 @@ from .problem import Problem
 
 __all__ = ["kernel", "unfit", "wasteful"]
 
-FEW, FEWEST = 4, 1
-"""Most filters of a group for which lanes of places are faster, if it has one channel, or several."""
+MANY_TAPS = 25
+"""Taps from which laying rows out channel by channel costs little beside the products."""
 SEGMENT = 1024
 """Places of a row that the kernel lays out at once."""
 
@@ -32,12 +32,13 @@ def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
     outputs, channels = problem.per_group
     axis, lanes = problem.axes[2], _core.kernels.LANES[problem.x.dtype.name]
-    most = FEW if channels == 1 else FEWEST
+    taps = math.prod(axis.taps for axis in problem.axes)
+    most = 4 if channels == 1 else 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
     if outputs > most:
         return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
     if axis.length < lanes and channels > 4:
         return f"a row has {axis.length} places, fewer than a vector"
-    if math.prod(axis.taps for axis in problem.axes) < 3:
+    if taps < 3:
         return "laying rows out costs more than so few taps"
     if (axis.taps - 1) * abs(axis.step) > 2 * axis.taps * min(axis.length, SEGMENT):
         return "taps of the last axis lie far apart, and what lies between them is laid out too"
