@@ -85,7 +85,7 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
     cdef Py_ssize_t apart = segment.rise * s.channels
     cdef Py_ssize_t channels = job.channels * (last.taps if job.merge else 1)
     cdef Py_ssize_t run0, run1, r, depth, k1, k2, a, at, position, kept, o, m, p, group, first, width, valid, lane
-    cdef Py_ssize_t left, tall, offset, r0, rows1
+    cdef Py_ssize_t left, tall, offset, r0, rows1, started = -1
     cdef bint whole
     longest_run(code2, length, &run0, &run1)
     memset(used, 1, last.taps)
@@ -126,10 +126,11 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
             valid = min(width, job.outputs - first)
             panel = (<const real *> job.panels) + group * job.group_size + first * s.taps * job.channels
             at = group * job.outputs + first
-            for lane in range(width):
-                start[lane] = 0
-                if job.task.bias != NULL and lane < valid:
-                    start[lane] = (<const real *> job.task.bias)[at + lane]
+            if p != started:
+                started = p
+                memset(start, 0, width * sizeof(real))
+                if job.task.bias != NULL:
+                    memcpy(start, (<const real *> job.task.bias) + at, valid * sizeof(real))
             for r in range(rows1):
                 y = <real *> job.task.y + n * job.task.y_n + first_axis.place[od] * job.task.y_stride[0]
                 y += middle.place[band.first + r0 + r] * job.task.y_stride[1]
