@@ -243,6 +243,8 @@ def _odd(index: Indices, i: Indices, n: int, period: int) -> tuple[Indices, Weig
     the last, so any coordinate is plus or minus one element, and a multiple of that step. Where the even extension
     comes upon an end the terms of that element are one, as in numpy.pad.
     """
+    if n == 1:  # the end on either side is that element, whatever it is
+        return np.zeros_like(i), np.ones(i.shape)
     periods, phase = np.divmod(i, period)
     mirrored = phase >= n
     first, last = np.zeros_like(i), np.full_like(i, n - 1)

@@ -26,18 +26,19 @@ cdef struct transpose_t:
 cdef void transpose_strip(const bits *x, bits *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
                           Py_ssize_t until) noexcept nogil:
     """Columns first .. until - 1 of x (rows, columns) as rows of y."""
-    cdef Py_ssize_t row, column, i, j
-    for row from 0 <= row < rows by SQUARE:
+    cdef Py_ssize_t row0, row, column, i, j
+    for row0 from 0 <= row0 < rows by STRIP:        # runs of y are long, and what x is read again for is near
         for column from first <= column < until by SQUARE:
-            if row + SQUARE <= rows and column + SQUARE <= until:
-                if bits is cnp.uint32_t:
-                    transpose_square_u32(x + row * columns + column, columns, y + column * rows + row, rows)
-                else:
-                    transpose_square_u64(x + row * columns + column, columns, y + column * rows + row, rows)
-                continue
-            for j in range(column, min(column + SQUARE, until)):
-                for i in range(row, min(row + SQUARE, rows)):
-                    y[j * rows + i] = x[i * columns + j]
+            for row from row0 <= row < min(row0 + STRIP, rows) by SQUARE:
+                if row + SQUARE <= rows and column + SQUARE <= until:
+                    if bits is cnp.uint32_t:
+                        transpose_square_u32(x + row * columns + column, columns, y + column * rows + row, rows)
+                    else:
+                        transpose_square_u64(x + row * columns + column, columns, y + column * rows + row, rows)
+                    continue
+                for j in range(column, min(column + SQUARE, until)):
+                    for i in range(row, min(row + SQUARE, rows)):
+                        y[j * rows + i] = x[i * columns + j]
 
 
 cdef void transpose_block(void *argument, Py_ssize_t block, int worker) noexcept nogil:

@@ -20,7 +20,7 @@ __all__ = ["pad"]
 
 Mode = str | PaddingMode | Bound[PaddingMode]
 LOW = -(2**63)
-ODD = {odd_reflect: 1, odd_symmetric: 0}  # rules, and how far from an end their mirror begins
+ODD = ((odd_reflect, 1), (odd_symmetric, 0))  # rules, and how far from an end their mirror begins
 PART = 2**16  # coordinates of an axis whose index map is made at once
 
 
@@ -82,8 +82,9 @@ class _Plan:
     def run(self) -> Array:
         x = self.x
         for axis in self._axes():
-            if x.dtype.kind == "f" and x.shape[axis] > 1 and self.modes[axis].plugin.function in ODD:
-                x = _reflected(x, axis, self.widths[axis], ODD[self.modes[axis].plugin.function])
+            start = next((start for rule, start in ODD if rule is self.modes[axis].plugin.function), None)
+            if start is not None and x.dtype.kind == "f" and x.shape[axis] > 1 and min(self.widths[axis]) >= 0:
+                x = _reflected(x, axis, self.widths[axis], start)
                 continue
             y = np.empty((*x.shape[:axis], self.shape[axis], *x.shape[axis + 1 :]), x.dtype)
             for places, _, table in self._parts(axis):
@@ -156,7 +157,7 @@ def _reflected(x: Array, axis: int, width: tuple[int, int], start: int) -> Array
     All that there is so far is mirrored at once, in whole periods, which is n or n - 1 elements.
     """
     period, at = x.shape[axis] - start, _all(axis)
-    before, after = (max(amount, 0) for amount in width)
+    before, after = width
     y = np.empty((*x.shape[:axis], before + x.shape[axis] + after, *x.shape[axis + 1 :]), x.dtype)
     first, stop = before, before + x.shape[axis]  # what there is of y
     y[(*at, slice(first, stop))] = x
@@ -169,7 +170,7 @@ def _reflected(x: Array, axis: int, width: tuple[int, int], start: int) -> Array
             mirrored = np.flip(y[(*at, slice(stop - start - right, stop - start))], axis)
             y[(*at, slice(stop, stop + right))] = 2 * y[(*at, slice(stop - 1, stop))] - mirrored
             first, stop = first - left, stop + right
-    return np.ascontiguousarray(y[(*at, slice(before - width[0], y.shape[axis] - after + width[1]))])
+    return y
 
 
 def _give_back(gy: Array, axis: int, coordinates: Array, table: IndexMap, gx: Array) -> None:
