@@ -13,7 +13,8 @@ from pyconvx.functional.algorithms import CANDIDATES
 from pyconvx.testing import reference
 
 NAMES = [candidate.name for candidate in CANDIDATES]
-DENSE = [name for name in NAMES if name != "depthwise"]  # those that many channels to a group suit
+ALONE = ["depthwise", "fft"]  # those for groups of one channel
+DENSE = [name for name in NAMES if name not in ALONE]  # those that many channels to a group suit
 
 
 def close(got, want):
@@ -70,7 +71,7 @@ def test_prepared_filters_and_threads_do_not_change_a_bit(name):
 def test_what_is_not_finite_stays_in_its_windows(name, value):
     rng = np.random.default_rng(5)
     x = rng.standard_normal((2, 11, 13, 20)).astype(np.float32)
-    groups = 20 if name == "depthwise" else 1
+    groups = 20 if name in ALONE else 1
     filters = rng.standard_normal((20, 3, 3, 20 // groups)).astype(np.float32)
     clean = cx.conv2d(x, filters, padding="same", groups=groups, algorithm=name)
     x[1, 4, 7, 3] = value
@@ -123,7 +124,7 @@ def test_a_depthwise_sum_of_many_taps_keeps_its_digits(isa):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "depthwise"])
+@pytest.mark.parametrize("name", DENSE)
 def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, isa):
     rng = np.random.default_rng(7)
     filters = rng.standard_normal((32, 3, 3, 32)).astype(np.float32)
@@ -156,7 +157,7 @@ def test_filters_that_are_not_finite_leave_winograd_out():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_explain_tells_what_a_forced_algorithm_would_be(name):
-    groups = 16 if name == "depthwise" else 1
+    groups = 16 if name in ALONE else 1
     report = cx.explain(cx.conv2d, (16, 16, 16), (16, 3, 3, 16 // groups), groups=groups, algorithm=name)
     assert report.algorithm == name
     assert name in str(report)
@@ -397,7 +398,7 @@ def test_depthwise_with_more_than_one_filter_per_channel_is_another_algorithm():
 def test_an_activation_in_the_kernel_is_one_after_it(name, isa):
     """Bit for bit, whatever the threads, the place of the result, and what is done again."""
     rng = np.random.default_rng(12)
-    groups = 16 if name == "depthwise" else 1
+    groups = 16 if name in ALONE else 1
     x = rng.standard_normal((2, 21, 23, 16)).astype("f")
     x[0, 5, 6, 7] = np.nan
     filters, bias = rng.standard_normal((80 // (groups // 4 or 1), 3, 3, 16 // groups)).astype("f"), None

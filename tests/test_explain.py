@@ -10,6 +10,7 @@ from pyconvx.functional import algorithms
 from pyconvx.functional.algorithms import CANDIDATES
 
 SHAPES = (2, 20, 24, 16), (32, 3, 3, 16), (32,)
+ALONE = {"depthwise", "fft"}  # those for groups of one channel
 
 
 def test_shapes_may_be_named():
@@ -69,7 +70,7 @@ def test_the_algorithm_explained_is_the_one_that_runs(candidate, monkeypatch):
         for each in CANDIDATES
     )
     monkeypatch.setattr(algorithms, "CANDIDATES", spied)
-    groups = 16 if candidate.name == "depthwise" else 1
+    groups = 16 if candidate.name in ALONE else 1
     shapes = (20, 24, 16), (16, 3, 3, 16 // groups)
     for algorithm in ("auto", candidate.name):
         report = cx.explain(cx.conv2d, *shapes, groups=groups, algorithm=algorithm)
@@ -82,7 +83,7 @@ def test_the_algorithm_explained_is_the_one_that_runs(candidate, monkeypatch):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.name)
 def test_the_scratch_explained_is_what_the_kernel_takes(candidate, threads):
-    groups = 16 if candidate.name == "depthwise" else 1
+    groups = 16 if candidate.name in ALONE else 1
     shapes = (20, 24, 16), (16, 3, 3, 16 // groups)
     options = dict(groups=groups, algorithm=candidate.name, padding="same", padding_mode="odd_reflect")
     with cx.threads(threads):

@@ -110,6 +110,24 @@ class Planes(Convolution):
         threads: int,
     ) -> None: ...
 
+class Spectra:
+    size: int
+    def __init__(
+        self,
+        weights: Array,
+        taps: tuple[int, int],
+        steps: tuple[int, int],
+        tile: tuple[int, int],
+        packing: bool = True,
+    ) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+class Fft(Convolution):
+    def __init__(
+        self, x: Array, spectra: Spectra, groups: int, y: Array, axes: Axes, constants: Array, threads: int
+    ) -> None: ...
+
 def filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
 ) -> None: ...

@@ -10,7 +10,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport erfc as erfc64
 from libc.math cimport erfcf as erfc32
-from libc.math cimport frexp, sqrt
+from libc.math cimport cos, frexp, sin, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -151,6 +151,7 @@ include "bands.pxi"
 include "winograd.pxi"
 include "depthwise.pxi"
 include "planes.pxi"
+include "fft.pxi"
 include "filters.pxi"
 include "winograd_gradient.pxi"
 include "pool.pxi"

@@ -161,6 +161,12 @@ cdef class Axis:
         """Bytes held."""
         return sum({id(array): array.nbytes for array in self.arrays}.values())
 
+    def part(self, first, until):
+        """The table of the visited places first ... until - 1 alone, which are the places of their result in order."""
+        row, _, code, mix_start, mix_source, mix_weight = self.arrays[:6]
+        mixes = np.diff(mix_start), mix_source, mix_weight
+        return Axis(self.source, self.table.taps, self.table.step, row[first:until], code, mixes=mixes)
+
     def codes(self):
         """The table written out: codes (length, taps), in the order of the places of the result."""
         row, place, code = self.arrays[:3]

@@ -44,7 +44,7 @@ cdef const real *band_row(const bands_t *job, const real *image, Py_ssize_t a, P
         return NULL
     if (a | b) >= 0 and run0 == 0 and run1 == length and s.stride[2] == s.channels:
         return image + a * s.stride[0] + b * s.stride[1] + code[0] * s.stride[2]
-    lay_line(&job.task, image, a, b, code, length, run0, run1, row, s.channels, 1, mix)
+    lay_line(&job.task, image, a, b, code, length, run0, run1, 0, s.channels, row, s.channels, 1, mix)
     return row
 
 

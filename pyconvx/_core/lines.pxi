@@ -24,8 +24,8 @@ cdef inline void longest_run(const Py_ssize_t *code, Py_ssize_t length, Py_ssize
 
 
 cdef void lay_places(const task_t *task, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
-                     Py_ssize_t count, real *row, Py_ssize_t place_step, Py_ssize_t channel_step,
-                     real *mix) noexcept nogil:
+                     Py_ssize_t count, Py_ssize_t first, Py_ssize_t channels, real *row, Py_ssize_t place_step,
+                     Py_ssize_t channel_step, real *mix) noexcept nogil:
     """Lay out some positions of a row of x one by one."""
     cdef const source_t *s = &task.source
     cdef const real *pointer
@@ -34,39 +34,40 @@ cdef void lay_places(const task_t *task, const real *image, Py_ssize_t a, Py_ssi
         pointer = NULL
         if not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING):
             pointer = tap_row(s, image, <const real *> task.constants, a, b, code[t], mix)
-        for channel in range(s.channels):
-            row[t * place_step + channel * channel_step] = 0 if pointer == NULL else pointer[channel]
+        for channel in range(channels):
+            row[t * place_step + channel * channel_step] = 0 if pointer == NULL else pointer[first + channel]
 
 
 cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
-                   Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1, real *row, Py_ssize_t place_step,
-                   Py_ssize_t channel_step, real *mix) noexcept nogil:
-    """Lay out `length` positions of a row of x; between run0 and run1 they are neighbours in x. Either its channels
-    lie together (channel_step 1) or its places do (place_step 1).
+                   Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1, Py_ssize_t first, Py_ssize_t channels,
+                   real *row, Py_ssize_t place_step, Py_ssize_t channel_step, real *mix) noexcept nogil:
+    """Lay out `length` positions of a row of x, some channels of it from the `first` on; between run0 and run1 they are
+    neighbours in x. Either channels lie together (channel_step 1) or places do (place_step 1).
     """
     cdef const source_t *s = &task.source
     cdef Py_ssize_t t, channel, stride = s.stride[2]
     cdef const real *run
     if task.zero and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
         if place_step == 1:
-            for channel in range(s.channels):
+            for channel in range(channels):
                 memset(row + channel * channel_step, 0, length * sizeof(real))
         else:
-            memset(row, 0, length * s.channels * sizeof(real))
+            memset(row, 0, length * channels * sizeof(real))
         return
     if (a | b) < 0:
         run1 = run0
-    lay_places(task, image, a, b, code, run0, row, place_step, channel_step, mix)
+    lay_places(task, image, a, b, code, run0, first, channels, row, place_step, channel_step, mix)
     if run1 > run0:
-        run = image + a * s.stride[0] + b * s.stride[1] + code[run0] * stride
-        if stride == s.channels and place_step == s.channels:
+        run = image + a * s.stride[0] + b * s.stride[1] + code[run0] * stride + first
+        if stride == channels and place_step == channels:
             memcpy(row + run0 * place_step, run, (run1 - run0) * place_step * sizeof(real))
         elif channel_step == 1:
             for t in range(run0, run1):
-                memcpy(row + t * place_step, run, s.channels * sizeof(real))
+                memcpy(row + t * place_step, run, channels * sizeof(real))
                 run += stride
         else:
-            for channel in range(s.channels):
+            for channel in range(channels):
                 for t in range(run1 - run0):
                     row[channel * channel_step + run0 + t] = run[channel + t * stride]
-    lay_places(task, image, a, b, code + run1, length - run1, row + run1 * place_step, place_step, channel_step, mix)
+    lay_places(task, image, a, b, code + run1, length - run1, first, channels, row + run1 * place_step, place_step,
+               channel_step, mix)

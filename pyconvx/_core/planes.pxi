@@ -164,7 +164,7 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
                 else:
                     row = <real *> (scratch + lines * s.channels * job.row_size)
                     line[lines].row = row
-                    lay_line(&job.task, image, a, b, code2, length, run0, run1, row, 1, apart, mix)
+                    lay_line(&job.task, image, a, b, code2, length, run0, run1, 0, s.channels, row, 1, apart, mix)
                     if places < lanes:                  # whole vectors read on
                         for channel in range(s.channels):
                             memset(row + channel * apart + length, 0, (lanes - places) * sizeof(real))

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import bands, depthwise, planes, winograd
+from . import bands, depthwise, fft, planes, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
 __all__ = ["CANDIDATES", "Candidate", "Problem", "Supposed", "against", "check_algorithm", "choose", "compute"]
+
+
+def _complete(problem: Problem, y: Array, flagged: Any, finished: bool) -> None:
+    raise AssertionError("the kernel of this candidate does all there is to do")
 
 
 class Candidate(NamedTuple):
@@ -25,9 +29,10 @@ class Candidate(NamedTuple):
     wasteful: Callable[[Problem], str | None]
     """Why it is not worth it here, for "auto" to go on to the next; None if it is. Asked first: it is cheap."""
     kernel: Callable[[Problem, Array], Any]
-    """The compiled kernel for such arrays: `fill(x, bias, y)` fills y (N, D, H, W, F).
-
-    `finish(name, params)` has a compiled activation applied as well, if it returns True."""
+    """The compiled kernel for such arrays: `fill(x, bias, y)` fills y (N, D, H, W, F). What it returns, if not None, is
+    for `mend`. `finish(name, params)` has a compiled activation applied as well, if it returns True."""
+    mend: Callable[[Problem, Array, Any, bool], None] = _complete
+    """Does again what the kernel reported that it could not do, and the activation if that was done."""
 
 
 class Supposed(Problem):
@@ -50,6 +55,14 @@ def _never(problem: Problem) -> None:
 
 CANDIDATES = (
     Candidate(
+        "fft",
+        "tiles through Fourier transforms, for large kernels on single channels",
+        fft.unfit,
+        fft.wasteful,
+        fft.kernel,
+        fft.mend,
+    ),
+    Candidate(
         "depthwise",
         "one filter per channel: lanes are channels",
         depthwise.unfit,
@@ -63,6 +76,7 @@ CANDIDATES = (
         winograd.unfit,
         winograd.wasteful,
         winograd.kernel,
+        winograd.mend,
     ),
     Candidate(
         "bands", "implicit GEMM along rows of places, for few channels", bands.unfit, bands.wasteful, bands.kernel
@@ -96,12 +110,13 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
 
 def compute(problem: Problem, algorithm: str, y: Array) -> bool:
     """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied."""
-    kernel = choose(problem, algorithm).kernel(problem, y)
-    finished = problem.finish is not None and kernel.finish(*problem.finish)
+    candidate = choose(problem, algorithm)
+    kernel = candidate.kernel(problem, y)
+    finished = bool(problem.finish is not None and kernel.finish(*problem.finish))
     flagged = kernel.fill(problem.x, problem.bias, y)
     if flagged is not None:
-        winograd.mend(problem, y, flagged, finished)
-    return bool(finished)
+        candidate.mend(problem, y, flagged, finished)
+    return finished
 
 
 def against(candidate: Candidate, problem: Problem) -> str | None:

@@ -11,7 +11,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["kernel", "unfit", "wasteful"]
+__all__ = ["kernel", "unfit", "wasteful", "weights"]
 
 MANY_TAPS = 25
 """Taps from which laying rows out channel by channel costs little beside the products."""
@@ -45,16 +45,17 @@ def wasteful(problem: Problem) -> str | None:
     return None
 
 
+def weights(problem: Problem) -> Array:
+    """(outputs, taps, channels of a group): the filters, or those of the adjoint."""
+    taps = as_taps(problem.filters, problem.x.dtype)
+    if problem.transposed:  # (groups, F, taps, C) as (groups, C, taps, F)
+        grouped = taps.reshape(problem.groups, -1, *taps.shape[1:])
+        taps = grouped.transpose(0, 3, 2, 1).reshape(-1, taps.shape[1], grouped.shape[1])
+    return problem.arranged(taps)
+
+
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays."""
-
-    def make() -> Array:
-        taps = as_taps(problem.filters, problem.x.dtype)
-        if problem.transposed:  # (groups, F, taps, C) as (groups, C, taps, F)
-            grouped = taps.reshape(problem.groups, -1, *taps.shape[1:])
-            taps = grouped.transpose(0, 3, 2, 1).reshape(-1, taps.shape[1], grouped.shape[1])
-        return problem.arranged(taps)
-
-    weights = problem.packed(("planes", problem.transposed), make)
+    taps = problem.packed(("planes", problem.transposed), lambda: weights(problem))
     rise, axes, constants = problem.axes[1].rise, problem.axes, problem.constants
-    return _core.kernels.Planes(problem.x, weights, problem.groups, y, axes, constants, rise, num_threads())
+    return _core.kernels.Planes(problem.x, taps, problem.groups, y, axes, constants, rise, num_threads())
