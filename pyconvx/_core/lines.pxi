@@ -3,7 +3,8 @@
 cdef inline void longest_run(const Py_ssize_t *code, Py_ssize_t length, Py_ssize_t *run0,
                              Py_ssize_t *run1) noexcept nogil:
     """The longest part of a row of codes, run0 <= t < run1, whose positions are neighbours in x: most of it."""
-    cdef Py_ssize_t t = 0, first, i, differ
+    cdef Py_ssize_t t = 0, first, i
+    cdef size_t differ              # wraps around: codes may be the least numbers that there are
     run0[0] = run1[0] = 0
     while t < length:
         first = t
@@ -13,7 +14,7 @@ cdef inline void longest_run(const Py_ssize_t *code, Py_ssize_t length, Py_ssize
         differ = 0
         while t + 8 <= length:      # eight at a time are compared by vectors
             for i in range(8):
-                differ |= code[t + i] - code[first] - (t + i - first)
+                differ |= <size_t> code[t + i] - <size_t> code[first] - <size_t> (t + i - first)
             if differ:
                 break
             t += 8

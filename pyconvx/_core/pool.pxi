@@ -151,9 +151,11 @@ cdef void winners(const element **rows, const cnp.int32_t *numbers, Py_ssize_t c
 
 
 cdef inline Py_ssize_t coordinate(const source_t *s, const Py_ssize_t *at, Py_ssize_t tap) noexcept nogil:
-    """Flat spatial index of a tap that is an element of x."""
+    """Flat spatial index of a tap that is an element of x; -1 for others."""
     cdef Py_ssize_t codes[AXES]
     codes_of(s, at, tap, codes)
+    if (codes[0] | codes[1] | codes[2]) < 0:
+        return -1
     return (codes[0] * s.length[1] + codes[1]) * s.length[2] + codes[2]
 
 

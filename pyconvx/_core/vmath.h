@@ -179,13 +179,13 @@ ALWAYS_INLINE VECTOR NAME(exp_near)(VECTOR r) { return (r * POLYNOMIAL(r, exp_te
 /* 2^n from SHIFTER + n, where that is a normal number. */
 ALWAYS_INLINE VECTOR NAME(power)(VECTOR shifted)
 {
-    return NAME(of_bits)((NAME(as_bits)(shifted) << MANTISSA) + ONE_BITS);
+    return NAME(of_bits)((NAME(as_bits)(shifted) + (ONE_BITS >> MANTISSA)) << MANTISSA); /* nothing overflows */
 }
 
 /* x * 2^n from SHIFTER + n, rounded once, for the n <= 0 of -farthest ... 0 and an x below 2^LIFT. */
 ALWAYS_INLINE VECTOR NAME(scale)(VECTOR x, VECTOR shifted)
 {
-    const MASK lifted = (NAME(as_bits)(shifted) << MANTISSA) + ONE_BITS + (((MASK){0} + LIFT) << MANTISSA);
+    const MASK lifted = (NAME(as_bits)(shifted) + ((ONE_BITS >> MANTISSA) + LIFT)) << MANTISSA;
     return x * NAME(of_bits)(lifted) * LOWERED;
 }
 
