@@ -88,7 +88,7 @@ class _Plan:
                 continue
             y = np.empty((*x.shape[:axis], self.shape[axis], *x.shape[axis + 1 :]), x.dtype)
             for places, _, table in self._parts(axis):
-                if x.dtype == np.bool_ and len(_mixed(table)):
+                if x.dtype == np.bool_ and start is None and len(_mixed(table)):
                     raise weighs_bool("mode", self.modes[axis])
                 _take(x, axis, table, y[(*_all(axis), places)])
             x = y
@@ -141,7 +141,9 @@ def _take(x: Array, axis: int, table: IndexMap, y: Array) -> None:
         sums: Array = np.broadcast_to(start, (*x.shape[:axis], len(mixed), *x.shape[axis + 1 :])).copy()
         for term in range(len(table.index)):
             some = np.flatnonzero(used[term, mixed])
-            if len(some):
+            if len(some) and x.dtype == np.bool_:  # odd, which in numpy's arithmetic of bool is a logical or
+                sums[(*at, some)] |= np.take(x, table.index[term, mixed[some]], axis)
+            elif len(some):
                 columns = mixed[some]
                 weight = table.weight[term, columns].astype(np.int64 if x.dtype.kind in "iu" else dtype).astype(dtype)
                 sums[(*at, some)] += np.take(x, table.index[term, columns], axis) * weight.reshape(column)

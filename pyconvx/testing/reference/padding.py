@@ -107,8 +107,13 @@ def sources(mode: Any, coordinates: Sequence[int], n: int) -> list[Source]:
     return found
 
 
-def pad_axis(x: Array, axis: int, before: int, after: int, mode: Any, linear: bool = False) -> Array:
-    """Extend one axis of x (a negative amount crops). The dtype stays. linear: constants count as 0."""
+def pad_axis(
+    x: Array, axis: int, before: int, after: int, mode: Any, linear: bool = False, logical: bool = False
+) -> Array:
+    """Extend one axis of x (a negative amount crops). The dtype stays. linear: constants count as 0.
+
+    logical: for bool, a sum is true where any of its elements is.
+    """
     n = x.shape[axis]
     rows = np.moveaxis(x, axis, 0)
     found = sources(mode, range(-before, n + after), n)
@@ -119,6 +124,9 @@ def pad_axis(x: Array, axis: int, before: int, after: int, mode: Any, linear: bo
         elif len(source.terms) == 1 and source.terms[0][1] == 1:
             y[at] = rows[source.terms[0][0]]  # a copy, so that infinities and every dtype pass
         else:
+            if x.dtype == np.bool_ and logical:
+                y[at] = np.any([rows[index] for index, _ in source.terms], axis=0)
+                continue
             if x.dtype == np.bool_:
                 raise TypeError(f"padding mode {mode!r} takes weighted sums, and bool has no arithmetic")
             for index, weight in source.terms:
@@ -182,7 +190,7 @@ def pad(x: Any, pad_width: Any, mode: Any = "zeros", **params: Any) -> Array:
         zip(pad_pairs(pad_width, y.ndim), modes_per_axis(mode, y.ndim), strict=True)
     ):
         if (before, after) != (0, 0):
-            y = pad_axis(y, axis, before, after, one)
+            y = pad_axis(y, axis, before, after, one, logical=one in ("odd_reflect", "odd_symmetric"))
     return y
 
 
