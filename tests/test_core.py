@@ -1,5 +1,6 @@
 """The compiled core by itself: the choice of the instruction set, index tables, and what the thread pool promises."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -64,7 +65,7 @@ def test_a_table_counts_what_windows_hold():
 
 
 @given(data=st.data(), step=st.integers(-3, 3).filter(bool), taps=st.integers(1, 6), source=st.integers(1, 9))
-def test_counts_and_reach_are_those_of_the_codes(data, step, taps, source):
+def test_counts_runs_and_reach_are_those_of_the_codes(data, step, taps, source):
     """Of any table: runs of coordinates, repeated ones, constants, gaps and mixes."""
     mixed = [[0], [source - 1, 0]]
     element = st.integers(-len(mixed), source - 1) | st.sampled_from([OUTSIDE, NOTHING])
@@ -79,6 +80,8 @@ def test_counts_and_reach_are_those_of_the_codes(data, step, taps, source):
     axis = Axis(source, taps, step, rows, code, mixes=([1, 2], [0, source - 1, 0], [2.0, 1.0, -1.0]))
     windows = axis.codes().tolist()
     assert axis.present().tolist() == [sum(code != NOTHING for code in window) for window in windows]
+    follows = [b == a + (a >= 0) and (a >= 0 or a in (OUTSIDE, NOTHING)) for a, b in itertools.pairwise(code)]
+    assert axis.runs().tolist() == [[*follows, False].index(False, i) + 1 for i in range(len(code))]
     if step < 0:
         with pytest.raises(ValueError, match="rising order"):
             axis.reach()

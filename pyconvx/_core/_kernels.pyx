@@ -10,7 +10,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport erfc as erfc64
 from libc.math cimport erfcf as erfc32
-from libc.math cimport cos, frexp, sin, sqrt
+from libc.math cimport INFINITY, cos, frexp, sin, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -91,6 +91,14 @@ cdef extern from "reductions.h":
                      Py_ssize_t channels, bint fresh, double *y, cnp.int32_t *number) noexcept nogil
     void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, float *y) noexcept nogil
     void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, double *y) noexcept nogil
+    void phase_f32(const void *origin, Py_ssize_t readable, Py_ssize_t apart, Py_ssize_t group, Py_ssize_t count,
+                   void *to) noexcept nogil
+    void phase_f64(const void *origin, Py_ssize_t readable, Py_ssize_t apart, Py_ssize_t group, Py_ssize_t count,
+                   void *to) noexcept nogil
+    void merge_f32(bint largest, const float **rows, const cnp.int32_t **numbers, cnp.int32_t first,
+                   Py_ssize_t count, Py_ssize_t length, bint fresh, float *y, cnp.int32_t *number) noexcept nogil
+    void merge_f64(bint largest, const double **rows, const cnp.int32_t **numbers, cnp.int32_t first,
+                   Py_ssize_t count, Py_ssize_t length, bint fresh, double *y, cnp.int32_t *number) noexcept nogil
     enum:
         SUM_PLAIN, SUM_DEVIATIONS, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED
         SLOPE_SIGN, SLOPE_RATIO, SLOPE_POWER, SLOPE_DEVIATION, SLOPE_SHARE, SLOPE_WEIGHTED
@@ -155,6 +163,7 @@ include "fft.pxi"
 include "filters.pxi"
 include "winograd_gradient.pxi"
 include "pool.pxi"
+include "flat_pool.pxi"
 include "statistics.pxi"
 include "pool_gradient.pxi"
 include "windows.pxi"

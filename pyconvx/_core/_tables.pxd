@@ -16,7 +16,7 @@ cdef struct axis_t:
     const double *mix_total         # [m] sum of the weights of mix m
     const Py_ssize_t *extent        # [length] positions of each window within the padded extent
     const Py_ssize_t *present       # [length] elements of each window: codes other than NOTHING
-    const Py_ssize_t *until         # [codes] where its run of rising or of empty codes ends; NULL before Axis.reach
+    const Py_ssize_t *until         # [codes] where its run of rising or of empty codes ends; NULL before Axis.runs
     const unsigned char *run        # [length] whether the taps of each place are neighbouring coordinates, in order
     bint mixed                      # there are mixes
 
@@ -27,3 +27,4 @@ cdef class Axis:
     cdef bint is_ordered
     cdef tuple arrays
     cdef tuple reaches
+    cdef object ends

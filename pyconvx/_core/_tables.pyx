@@ -190,17 +190,13 @@ cdef class Axis:
         cdef axis_t table = self.table
         cdef Py_ssize_t i, j, k, m, last, c, nothing = NOTHING
         if self.reaches is not None:
-            return self.reaches[:2]
+            return self.reaches
         if table.step < 0:
             raise ValueError("index table: only taps in rising order have a reach")
-        ends, low, high = (np.empty(size, np.intp) for size in (self.arrays[2].size, table.length, table.length))
-        cdef Py_ssize_t[::1] until = ends, lowest = low, highest = high
+        low, high = np.empty(table.length, np.intp), np.empty(table.length, np.intp)
+        cdef Py_ssize_t[::1] lowest = low, highest = high
+        cdef const Py_ssize_t[::1] until = self.runs()
         with nogil:
-            for j in range(until.shape[0] - 1, -1, -1):
-                c = table.code[j]
-                until[j] = j + 1
-                if j + 1 < until.shape[0] and (c >= 0 or c <= nothing) and table.code[j + 1] == c + (c >= 0):
-                    until[j] = until[j + 1]
             for i in range(table.length):
                 lowest[i], highest[i] = self.source, -1
                 j, last = table.row[i], table.row[i] + (table.taps - 1) * table.step
@@ -216,10 +212,27 @@ cdef class Axis:
                     j += k + table.step
         np.maximum.accumulate(high, out=high)
         np.minimum.accumulate(low[::-1], out=low[::-1])
-        if self.reaches is None:  # else another thread was faster, and kernels may be reading its table
-            self.reaches = (high, low, ends)
+        self.reaches = (high, low)
+        return self.reaches
+
+    def runs(self):
+        """For each code, where its run of rising or of empty codes ends; kernels find it as `until` then."""
+        cdef axis_t table = self.table
+        cdef Py_ssize_t j, c, nothing = NOTHING
+        if self.ends is not None:
+            return self.ends
+        ends = np.empty(self.arrays[2].size, np.intp)
+        cdef Py_ssize_t[::1] until = ends
+        with nogil:
+            for j in range(until.shape[0] - 1, -1, -1):
+                c = table.code[j]
+                until[j] = j + 1
+                if j + 1 < until.shape[0] and (c >= 0 or c <= nothing) and table.code[j + 1] == c + (c >= 0):
+                    until[j] = until[j + 1]
+        if self.ends is None:  # else another thread was faster, and kernels may be reading its table
+            self.ends = ends
             self.table.until = sizes(ends)
-        return self.reaches[:2]
+        return self.ends
 
     @property
     def sourced(self):

@@ -241,6 +241,20 @@ cdef void extremum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
         extremum_block(<cnp.uint64_t *> NULL, p, block, worker)
 
 
+cdef inline void divide(real *y, Py_ssize_t count, double by) noexcept nogil:
+    cdef real divisor = <real> by
+    cdef int exponent
+    cdef Py_ssize_t i
+    # a power of two: multiplying by its inverse is as exact, and faster
+    if frexp(divisor, &exponent) == 0.5 and -100 < exponent < 100:
+        divisor = 1 / divisor
+        for i in range(count):
+            y[i] *= divisor
+    else:
+        for i in range(count):
+            y[i] /= divisor
+
+
 cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
     cdef char *scratch = job.scratch + worker * job.scratch_size
@@ -250,8 +264,6 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
     cdef cnp.int32_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t n, channel0, channels, count, tap, t, c
-    cdef real divisor
-    cdef int exponent
     cdef bint fresh
     cdef real *y
     for _ in range(start_forward(job, block, at, &n, &channel0, &channels)):
@@ -277,15 +289,7 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
             for c in range(channels):
                 y[c] = <real> total[c]
         if job.divisor != DIVIDE_NOT:
-            divisor = <real> divisor_of(job, at)
-            # a power of two: multiplying by its inverse is as exact, and faster
-            if frexp(divisor, &exponent) == 0.5 and -100 < exponent < 100:
-                divisor = 1 / divisor
-                for c in range(channels):
-                    y[c] *= divisor
-            else:
-                for c in range(channels):
-                    y[c] /= divisor
+            divide(y, channels, divisor_of(job, at))
         n += step_on(s, at)
 
 
@@ -355,11 +359,13 @@ def pool_extremum(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray 
     job.largest = largest
     if index is not None:
         job.index = <Py_ssize_t *> cnp.PyArray_DATA(index)
-    run_forward(extremum_any, &job, x.itemsize, threads)
+    if not run_flat(&job, axes, False, threads):
+        run_forward(extremum_any, &job, x.itemsize, threads)
 
 
 def pool_sum(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray constants, divisor, double value, int threads):
     """y (N, *places, C) = the sum of each window of x, divided as `divisor`, a name in DIVISORS, says."""
     cdef pool_t job = pool_job(x, y, None, axes, constants)
     job.divisor, job.value = DIVISORS[divisor], value
-    run_forward(sum_any, &job, x.itemsize, threads)
+    if not run_flat(&job, axes, True, threads):
+        run_forward(sum_any, &job, x.itemsize, threads)

@@ -1,36 +1,74 @@
 /* Reductions over the rows of a window, vector by vector, one body for float and double: include after real.h.
-   A NaN wins an extremum; ties and NaNs go to the first row. */
+   A NaN wins an extremum; ties and NaNs go to the first row. Where it may be done twice, the last vector overlaps the
+   one before. */
 
-#if REDUCE_VECTORS
+/* What stands at x: a vector, or one element in a vector, which does without branches on elements in random order. */
+ALWAYS_INLINE VECTOR NAME(take)(const REAL *x, const int one)
+{
+#if defined(__GNUC__)
+    return one ? (VECTOR){*x} : *(const VECTOR *)x;
+#else
+    (void)one;
+    return *x;
+#endif
+}
+
+ALWAYS_INLINE void NAME(put)(VECTOR x, REAL *y, const int one)
+{
+#if defined(__GNUC__)
+    if (one) *y = x[0];
+    else *(VECTOR *)y = x;
+#else
+    (void)one;
+    *y = x;
+#endif
+}
+
+ALWAYS_INLINE MASK NAME(take_numbers)(const int32_t *number, const int one)
+{
+#if defined(__GNUC__)
+    return one ? (MASK){*number} : __builtin_convertvector(*(const NUMBERS *)number, MASK);
+#else
+    (void)one;
+    return *number;
+#endif
+}
+
+ALWAYS_INLINE void NAME(put_numbers)(MASK x, int32_t *number, const int one)
+{
+#if defined(__GNUC__)
+    if (one) *number = (int32_t)x[0];
+    else *(NUMBERS *)number = __builtin_convertvector(x, NUMBERS);
+#else
+    (void)one;
+    *number = (int32_t)x;
+#endif
+}
+
 ALWAYS_INLINE MASK NAME(beats)(const int largest, VECTOR challenger, VECTOR best)
 {
-    return (largest ? challenger > best : challenger < best) | (challenger != challenger);
+    return (largest ? NAME(less)(best, challenger) : NAME(less)(challenger, best)) | NAME(is_nan)(challenger);
 }
-#endif
+
+ALWAYS_INLINE void NAME(extremum_at)(ptrdiff_t c, const int one, const int largest, const REAL *const *rows,
+                                     ptrdiff_t count, int fresh, REAL *y)
+{
+    VECTOR best = NAME(take)((fresh ? rows[0] : y) + c, one);
+    for (ptrdiff_t t = fresh; t < count; t++) {
+        const VECTOR value = NAME(take)(rows[t] + c, one);
+        best = NAME(select)(NAME(beats)(largest, value, best), value, best);
+    }
+    NAME(put)(best, y + c, one);
+}
 
 /* y[c] = largest or smallest of rows[t][c], and of y[c] unless fresh. */
 ALWAYS_INLINE void NAME(extremum_body)(const int largest, const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels,
                                        int fresh, REAL *y)
 {
     ptrdiff_t c = 0;
-#if REDUCE_VECTORS
-    for (; c + LANES <= channels; c += LANES) {
-        VECTOR best = *(const VECTOR *)((fresh ? rows[0] : y) + c);
-        for (ptrdiff_t t = fresh; t < count; t++) {
-            const VECTOR value = *(const VECTOR *)(rows[t] + c);
-            best = NAME(select)(NAME(beats)(largest, value, best), value, best);
-        }
-        *(VECTOR *)(y + c) = best;
-    }
-#endif
-    for (; c < channels; c++) {
-        REAL best = fresh ? rows[0][c] : y[c];
-        for (ptrdiff_t t = fresh; t < count; t++) {
-            const REAL value = rows[t][c];
-            if ((largest ? value > best : value < best) || value != value) best = value;
-        }
-        y[c] = best;
-    }
+    for (; c + LANES <= channels; c += LANES) NAME(extremum_at)(c, 0, largest, rows, count, fresh, y);
+    if (c && c < channels) NAME(extremum_at)(channels - LANES, 0, largest, rows, count, fresh, y);
+    for (; c < channels && channels < LANES; c++) NAME(extremum_at)(c, 1, largest, rows, count, fresh, y);
 }
 
 static void NAME(extremum)(int largest, const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y)
@@ -39,40 +77,32 @@ static void NAME(extremum)(int largest, const REAL *const *rows, ptrdiff_t count
     else NAME(extremum_body)(0, rows, count, channels, fresh, y);
 }
 
+ALWAYS_INLINE void NAME(winners_at)(ptrdiff_t c, const int one, const int largest, const REAL *const *rows,
+                                    const int32_t *numbers, ptrdiff_t count, int fresh, REAL *y, int32_t *number)
+{
+    VECTOR best = NAME(take)((fresh ? rows[0] : y) + c, one);
+    MASK winner = {0};
+    if (fresh) winner = winner + (INTEGER)numbers[0];
+    else winner = NAME(take_numbers)(number + c, one);
+    for (ptrdiff_t t = fresh; t < count; t++) {
+        const VECTOR value = NAME(take)(rows[t] + c, one);
+        const MASK which = NAME(beats)(largest, value, best) & NAME(equal)(best, best);
+        best = NAME(select)(which, value, best);
+        winner = NAME(choose)(which, (MASK){0} + (INTEGER)numbers[t], winner);
+    }
+    NAME(put)(best, y + c, one);
+    NAME(put_numbers)(winner, number + c, one);
+}
+
 /* The same, with the number of the winning row: number[c] = numbers[t]. */
 ALWAYS_INLINE void NAME(winners_body)(const int largest, const REAL *const *rows, const int32_t *numbers,
                                       ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y, int32_t *number)
 {
     ptrdiff_t c = 0;
-#if REDUCE_VECTORS
-    for (; c + LANES <= channels; c += LANES) {
-        VECTOR best = *(const VECTOR *)((fresh ? rows[0] : y) + c);
-        MASK winner = {0};
-        if (fresh) winner = winner + (INTEGER)numbers[0];
-        else winner = __builtin_convertvector(*(const NUMBERS *)(number + c), MASK);
-        for (ptrdiff_t t = fresh; t < count; t++) {
-            const VECTOR value = *(const VECTOR *)(rows[t] + c);
-            const MASK which = NAME(beats)(largest, value, best) & (best == best);
-            best = NAME(select)(which, value, best);
-            winner = (which & (INTEGER)numbers[t]) | (~which & winner);
-        }
-        *(VECTOR *)(y + c) = best;
-        *(NUMBERS *)(number + c) = __builtin_convertvector(winner, NUMBERS);
-    }
-#endif
-    for (; c < channels; c++) {
-        REAL best = fresh ? rows[0][c] : y[c];
-        int32_t winner = fresh ? numbers[0] : number[c];
-        for (ptrdiff_t t = fresh; t < count; t++) {
-            const REAL value = rows[t][c];
-            if (best == best && ((largest ? value > best : value < best) || value != value)) {
-                best = value;
-                winner = numbers[t];
-            }
-        }
-        y[c] = best;
-        number[c] = winner;
-    }
+    for (; c + LANES <= channels; c += LANES) NAME(winners_at)(c, 0, largest, rows, numbers, count, fresh, y, number);
+    if (c && c < channels) NAME(winners_at)(channels - LANES, 0, largest, rows, numbers, count, fresh, y, number);
+    for (; c < channels && channels < LANES; c++)
+        NAME(winners_at)(c, 1, largest, rows, numbers, count, fresh, y, number);
 }
 
 static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *numbers, ptrdiff_t count,
@@ -82,15 +112,22 @@ static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *n
     else NAME(winners_body)(0, rows, numbers, count, channels, fresh, y, number);
 }
 
+ALWAYS_INLINE void NAME(sum_at)(ptrdiff_t c, const REAL *const *rows, ptrdiff_t count, int fresh, REAL *y)
+{
+    VECTOR part = *(const VECTOR *)(rows[0] + c);
+    for (ptrdiff_t t = 1; t < count; t++) part += *(const VECTOR *)(rows[t] + c);
+    if (!fresh) part += *(const VECTOR *)(y + c);
+    *(VECTOR *)(y + c) = part;
+}
+
 /* y[c] = (fresh ? 0 : y[c]) + sum of rows[t][c], the rows summed first. */
 static void NAME(sum)(const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y)
 {
     ptrdiff_t c = 0;
-    for (; c + LANES <= channels; c += LANES) {
-        VECTOR part = *(const VECTOR *)(rows[0] + c);
-        for (ptrdiff_t t = 1; t < count; t++) part += *(const VECTOR *)(rows[t] + c);
-        if (!fresh) part += *(const VECTOR *)(y + c);
-        *(VECTOR *)(y + c) = part;
+    for (; c + LANES <= channels; c += LANES) NAME(sum_at)(c, rows, count, fresh, y);
+    if (c && c < channels && fresh) {
+        NAME(sum_at)(channels - LANES, rows, count, fresh, y);
+        return;
     }
     for (; c < channels; c++) {
         REAL part = rows[0][c];

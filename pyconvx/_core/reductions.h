@@ -1,6 +1,7 @@
-/* The reductions of reduce.h and statistics.h for float and double. Without vector extensions a vector is one scalar. */
+/* The reductions of reduce.h, flat_pool.h and statistics.h for float and double. Without vector extensions a vector is one scalar. */
 #ifndef PYCONVX_REDUCTIONS_H
 #define PYCONVX_REDUCTIONS_H
+#include <string.h>
 #include "simd.h"
 #include "vmaths.h"
 
@@ -9,6 +10,12 @@
 typedef int32_t numbers_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));
 #else
 #define REDUCE_VECTORS 0
+#endif
+/* Lanes of two vectors in any order, in few instructions. */
+#if defined(__AVX2__) && defined(__GNUC__) && !defined(__clang__)
+#define SHUFFLES 1
+#else
+#define SHUFFLES 0
 #endif
 
 /* What statistics.h sums, and by which rule a gradient goes back. */
@@ -37,10 +44,12 @@ static ptrdiff_t sorting_network(ptrdiff_t count, unsigned char *pairs)
 #define BITS 32
 #include "real.h"
 #include "reduce.h"
+#include "flat_pool.h"
 #include "statistics.h"
 #define BITS 64
 #include "real.h"
 #include "reduce.h"
+#include "flat_pool.h"
 #include "statistics.h"
 #include "real.h"
 

@@ -102,21 +102,32 @@ ALWAYS_INLINE VECTOR NAME(of_bits)(MASK bits)
 #endif
 }
 
+ALWAYS_INLINE MASK NAME(opaque)(MASK which)
+{
+#if VECTOR_BYTES == 16 && defined(__SSE2__)
+    __asm__("" : "+x"(which)); /* what gcc knows to be a comparison it takes lane by lane where nothing blends */
+#endif
+    return which;
+}
+
 #if defined(__GNUC__)
-#define TRUTH(comparison) (MASK)(comparison)
+#define TRUTH(comparison) NAME(opaque)((MASK)(comparison))
 #else
 #define TRUTH(comparison) ((MASK)0 - (MASK)(comparison))
 #endif
 ALWAYS_INLINE MASK NAME(less)(VECTOR x, VECTOR y) { return TRUTH(x < y); }
 ALWAYS_INLINE MASK NAME(up_to)(VECTOR x, VECTOR y) { return TRUTH(x <= y); }
 ALWAYS_INLINE MASK NAME(equal)(VECTOR x, VECTOR y) { return TRUTH(x == y); }
+ALWAYS_INLINE MASK NAME(is_nan)(VECTOR x) { return TRUTH(x != x); }
 #undef TRUTH
 
 ALWAYS_INLINE VECTOR NAME(splat)(REAL value) { return value - (VECTOR){0}; }
 
+ALWAYS_INLINE MASK NAME(choose)(MASK which, MASK yes, MASK no) { return (which & yes) | (~which & no); }
+
 ALWAYS_INLINE VECTOR NAME(select)(MASK which, VECTOR yes, VECTOR no)
 {
-    return NAME(of_bits)((which & NAME(as_bits)(yes)) | (~which & NAME(as_bits)(no)));
+    return NAME(of_bits)(NAME(choose)(which, NAME(as_bits)(yes), NAME(as_bits)(no)));
 }
 
 /* x where `which`, 0 elsewhere. */

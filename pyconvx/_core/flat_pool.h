@@ -1,0 +1,75 @@
+/* Pooling along a line of positions whose channels lie one after the other, one body for float and double: include
+   after reduce.h. */
+
+/* to[i * group + c] = from[i * apart + c] for i < count and c < group, of words as wide as REAL. Reads no more than
+   `readable` words of from; may write up to a vector beyond the end of to. */
+static void NAME(phase)(const void *from, ptrdiff_t readable, ptrdiff_t apart, ptrdiff_t group, ptrdiff_t count,
+                        void *to)
+{
+    const char *x = (const char *)from;
+    char *y = (char *)to;
+    ptrdiff_t i = 0;
+#if SHUFFLES
+    if (group <= LANES) {
+        const ptrdiff_t held = LANES / group, reached = (2 * LANES - group) / apart + 1;
+        const ptrdiff_t groups = held < reached ? held : reached; /* that one shuffle of two vectors gives */
+        MASK index = {0};
+        for (ptrdiff_t lane = 0; lane < groups * group; lane++)
+            index[lane] = (INTEGER)(lane / group * apart + lane % group);
+        for (; i < count && i * apart + 2 * LANES <= readable; i += groups) {
+            const MASK *pair = (const MASK *)(x + i * apart * sizeof(INTEGER));
+            *(MASK *)(y + i * group * sizeof(INTEGER)) = __builtin_shuffle(pair[0], pair[1], index);
+        }
+    }
+#else
+    if (group == 1 && apart == 2)
+        for (; i < count; i++) memcpy(y + i * sizeof(INTEGER), x + 2 * i * sizeof(INTEGER), sizeof(INTEGER));
+#endif
+    (void)readable;
+    for (; i < count && group > LANES; i++)
+        memcpy(y + i * group * sizeof(INTEGER), x + i * apart * sizeof(INTEGER), group * sizeof(INTEGER));
+    for (; i < count; i++)
+        for (ptrdiff_t c = 0; c < group; c++)
+            memcpy(y + (i * group + c) * sizeof(INTEGER), x + (i * apart + c) * sizeof(INTEGER), sizeof(INTEGER));
+}
+
+ALWAYS_INLINE void NAME(merge_at)(ptrdiff_t c, const int one, const int largest, const REAL *const *rows,
+                                  const int32_t *const *numbers, int32_t first, ptrdiff_t count, int fresh, REAL *y,
+                                  int32_t *number)
+{
+    VECTOR best = NAME(take)((fresh ? rows[0] : y) + c, one);
+    MASK winner = NAME(take_numbers)((fresh ? numbers[0] : number) + c, one) + (INTEGER)(fresh ? first : 0);
+    for (ptrdiff_t t = fresh; t < count; t++) {
+        const VECTOR value = NAME(take)(rows[t] + c, one);
+        const MASK challenger = NAME(take_numbers)(numbers[t] + c, one) + (INTEGER)(first + t);
+        const MASK is_nan = NAME(is_nan)(value), was_nan = NAME(is_nan)(best);
+        const MASK equal = NAME(equal)(value, best) | (is_nan & was_nan);
+        const MASK earlier = (challenger - winner) >> (8 * sizeof(INTEGER) - 1); /* numbers below 2^31: all ones or zero */
+        const MASK which = (NAME(beats)(largest, value, best) & ~was_nan) | (equal & earlier);
+        best = NAME(select)(which, value, best);
+        winner = NAME(choose)(which, challenger, winner);
+    }
+    NAME(put)(best, y + c, one);
+    NAME(put_numbers)(winner, number + c, one);
+}
+
+/* As winners, where every element has a number of its own: that of rows[t][c] is numbers[t][c] + first + t. Among
+   equals, and among NaNs, the lowest number wins. */
+ALWAYS_INLINE void NAME(merge_body)(const int largest, const REAL *const *rows, const int32_t *const *numbers,
+                                    int32_t first, ptrdiff_t count, ptrdiff_t length, int fresh, REAL *y,
+                                    int32_t *number)
+{
+    ptrdiff_t c = 0;
+    for (; c + LANES <= length; c += LANES)
+        NAME(merge_at)(c, 0, largest, rows, numbers, first, count, fresh, y, number);
+    if (c && c < length) NAME(merge_at)(length - LANES, 0, largest, rows, numbers, first, count, fresh, y, number);
+    for (; c < length && length < LANES; c++)
+        NAME(merge_at)(c, 1, largest, rows, numbers, first, count, fresh, y, number);
+}
+
+static void NAME(merge)(int largest, const REAL *const *rows, const int32_t *const *numbers, int32_t first,
+                        ptrdiff_t count, ptrdiff_t length, int fresh, REAL *y, int32_t *number)
+{
+    if (largest) NAME(merge_body)(1, rows, numbers, first, count, length, fresh, y, number);
+    else NAME(merge_body)(0, rows, numbers, first, count, length, fresh, y, number);
+}
