@@ -14,6 +14,8 @@ cdef enum:
     DIMENSIONS = 5
 
 cdef Py_ssize_t generation = 0
+cdef object AN_ARRAY = object()
+cdef object MISSING = object()
 
 
 def forget():
@@ -25,6 +27,37 @@ def forget():
 def now():
     """A number that `forget` changes, for `Calls.keep`."""
     return generation
+
+
+cdef struct array_t:                # what a form says about an array; ndim -1: there is none
+    int ndim, typenum
+    cnp.npy_intp shape[DIMENSIONS]
+
+
+cdef bint usable(object value) noexcept:
+    """Whether it is an array whose elements a kernel can read in place."""
+    return type(value) is cnp.ndarray and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> value)
+
+
+cdef array_t seen(object value) noexcept:
+    cdef array_t array
+    array.ndim = -1
+    if usable(value) and cnp.PyArray_NDIM(<cnp.ndarray> value) <= DIMENSIONS:
+        array.ndim, array.typenum = cnp.PyArray_NDIM(<cnp.ndarray> value), cnp.PyArray_TYPE(<cnp.ndarray> value)
+        for i in range(array.ndim):
+            array.shape[i] = cnp.PyArray_DIM(<cnp.ndarray> value, i)
+    return array
+
+
+cdef bint like(object value, const array_t *array) noexcept:
+    """Whether value is an array that looks like one seen before."""
+    if not usable(value) or cnp.PyArray_NDIM(<cnp.ndarray> value) != array.ndim \
+            or cnp.PyArray_TYPE(<cnp.ndarray> value) != array.typenum:
+        return False
+    for i in range(array.ndim):
+        if cnp.PyArray_DIM(<cnp.ndarray> value, i) != array.shape[i]:
+            return False
+    return True
 
 
 cdef class Repeat:
@@ -47,6 +80,49 @@ cdef class Repeat:
         for i in range(self.ndim):
             self.shape[i] = shape[i]
             self.nbytes *= self.shape[i]
+
+
+cdef class Form:
+    """The last call of an owner, to tell without a key that another is alike; made once and never changed.
+
+    All that the call was given can be told apart by a key.
+    """
+    cdef Repeat repeat
+    cdef Calls operation
+    cdef object threads
+    cdef array_t array[3]           # arguments
+    cdef array_t bias, out          # options
+    cdef dict options
+
+    def __init__(self, Repeat repeat, Calls operation, tuple args, dict options, threads):
+        self.repeat, self.operation, self.threads, self.options = repeat, operation, threads, dict(options)
+        for i in range(3):
+            self.array[i] = seen(args[i] if i < len(args) else None)
+        self.bias, self.out = seen(options.get("bias")), seen(options.get("out"))
+        if self.bias.ndim >= 0:
+            self.options["bias"] = AN_ARRAY     # none is kept alive
+        if self.out.ndim >= 0:
+            self.options["out"] = AN_ARRAY
+
+    cdef bint fits(self, Calls operation, tuple args, dict options, threads):
+        """Whether a call of the same owner is surely alike: what is no array must be the same object."""
+        if operation is not self.operation or threads is not self.threads or len(options) != len(self.options):
+            return False
+        if not like(args[0], &self.array[0]) or (self.array[1].ndim >= 0 and not like(args[1], &self.array[1])):
+            return False
+        if self.array[2].ndim >= 0:
+            if len(args) < 3 or not like(args[2], &self.array[2]):
+                return False
+        elif len(args) == 3 and args[2] is not None:
+            return False
+        for name, value in options.items():
+            known = self.options.get(name, MISSING)
+            if known is AN_ARRAY:
+                if not like(value, &self.bias if name == "bias" else &self.out):
+                    return False
+            elif known is not value:
+                return False
+        return True
 
 
 cdef inline bint plain(object value) noexcept:
@@ -76,7 +152,7 @@ cdef bint all_separate(cnp.ndarray y, tuple arrays) noexcept:
 
 cdef inline bint note(object value, list key):
     """Add what is known of an array to a key; returns whether it is one whose elements a kernel can read in place."""
-    if type(value) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> value):
+    if not usable(value):
         return False
     key.append(cnp.PyArray_TYPE(<cnp.ndarray> value))
     key.append(value.shape)
@@ -89,6 +165,7 @@ cdef class Calls:
     Their first arguments are x, filters, and bias if it is given by position.
     """
     cdef dict known
+    cdef Form latest                # of one of them
     cdef Py_ssize_t generation      # of those that are known
 
     def __cinit__(self):
@@ -120,22 +197,30 @@ cdef class Calls:
                 return None     # of an array that is an option, the elements would matter
         return tuple(key)
 
+    cdef void forget(self):
+        self.known.clear()
+        self.latest = None
+
     def again(self, tuple args, dict options, threads):
         """The result of a call like one before; None if there was none."""
         cdef Calls owner = self.owner(args)
+        cdef Form form
         cdef Repeat repeat
         cdef cnp.ndarray y
         if owner is None:
             return None
-        key = self.key_of(args, options, threads)
-        if key is None:
-            return None
         if owner.generation != generation:
-            owner.known.clear()
-        found = owner.known.get(key)
-        if found is None:
-            return None
-        repeat = <Repeat> found
+            owner.forget()
+        form = owner.latest
+        if form is None or not form.fits(self, args, options, threads):
+            key = self.key_of(args, options, threads)
+            if key is None:
+                return None
+            found = owner.known.get(key)
+            if found is None:
+                return None
+            form = owner.latest = Form(found, self, args, options, threads)
+        repeat = form.repeat
         x, bias = args[0], args[2] if len(args) == 3 else options.get("bias")
         filters = args[1] if owner is self else None
         out = options.get("out") if options else None
@@ -175,6 +260,6 @@ cdef class Calls:
         if repeat is None:
             return
         if len(owner.known) >= MOST or owner.generation != since:
-            owner.known.clear()
+            owner.forget()
         owner.generation = since
         owner.known[key] = repeat

@@ -16,6 +16,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from pyconvx._core._tables cimport AXES, Axis, axis_t
+from pyconvx._core._tables cimport FIRST_MIX_CODE as FIRST_MIX
+from pyconvx._core._tables cimport NOTHING_CODE as NOTHING
+from pyconvx._core._tables cimport OUTSIDE_CODE as OUTSIDE
 from pyconvx._core._threads cimport block_t, run
 
 cnp.import_array()

@@ -3,6 +3,11 @@
 cdef enum:
     AXES = 3          # every kernel works on three spatial axes; shorter ranks have axes of length 1
 
+cdef extern from *:
+    const Py_ssize_t OUTSIDE_CODE "PY_SSIZE_T_MIN"
+    const Py_ssize_t NOTHING_CODE "(PY_SSIZE_T_MIN + 1)"
+    const Py_ssize_t FIRST_MIX_CODE "((Py_ssize_t) -1)"
+
 cdef struct axis_t:
     Py_ssize_t length               # places along the axis of the result
     Py_ssize_t taps                 # kernel elements along the axis

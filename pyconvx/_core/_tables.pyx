@@ -16,9 +16,7 @@ cimport numpy as cnp
 
 cnp.import_array()
 
-OUTSIDE = np.iinfo(np.intp).min
-NOTHING = OUTSIDE + 1
-FIRST_MIX = -1
+OUTSIDE, NOTHING, FIRST_MIX = OUTSIDE_CODE, NOTHING_CODE, FIRST_MIX_CODE
 
 
 cdef const Py_ssize_t *sizes(cnp.ndarray array):

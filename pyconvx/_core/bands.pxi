@@ -8,8 +8,11 @@
 cdef enum:
     BAND_ROWS = 8                   # most rows of places of a band
     BAND_PLACES = 512               # most places of a row at once
+    STRIP_PLACES = 1024             # of a block, where several samples make them up
     BAND_BYTES = 1 << 18            # of rows that are laid out at once, unless one row of places needs more
     PANELS_NEAR = 20 << 10          # bytes of packed filters that stay in the nearest cache
+    LINES_NEAR = 16 << 10           # and of filters with the rows of x of a whole band
+    SHORT = 32                      # products of a run that are not worth skipping
     BAND_PRODUCTS = 1 << 27         # most products of a block, unless one tile has more
 
 cdef struct piece_t:                # of the visits of an axis, as Axis.pieces has them
@@ -20,6 +23,7 @@ cdef struct bands_t:
     task_t task
     const void *panels
     Py_ssize_t groups, outputs, channels, group_size, panels_per_group
+    Py_ssize_t samples              # that a block fills
     const piece_t *band             # of each band of rows
     const piece_t *segment          # of the places of a row at once
     Py_ssize_t bands, segments
@@ -33,134 +37,202 @@ cdef struct bands_t:
     Py_ssize_t lines_at, rows_at, taps_at, part_at, used_at, mix_at
 
 
-cdef const real *band_row(const bands_t *job, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
-                          Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1, real *row, real *mix) noexcept nogil:
-    """Pointer to `length` positions of a row of x, its channels together; NULL for a row of zeros that may be skipped.
+cdef struct strip_t:                # the rows of places that a block fills, and where they read
+    const piece_t *band
+    const piece_t *segment
+    const Py_ssize_t *code1         # of the first position that they read on the last two axes
+    const Py_ssize_t *code2
+    Py_ssize_t depth                # place of the first axis
+    Py_ssize_t length               # positions of a row of x; between run0 and run1 they are neighbours in x
+    Py_ssize_t run0, run1
+    bint in_place                   # rows of x inside are read where they are
+    Py_ssize_t rise                 # elements between what neighbouring rows of places read; 0: not even
+    Py_ssize_t y_at                 # where they start in a sample of the result
+    Py_ssize_t y_step               # elements between their places
+    char *scratch                   # rows that are laid out, then what follows
+    const void **lines              # of each position on the first two axes: where its row of x is
+    char *used                      # of each tap of the last axis: whether it reads anything
+    void *mix
+    void *part                      # a tile that is not stored as a whole
 
-    Between run0 and run1 positions are neighbours in x.
+
+cdef Py_ssize_t even_rise(const bands_t *job, const strip_t *strip) noexcept nogil:
+    """How many elements what a row of places reads lies after what the one before it reads; 0 if not evenly."""
+    cdef const axis_t *first = &job.task.source.axis[0]
+    cdef const axis_t *middle = &job.task.source.axis[1]
+    cdef const Py_ssize_t *code = strip.code1
+    cdef Py_ssize_t span = (strip.band.count - 1) * strip.band.rise + reach_of(middle)
+    cdef Py_ssize_t i, step = code[1] - code[0] if span > 1 else 1
+    if not strip.in_place and not job.skip:
+        return strip.band.rise * job.row_size
+    for i in range(first.taps):
+        if first.code[first.row[strip.depth] + i * first.step] < 0:
+            return 0
+    for i in range(span):
+        if code[i] < 0 or (strip.in_place and code[i] != code[0] + i * step):
+            return 0
+    return strip.band.rise * (step * job.task.source.stride[1] if strip.in_place else job.row_size)
+
+
+cdef strip_t strip_of(const bands_t *job, Py_ssize_t band, Py_ssize_t segment, Py_ssize_t depth,
+                      char *scratch) noexcept nogil:
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *middle = &s.axis[1]
+    cdef const axis_t *last = &s.axis[2]
+    cdef strip_t strip
+    cdef Py_ssize_t k, o, position
+    strip.band, strip.segment, strip.depth = job.band + band, job.segment + segment, depth
+    strip.code1 = codes_from(middle, strip.band.first)
+    strip.code2 = codes_from(last, strip.segment.first)
+    strip.length = (strip.segment.count - 1) * strip.segment.rise + reach_of(last)
+    longest_run(strip.code2, strip.length, &strip.run0, &strip.run1)
+    strip.in_place = strip.run0 == 0 and strip.run1 == strip.length and s.stride[2] == s.channels
+    strip.rise = even_rise(job, &strip)
+    strip.y_at = s.axis[0].place[depth] * job.task.y_stride[0] + last.place[strip.segment.first] * job.task.y_stride[2]
+    strip.y_step = job.task.y_stride[2] * strip.segment.gap
+    strip.scratch, strip.lines = scratch, <const void **> (scratch + job.lines_at)
+    strip.used, strip.mix, strip.part = scratch + job.used_at, scratch + job.mix_at, scratch + job.part_at
+    memset(strip.used, 1, last.taps)
+    if job.gaps and job.skip:
+        for k in range(last.taps):
+            strip.used[k] = 0
+            position = tap_at(last, k)
+            for o in range(strip.segment.count):
+                strip.used[k] |= strip.code2[position + o * strip.segment.rise] > max(OUTSIDE, NOTHING)
+    return strip
+
+
+cdef const void *line_of(const bands_t *job, const strip_t *strip, const real *image, Py_ssize_t a,
+                         Py_ssize_t b, real *row) noexcept nogil:
+    """A row of x as far as a strip reads it, its channels together: in place or laid out in `row`; if it is zeros that
+    may be skipped, the job itself stands for it.
     """
     cdef const source_t *s = &job.task.source
     if job.skip and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
-        return NULL
-    if (a | b) >= 0 and run0 == 0 and run1 == length and s.stride[2] == s.channels:
-        return image + a * s.stride[0] + b * s.stride[1] + code[0] * s.stride[2]
-    lay_line(&job.task, image, a, b, code, length, run0, run1, 0, s.channels, row, s.channels, 1, mix)
+        return job
+    if (a | b) >= 0 and strip.in_place:
+        return image + a * s.stride[0] + b * s.stride[1] + strip.code2[0] * s.stride[2]
+    lay_line(&job.task, image, a, b, strip.code2, strip.length, strip.run0, strip.run1, 0, s.channels, row, s.channels,
+             1, <real *> strip.mix)
     return row
+
+
+cdef Py_ssize_t list_row(const bands_t *job, const strip_t *strip, const real *image, Py_ssize_t r,
+                         const real **rows, Py_ssize_t *taps) noexcept nogil:
+    """What a row of places reads, laid out as far as it was not yet: the row of x of each tap that reads anything, and
+    where its filters start. Returns the number of taps. Without `rows` nothing is listed.
+    """
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *first = &s.axis[0]
+    cdef const axis_t *middle = &s.axis[1]
+    cdef const axis_t *last = &s.axis[2]
+    cdef Py_ssize_t depth, k1, k2, a, position, at, count = 0
+    for depth in range(first.taps):
+        a = first.code[first.row[strip.depth] + depth * first.step]
+        for k1 in range(middle.taps):
+            position = r * strip.band.rise + tap_at(middle, k1)
+            at = depth * job.span + position
+            if strip.lines[at] == NULL:
+                strip.lines[at] = line_of(job, strip, image, a, strip.code1[position],
+                                          <real *> strip.scratch + at * job.row_size)
+            if strip.lines[at] == <const void *> job or rows == NULL:
+                continue
+            for k2 in range(1 if job.merge else last.taps):
+                if strip.used[k2]:
+                    rows[count] = <const real *> strip.lines[at] + s.channels * tap_at(last, k2)
+                    taps[count] = ((depth * middle.taps + k1) * last.taps + k2) * job.channels
+                    count += 1
+    return count
+
+
+cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
+                   Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
+                   const real *start, real *y) noexcept nogil:
+    """Fill `valid` outputs of a row of places, which has listed its taps: by tiles of one height, or nearly."""
+    cdef Py_ssize_t places = strip.segment.count
+    cdef Py_ssize_t apart = strip.segment.rise * job.task.source.channels
+    cdef Py_ssize_t channels = job.channels * (job.task.source.axis[2].taps if job.merge else 1)
+    cdef Py_ssize_t left = (places + TILE_FULL - 1) // TILE_FULL, tall, m, lane
+    cdef real *part = <real *> strip.part
+    cdef real *to[TILE_FULL]
+    cdef bint whole
+    while left:
+        tall = places if left == 1 else (places + left - 1) // left
+        whole = valid == width or (job.overlap and left > 1 and strip.segment.gap == 1)
+        for m in range(tall):
+            to[m] = y + m * strip.y_step if whole else part + m * width
+        if real is float:
+            multiply_even_f32(tall, width, rows, apart, taps, count, offset, channels, panel, start, to)
+        else:
+            multiply_even_f64(tall, width, rows, apart, taps, count, offset, channels, panel, start, to)
+        if not whole:
+            for m in range(tall):
+                for lane in range(valid):
+                    y[m * strip.y_step + lane] = part[m * width + lane]
+        y += tall * strip.y_step
+        offset += tall * apart
+        places -= tall
+        left -= 1
 
 
 cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.task.source
-    cdef const axis_t *first_axis = &s.axis[0]
     cdef const axis_t *middle = &s.axis[1]
-    cdef const axis_t *last = &s.axis[2]
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
-    cdef const real **lines = <const real **> (scratch + job.lines_at)
     cdef const real **rows = <const real **> (scratch + job.rows_at)
     cdef Py_ssize_t *taps = <Py_ssize_t *> (scratch + job.taps_at)
-    cdef real *part = <real *> (scratch + job.part_at)
-    cdef char *used = scratch + job.used_at
-    cdef real *mix = <real *> (scratch + job.mix_at)
-    cdef real *to[TILE_FULL]
     cdef Py_ssize_t count[BAND_ROWS]
     cdef real start[TILE_VECTORS * VECTOR_BYTES]
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
-    cdef Py_ssize_t wide = lanes * TILE_VECTORS
-    cdef const piece_t *segment = job.segment + block % job.segments
-    cdef const piece_t *band = job.band + block // job.segments % job.bands
-    cdef Py_ssize_t od = block // job.segments // job.bands % first_axis.length
-    cdef Py_ssize_t n = block // job.segments // job.bands // first_axis.length
-    cdef Py_ssize_t places = segment.count, height = band.count
-    cdef Py_ssize_t y_step = job.task.y_stride[2] * segment.gap
-    cdef Py_ssize_t step1 = middle.step if middle.step > 0 else -middle.step
-    cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
-    cdef const Py_ssize_t *code1 = middle.code + middle.row[band.first] + min(middle.step * (middle.taps - 1), 0)
-    cdef const Py_ssize_t *code2 = last.code + last.row[segment.first] + min(last.step * (last.taps - 1), 0)
-    cdef const real *image = <const real *> job.task.x + n * s.stride_n
-    cdef real *y
+    cdef Py_ssize_t bands = job.bands * job.segments, n0 = block // bands // s.axis[0].length * job.samples
+    cdef strip_t strip = strip_of(job, block // job.segments % job.bands, block % job.segments,
+                                  block // bands % s.axis[0].length, scratch)
+    cdef Py_ssize_t entries = s.taps // s.axis[2].taps if job.merge else s.taps
+    cdef Py_ssize_t n, r, r0, r1, listed, p, group, first, width, valid, at, offset, started = -1
+    cdef const real *image
     cdef const real *panel
-    cdef const real *nowhere = <const real *> job
-    cdef Py_ssize_t entries = s.taps // last.taps if job.merge else s.taps
-    cdef Py_ssize_t tiles = (places + TILE_FULL - 1) // TILE_FULL
-    cdef Py_ssize_t length = (places - 1) * segment.rise + (last.taps - 1) * step2 + 1
-    cdef Py_ssize_t apart = segment.rise * s.channels
-    cdef Py_ssize_t channels = job.channels * (last.taps if job.merge else 1)
-    cdef Py_ssize_t run0, run1, r, depth, k1, k2, a, at, position, kept, o, m, p, group, first, width, valid, lane
-    cdef Py_ssize_t left, tall, offset, r0, rows1, started = -1
-    cdef bint whole
-    longest_run(code2, length, &run0, &run1)
-    memset(used, 1, last.taps)
-    if job.gaps and job.skip:
-        for k2 in range(last.taps):
-            used[k2] = 0
-            position = step2 * (k2 if last.step > 0 else last.taps - 1 - k2)
-            for o in range(places):
-                used[k2] |= code2[position + o * segment.rise] > max(OUTSIDE, NOTHING)
-    memset(lines, 0, first_axis.taps * job.span * sizeof(void *))
-    for r0 from 0 <= r0 < height by job.chunk:
-        rows1 = min(job.chunk, height - r0)
-        for r in range(rows1):
-            kept = r * entries
-            for depth in range(first_axis.taps):
-                a = first_axis.code[first_axis.row[od] + depth * first_axis.step]
-                for k1 in range(middle.taps):
-                    position = (r0 + r) * band.rise + step1 * (k1 if middle.step > 0 else middle.taps - 1 - k1)
-                    at = depth * job.span + position
-                    if lines[at] == NULL:
-                        lines[at] = band_row(job, image, a, code1[position], code2, length, run0, run1,
-                                             <real *> scratch + at * job.row_size, mix)
-                        if lines[at] == NULL:
-                            lines[at] = nowhere
-                    if lines[at] == nowhere:
-                        continue
-                    for k2 in range(1 if job.merge else last.taps):
-                        if not used[k2]:
-                            continue
-                        rows[kept] = lines[at] + s.channels * step2 * (k2 if last.step > 0 else last.taps - 1 - k2)
-                        taps[kept] = ((depth * middle.taps + k1) * last.taps + k2) * job.channels
-                        kept += 1
-            count[r] = kept - r * entries
-        for p in range(job.groups * job.panels_per_group):
-            group = p // job.panels_per_group
-            first = p % job.panels_per_group * wide
-            width = panel_width(job.outputs - first, lanes)
-            valid = min(width, job.outputs - first)
-            panel = (<const real *> job.panels) + group * job.group_size + first * s.taps * job.channels
-            at = group * job.outputs + first
-            if p != started:
-                started = p
-                memset(start, 0, width * sizeof(real))
-                if job.task.bias != NULL:
-                    memcpy(start, (<const real *> job.task.bias) + at, valid * sizeof(real))
-            for r in range(rows1):
-                y = <real *> job.task.y + n * job.task.y_n + first_axis.place[od] * job.task.y_stride[0]
-                y += middle.place[band.first + r0 + r] * job.task.y_stride[1]
-                y += last.place[segment.first] * job.task.y_stride[2] + at
-                o = 0
-                left = tiles
-                while left:
-                    tall = (places - o + left - 1) // left      # tiles of a row are of one height, or nearly
-                    whole = valid == width or (job.overlap and left > 1 and segment.gap == 1)
-                    for m in range(tall):
-                        to[m] = y + m * y_step if whole else part + m * width
-                    offset = o * apart + group * job.channels
-                    if real is float:
-                        multiply_even_f32(tall, width, rows + r * entries, apart, taps + r * entries, count[r], offset,
-                                          channels, panel, start, to)
-                    else:
-                        multiply_even_f64(tall, width, rows + r * entries, apart, taps + r * entries, count[r], offset,
-                                          channels, panel, start, to)
-                    if not whole:
-                        for m in range(tall):
-                            for lane in range(valid):
-                                y[m * y_step + lane] = part[m * width + lane]
-                    y += tall * y_step
-                    o += tall
-                    left -= 1
-        for r in range(rows1 if job.task.finishing else 0):
-            y = <real *> job.task.y + n * job.task.y_n + first_axis.place[od] * job.task.y_stride[0]
-            y += middle.place[band.first + r0 + r] * job.task.y_stride[1]
-            y += last.place[segment.first] * job.task.y_stride[2]
-            finish(&job.task, y, places, y_step, job.groups * job.outputs)
+    cdef real *y
+    for n in range(n0, min(n0 + job.samples, s.batch)):
+        image = <const real *> job.task.x + n * s.stride_n
+        y = <real *> job.task.y + n * job.task.y_n + strip.y_at
+        if n == n0 or not strip.in_place or not strip.rise:
+            memset(strip.lines, 0, s.axis[0].taps * job.span * sizeof(void *))
+        for r0 from 0 <= r0 < strip.band.count by job.chunk:
+            r1 = min(r0 + job.chunk, strip.band.count)
+            for r in range(r0, r1):
+                listed = r - r0
+                if not strip.rise:
+                    count[listed] = list_row(job, &strip, image, r, rows + listed * entries, taps + listed * entries)
+                elif n == n0 and r == 0:        # all rows of all samples read alike
+                    count[0] = list_row(job, &strip, image, 0, rows, taps)
+                elif not strip.in_place:
+                    list_row(job, &strip, image, r, <const real **> NULL, NULL)
+            group = first = 0
+            for p in range(job.groups * job.panels_per_group):
+                if first >= job.outputs:        # of the group before
+                    group += 1
+                    first = 0
+                width = panel_width(job.outputs - first, lanes)
+                valid = min(width, job.outputs - first)
+                panel = (<const real *> job.panels) + group * job.group_size + first * s.taps * job.channels
+                if p != started:
+                    started = p
+                    memset(start, 0, width * sizeof(real))
+                    if job.task.bias != NULL:
+                        memcpy(start, (<const real *> job.task.bias) + group * job.outputs + first,
+                               valid * sizeof(real))
+                for r in range(r0, r1):
+                    listed, offset = r - r0, group * job.channels
+                    if strip.rise:
+                        listed = 0
+                        offset += r * strip.rise + ((n - n0) * s.stride_n if strip.in_place else 0)
+                    at = middle.place[strip.band.first + r] * job.task.y_stride[1] + group * job.outputs + first
+                    fill_row(job, &strip, rows + listed * entries, taps + listed * entries, count[listed], offset, width,
+                             valid, panel, start, y + at)
+                first += lanes * TILE_VECTORS
+            for r in range(r0, r1 if job.task.finishing else r0):
+                finish(&job.task, y + middle.place[strip.band.first + r] * job.task.y_stride[1], strip.segment.count,
+                       strip.y_step, job.groups * job.outputs)
 
 
 cdef void bands_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -199,12 +271,14 @@ cdef class Bands(Convolution):
         job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
         job.group_size = panels.group_size
         job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-        job.skip = panels.finite and job.task.zero
-        job.merge = job.groups == 1 and last.step == 1
+        job.gaps = len(axes[2].pieces) > 1
+        job.merge = job.groups == 1 and last.step == 1 and not job.gaps
+        # a table of pointers per row of places costs more than short runs of products with zeros
+        job.skip = panels.finite and job.task.zero and (
+            job.gaps or len(axes[1].pieces) > 1 or job.channels * (last.taps if job.merge else 1) >= SHORT)
         cdef Py_ssize_t rise = max(axes[1].pieces[:, 2].max(initial=1), 1)
         cdef Py_ssize_t across = max(axes[2].pieces[:, 2].max(initial=1), 1)
-        cdef Py_ssize_t reach1 = (middle.taps - 1) * abs(middle.step) + 1
-        cdef Py_ssize_t reach2 = (last.taps - 1) * abs(last.step) + 1
+        cdef Py_ssize_t reach1 = reach_of(middle), reach2 = reach_of(last)
         # blocks are short, so that signals are answered between them, and there are enough for the threads
         cdef Py_ssize_t most = max(<Py_ssize_t> TILE_FULL, <Py_ssize_t> min(BAND_PRODUCTS / products, 1e9))
         cdef Py_ssize_t row = max(1, source.channels) * x.itemsize
@@ -220,11 +294,17 @@ cdef class Bands(Convolution):
         bands, job.bands = cut_pieces(axes[1].pieces, height)
         job.band, job.segment = <const piece_t *> cnp.PyArray_DATA(bands), <const piece_t *> cnp.PyArray_DATA(segments)
         self.keep += (bands, segments)
-        job.gaps = len(axes[2].pieces) > 1
-        job.merge = job.merge and not job.gaps
+        cdef Py_ssize_t strips = source.axis[0].length * job.bands * job.segments
+        job.samples = max(1, min(source.batch, min(most, STRIP_PLACES) // (height * places)))
+        if self.threads > 1:
+            job.samples = max(1, min(job.samples, source.batch * strips // (4 * self.threads)))
+        cdef Py_ssize_t groups = (source.batch + job.samples - 1) // job.samples
         job.span = (height - 1) * rise + reach1
-        # a panel of filters that leaves the nearest cache between two rows of places serves the whole band
-        job.chunk = 1 if panels.group_size * panels.groups * x.itemsize <= PANELS_NEAR else height
+        # a panel of filters that leaves the nearest cache between two rows of places serves the whole band, and where
+        # it does not, nor do the rows of x
+        cdef Py_ssize_t filters_size = panels.group_size * panels.groups * x.itemsize
+        cdef Py_ssize_t lines_size = source.axis[0].taps * job.span * job.row_size * x.itemsize
+        job.chunk = 1 if LINES_NEAR < filters_size + lines_size and filters_size <= PANELS_NEAR else height
         job.overlap = job.groups == 1 and panels.outputs < lanes * TILE_VECTORS \
             and source.taps * panels.channels <= (FOLD_F32 if x.itemsize == 4 else FOLD_F64) \
             and job.task.y_stride[2] == panels.outputs
@@ -238,7 +318,7 @@ cdef class Bands(Convolution):
         job.mix_at = job.used_at + rounded(last.taps)
         job.task.scratch_size = job.mix_at + rounded(row)
         self.finishes = self.whole = True
-        self.end(bands_block_f32 if x.itemsize == 4 else bands_block_f64, samples * job.bands * job.segments)
+        self.end(bands_block_f32 if x.itemsize == 4 else bands_block_f64, strips * groups)
 
     cdef object pack(self, void *job, cnp.ndarray filters):
         cdef Panels panels = self.panels.like(filters)

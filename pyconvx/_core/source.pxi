@@ -1,11 +1,5 @@
 # What a kernel reads from: an image batch and, for each axis, the table that says where the taps of a place lie.
 
-from pyconvx._core import _tables
-
-cdef Py_ssize_t OUTSIDE = _tables.OUTSIDE
-cdef Py_ssize_t NOTHING = _tables.NOTHING
-cdef Py_ssize_t FIRST_MIX = _tables.FIRST_MIX
-
 cdef struct source_t:
     axis_t axis[AXES]
     Py_ssize_t channels
@@ -80,6 +74,26 @@ cdef inline void codes_of(const source_t *s, const Py_ssize_t *at, Py_ssize_t ta
     for i in range(AXES - 1, -1, -1):
         codes[i] = s.axis[i].code[s.axis[i].row[at[i]] + tap % s.axis[i].taps * s.axis[i].step]
         tap //= s.axis[i].taps
+
+
+cdef inline Py_ssize_t distance(const axis_t *axis) noexcept nogil:
+    """Positions between neighbouring taps."""
+    return axis.step if axis.step > 0 else -axis.step
+
+
+cdef inline Py_ssize_t reach_of(const axis_t *axis) noexcept nogil:
+    """Positions from the first that a place reads to the last."""
+    return (axis.taps - 1) * distance(axis) + 1
+
+
+cdef inline Py_ssize_t tap_at(const axis_t *axis, Py_ssize_t tap) noexcept nogil:
+    """Position of a tap behind the first that its place reads."""
+    return distance(axis) * (tap if axis.step > 0 else axis.taps - 1 - tap)
+
+
+cdef inline const Py_ssize_t *codes_from(const axis_t *axis, Py_ssize_t visit) noexcept nogil:
+    """The codes of a place from the first position on that it reads."""
+    return axis.code + axis.row[visit] + min(axis.step * (axis.taps - 1), 0)
 
 
 cdef inline Py_ssize_t terms(const axis_t *axis, Py_ssize_t code) noexcept nogil:
