@@ -49,8 +49,8 @@ def check_memory_form_changes_no_bit(function, case):
 PROMISE = 1e-5  # of max|y| in float32, for algorithms that round otherwise than a dot product
 
 
-def square_cases(count, seed):
-    """Random configurations with 3 x 3 taps at stride 1: (rank, x, filters, bias, options)."""
+def square_cases(count, seed, strides=(1, 1, 2)):
+    """Random configurations with 3 x 3 taps and one of these strides: (rank, x, filters, bias, options)."""
     rng = np.random.default_rng(seed)
     modes = cx.paddings.names()
     for _ in range(count):
@@ -70,6 +70,7 @@ def square_cases(count, seed):
         bias = rng.standard_normal(outputs * groups).astype(np.float32)
         options = dict(
             padding=str(rng.choice(["same", "valid", "full", "same_lower"])), dilation=dilation, groups=groups,
+            stride=int(rng.choice(strides)),
             padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
         )  # fmt: skip
         if rank == 3 and options["padding"] == "valid" and sizes[0] < kernel[0]:

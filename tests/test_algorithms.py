@@ -1,6 +1,6 @@
 """Every candidate algorithm on every instruction set: forced by name, it agrees with the reference or says why not.
 
-Configurations are drawn where candidates fit (3 x 3 taps, stride 1, enough channels): general strategies seldom do.
+Configurations are drawn where candidates fit (3 x 3 taps, enough channels): general strategies seldom do.
 """
 
 import numpy as np
@@ -67,17 +67,18 @@ def test_prepared_filters_and_threads_do_not_change_a_bit(name):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_not_finite_stays_in_its_windows(name, value):
+@pytest.mark.parametrize(("name", "stride"), [*((name, 1) for name in NAMES), ("winograd", 2)])
+def test_what_is_not_finite_stays_in_its_windows(name, stride, value):
     rng = np.random.default_rng(5)
     x = rng.standard_normal((2, 11, 13, 20)).astype(np.float32)
     groups = 20 if name in ALONE else 1
     filters = rng.standard_normal((20, 3, 3, 20 // groups)).astype(np.float32)
-    clean = cx.conv2d(x, filters, padding="same", groups=groups, algorithm=name)
+    clean = cx.conv2d(x, filters, padding="same", stride=stride, groups=groups, algorithm=name)
     x[1, 4, 7, 3] = value
-    y = cx.conv2d(x, filters, padding="same", groups=groups, algorithm=name)
-    reached = np.zeros(y.shape, bool)
+    y = cx.conv2d(x, filters, padding="same", stride=stride, groups=groups, algorithm=name)
+    reached = np.zeros((2, 11, 13, 20), bool)
     reached[1, 3:6, 6:9, 3 if groups > 1 else slice(None)] = True
+    reached = reached[:, ::stride, ::stride]
     assert (~np.isfinite(y) == reached).all()
     assert np.abs(y - clean)[~reached].max() <= PROMISE * np.abs(clean).max()
 
@@ -109,9 +110,10 @@ def test_rounding_does_not_grow_with_the_number_of_products(x_shape, filters_sha
             if rank > 1 and filters_shape[1] == 3:  # a tap at one corner: where Winograd rounds worst
                 corner = np.zeros_like(filters)
                 corner[(slice(None), *(0,) * rank)] = value
-                y = conv(rank)(x, cx.prepare(corner))
                 exact = np.longdouble(dtype(value)) ** 2 * filters_shape[-1]
-                assert np.abs(y - exact).max() <= promise * exact
+                for stride in (1, 2):
+                    y = conv(rank)(x, cx.prepare(corner), stride=stride)
+                    assert np.abs(y - exact).max() <= promise * exact
 
 
 @pytest.mark.parametrize("isa", _core.supported())
@@ -124,18 +126,21 @@ def test_a_depthwise_sum_of_many_taps_keeps_its_digits(isa):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
-@pytest.mark.parametrize("name", DENSE)
-def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, isa):
+@pytest.mark.parametrize(("name", "stride"), [*((name, 1) for name in DENSE), ("winograd", 2)])
+def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, stride, isa):
     rng = np.random.default_rng(7)
     filters = rng.standard_normal((32, 3, 3, 32)).astype(np.float32)
     for value in (1e4, 1e6, 1e12, 1e30):
         x = rng.standard_normal((2, 31, 29, 32)).astype(np.float32)
         x[1, 10, 12, 3] = value
         with _core.using(isa):
-            y = cx.conv2d(x, filters, padding="same", algorithm=name)
-        exact = cx.conv2d(x.astype(np.float64), filters.astype(np.float64), padding="same", algorithm="plain")
+            y = cx.conv2d(x, filters, padding=1, stride=stride, algorithm=name)
+        wide = x.astype(np.float64), filters.astype(np.float64)
+        exact = cx.conv2d(*wide, padding=1, stride=stride, algorithm="plain")
         error = np.abs(y - exact)
-        error[1, 9:12, 11:14] = exact[1, 9:12, 11:14] = 0
+        near = slice(9, 12), slice(11, 14)
+        near = tuple(slice(-(-s.start // stride), -(-s.stop // stride)) for s in near)
+        error[1, *near] = exact[1, *near] = 0
         assert error.max() <= PROMISE * np.abs(exact).max()
 
 

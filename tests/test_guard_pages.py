@@ -117,7 +117,8 @@ def filters_for(rng, name, rank):
     if name == "winograd":
         least = one_of(rng, 1, 16)  # from 16 on the gradient of filters takes it as well
         channels, filters = max(least, odd(rng, 39)), max(least, odd(rng, 39))
-        return one_of(rng, 1, 1, 2), channels, filters, (*kernel[:-2], 3, 3), (*stride[:-2], 1, 1), dilation
+        same = one_of(rng, 1, 2)
+        return one_of(rng, 1, 1, 2), channels, filters, (*kernel[:-2], 3, 3), (*stride[:-2], same, same), dilation
     groups = one_of(rng, 1, 1, 1, 3)
     most = 39 if groups == 1 else 9
     return groups, odd(rng, most), odd(rng, most), kernel, stride, dilation

@@ -76,7 +76,10 @@ class WinogradPanels:
     depth: int
     transposed: bool
     flipped: bool
-    def __init__(self, filters: Array, groups: int, transposed: bool, flipped: bool, packing: bool = True) -> None: ...
+    stride: int
+    def __init__(
+        self, filters: Array, groups: int, transposed: bool, flipped: bool, stride: int, packing: bool = True
+    ) -> None: ...
     @property
     def nbytes(self) -> int: ...
 

@@ -227,8 +227,8 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
                         listed = 0
                         offset += r * strip.rise + ((n - n0) * s.stride_n if strip.in_place else 0)
                     at = middle.place[strip.band.first + r] * job.task.y_stride[1] + group * job.outputs + first
-                    fill_row(job, &strip, rows + listed * entries, taps + listed * entries, count[listed], offset, width,
-                             valid, panel, start, y + at)
+                    fill_row(job, &strip, rows + listed * entries, taps + listed * entries, count[listed], offset,
+                             width, valid, panel, start, y + at)
                 first += lanes * TILE_VECTORS
             for r in range(r0, r1 if job.task.finishing else r0):
                 finish(&job.task, y + middle.place[strip.band.first + r] * job.task.y_stride[1], strip.segment.count,

@@ -2,52 +2,82 @@
    or filters. These points lose about a third of the digits that the usual 0, +-1, +-2 lose.
 
    y = A' [(G g) (B' d)]: d has 6 inputs, g 3 taps, y 4 outputs. The polynomials follow from
-   x (x^2 - 1/2) (x^2 - 2), as in Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016). */
+   x (x^2 - 1/2) (x^2 - 2), as in Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016).
+
+   With stride 2 there are 9 inputs. The even ones meet two taps, which is F(4, 2) with the same points without 0; the
+   four odd ones meet one tap, and are points themselves. So a tile has 9 x 9 points, and filters 6 x 6: the four odd
+   points of a line share the last. */
 #ifndef PYCONVX_WINOGRAD_H
 #define PYCONVX_WINOGRAD_H
 #include "vmaths.h"
 
-#define WINOGRAD_IN 6
+#define WINOGRAD_IN(stride) ((stride) == 2 ? 9 : 6) /* inputs along a side of a tile, and points */
 #define WINOGRAD_OUT 4
 #define ROOT_HALF 0.70710678118654752f
 #define ROOT_TWO 1.41421356237309505f
 
 typedef vector_f32 vf;
 
-ALWAYS_INLINE void winograd_in(const vf d0, const vf d1, const vf d2, const vf d3, const vf d4, const vf d5, vf *v0,
-                               vf *v1, vf *v2, vf *v3, vf *v4, vf *v5)
+/* d and v: WINOGRAD_IN(stride) inputs of a line, and their points. */
+ALWAYS_INLINE void winograd_in(const int stride, const vf *d, vf *v)
 {
-    const vf even1 = d4 - 2.0f * d2, odd1 = (d3 - 2.0f * d1) * ROOT_HALF;
-    const vf even2 = d4 - 0.5f * d2, odd2 = (d3 - 0.5f * d1) * ROOT_TWO;
-    *v0 = (d0 - 2.5f * d2) + d4;
-    *v1 = even1 + odd1;
-    *v2 = even1 - odd1;
-    *v3 = even2 + odd2;
-    *v4 = even2 - odd2;
-    *v5 = (d1 - 2.5f * d3) + d5;
+    if (stride == 2) {
+        const vf even1 = d[6] - 2.0f * d[2], odd1 = (d[4] - 2.0f * d[0]) * ROOT_HALF;
+        const vf even2 = d[6] - 0.5f * d[2], odd2 = (d[4] - 0.5f * d[0]) * ROOT_TWO;
+        v[0] = even1 + odd1;
+        v[1] = even1 - odd1;
+        v[2] = even2 + odd2;
+        v[3] = even2 - odd2;
+        v[4] = (d[0] - 2.5f * d[4]) + d[8];
+        UNROLL for (int i = 0; i < 4; i++) v[5 + i] = d[1 + 2 * i];
+        return;
+    }
+    const vf even1 = d[4] - 2.0f * d[2], odd1 = (d[3] - 2.0f * d[1]) * ROOT_HALF;
+    const vf even2 = d[4] - 0.5f * d[2], odd2 = (d[3] - 0.5f * d[1]) * ROOT_TWO;
+    v[0] = (d[0] - 2.5f * d[2]) + d[4];
+    v[1] = even1 + odd1;
+    v[2] = even1 - odd1;
+    v[3] = even2 + odd2;
+    v[4] = even2 - odd2;
+    v[5] = (d[1] - 2.5f * d[3]) + d[5];
 }
 
-ALWAYS_INLINE void winograd_out(const vf m0, const vf m1, const vf m2, const vf m3, const vf m4, const vf m5, vf *y0,
-                                vf *y1, vf *y2, vf *y3)
+/* m and y: the points of a line of sums, and its four outputs. */
+ALWAYS_INLINE void winograd_out(const int stride, const vf *m, vf *y)
 {
-    const vf sum1 = m1 + m2, difference1 = (m1 - m2) * ROOT_HALF;
-    const vf sum2 = m3 + m4, difference2 = (m3 - m4) * ROOT_TWO;
-    *y0 = (m0 + sum1) + sum2;
-    *y1 = difference1 + difference2;
-    *y2 = 0.5f * sum1 + 2.0f * sum2;
-    *y3 = (0.5f * difference1 + 2.0f * difference2) + m5;
+    const vf *pairs = stride == 2 ? m : m + 1;
+    const vf sum1 = pairs[0] + pairs[1], difference1 = (pairs[0] - pairs[1]) * ROOT_HALF;
+    const vf sum2 = pairs[2] + pairs[3], difference2 = (pairs[2] - pairs[3]) * ROOT_TWO;
+    y[0] = ((stride == 2 ? m[5] : m[0]) + sum1) + sum2;
+    y[1] = difference1 + difference2;
+    y[2] = 0.5f * sum1 + 2.0f * sum2;
+    y[3] = (0.5f * difference1 + 2.0f * difference2) + pairs[4];
+    if (stride == 2)
+        UNROLL for (int i = 1; i < 4; i++) y[i] += m[5 + i];
 }
 
-ALWAYS_INLINE void winograd_filter(const vf g0, const vf g1, const vf g2, vf *u)
+/* g and u: the three taps of a line, and its six points. */
+ALWAYS_INLINE void winograd_filter(const int stride, const vf *g, vf *u)
 {
-    const vf even1 = (g0 + 0.5f * g2) * (-1.0f / 1.5f), odd1 = g1 * (-ROOT_HALF / 1.5f);
-    const vf even2 = (g0 + 2.0f * g2) * (1.0f / 6.0f), odd2 = g1 * (ROOT_TWO / 6.0f);
-    u[0] = g0;
+    if (stride == 2) {
+        const vf even1 = g[2] * (1.0f / 3.0f), odd1 = g[0] * (-ROOT_TWO / 3.0f);
+        const vf even2 = g[2] * (1.0f / 3.0f), odd2 = g[0] * (ROOT_HALF / 3.0f);
+        u[0] = odd1 - even1;
+        u[1] = -odd1 - even1;
+        u[2] = odd2 + even2;
+        u[3] = even2 - odd2;
+        u[4] = g[2];
+        u[5] = g[1];
+        return;
+    }
+    const vf even1 = (g[0] + 0.5f * g[2]) * (-1.0f / 1.5f), odd1 = g[1] * (-ROOT_HALF / 1.5f);
+    const vf even2 = (g[0] + 2.0f * g[2]) * (1.0f / 6.0f), odd2 = g[1] * (ROOT_TWO / 6.0f);
+    u[0] = g[0];
     u[1] = even1 + odd1;
     u[2] = even1 - odd1;
     u[3] = even2 + odd2;
     u[4] = even2 - odd2;
-    u[5] = g2;
+    u[5] = g[2];
 }
 
 ALWAYS_INLINE vf larger(vf a, vf b) { return select_f32(less_f32(b, a), a, b); }
@@ -60,52 +90,71 @@ static float largest_lane(const vf x)
     return largest;
 }
 
-ALWAYS_INLINE vf winograd_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
+ALWAYS_INLINE vf winograd_input_vector(const int stride, const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v,
+                                       ptrdiff_t step)
 {
-    vf t[6][6], size = {0};
-    UNROLL for (int j = 0; j < 6; j++) {
-        vf d[6];
-        UNROLL for (int i = 0; i < 6; i++)
-            d[i] = load_f32(rows[i * 6 + j] + c, count, 0);
-        size += ((absolute_f32(d[0]) + absolute_f32(d[1])) + (absolute_f32(d[2]) + absolute_f32(d[3])))
-                + (absolute_f32(d[4]) + absolute_f32(d[5]));
-        winograd_in(d[0], d[1], d[2], d[3], d[4], d[5], &t[0][j], &t[1][j], &t[2][j], &t[3][j], &t[4][j], &t[5][j]);
+    const int side = WINOGRAD_IN(stride);
+    vf t[81], size = {0};
+    UNROLL for (int j = 0; j < side; j++) {
+        vf d[9], column[9], sum = {0};
+        UNROLL for (int i = 0; i < side; i++) {
+            d[i] = load_f32(rows[i * side + j] + c, count, 0);
+            sum += absolute_f32(d[i]);
+        }
+        size += sum;
+        winograd_in(stride, d, column);
+        UNROLL for (int i = 0; i < side; i++) t[i * side + j] = column[i];
     }
-    UNROLL for (int i = 0; i < 6; i++) {
-        vf r[6];
-        winograd_in(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], &r[0], &r[1], &r[2], &r[3], &r[4], &r[5]);
-        UNROLL for (int j = 0; j < 6; j++) *(vf *)(v + (i * 6 + j) * step) = r[j];
+    UNROLL for (int i = 0; i < side; i++) {
+        vf row[9];
+        winograd_in(stride, t + i * side, row);
+        UNROLL for (int j = 0; j < side; j++) *(vf *)(v + (i * side + j) * step) = row[j];
     }
     return size;
 }
 
-/* v[x][c] = transformed channels c of the 6 x 6 rows of an input tile; `step` from one x to the next, and room for whole
-   vectors. Returns the largest sum over a channel of their magnitudes. */
-static float winograd_input(const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step)
+ALWAYS_INLINE float winograd_input_body(const int stride, const float *const *rows, ptrdiff_t channels, float *v,
+                                        ptrdiff_t step)
 {
     vf sizes = {0};
     ptrdiff_t c = 0;
     for (; c + LANES_F32 <= channels; c += LANES_F32)
-        sizes = larger(winograd_input_vector(rows, c, LANES_F32, v + c, step), sizes);
-    if (c < channels) sizes = larger(winograd_input_vector(rows, c, channels - c, v + c, step), sizes);
+        sizes = larger(winograd_input_vector(stride, rows, c, LANES_F32, v + c, step), sizes);
+    if (c < channels) sizes = larger(winograd_input_vector(stride, rows, c, channels - c, v + c, step), sizes);
     return largest_lane(sizes);
 }
 
-/* Filters of one vector of outputs: g[k * tap + lane] for the nine taps, u[x * step + lane]. */
-static void winograd_filters(const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
+/* v[x][c] = transformed channels c of the rows of an input tile, WINOGRAD_IN(stride) a side; `step` from one x to the
+   next, and room for whole vectors. Returns the largest sum over a channel of their magnitudes. */
+static float winograd_input(int stride, const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step)
+{
+    if (stride == 2) return winograd_input_body(2, rows, channels, v, step);
+    return winograd_input_body(1, rows, channels, v, step);
+}
+
+ALWAYS_INLINE void winograd_filters_body(const int stride, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
 {
     vf t[6][3];
     UNROLL for (int j = 0; j < 3; j++) {
-        vf column[6];
-        winograd_filter(*(const vf *)(g + j * tap), *(const vf *)(g + (3 + j) * tap), *(const vf *)(g + (6 + j) * tap),
-                        column);
+        vf taps[3], column[6];
+        UNROLL for (int i = 0; i < 3; i++) taps[i] = *(const vf *)(g + (3 * i + j) * tap);
+        winograd_filter(stride, taps, column);
         UNROLL for (int i = 0; i < 6; i++) t[i][j] = column[i];
     }
     UNROLL for (int i = 0; i < 6; i++) {
         vf row[6];
-        winograd_filter(t[i][0], t[i][1], t[i][2], row);
+        winograd_filter(stride, t[i], row);
         UNROLL for (int j = 0; j < 6; j++) *(vf *)(u + (i * 6 + j) * step) = row[j];
     }
+}
+
+/* Filters of one vector of outputs: g[k * tap + lane] for the nine taps, u[x * step + lane]. */
+static void winograd_filters(int stride, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
+{
+    if (stride == 2)
+        winograd_filters_body(2, g, tap, u, step);
+    else
+        winograd_filters_body(1, g, tap, u, step);
 }
 
 /* The gradient of the filters is F(3x3, 4x4) with the same points: the 4 x 4 gradients of a tile of outputs take the place of
@@ -181,18 +230,21 @@ static void winograd_taps(const float *m, ptrdiff_t step, float *g, ptrdiff_t ta
 
 /* The 4 x 4 outputs of one tile and one vector of filters: m[x * step], plus bias, stored to targets[] (NULL: none) at
    `first`, `count` lanes of it. Returns whether all are finite. */
-ALWAYS_INLINE int winograd_output_body(const float *m, ptrdiff_t step, const float *bias, float *const *targets,
-                                       ptrdiff_t first, ptrdiff_t count)
+ALWAYS_INLINE int winograd_output_body(const int stride, const float *m, ptrdiff_t step, const float *bias,
+                                       float *const *targets, ptrdiff_t first, ptrdiff_t count)
 {
-    vf t[4][6], check = {0};
+    const int side = WINOGRAD_IN(stride);
+    vf t[4 * 9], check = {0};
     const vf offset = *(const vf *)bias;
-    UNROLL for (int j = 0; j < 6; j++)
-        winograd_out(*(const vf *)(m + j * step), *(const vf *)(m + (6 + j) * step), *(const vf *)(m + (12 + j) * step),
-                     *(const vf *)(m + (18 + j) * step), *(const vf *)(m + (24 + j) * step),
-                     *(const vf *)(m + (30 + j) * step), &t[0][j], &t[1][j], &t[2][j], &t[3][j]);
+    UNROLL for (int j = 0; j < side; j++) {
+        vf sums[9], column[4];
+        UNROLL for (int i = 0; i < side; i++) sums[i] = *(const vf *)(m + (i * side + j) * step);
+        winograd_out(stride, sums, column);
+        UNROLL for (int i = 0; i < 4; i++) t[i * side + j] = column[i];
+    }
     UNROLL for (int i = 0; i < 4; i++) {
         vf y[4];
-        winograd_out(t[i][0], t[i][1], t[i][2], t[i][3], t[i][4], t[i][5], &y[0], &y[1], &y[2], &y[3]);
+        winograd_out(stride, t + i * side, y);
         UNROLL for (int j = 0; j < 4; j++) {
             const vf sum = y[j] + offset;
             float *target = targets[i * 4 + j];
@@ -206,10 +258,12 @@ ALWAYS_INLINE int winograd_output_body(const float *m, ptrdiff_t step, const flo
     return finite;
 }
 
-static int winograd_output(const float *m, ptrdiff_t step, const float *bias, float *const *targets, ptrdiff_t first,
-                           ptrdiff_t count)
+static int winograd_output(int stride, const float *m, ptrdiff_t step, const float *bias, float *const *targets,
+                           ptrdiff_t first, ptrdiff_t count)
 {
-    if (count == LANES_F32) return winograd_output_body(m, step, bias, targets, first, LANES_F32);
-    return winograd_output_body(m, step, bias, targets, first, count);
+#define OUTPUT(stride, count) winograd_output_body(stride, m, step, bias, targets, first, count)
+    if (stride == 2) return count == LANES_F32 ? OUTPUT(2, LANES_F32) : OUTPUT(2, count);
+    return count == LANES_F32 ? OUTPUT(1, LANES_F32) : OUTPUT(1, count);
+#undef OUTPUT
 }
 #endif

@@ -1,27 +1,31 @@
-# Convolution by Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3 x 3 taps one place apart (float32).
+# Convolution by Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3 x 3 taps at stride 1 (float32), or with
+# stride 2 nine sixteenths of them.
 #
-# The result is cut into tiles of 4 x 4 places (`spacing` places apart: the dilation), whose 6 x 6 inputs are
-# transformed; for each of the 36 elements there is one matrix product over the channels, and the sums are transformed
-# back. Inputs are found through the same tables as everywhere, so any padding mode and the adjoint work. Tiles that
+# The result is cut into tiles of 4 x 4 places (`spacing` places apart: the dilation), whose 6 x 6 inputs (9 x 9 with
+# stride 2) are transformed; for each of these points there is one matrix product over the channels, and the sums are
+# transformed back. Inputs are found through the same tables as everywhere, so any padding mode and the adjoint work. Tiles that
 # hold what the transform would spread over all of their places, an infinity, a NaN or the rounding of an element far
 # larger than others, are reported, for another algorithm to do again.
 
 cdef extern from "winograd.h":
     enum:
-        WINOGRAD_IN, WINOGRAD_OUT
-    float winograd_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
+        WINOGRAD_OUT
+    int WINOGRAD_IN(int stride) noexcept nogil
+    float winograd_input(int stride, const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
     float winograd_slope(const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
                          Py_ssize_t step) noexcept nogil
     float largest_magnitude(const float *x, Py_ssize_t n) noexcept nogil
     void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
-    void winograd_filters(const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
-    int winograd_output(const float *m, Py_ssize_t step, const float *bias, float **targets, Py_ssize_t first,
-                        Py_ssize_t count) noexcept nogil
+    void winograd_filters(int stride, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
+    int winograd_output(int stride, const float *m, Py_ssize_t step, const float *bias, float **targets,
+                        Py_ssize_t first, Py_ssize_t count) noexcept nogil
 
 cdef enum:
     FILTER_RUN = 16                 # channels of filters transformed at a time
     FILTER_STEP = (FILTER_RUN + 1) * LANES_F32  # a vector more: points do not share lines of the nearest cache
-    POINTS = 36                     # elements of a transformed tile
+    POINTS = 36                     # elements of transformed filters, and of a transformed tile at stride 1
+    MOST_SIDE = 9                   # inputs and points along a side of a tile: most, and
+    MOST_POINTS = MOST_SIDE * MOST_SIDE     # in all
     WINOGRAD_TILES = 28             # most tiles of a block
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
@@ -31,15 +35,17 @@ cdef class WinogradPanels:
     """Transformed filters: [group][panel][point][depth tap][channel][lane].
 
     filters: (F, taps, C // groups) with taps = depth taps * 3 * 3, float32. With `transposed` channels and filters
-    change places; with `flipped` the 3 x 3 taps are taken in reverse. `packing` as for Panels.
+    change places; with `flipped` the 3 x 3 taps are taken in reverse. stride: 1 or 2. `packing` as for Panels.
     """
     cdef readonly Py_ssize_t groups, outputs, channels, depth
+    cdef readonly int stride
     cdef readonly bint transposed, flipped
     cdef Py_ssize_t group_size
     cdef object memory
     cdef float *data
 
-    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, bint packing=True):
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, int stride,
+                 bint packing=True):
         cdef Py_ssize_t per_group = filters.shape[0] // groups
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
@@ -47,7 +53,7 @@ cdef class WinogradPanels:
         cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
         cdef Py_ssize_t step_group = step_output * per_group
         self.groups, self.depth = groups, filters.shape[1] // 9
-        self.transposed, self.flipped = transposed, flipped
+        self.transposed, self.flipped, self.stride = transposed, flipped, stride
         self.outputs, self.channels = per_group, filters.shape[2]
         if transposed:
             self.outputs, self.channels = self.channels, self.outputs
@@ -88,7 +94,7 @@ cdef class WinogradPanels:
                                       step_output, step_channel, min(lanes, self.outputs - first), run,
                                       taps + k * FILTER_STEP, lanes)
                 for i in range(run):
-                    winograd_filters(taps + i * lanes, FILTER_STEP, points + i * lanes, FILTER_STEP)
+                    winograd_filters(self.stride, taps + i * lanes, FILTER_STEP, points + i * lanes, FILTER_STEP)
                 to = self.data + group * self.group_size + start * POINTS * inner + first - start
                 for x in range(POINTS):
                     for i in range(run):
@@ -102,6 +108,8 @@ cdef class WinogradPanels:
 
 
 cdef struct tiling_t:
+    int stride                      # 1 or 2, of both axes
+    Py_ssize_t side                 # inputs and points along a side of a tile
     const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and
     const Py_ssize_t *count[2]      # whether their inputs lie one after the other in the table
     const Py_ssize_t *regular[2]
@@ -115,13 +123,14 @@ cdef struct tiling_t:
 cdef struct tile_t:
     Py_ssize_t n, depth             # sample, and place of the first axis
     Py_ssize_t tile[2]
-    Py_ssize_t codes[2][WINOGRAD_IN]
+    Py_ssize_t codes[2][MOST_SIDE]
     bint regular
 
 
-cdef tiling_t tiling_of(const source_t *s, tuple tiles):
+cdef tiling_t tiling_of(const source_t *s, tuple tiles, int stride):
     """tiles: for each of the last two axes three intp arrays, one element per tile, and the spacing."""
     cdef tiling_t tiling
+    tiling.stride, tiling.side = stride, WINOGRAD_IN(stride)
     tiling.all = s.batch * s.axis[0].length
     for i in range(2):
         if s.axis[i + 1].taps != 3:
@@ -149,24 +158,24 @@ cdef tile_t tile_of(const source_t *s, const tiling_t *tiling, Py_ssize_t q) noe
     tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
     for k in range(2):
         code = s.axis[k + 1].row[tiling.first[k][tile.tile[k]]] + tiling.base[k]
-        for i in range(WINOGRAD_IN):
+        for i in range(tiling.side):
             tile.codes[k][i] = NOTHING
-            if i < tiling.count[k][tile.tile[k]] + 2 and tiling.regular[k][tile.tile[k]]:
+            if i < tiling.stride * (tiling.count[k][tile.tile[k]] - 1) + 3 and tiling.regular[k][tile.tile[k]]:
                 tile.codes[k][i] = s.axis[k + 1].code[code + i * tiling.step[k]]
     return tile
 
 
-cdef void tile_inputs(const source_t *s, const tile_t *tile, Py_ssize_t tap, const float *x, const float *constants,
+cdef void tile_inputs(const source_t *s, const tile_t *tile, Py_ssize_t side, Py_ssize_t tap, const float *x, const float *constants,
                       const float **rows, float *mix) noexcept nogil:
-    """Pointers to the 6 x 6 inputs of a tile for a tap of the first axis."""
+    """Pointers to the side x side inputs of a tile for a tap of the first axis."""
     cdef const float *pointer
     cdef Py_ssize_t i, j, a = s.axis[0].code[s.axis[0].row[tile.depth] + tap * s.axis[0].step]
-    for i in range(WINOGRAD_IN):
-        for j in range(WINOGRAD_IN):
+    for i in range(side):
+        for j in range(side):
             pointer = tap_row(s, x + tile.n * s.stride_n, constants, a, tile.codes[0][i], tile.codes[1][j], mix)
             if pointer == mix:
                 mix += s.channels
-            rows[i * WINOGRAD_IN + j] = constants + AXES * s.channels if pointer == NULL else pointer
+            rows[i * side + j] = constants + AXES * s.channels if pointer == NULL else pointer
 
 
 cdef void tile_places(const source_t *s, const tiling_t *tiling, const tile_t *tile, float *y, Py_ssize_t y_n,
@@ -210,14 +219,16 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef float *inputs = <float *> scratch
     cdef float *sums = <float *> (scratch + job.sums_at)
     cdef float *targets[WINOGRAD_TILES * 16]
-    cdef const float *rows[POINTS]
+    cdef const float *rows[MOST_POINTS]
     cdef const float *constants = <const float *> job.task.constants
     cdef float start[TILE_VECTORS * VECTOR_BYTES]
     cdef const float *tile_rows[TILE_FULL * 8]
     cdef float *to[TILE_FULL]
     cdef Py_ssize_t taps[8]
+    cdef Py_ssize_t filters_of[MOST_POINTS]     # which point of the filters each point of a tile meets
     cdef tile_t tile
-    cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, sub, height, parts, point_step
+    cdef Py_ssize_t side = job.tiling.side
+    cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, of, sub, height, parts, point_step
     cdef const float *panel
     cdef float size
     for t in range(tiles):
@@ -227,13 +238,16 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         tile_places(s, &job.tiling, &tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * 16)
         size = 0
         for d in range(depth):
-            tile_inputs(s, &tile, d, <const float *> job.task.x, constants, rows, <float *> (scratch + job.mix_at))
-            size = max(size, winograd_input(rows, s.channels, inputs + (t * depth + d) * job.padded,
+            tile_inputs(s, &tile, side, d, <const float *> job.task.x, constants, rows,
+                        <float *> (scratch + job.mix_at))
+            size = max(size, winograd_input(job.tiling.stride, rows, s.channels, inputs + (t * depth + d) * job.padded,
                                             job.at_once * depth * job.padded))
         if block % job.slices == 0:
             job.sizes[tile0 + t] = size
     for d in range(depth):
         taps[d] = d * job.channels
+    for x in range(side * side):
+        filters_of[x] = min(x // side, <Py_ssize_t> 5) * 6 + min(x % side, <Py_ssize_t> 5)
     parts = (tiles + TILE_FULL - 1) // TILE_FULL
     for p in range(panel0, panel1):
         group = p // job.panels_per_group
@@ -243,7 +257,8 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         memset(start, 0, sizeof(start))
         panel = job.panels + group * job.group_size + first * POINTS * depth * job.channels
         point_step = job.at_once * width
-        for x in range(POINTS):
+        for x in range(side * side):
+            of = filters_of[x]
             for sub in range(parts):
                 t = tiles * sub // parts
                 height = tiles * (sub + 1) // parts - t
@@ -253,14 +268,14 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                             inputs + ((x * job.at_once + t + i) * depth + d) * job.padded
                     to[i] = sums + x * point_step + (t + i) * width
                 multiply_f32(height, width, tile_rows, taps, depth, group * job.channels, job.channels,
-                             panel + x * depth * job.channels * width, start, 0, to, 0)
+                             panel + of * depth * job.channels * width, start, 0, to, 0)
         if job.task.bias != NULL:
             for lane in range(valid):
                 start[lane] = (<const float *> job.task.bias)[group * job.outputs + first + lane]
         for t in range(tiles):
             lane = 0
             while lane < valid:
-                if not winograd_output(sums + t * width + lane, point_step, start + lane, targets + t * 16,
+                if not winograd_output(job.tiling.stride, sums + t * width + lane, point_step, start + lane, targets + t * 16,
                                        group * job.outputs + first + lane, min(lanes, valid - lane)):
                     job.flagged[tile0 + t] = 1
                 lane += lanes
@@ -318,11 +333,12 @@ cdef class Winograd(Convolution):
         job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
         job.group_size = panels.group_size
         job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-        job.tiling = tiling_of(&job.task.source, tiles)
+        job.tiling = tiling_of(&job.task.source, tiles, panels.stride)
         if panels.depth != job.task.source.axis[0].taps or panels.depth > 8:
             raise ValueError("Winograd's algorithm: the filters do not fit")
         job.padded = (job.task.source.channels + lanes - 1) // lanes * lanes
-        cdef Py_ssize_t one = POINTS * panels.depth * job.padded * sizeof(float)
+        cdef Py_ssize_t points = job.tiling.side * job.tiling.side
+        cdef Py_ssize_t one = points * panels.depth * job.padded * sizeof(float)
         job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)
         cdef Py_ssize_t tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
         job.at_once = (job.tiling.all + tile_blocks - 1) // max(1, tile_blocks)
@@ -331,17 +347,18 @@ cdef class Winograd(Convolution):
         if self.threads > 1 and tile_blocks < 2 * self.threads:
             job.slices = min(all_panels, (2 * self.threads + tile_blocks - 1) // tile_blocks)
         job.sums_at = rounded(one * job.at_once)
-        job.mix_at = job.sums_at + rounded(POINTS * job.at_once * TILE_VECTORS * VECTOR_BYTES)
+        job.mix_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
         job.task.scratch_size = job.mix_at
         if job.task.source.mixed:
-            job.task.scratch_size += POINTS * job.task.source.channels * sizeof(float)
+            job.task.scratch_size += points * job.task.source.channels * sizeof(float)
         self.finishes, self.whole = True, job.slices == 1
         self.end(winograd_block, tile_blocks * job.slices)
 
     cdef object pack(self, void *job, cnp.ndarray filters):
         cdef WinogradPanels mine = self.panels
         cdef WinogradPanels panels = WinogradPanels(
-            filters.reshape((filters.shape[0], mine.depth * 9, -1)), mine.groups, mine.transposed, mine.flipped)
+            filters.reshape((filters.shape[0], mine.depth * 9, -1)), mine.groups, mine.transposed, mine.flipped,
+            mine.stride)
         (<winograd_t *> job).panels = panels.data
         return panels
 

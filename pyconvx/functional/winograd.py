@@ -18,9 +18,11 @@ from .problem import Problem, direct
 __all__ = ["DEPTH", "fills", "kernel", "mend", "tiles_of", "unfit", "wasteful"]
 
 OUT = 4  # places along each side of a tile
-LEAST = 16  # channels, and filters, of a group below which the transforms cost more than they save
+POINTS = {1: 36, 2: 81}  # products of a tile and a channel, for each stride
+LEAST = {1: 16, 2: 32}  # channels, and filters, of a group below which the transforms cost more than they save
 DEPTH = 8  # most taps of the first axis
-PLACES = 144  # of the batch, below which transforming filters that are not prepared takes longer than is gained
+PLACES = {1: 144, 2: 320}  # of the batch, below which transforming filters that are not prepared takes longer
+MOST = {1: 6.0, 2: 6.7}  # products of a place and a channel, where places fill their tiles badly
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
 
@@ -32,8 +34,10 @@ def unfit(problem: Problem) -> str | None:
         return f"it is for float32, x is {problem.x.dtype}"
     if taps[1] != 3 or taps[2] != 3 or taps[0] > DEPTH:
         return f"it is for 3 x 3 taps, the filters have {' x '.join(map(str, taps))}"
-    if any(stride != 1 for stride in problem.strides[1:]):
-        return f"it is for stride 1, got {' x '.join(map(str, problem.strides[1:]))}"
+    if problem.strides[1:] not in ((1, 1), (2, 2)):
+        return f"it is for stride 1 or 2, got {' x '.join(map(str, problem.strides[1:]))}"
+    if problem.transposed and _stride(problem) != 1:
+        return "the adjoint of a strided convolution is none"
     if not problem.finite():
         return "filters hold infinities or NaNs"
     return None
@@ -41,44 +45,52 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    outputs, channels = problem.per_group
-    if outputs < LEAST or channels < LEAST:
-        return f"it pays from {LEAST} channels and filters on, a group has {channels} and {outputs}"
+    (outputs, channels), stride = problem.per_group, _stride(problem)
+    if stride not in POINTS:
+        return "it is for stride 1 or 2"
+    if outputs < LEAST[stride] or channels < LEAST[stride]:
+        return f"it pays from {LEAST[stride]} channels and filters on, a group has {channels} and {outputs}"
     lengths = [axis.length for axis in problem.axes]
-    if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < PLACES:
-        return f"filters that are not prepared pay from {PLACES} places on"
+    if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < PLACES[stride]:
+        return f"filters that are not prepared pay from {PLACES[stride]} places on"
     if problem.axes[1].taps != 3 or problem.axes[2].taps != 3:
         return "it is for 3 x 3 taps"
-    tiles = tiles_of(problem.axes)
+    tiles = tiles_of(problem.axes, stride)
     usual = math.prod(int(regular.sum()) for _, _, regular, _ in tiles)
     if usual * 2 < math.prod(len(first) for first, _, _, _ in tiles):
         return "too few tiles lie regularly in the index tables"
-    if not fills(problem.axes):
+    if not fills(problem.axes, stride):
         return f"a result of {lengths[1]} x {lengths[2]} fills its tiles badly"
     return None
 
 
+def _stride(problem: Problem) -> int:
+    """The stride of the last two axes, which is the same."""
+    return problem.strides[1]
+
+
 def panels(problem: Problem) -> Any:
     """The transformed filters, packed."""
-    flipped = problem.axes[1].step < 0, problem.axes[2].step < 0
-    key = ("winograd", problem.transposed)
+    flipped, stride = (problem.axes[1].step < 0, problem.axes[2].step < 0), _stride(problem)
+    key = ("winograd", problem.transposed, stride)
 
     def make() -> Any:
         taps = as_taps(problem.filters, problem.x.dtype)
-        return _core.kernels.WinogradPanels(taps, problem.groups, problem.transposed, all(flipped), problem.packing)
+        groups, transposed, packing = problem.groups, problem.transposed, problem.packing
+        return _core.kernels.WinogradPanels(taps, groups, transposed, all(flipped), stride, packing)
 
     return problem.packed(key, make)
 
 
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays; what its `fill` returns is for `mend`."""
-    tiles, axes, constants = tiles_of(problem.axes), problem.axes, problem.constants
+    tiles, axes, constants = tiles_of(problem.axes, _stride(problem)), problem.axes, problem.constants
     return _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
 
 
 def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool) -> None:
     """Do the tiles that the kernel reported again, by the direct algorithm, and the activation if that was done."""
-    tiles, lengths = tiles_of(problem.axes), [axis.length for axis in problem.axes]
+    tiles, lengths = tiles_of(problem.axes, _stride(problem)), [axis.length for axis in problem.axes]
     n, depth, row, column = np.nonzero(flagged)
     rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
     base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])
@@ -99,19 +111,19 @@ def _places(first: NDArray[np.intp], count: NDArray[np.intp], spacing: int, at: 
     return np.where(i < count[at][:, None], first[at][:, None] + i * spacing, -1)
 
 
-def tiles_of(axes: tuple[Any, ...]) -> tuple[Tiles, Tiles]:
+def tiles_of(axes: tuple[Any, ...], stride: int = 1) -> tuple[Tiles, Tiles]:
     """The tiles along the last two axes."""
-    return _tiles(axes[1]), _tiles(axes[2])
+    return _tiles(axes[1], stride), _tiles(axes[2], stride)
 
 
-def fills(axes: tuple[Any, ...]) -> bool:
-    """Whether places fill their tiles well enough for the products to be fewer by half."""
-    tiles = math.prod(len(first) for first, _, _, _ in tiles_of(axes))
-    return tiles * 36 <= 6 * math.prod([int(axis.length) for axis in axes[1:]])
+def fills(axes: tuple[Any, ...], stride: int = 1) -> bool:
+    """Whether places fill their tiles well enough for the products to be far fewer."""
+    tiles = math.prod(len(first) for first, _, _, _ in tiles_of(axes, stride))
+    return tiles * POINTS[stride] <= MOST[stride] * math.prod([int(axis.length) for axis in axes[1:]])
 
 
 @remembered(_core.Axis)
-def _tiles(axis: Any) -> Tiles:
+def _tiles(axis: Any, stride: int) -> Tiles:
     """Tiles along an axis: first place, number of places, whether their inputs follow one another; and the spacing.
 
     Places of one tile are as far apart as the taps, so that a dilated convolution falls into interleaved ones.
@@ -124,5 +136,5 @@ def _tiles(axis: Any) -> Tiles:
     for i in range(1, OUT):
         there = i < count
         last = np.where(there, first + i * spacing, first)
-        regular &= ~there | (axis.rows[last] - axis.rows[first] == i * spacing)
+        regular &= ~there | (axis.rows[last] - axis.rows[first] == i * spacing * stride)
     return first, count, regular, spacing
