@@ -49,20 +49,22 @@ def check_memory_form_changes_no_bit(function, case):
 PROMISE = 1e-5  # of max|y| in float32, for algorithms that round otherwise than a dot product
 
 
-def square_cases(count, seed, strides=(1, 1, 2)):
-    """Random configurations with 3 x 3 taps and one of these strides: (rank, x, filters, bias, options)."""
+SQUARES = [(3, 1), (3, 1), (3, 2), (4, 1), (5, 1), (5, 2), (7, 2), (10, 3)]  # taps along a side, and strides
+
+
+def square_cases(count, seed, squares=SQUARES):
+    """Random configurations with square filters: (rank, x, filters, bias, options)."""
     rng = np.random.default_rng(seed)
     modes = cx.paddings.names()
     for _ in range(count):
         rank = int(rng.choice([2, 2, 2, 3]))
-        groups = int(rng.choice([1, 1, 1, 2]))
+        side, stride = squares[int(rng.integers(len(squares)))]
+        groups = int(rng.choice([1, 1, 1, 2])) if stride < 3 and side < 7 else 1
         channels, outputs = (int(n) for n in rng.integers(16, 40, 2))
-        kernel = (3, 3) if rank == 2 else (int(rng.integers(1, 4)), 3, 3)
+        kernel = (side, side) if rank == 2 else (int(rng.integers(1, 4)), side, side)
         sizes = tuple(int(n) for n in rng.integers(5, 19 if rank == 2 else 10, rank))
         dilation = int(rng.choice([1, 1, 2, 3]))
-        if min(sizes[-2:]) < 2 * dilation + 1:
-            dilation = 1
-        if rank == 3:
+        if min(sizes[-2:]) < (side - 1) * dilation + 1 or rank == 3 or side > 3:
             dilation = 1
         n = int(rng.integers(1, 3))
         x = rng.standard_normal((n, *sizes, channels * groups)).astype(np.float32)
@@ -70,10 +72,10 @@ def square_cases(count, seed, strides=(1, 1, 2)):
         bias = rng.standard_normal(outputs * groups).astype(np.float32)
         options = dict(
             padding=str(rng.choice(["same", "valid", "full", "same_lower"])), dilation=dilation, groups=groups,
-            stride=int(rng.choice(strides)),
+            stride=stride,
             padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
         )  # fmt: skip
-        if rank == 3 and options["padding"] == "valid" and sizes[0] < kernel[0]:
+        if options["padding"] == "valid" and any(n < k for n, k in zip(sizes, kernel, strict=True)):
             options["padding"] = "same"
         yield rank, x, filters, bias, options
 

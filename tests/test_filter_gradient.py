@@ -38,7 +38,7 @@ def taken(monkeypatch):
 
 @pytest.mark.parametrize("isa", _core.supported())
 def test_agrees_with_double(isa, taken):
-    for rank, x, filters, _, options in square_cases(24, 31, strides=(1,)):
+    for rank, x, filters, _, options in square_cases(24, 31, [(3, 1)]):
         with _core.using(isa):
             y, pullback = cx.vjp(conv(rank), x, filters, **options)
             gy = np.random.default_rng(8).standard_normal(y.shape).astype(np.float32)

@@ -117,8 +117,9 @@ def filters_for(rng, name, rank):
     if name == "winograd":
         least = one_of(rng, 1, 16)  # from 16 on the gradient of filters takes it as well
         channels, filters = max(least, odd(rng, 39)), max(least, odd(rng, 39))
-        same = one_of(rng, 1, 2)
-        return one_of(rng, 1, 1, 2), channels, filters, (*kernel[:-2], 3, 3), (*stride[:-2], same, same), dilation
+        side, step = one_of(rng, (3, 1), (3, 1), (3, 2), (4, 1), (5, 1), (5, 2), (7, 2), (9, 4))
+        groups, dilation = (1, (1,) * rank) if side > 3 else (one_of(rng, 1, 1, 2), dilation)
+        return groups, channels, filters, (*kernel[:-2], side, side), (*stride[:-2], step, step), dilation
     groups = one_of(rng, 1, 1, 1, 3)
     most = 39 if groups == 1 else 9
     return groups, odd(rng, most), odd(rng, most), kernel, stride, dilation

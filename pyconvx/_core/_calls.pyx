@@ -82,7 +82,7 @@ cdef class Repeat:
             self.nbytes *= self.shape[i]
 
 
-cdef class Form:
+cdef class _Form:
     """The last call of an owner, to tell without a key that another is alike; made once and never changed.
 
     All that the call was given can be told apart by a key.
@@ -165,7 +165,7 @@ cdef class Calls:
     Their first arguments are x, filters, and bias if it is given by position.
     """
     cdef dict known
-    cdef Form latest                # of one of them
+    cdef _Form latest                # of one of them
     cdef Py_ssize_t generation      # of those that are known
 
     def __cinit__(self):
@@ -204,7 +204,7 @@ cdef class Calls:
     def again(self, tuple args, dict options, threads):
         """The result of a call like one before; None if there was none."""
         cdef Calls owner = self.owner(args)
-        cdef Form form
+        cdef _Form form
         cdef Repeat repeat
         cdef cnp.ndarray y
         if owner is None:
@@ -219,7 +219,7 @@ cdef class Calls:
             found = owner.known.get(key)
             if found is None:
                 return None
-            form = owner.latest = Form(found, self, args, options, threads)
+            form = owner.latest = _Form(found, self, args, options, threads)
         repeat = form.repeat
         x, bias = args[0], args[2] if len(args) == 3 else options.get("bias")
         filters = args[1] if owner is self else None

@@ -76,9 +76,18 @@ class WinogradPanels:
     depth: int
     transposed: bool
     flipped: bool
-    stride: int
+    form: int
+    fold: int
     def __init__(
-        self, filters: Array, groups: int, transposed: bool, flipped: bool, stride: int, packing: bool = True
+        self,
+        filters: Array,
+        groups: int,
+        transposed: bool,
+        flipped: bool,
+        form: int,
+        fold: int,
+        kernel: tuple[int, int],
+        packing: bool = True,
     ) -> None: ...
     @property
     def nbytes(self) -> int: ...

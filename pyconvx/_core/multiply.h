@@ -56,7 +56,7 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
 }
 
 /* width: lanes of the panel, as panel_width says. */
-static void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, const ptrdiff_t *tap,
+NEVER_INLINE void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, const ptrdiff_t *tap,
                            ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *panel, const REAL *from,
                            ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
 {
@@ -73,7 +73,7 @@ static void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *const 
 }
 
 /* The same for rows that lie evenly, all starting from the same sums. */
-static void NAME(multiply_even)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, ptrdiff_t apart,
+NEVER_INLINE void NAME(multiply_even)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, ptrdiff_t apart,
                                 const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels,
                                 const REAL *panel, const REAL *from, REAL *const *to)
 {

@@ -32,6 +32,7 @@
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NEVER_INLINE static __attribute__((noinline)) /* large kernels, which keep their registers to themselves */
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_LINE _Pragma("GCC unroll 40")
 typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
@@ -49,6 +50,7 @@ typedef double half_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(8)
 #endif
 #else
 #define ALWAYS_INLINE static inline
+#define NEVER_INLINE static
 #define UNROLL
 #define UNROLL_LINE
 typedef float vector_f32;

@@ -1,67 +1,93 @@
-# Convolution by Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3 x 3 taps at stride 1 (float32), or with
-# stride 2 nine sixteenths of them.
+# Convolution by Winograd's algorithms (float32): F(4x4, 3x3), F(3x3, 4x4) and F(2x2, 5x5) at stride 1, with 36 products
+# for 144, 144 and 100, and a form of F(4x4, 3x3) for stride 2, with 81.
 #
-# The result is cut into tiles of 4 x 4 places (`spacing` places apart: the dilation), whose 6 x 6 inputs (9 x 9 with
-# stride 2) are transformed; for each of these points there is one matrix product over the channels, and the sums are
-# transformed back. Inputs are found through the same tables as everywhere, so any padding mode and the adjoint work. Tiles that
-# hold what the transform would spread over all of their places, an infinity, a NaN or the rounding of an element far
-# larger than others, are reported, for another algorithm to do again.
+# The result is cut into tiles of a few places (`spacing` places apart: the dilation), whose inputs are transformed; for
+# each point there is one matrix product over the channels, and the sums are transformed back. Inputs are found through
+# the same tables as everywhere, so any padding mode and the adjoint work. At other strides, and for larger kernels, the
+# inputs are folded: squares of stride x stride elements become one with as many channels, and taps likewise, which
+# leaves a convolution at stride 1. Tiles that hold what the transform would spread over all of their places, an
+# infinity, a NaN or the rounding of an element far larger than others, are reported, for another algorithm to do again.
 
 cdef extern from "winograd.h":
     enum:
-        WINOGRAD_OUT
-    int WINOGRAD_IN(int stride) noexcept nogil
-    float winograd_input(int stride, const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
+        WINOGRAD_STRIDED
+    int WINOGRAD_SIDE(int form) noexcept nogil
+    int WINOGRAD_TAPS(int form) noexcept nogil
+    int WINOGRAD_OUT(int form) noexcept nogil
+    void copy_few(float *to, const float *x, Py_ssize_t n) noexcept nogil
+    float winograd_input(int form, const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
     float winograd_slope(const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
                          Py_ssize_t step) noexcept nogil
     float largest_magnitude(const float *x, Py_ssize_t n) noexcept nogil
     void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
-    void winograd_filters(int stride, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
-    int winograd_output(int stride, const float *m, Py_ssize_t step, const float *bias, float **targets,
+    void winograd_filters(int form, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
+    int winograd_output(int form, const float *m, Py_ssize_t step, const float *bias, float **targets,
                         Py_ssize_t first, Py_ssize_t count) noexcept nogil
 
 cdef enum:
     FILTER_RUN = 16                 # channels of filters transformed at a time
     FILTER_STEP = (FILTER_RUN + 1) * LANES_F32  # a vector more: points do not share lines of the nearest cache
-    POINTS = 36                     # elements of transformed filters, and of a transformed tile at stride 1
+    POINTS = 36                     # elements of transformed filters, and of a tile but in the strided form
     MOST_SIDE = 9                   # inputs and points along a side of a tile: most, and
     MOST_POINTS = MOST_SIDE * MOST_SIDE     # in all
+    MOST_OUT = 4                    # outputs there
+    MOST_TAPS = 5                   # taps there
+    MOST_FOLD = 4
     WINOGRAD_TILES = 28             # most tiles of a block
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
 
 
+cdef cnp.ndarray folded_filters(cnp.ndarray filters, tuple kernel, Py_ssize_t fold, Py_ssize_t side):
+    """(F, taps, C) with taps of a first axis and kernel = two others: squares of fold x fold taps become channels.
+
+    What is missing of side x side squares is zero.
+    """
+    outputs, channels = filters.shape[0], filters.shape[2]
+    taps = filters.reshape((outputs, -1, *kernel, channels))
+    depth, missing = taps.shape[1], [(0, side * fold - k) for k in kernel]
+    taps = np.pad(taps, [(0, 0), (0, 0), *missing, (0, 0)]).reshape((outputs, depth, side, fold, side, fold, channels))
+    return taps.transpose((0, 1, 2, 4, 3, 5, 6)).reshape((outputs, depth * side * side, fold * fold * channels))
+
+
 cdef class WinogradPanels:
     """Transformed filters: [group][panel][point][depth tap][channel][lane].
 
-    filters: (F, taps, C // groups) with taps = depth taps * 3 * 3, float32. With `transposed` channels and filters
-    change places; with `flipped` the 3 x 3 taps are taken in reverse. stride: 1 or 2. `packing` as for Panels.
+    filters: (F, taps, C // groups), float32, with taps of a first axis and kernel = taps of two others. form: taps
+    along a side (3, 4 or 5), or WINOGRAD_STRIDED, after squares of fold x fold taps have become channels (groups 1).
+    With `transposed` channels and filters change places; with `flipped` the taps of the last two axes are taken in
+    reverse. `packing` as for Panels.
     """
-    cdef readonly Py_ssize_t groups, outputs, channels, depth
-    cdef readonly int stride
+    cdef readonly Py_ssize_t groups, outputs, channels, depth, fold
     cdef readonly bint transposed, flipped
+    cdef readonly int form
+    cdef tuple kernel
     cdef Py_ssize_t group_size
     cdef object memory
     cdef float *data
 
-    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, int stride,
-                 bint packing=True):
-        cdef Py_ssize_t per_group = filters.shape[0] // groups
-        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, int form,
+                 Py_ssize_t fold, tuple kernel, bint packing=True):
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), squares = WINOGRAD_TAPS(form) * WINOGRAD_TAPS(form)
+        if not (2 <= form <= MOST_TAPS and 1 <= fold <= MOST_FOLD and (fold == 1 or groups == 1)) \
+                or max(kernel) > WINOGRAD_TAPS(form) * fold or (fold == 1 and kernel[0] * kernel[1] != squares):
+            raise ValueError("Winograd's algorithm: the filters do not fit")
+        self.groups, self.depth = groups, filters.shape[1] // (kernel[0] * kernel[1])
+        self.transposed, self.flipped, self.form, self.fold, self.kernel = transposed, flipped, form, fold, kernel
+        self.outputs, self.channels = filters.shape[0] // groups, filters.shape[2] * fold * fold
+        if transposed:
+            self.outputs, self.channels = self.channels, self.outputs
+        self.group_size = (self.outputs + lanes - 1) // lanes * lanes * POINTS * self.depth * self.channels
+        if not packing:
+            return
+        if fold > 1:
+            filters = folded_filters(filters, kernel, fold, WINOGRAD_TAPS(form))
         cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
         cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
         cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
-        cdef Py_ssize_t step_group = step_output * per_group
-        self.groups, self.depth = groups, filters.shape[1] // 9
-        self.transposed, self.flipped, self.stride = transposed, flipped, stride
-        self.outputs, self.channels = per_group, filters.shape[2]
+        cdef Py_ssize_t step_group = step_output * (filters.shape[0] // groups)
         if transposed:
-            self.outputs, self.channels = self.channels, self.outputs
             step_output, step_channel = step_channel, step_output
-        cdef Py_ssize_t padded = (self.outputs + lanes - 1) // lanes * lanes
-        self.group_size = padded * POINTS * self.depth * self.channels
-        if not packing:
-            return
         self.memory = np.empty(self.group_size * groups * sizeof(float) + 64, np.uint8)
         self.data = <float *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
         cdef const float *origin = <const float *> cnp.PyArray_DATA(filters)
@@ -78,23 +104,25 @@ cdef class WinogradPanels:
 
         A few channels at a time: what belongs to one point lies together, and points lie far apart.
         """
-        cdef float taps[9 * FILTER_STEP]
+        cdef float taps[MOST_TAPS * MOST_TAPS * FILTER_STEP]
         cdef float points[POINTS * FILTER_STEP]
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         cdef Py_ssize_t start = first // (lanes * TILE_VECTORS) * lanes * TILE_VECTORS
         cdef Py_ssize_t width = lanes * TILE_VECTORS if self.outputs - start > lanes else lanes
-        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run
+        cdef Py_ssize_t all_taps = WINOGRAD_TAPS(self.form) * WINOGRAD_TAPS(self.form)
+        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap
         cdef float *to
         memset(taps, 0, sizeof(taps))
         for d in range(self.depth):
             for c from 0 <= c < self.channels by FILTER_RUN:
                 run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
-                for k in range(9):
-                    transpose_filters(origin + (d * 9 + (8 - k if self.flipped else k)) * step_tap + c * step_channel,
+                for k in range(all_taps):
+                    tap = d * all_taps + (all_taps - 1 - k if self.flipped else k)
+                    transpose_filters(origin + tap * step_tap + c * step_channel,
                                       step_output, step_channel, min(lanes, self.outputs - first), run,
                                       taps + k * FILTER_STEP, lanes)
                 for i in range(run):
-                    winograd_filters(self.stride, taps + i * lanes, FILTER_STEP, points + i * lanes, FILTER_STEP)
+                    winograd_filters(self.form, taps + i * lanes, FILTER_STEP, points + i * lanes, FILTER_STEP)
                 to = self.data + group * self.group_size + start * POINTS * inner + first - start
                 for x in range(POINTS):
                     for i in range(run):
@@ -108,8 +136,10 @@ cdef class WinogradPanels:
 
 
 cdef struct tiling_t:
-    int stride                      # 1 or 2, of both axes
-    Py_ssize_t side                 # inputs and points along a side of a tile
+    int form
+    Py_ssize_t side, outputs        # inputs, and outputs, along a side of a tile
+    Py_ssize_t fold                 # elements along a side of an input
+    Py_ssize_t rise[2]              # inputs' elements from one output of a tile to the next
     const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and
     const Py_ssize_t *count[2]      # whether their inputs lie one after the other in the table
     const Py_ssize_t *regular[2]
@@ -123,24 +153,23 @@ cdef struct tiling_t:
 cdef struct tile_t:
     Py_ssize_t n, depth             # sample, and place of the first axis
     Py_ssize_t tile[2]
-    Py_ssize_t codes[2][MOST_SIDE]
+    Py_ssize_t codes[2][MOST_SIDE * MOST_FOLD]
     bint regular
 
 
-cdef tiling_t tiling_of(const source_t *s, tuple tiles, int stride):
+cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold):
     """tiles: for each of the last two axes three intp arrays, one element per tile, and the spacing."""
     cdef tiling_t tiling
-    tiling.stride, tiling.side = stride, WINOGRAD_IN(stride)
+    tiling.form, tiling.side, tiling.outputs, tiling.fold = form, WINOGRAD_SIDE(form), WINOGRAD_OUT(form), fold
     tiling.all = s.batch * s.axis[0].length
     for i in range(2):
-        if s.axis[i + 1].taps != 3:
-            raise ValueError("Winograd's algorithm needs three taps on the last two axes")
         tiling.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
         tiling.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
         tiling.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
         tiling.tiles[i], tiling.spacing[i] = tiles[i][0].size, tiles[i][3]
-        tiling.step[i] = abs(s.axis[i + 1].step)
-        tiling.base[i] = min(2 * s.axis[i + 1].step, 0)
+        tiling.step[i] = distance(&s.axis[i + 1])
+        tiling.base[i] = min(s.axis[i + 1].step * (s.axis[i + 1].taps - 1), 0)
+        tiling.rise[i] = 2 if form == WINOGRAD_STRIDED else fold
         tiling.all *= tiling.tiles[i]
     return tiling
 
@@ -148,7 +177,7 @@ cdef tiling_t tiling_of(const source_t *s, tuple tiles, int stride):
 cdef tile_t tile_of(const source_t *s, const tiling_t *tiling, Py_ssize_t q) noexcept nogil:
     """Where a tile lies, and the codes of its inputs: NOTHING beyond the last place."""
     cdef tile_t tile
-    cdef Py_ssize_t i, k, code
+    cdef Py_ssize_t i, k, code, read
     tile.tile[1] = q % tiling.tiles[1]
     q //= tiling.tiles[1]
     tile.tile[0] = q % tiling.tiles[0]
@@ -158,36 +187,75 @@ cdef tile_t tile_of(const source_t *s, const tiling_t *tiling, Py_ssize_t q) noe
     tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
     for k in range(2):
         code = s.axis[k + 1].row[tiling.first[k][tile.tile[k]]] + tiling.base[k]
-        for i in range(tiling.side):
+        read = tiling.rise[k] * (tiling.count[k][tile.tile[k]] - 1) + s.axis[k + 1].taps
+        for i in range(tiling.side * tiling.fold):
             tile.codes[k][i] = NOTHING
-            if i < tiling.stride * (tiling.count[k][tile.tile[k]] - 1) + 3 and tiling.regular[k][tile.tile[k]]:
+            if i < read and tiling.regular[k][tile.tile[k]]:
                 tile.codes[k][i] = s.axis[k + 1].code[code + i * tiling.step[k]]
     return tile
 
 
-cdef void tile_inputs(const source_t *s, const tile_t *tile, Py_ssize_t side, Py_ssize_t tap, const float *x, const float *constants,
-                      const float **rows, float *mix) noexcept nogil:
-    """Pointers to the side x side inputs of a tile for a tap of the first axis."""
+cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t tap, const float *x,
+                      const float *constants, const float **rows, float *folded, Py_ssize_t padded,
+                      float *mix) noexcept nogil:
+    """Pointers to the inputs of a tile for a tap of the first axis; if they are folded, they are gathered in `folded`,
+    each in a row of `padded` elements.
+    """
     cdef const float *pointer
-    cdef Py_ssize_t i, j, a = s.axis[0].code[s.axis[0].row[tile.depth] + tap * s.axis[0].step]
+    cdef Py_ssize_t i, j, side = tiling.side
+    cdef Py_ssize_t a = s.axis[0].code[s.axis[0].row[tile.depth] + tap * s.axis[0].step]
+    x += tile.n * s.stride_n
+    if tiling.fold > 1:
+        fold_inputs(s, tiling, tile, a, x, constants, folded, padded, mix)
+        for i in range(side * side):
+            rows[i] = folded + i * padded
+        return
     for i in range(side):
         for j in range(side):
-            pointer = tap_row(s, x + tile.n * s.stride_n, constants, a, tile.codes[0][i], tile.codes[1][j], mix)
+            pointer = tap_row(s, x, constants, a, tile.codes[0][i], tile.codes[1][j], mix)
             if pointer == mix:
                 mix += s.channels
             rows[i * side + j] = constants + AXES * s.channels if pointer == NULL else pointer
 
 
+cdef void fold_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t a, const float *x,
+                      const float *constants, float *folded, Py_ssize_t padded, float *mix) noexcept nogil:
+    """Gather the inputs of a tile: squares of fold x fold elements, each in a row of `padded` of them."""
+    cdef const float *pointer
+    cdef const Py_ssize_t *code
+    cdef float *to
+    cdef Py_ssize_t i, j, q, b, channels = s.channels, fold = tiling.fold, run = fold * channels
+    cdef bint whole[MOST_SIDE]      # whether the elements of a row of a square lie together in x
+    for j in range(tiling.side):
+        code = tile.codes[1] + j * fold
+        whole[j] = code[0] >= 0 and s.stride[2] == channels
+        for q in range(1, fold):
+            whole[j] = whole[j] and code[q] == code[0] + q
+    for i in range(tiling.side * fold):
+        b = tile.codes[0][i]
+        to = folded + i // fold * tiling.side * padded + i % fold * run
+        code = tile.codes[1]
+        for j in range(tiling.side):
+            if whole[j] and (a | b) >= 0:
+                copy_few(to, x + a * s.stride[0] + b * s.stride[1] + code[0] * channels, run)
+            else:
+                for q in range(fold):
+                    pointer = tap_row(s, x, constants, a, b, code[q], mix)
+                    copy_few(to + q * channels, constants + AXES * channels if pointer == NULL else pointer, channels)
+            to += padded
+            code += fold
+
+
 cdef void tile_places(const source_t *s, const tiling_t *tiling, const tile_t *tile, float *y, Py_ssize_t y_n,
                       const Py_ssize_t *y_stride, float **places) noexcept nogil:
-    """Pointers to the 4 x 4 places of a tile in y, NULL beyond the last."""
+    """Pointers to the places of a tile in y, NULL beyond the last."""
     cdef Py_ssize_t i, j
     y += tile.n * y_n + s.axis[0].place[tile.depth] * y_stride[0]
-    for i in range(WINOGRAD_OUT):
-        for j in range(WINOGRAD_OUT):
-            places[i * WINOGRAD_OUT + j] = NULL
+    for i in range(tiling.outputs):
+        for j in range(tiling.outputs):
+            places[i * tiling.outputs + j] = NULL
             if i < tiling.count[0][tile.tile[0]] and j < tiling.count[1][tile.tile[1]]:
-                places[i * WINOGRAD_OUT + j] = y \
+                places[i * tiling.outputs + j] = y \
                     + s.axis[1].place[tiling.first[0][tile.tile[0]] + i * tiling.spacing[0]] * y_stride[1] \
                     + s.axis[2].place[tiling.first[1][tile.tile[1]] + j * tiling.spacing[1]] * y_stride[2]
 
@@ -198,10 +266,10 @@ cdef struct winograd_t:
     const float *panels
     Py_ssize_t groups, outputs, channels, group_size, panels_per_group
     Py_ssize_t at_once, slices
-    Py_ssize_t padded               # channels, rounded up to whole vectors
+    Py_ssize_t padded               # channels of all groups, rounded up to whole vectors
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
-    Py_ssize_t sums_at, mix_at
+    Py_ssize_t sums_at, folded_at, mix_at
 
 
 cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
@@ -218,29 +286,33 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef float *inputs = <float *> scratch
     cdef float *sums = <float *> (scratch + job.sums_at)
-    cdef float *targets[WINOGRAD_TILES * 16]
+    cdef float *targets[WINOGRAD_TILES * MOST_OUT * MOST_OUT]
     cdef const float *rows[MOST_POINTS]
     cdef const float *constants = <const float *> job.task.constants
     cdef float start[TILE_VECTORS * VECTOR_BYTES]
-    cdef const float *tile_rows[TILE_FULL * 8]
-    cdef float *to[TILE_FULL]
+    cdef const float *tile_rows[(WINOGRAD_TILES + TILE_FULL) * 8]
+    cdef float *to[WINOGRAD_TILES + TILE_FULL]
+    cdef Py_ssize_t heights[WINOGRAD_TILES]     # of the parts that tiles are multiplied in
+    cdef Py_ssize_t tile_at[WINOGRAD_TILES]     # where in them each tile is
     cdef Py_ssize_t taps[8]
     cdef Py_ssize_t filters_of[MOST_POINTS]     # which point of the filters each point of a tile meets
     cdef tile_t tile
-    cdef Py_ssize_t side = job.tiling.side
+    cdef Py_ssize_t side = job.tiling.side, places = job.tiling.outputs * job.tiling.outputs
+    cdef Py_ssize_t channels = s.channels if job.tiling.fold == 1 else job.padded
     cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, of, sub, height, parts, point_step
     cdef const float *panel
     cdef float size
+    memset(scratch + job.folded_at, 0, job.mix_at - job.folded_at)
     for t in range(tiles):
         tile = tile_of(s, &job.tiling, tile0 + t)
         if not tile.regular:
             job.flagged[tile0 + t] = 1
-        tile_places(s, &job.tiling, &tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * 16)
+        tile_places(s, &job.tiling, &tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * places)
         size = 0
         for d in range(depth):
-            tile_inputs(s, &tile, side, d, <const float *> job.task.x, constants, rows,
-                        <float *> (scratch + job.mix_at))
-            size = max(size, winograd_input(job.tiling.stride, rows, s.channels, inputs + (t * depth + d) * job.padded,
+            tile_inputs(s, &job.tiling, &tile, d, <const float *> job.task.x, constants, rows,
+                        <float *> (scratch + job.folded_at), job.padded, <float *> (scratch + job.mix_at))
+            size = max(size, winograd_input(job.tiling.form, rows, channels, inputs + (t * depth + d) * job.padded,
                                             job.at_once * depth * job.padded))
         if block % job.slices == 0:
             job.sizes[tile0 + t] = size
@@ -249,6 +321,13 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     for x in range(side * side):
         filters_of[x] = min(x // side, <Py_ssize_t> 5) * 6 + min(x % side, <Py_ssize_t> 5)
     parts = (tiles + TILE_FULL - 1) // TILE_FULL
+    for sub in range(parts):
+        t = tiles * sub // parts
+        heights[sub] = tiles * (sub + 1) // parts - t
+        for i in range(heights[sub]):
+            tile_at[t + i] = sub * TILE_FULL + i
+            for d in range(depth):
+                tile_rows[(sub * depth + d) * TILE_FULL + i] = inputs + ((t + i) * depth + d) * job.padded
     for p in range(panel0, panel1):
         group = p // job.panels_per_group
         first = p % job.panels_per_group * wide
@@ -257,32 +336,30 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         memset(start, 0, sizeof(start))
         panel = job.panels + group * job.group_size + first * POINTS * depth * job.channels
         point_step = job.at_once * width
+        for t in range(tiles):
+            to[tile_at[t]] = sums + t * width
         for x in range(side * side):
             of = filters_of[x]
             for sub in range(parts):
-                t = tiles * sub // parts
-                height = tiles * (sub + 1) // parts - t
-                for i in range(height):
-                    for d in range(depth):
-                        tile_rows[d * TILE_FULL + i] = \
-                            inputs + ((x * job.at_once + t + i) * depth + d) * job.padded
-                    to[i] = sums + x * point_step + (t + i) * width
-                multiply_f32(height, width, tile_rows, taps, depth, group * job.channels, job.channels,
-                             panel + of * depth * job.channels * width, start, 0, to, 0)
+                height = heights[sub]
+                multiply_f32(height, width, tile_rows + sub * depth * TILE_FULL, taps, depth,
+                             x * job.at_once * depth * job.padded + group * job.channels, job.channels,
+                             panel + of * depth * job.channels * width, start, 0, to + sub * TILE_FULL, x * point_step)
         if job.task.bias != NULL:
             for lane in range(valid):
                 start[lane] = (<const float *> job.task.bias)[group * job.outputs + first + lane]
         for t in range(tiles):
             lane = 0
             while lane < valid:
-                if not winograd_output(job.tiling.stride, sums + t * width + lane, point_step, start + lane, targets + t * 16,
-                                       group * job.outputs + first + lane, min(lanes, valid - lane)):
+                if not winograd_output(job.tiling.form, sums + t * width + lane, point_step, start + lane,
+                                       targets + t * places, group * job.outputs + first + lane,
+                                       min(lanes, valid - lane)):
                     job.flagged[tile0 + t] = 1
                 lane += lanes
     if job.task.finishing:
         first = output_of(panel0, job.panels_per_group, job.outputs, wide)
         valid = output_of(panel1, job.panels_per_group, job.outputs, wide) - first
-        for i in range(tiles * WINOGRAD_OUT * WINOGRAD_OUT):
+        for i in range(tiles * places):
             if targets[i] != NULL:
                 finish(&job.task, targets[i] + first, 1, valid, valid)
 
@@ -312,7 +389,7 @@ cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
 
 
 cdef class Winograd(Convolution):
-    """Winograd(x, panels, y, axes, constants, tiles, threads): for float32 and 3 x 3 taps on the last two axes.
+    """Winograd(x, panels, y, axes, constants, tiles, threads): for float32.
 
     tiles: for each of the last two axes (first, count, regular, spacing): three intp arrays, one element per tile, and
     the places between the outputs of a tile. `fill` returns None, or uint8 (N, places of the first axis, tiles, tiles)
@@ -326,17 +403,17 @@ cdef class Winograd(Convolution):
         cdef winograd_t *job = &self.job
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         self.begin(job, sizeof(winograd_t), x, y, axes, constants, threads,
-                   9.0 * panels.groups * panels.depth * panels.outputs * panels.channels)
+                   1.0 * POINTS * panels.groups * panels.depth * panels.outputs * panels.channels)
         self.panels = panels
         self.keep += (tiles,)
         job.panels = panels.data
         job.groups, job.outputs, job.channels = panels.groups, panels.outputs, panels.channels
         job.group_size = panels.group_size
         job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-        job.tiling = tiling_of(&job.task.source, tiles, panels.stride)
+        job.tiling = tiling_of(&job.task.source, tiles, panels.form, panels.fold)
         if panels.depth != job.task.source.axis[0].taps or panels.depth > 8:
             raise ValueError("Winograd's algorithm: the filters do not fit")
-        job.padded = (job.task.source.channels + lanes - 1) // lanes * lanes
+        job.padded = (job.groups * job.channels + lanes - 1) // lanes * lanes
         cdef Py_ssize_t points = job.tiling.side * job.tiling.side
         cdef Py_ssize_t one = points * panels.depth * job.padded * sizeof(float)
         job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)
@@ -347,7 +424,10 @@ cdef class Winograd(Convolution):
         if self.threads > 1 and tile_blocks < 2 * self.threads:
             job.slices = min(all_panels, (2 * self.threads + tile_blocks - 1) // tile_blocks)
         job.sums_at = rounded(one * job.at_once)
-        job.mix_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
+        job.folded_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
+        job.mix_at = job.folded_at
+        if panels.fold > 1:
+            job.mix_at += rounded(points * job.padded * sizeof(float))
         job.task.scratch_size = job.mix_at
         if job.task.source.mixed:
             job.task.scratch_size += points * job.task.source.channels * sizeof(float)
@@ -357,8 +437,8 @@ cdef class Winograd(Convolution):
     cdef object pack(self, void *job, cnp.ndarray filters):
         cdef WinogradPanels mine = self.panels
         cdef WinogradPanels panels = WinogradPanels(
-            filters.reshape((filters.shape[0], mine.depth * 9, -1)), mine.groups, mine.transposed, mine.flipped,
-            mine.stride)
+            filters.reshape((filters.shape[0], -1, filters.shape[filters.ndim - 1])), mine.groups, mine.transposed,
+            mine.flipped, mine.form, mine.fold, mine.kernel)
         (<winograd_t *> job).panels = panels.data
         return panels
 

@@ -43,11 +43,11 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
     cdef Py_ssize_t depth = s.axis[0].taps, d, group, first, width, i
     cdef const float *rows[POINTS]
     cdef const float *shifted[POINTS]
-    cdef float *places[WINOGRAD_OUT * WINOGRAD_OUT]
+    cdef float *places[MOST_OUT * MOST_OUT]
     cdef float size = 0, slope = 0
     cdef tile_t tile = tile_of(s, &job.tiling, job.tile0 + t)
     for d in range(depth):
-        tile_inputs(s, &tile, job.tiling.side, d, job.x, job.constants, rows,
+        tile_inputs(s, &job.tiling, &tile, d, job.x, job.constants, rows, NULL, 0,
                     <float *> (job.scratch + worker * job.scratch_size))
         for group in range(job.groups):
             for first from 0 <= first < job.channels by wide:
@@ -55,7 +55,7 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
                 for i in range(POINTS):
                     shifted[i] = rows[i] + group * job.channels + first
                 size = max(size, winograd_input(
-                    1, shifted, min(width, job.channels - first),
+                    3, shifted, min(width, job.channels - first),
                     job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + t * width,
                     job.tiles * job.groups * depth * job.padded))
     tile_places(s, &job.tiling, &tile, <float *> job.gy, job.gy_n, job.gy_stride, places)
@@ -124,7 +124,7 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     cdef slopes_t job
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), wide = lanes * TILE_VECTORS, depth, t
     job.source = source_of(x, axes)
-    job.tiling = tiling_of(&job.source, tiles, 1)
+    job.tiling = tiling_of(&job.source, tiles, 3, 1)
     job.x, job.gy, job.gradient = <const float *> cnp.PyArray_DATA(x), <const float *> cnp.PyArray_DATA(gy), \
         <float *> cnp.PyArray_DATA(gradient)
     job.constants = <const float *> cnp.PyArray_DATA(constants)

@@ -72,7 +72,7 @@ CANDIDATES = (
     Candidate("planes", "lanes of neighbouring places, for few filters", planes.unfit, planes.wasteful, planes.kernel),
     Candidate(
         "winograd",
-        "F(4x4, 3x3): a quarter of the multiplications, or at stride 2 about half",
+        "by tiles with fewer multiplications, for square filters",
         winograd.unfit,
         winograd.wasteful,
         winograd.kernel,

@@ -14,6 +14,7 @@ from .parallel import num_threads
 
 __all__ = ["filter_gradient"]
 
+FORM = winograd.Form(3, 1, 1, 3, 4)
 LEAST = 16
 """Channels, and filters, of a group below which Winograd's transforms cost more than they save."""
 
@@ -25,7 +26,7 @@ def filter_gradient(
     taps = math.prod(shape[1:-1])
     gradient = empty((shape[0], taps, shape[-1]), x.dtype)
     if algorithm in ("auto", "winograd") and _winograd_pays(x, shape, groups, axes):
-        tiles = winograd.tiles_of(axes)
+        tiles = winograd.tiles_of(axes, FORM)
         if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, axes, constants, tiles, num_threads()):
             return gradient.reshape(shape)
     _core.kernels.filter_gradient(x, gy, gradient, groups, axes, constants, num_threads())
@@ -38,4 +39,4 @@ def _winograd_pays(x: Array, shape: tuple[int, ...], groups: int, axes: tuple[An
         return False
     if shape[0] // groups < LEAST or shape[-1] < LEAST:
         return False
-    return winograd.fills(axes) and all(regular.all() for _, _, regular, _ in winograd.tiles_of(axes))
+    return winograd.fills(axes, FORM) and all(regular.all() for _, _, regular, _ in winograd.tiles_of(axes, FORM))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +15,62 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem, direct
 
-__all__ = ["DEPTH", "fills", "kernel", "mend", "tiles_of", "unfit", "wasteful"]
+__all__ = ["DEPTH", "Form", "fills", "kernel", "mend", "tiles_of", "unfit", "wasteful"]
 
-OUT = 4  # places along each side of a tile
-POINTS = {1: 36, 2: 81}  # products of a tile and a channel, for each stride
-LEAST = {1: 16, 2: 32}  # channels, and filters, of a group below which the transforms cost more than they save
+SUITS = "it is for 3 x 3 to 5 x 5 taps at stride 1, or three to five times the stride"
+MOST = 0.74  # of the multiplications of a sum over taps
 DEPTH = 8  # most taps of the first axis
-PLACES = {1: 144, 2: 320}  # of the batch, below which transforming filters that are not prepared takes longer
-MOST = {1: 6.0, 2: 6.7}  # products of a place and a channel, where places fill their tiles badly
+FOLDS = 4  # largest stride whose inputs are folded
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
 
 
+class Form(NamedTuple):
+    """How a convolution falls into tiles: F(out x out, taps x taps) after folding, or at stride 2 without."""
+
+    number: int  # of the transforms: the taps along a side, or 2 for three taps at stride 2
+    fold: int  # elements along a side that become one, with as many channels squared
+    stride: int
+    taps: int  # along a side of the filters as they are
+    out: int  # places along a side of a tile
+
+    @property
+    def strided(self) -> bool:
+        """Whether it is the form for stride 2 that folds nothing."""
+        return self.number == 2
+
+    @property
+    def products(self) -> float:
+        """Multiplications for a place and a channel, where places fill their tiles."""
+        return (81 if self.strided else 36) * self.fold**2 / self.out**2
+
+
+def form_of(problem: Problem) -> Form | None:
+    """The form that suits the taps and strides of the last two axes; None if none does."""
+    (taps, other), (stride, same) = (axis.taps for axis in problem.axes[1:]), problem.strides[1:]
+    if taps != other or stride != same:
+        return None
+    if stride == 1:
+        return Form(taps, 1, 1, taps, 7 - taps) if 3 <= taps <= 5 else None
+    if problem.transposed:
+        return None
+    if stride == 2 and taps == 3:
+        return Form(2, 1, 2, 3, 4)
+    folded = -(-taps // stride)
+    if not 3 <= folded <= 5 or stride > FOLDS or problem.groups > 1:
+        return None
+    if any(axis.step != 1 for axis in problem.axes[1:]):
+        return None
+    return Form(folded, stride, stride, taps, 7 - folded)
+
+
 def unfit(problem: Problem) -> str | None:
     """Why Winograd's algorithm cannot do a problem; None if it can."""
-    taps = [axis.taps for axis in problem.axes]
     if problem.x.dtype != np.float32:
         return f"it is for float32, x is {problem.x.dtype}"
-    if taps[1] != 3 or taps[2] != 3 or taps[0] > DEPTH:
-        return f"it is for 3 x 3 taps, the filters have {' x '.join(map(str, taps))}"
-    if problem.strides[1:] not in ((1, 1), (2, 2)):
-        return f"it is for stride 1 or 2, got {' x '.join(map(str, problem.strides[1:]))}"
-    if problem.transposed and _stride(problem) != 1:
-        return "the adjoint of a strided convolution is none"
+    if form_of(problem) is None or problem.axes[0].taps > DEPTH:
+        taps, strides = " x ".join(str(axis.taps) for axis in problem.axes), " x ".join(map(str, problem.strides))
+        return f"{SUITS}, the filters have {taps} taps at stride {strides}"
     if not problem.finite():
         return "filters hold infinities or NaNs"
     return None
@@ -45,54 +78,61 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    (outputs, channels), stride = problem.per_group, _stride(problem)
-    if stride not in POINTS:
-        return "it is for stride 1 or 2"
-    if outputs < LEAST[stride] or channels < LEAST[stride]:
-        return f"it pays from {LEAST[stride]} channels and filters on, a group has {channels} and {outputs}"
-    lengths = [axis.length for axis in problem.axes]
-    if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < PLACES[stride]:
-        return f"filters that are not prepared pay from {PLACES[stride]} places on"
-    if problem.axes[1].taps != 3 or problem.axes[2].taps != 3:
-        return "it is for 3 x 3 taps"
-    tiles = tiles_of(problem.axes, stride)
+    (outputs, channels), form = problem.per_group, form_of(problem)
+    if form is None:
+        return SUITS
+    channels *= form.fold**2
+    least = 32 if form.strided else 16  # below, the transforms cost more than they save; places: of plain filters
+    few = form.fold > 1 and channels >= 12 and outputs >= 48
+    if min(outputs, channels) < least and not few:
+        return f"it pays from {least} channels and filters on, a group has {channels} and {outputs}"
+    lengths, least = [axis.length for axis in problem.axes], 320 if form.strided else 144 if form.fold == 1 else 1000
+    if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < least:
+        return f"filters that are not prepared pay from {least} places on"
+    tiles = tiles_of(problem.axes, form)
     usual = math.prod(int(regular.sum()) for _, _, regular, _ in tiles)
     if usual * 2 < math.prod(len(first) for first, _, _, _ in tiles):
         return "too few tiles lie regularly in the index tables"
-    if not fills(problem.axes, stride):
+    if not fills(problem.axes, form):
         return f"a result of {lengths[1]} x {lengths[2]} fills its tiles badly"
     return None
 
 
-def _stride(problem: Problem) -> int:
-    """The stride of the last two axes, which is the same."""
-    return problem.strides[1]
-
-
-def panels(problem: Problem) -> Any:
+def panels(problem: Problem, form: Form) -> Any:
     """The transformed filters, packed."""
-    flipped, stride = (problem.axes[1].step < 0, problem.axes[2].step < 0), _stride(problem)
-    key = ("winograd", problem.transposed, stride)
+    flipped = problem.axes[1].step < 0, problem.axes[2].step < 0
+    key = ("winograd", problem.transposed, *form)
 
     def make() -> Any:
-        taps = as_taps(problem.filters, problem.x.dtype)
+        taps, kernel = as_taps(problem.filters, problem.x.dtype), (form.taps, form.taps)
         groups, transposed, packing = problem.groups, problem.transposed, problem.packing
-        return _core.kernels.WinogradPanels(taps, groups, transposed, all(flipped), stride, packing)
+        return _core.kernels.WinogradPanels(
+            taps, groups, transposed, all(flipped), form.number, form.fold, kernel, packing
+        )
 
     return problem.packed(key, make)
 
 
+def _sure_form(problem: Problem) -> Form:
+    form = form_of(problem)
+    if form is None:
+        raise AssertionError("asked for a problem that does not fit")
+    return form
+
+
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays; what its `fill` returns is for `mend`."""
-    tiles, axes, constants = tiles_of(problem.axes, _stride(problem)), problem.axes, problem.constants
-    return _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
+    form, axes, constants = _sure_form(problem), problem.axes, problem.constants
+    tiles = tiles_of(axes, form)
+    return _core.kernels.Winograd(problem.x, panels(problem, form), y, axes, constants, tiles, num_threads())
 
 
 def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool) -> None:
     """Do the tiles that the kernel reported again, by the direct algorithm, and the activation if that was done."""
-    tiles, lengths = tiles_of(problem.axes, _stride(problem)), [axis.length for axis in problem.axes]
+    form, lengths = _sure_form(problem), [axis.length for axis in problem.axes]
+    tiles = tiles_of(problem.axes, form)
     n, depth, row, column = np.nonzero(flagged)
-    rows, columns = (_places(*tiles[i][:2], tiles[i][3], at) for i, at in ((0, row), (1, column)))
+    rows, columns = (_places(*tiles[i][:2], tiles[i][3], form.out, at) for i, at in ((0, row), (1, column)))
     base = (n * lengths[0] + depth)[:, None, None] * (lengths[1] * lengths[2])
     places = np.where(
         (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :],
@@ -105,35 +145,38 @@ def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool)
     kernel.fill(problem.x, problem.bias, y)
 
 
-def _places(first: NDArray[np.intp], count: NDArray[np.intp], spacing: int, at: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(tiles, OUT): the places along an axis of the tiles `at`, -1 beyond the last."""
-    i = np.arange(OUT)
+def _places(
+    first: NDArray[np.intp], count: NDArray[np.intp], spacing: int, out: int, at: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """(tiles, out): the places along an axis of the tiles `at`, -1 beyond the last."""
+    i = np.arange(out)
     return np.where(i < count[at][:, None], first[at][:, None] + i * spacing, -1)
 
 
-def tiles_of(axes: tuple[Any, ...], stride: int = 1) -> tuple[Tiles, Tiles]:
+def tiles_of(axes: tuple[Any, ...], form: Form) -> tuple[Tiles, Tiles]:
     """The tiles along the last two axes."""
-    return _tiles(axes[1], stride), _tiles(axes[2], stride)
+    return _tiles(axes[1], form.stride, form.out), _tiles(axes[2], form.stride, form.out)
 
 
-def fills(axes: tuple[Any, ...], stride: int = 1) -> bool:
-    """Whether places fill their tiles well enough for the products to be far fewer."""
-    tiles = math.prod(len(first) for first, _, _, _ in tiles_of(axes, stride))
-    return tiles * POINTS[stride] <= MOST[stride] * math.prod([int(axis.length) for axis in axes[1:]])
+def fills(axes: tuple[Any, ...], form: Form) -> bool:
+    """Whether places fill their tiles well enough for the products to be far fewer than there are taps."""
+    tiles = math.prod(len(first) for first, _, _, _ in tiles_of(axes, form))
+    places = math.prod([int(axis.length) for axis in axes[1:]])
+    return tiles * form.out**2 * form.products <= MOST * form.taps**2 * places
 
 
 @remembered(_core.Axis)
-def _tiles(axis: Any, stride: int) -> Tiles:
+def _tiles(axis: Any, stride: int, out: int) -> Tiles:
     """Tiles along an axis: first place, number of places, whether their inputs follow one another; and the spacing.
 
     Places of one tile are as far apart as the taps, so that a dilated convolution falls into interleaved ones.
     """
     spacing = abs(axis.step)
-    residues = [np.arange(r, axis.length, OUT * spacing) for r in range(min(spacing, axis.length))]
+    residues = [np.arange(r, axis.length, out * spacing) for r in range(min(spacing, axis.length))]
     first = np.concatenate([np.empty(0, np.intp), *residues]).astype(np.intp)
-    count = np.clip(-((first - axis.length) // spacing), 0, OUT).astype(np.intp)
+    count = np.clip(-((first - axis.length) // spacing), 0, out).astype(np.intp)
     regular = np.ones(first.size, np.intp)
-    for i in range(1, OUT):
+    for i in range(1, out):
         there = i < count
         last = np.where(there, first + i * spacing, first)
         regular &= ~there | (axis.rows[last] - axis.rows[first] == i * spacing * stride)
