@@ -127,3 +127,66 @@ def test_is_left_alone_where_it_does_not_pay(taken):
     gradients(2, x.astype("d"), np.ones((16, 3, 3, 15), "d"), gy, padding="same")
     gradients(2, x, np.ones((16, 3, 3, 15), "f"), gy[:8, :8], padding="same", stride=2)
     assert taken == {True: 0, False: 0}
+
+
+def by_taps(x, gy, kernel, stride, dilation, groups):
+    """The gradient of filters as its definition says, in double: x is padded, one matrix product for each tap."""
+    spatial, samples = gy.shape[1:-1], x.shape[0]
+    per_x, per_gy = x.shape[-1] // groups, gy.shape[-1] // groups
+    gradient = np.empty((groups, per_gy, *kernel, per_x))
+    gy = gy.reshape(samples, -1, groups, per_gy).astype("d")
+    for tap in np.ndindex(*kernel):
+        ends = [t * d + (n - 1) * s + 1 for t, d, s, n in zip(tap, dilation, stride, spatial, strict=True)]
+        cut = tuple(slice(t * d, e, s) for t, d, e, s in zip(tap, dilation, ends, stride, strict=True))
+        read = x[(slice(None), *cut)].reshape(samples, -1, groups, per_x).astype("d")
+        gradient[(slice(None), slice(None), *tap)] = np.einsum("npgc,npgf->gfc", read, gy)
+    return gradient.reshape(-1, *kernel, per_x)
+
+
+# Every way to cut the work: samples in one chunk, rows of a chunk, pieces of a row, cells of channels, of taps of
+# either axis and of filters; lanes of filters or of what lies side by side; rows that share nothing and are laid out tap
+# by tap.
+CUTS = {
+    "samples in a chunk": ((70, 3, 2, 21), 9, (2, 2), {}),
+    "one place per sample": ((300, 1, 1, 40), 33, (1, 1), {}),
+    "rows in a chunk": ((2, 29, 13, 7), 11, (3, 3), {}),
+    "pieces of a row": ((1, 3, 401, 5), 6, (2, 3), {}),
+    "cells of channels": ((1, 9, 8, 150), 20, (3, 2), {}),
+    "channels in place": ((2, 9, 8, 131), 37, (1, 1), {}),
+    "in place with gaps": ((2, 9, 11, 30), 37, (1, 1), {"stride": (2, 3)}),
+    "cells of rows": ((1, 30, 12, 20), 17, (23, 5), {}),
+    "cells of taps": ((1, 1, 700, 3), 20, (1, 400), {}),
+    "cells of filters": ((1, 9, 8, 60), 130, (3, 3), {}),
+    "few filters": ((2, 29, 13, 1), 1, (7, 5), {}),
+    "few filters of channels": ((1, 12, 13, 19), 3, (3, 3), {}),
+    "few filters, long rows": ((1, 2, 700, 1), 2, (1, 300), {}),
+    "few filters, taps apart": ((1, 12, 40, 2), 2, (2, 3), {"dilation": (5, 13)}),
+    "taps apart": ((1, 40, 12, 5), 12, (3, 3), {"dilation": (13, 2)}),
+    "taps far apart": ((1, 1, 1500, 5), 12, (1, 3), {"dilation": (1, 700)}),
+    "windows far apart": ((1, 90, 80, 3), 12, (2, 3), {"stride": (31, 17)}),
+    "groups": ((2, 11, 13, 24), 24, (3, 3), {"groups": 3}),
+    "small groups": ((1, 11, 13, 24), 24, (3, 3), {"groups": 12}),
+    "more filters than channels": ((1, 11, 13, 8), 24, (3, 3), {"groups": 8}),
+    "padding": ((1, 11, 13, 8), 24, (3, 3), {"padding": ((4, 0), (2, 1))}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["f", "d"])
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("isa", _core.supported())
+def test_every_way_to_cut_the_work(isa, cut, dtype):
+    shape, f, kernel, options = CUTS[cut]
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal(shape).astype(dtype)
+    groups = options.get("groups", 1)
+    filters = np.zeros((f, *kernel, shape[-1] // groups), dtype)
+    with _core.using(isa):
+        y, pullback = cx.vjp(cx.conv2d, x, filters, algorithm="direct", **options)
+        gy = rng.standard_normal(y.shape).astype(dtype)
+        got = pullback(gy)[1]
+        with cx.threads(3):
+            assert np.array_equal(pullback(gy)[1], got)
+    (top, bottom), (left, right) = options.get("padding", ((0, 0), (0, 0)))
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    want = by_taps(padded, gy, kernel, options.get("stride", (1, 1)), options.get("dilation", (1, 1)), groups)
+    assert np.abs(got - want).max() <= (2e-6 if dtype == "f" else 4e-15) * np.abs(want).max()

@@ -61,6 +61,14 @@ cdef extern from "tiles.h":
                    const float *panel, float *sums) noexcept nogil
     void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
                    const double *panel, double *sums) noexcept nogil
+    void gather_f32(const float **rows, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t valid, Py_ssize_t width,
+                    float *panel) noexcept nogil
+    void gather_f64(const double **rows, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t valid, Py_ssize_t width,
+                    double *panel) noexcept nogil
+    Py_ssize_t spread_f32(Py_ssize_t height, Py_ssize_t vectors, const float **rows, Py_ssize_t count,
+                          const float **others, const Py_ssize_t *at, float *sums) noexcept nogil
+    Py_ssize_t spread_f64(Py_ssize_t height, Py_ssize_t vectors, const double **rows, Py_ssize_t count,
+                          const double **others, const Py_ssize_t *at, double *sums) noexcept nogil
     void products_f32(Py_ssize_t taps, const float **rows, const float **others, Py_ssize_t count, Py_ssize_t channels,
                       float *sums) noexcept nogil
     void products_f64(Py_ssize_t taps, const double **rows, const double **others, Py_ssize_t count,
@@ -164,6 +172,7 @@ include "depthwise.pxi"
 include "planes.pxi"
 include "fft.pxi"
 include "filters.pxi"
+include "depthwise_gradient.pxi"
 include "winograd_gradient.pxi"
 include "pool.pxi"
 include "flat_pool.pxi"

@@ -1,214 +1,271 @@
 # The gradient of a convolution with respect to its filters:
 # g[f, tap, c] = sum over places of gy[place, f] * x[tap of the place, c].
 #
-# The channels of a group for all taps of a kernel row are the columns that a block of work computes, up to COLUMNS of
-# them, with all outputs of the group. It visits all places in order, PLACES at a time, so that no sum is shared between
-# threads; where that takes long, the blocks go through some of the places after the others, and signals are answered
-# in between. Each chunk of places is summed by itself; the chunks are added up in double. Lanes are outputs, or where
-# few of these are in a group, columns. Depthwise convolutions have a kernel of their own: lanes are groups.
+# A block of work computes the sums of one cell: some taps of one position on the first axis, some channels and some
+# outputs of a group. It visits all places, a chunk of up to PLACES of them after the other, so that no sum is shared
+# between threads; where that takes long, the blocks go through some of the chunks after the others, and signals are
+# answered in between. Each chunk is summed by itself; the chunks are added up in double. The rows of x that a chunk
+# reads are laid out once for all taps of the cell. Lanes are outputs, or where few of these are in a group, what lies
+# next to one another there: channels, and those of neighbouring taps. Depthwise convolutions have a kernel of their
+# own: lanes are groups.
 
 cdef enum:
     PLACES = 128
-    COLUMNS = 4 * TILE_FULL
+    CELL_CHANNELS = 64              # most channels of a cell
+    LINE_COLUMNS = 512              # about as many taps of the last axis times channels
+    CELL_COLUMNS = 1024             # taps times channels
+    CELL_SUMS = 1 << 14             # times outputs, unless one panel of them has more
     VISIT_PRODUCTS = 100000000      # of a block, after which signals are asked for
+    SPREAD_VECTORS = 8              # most that `spread` takes at once
 
 cdef struct filters_t:
-    source_t source
-    const void *x
-    const void *constants
+    task_t task                     # what is read: the rest of it is not used
     const void *gy
     void *gradient                  # (F, taps, C // groups), contiguous
     Py_ssize_t gy_n
     Py_ssize_t gy_stride[AXES]
-    Py_ssize_t groups, outputs, channels
-    Py_ssize_t line                 # columns of a kernel row
-    Py_ssize_t column_blocks
-    bint runs                       # they may lie one after the other in x
+    Py_ssize_t outputs, channels    # of a group
+    Py_ssize_t parts[4]             # in how many cells the taps of the second and third axis, C and F are cut
+    Py_ssize_t wide                 # outputs of a panel; F is cut between panels
+    Py_ssize_t columns, sums        # of a cell: taps times channels, those times outputs
+    Py_ssize_t pieces, rows, strips        # chunks of a row of places, of the rows, of samples times the first axis
+    bint in_place                   # x is read where it is: one tap, and no padding
+    Py_ssize_t rise[AXES]           # positions from a place to the next, where places share what they read; else 0
+    bint joined                     # neighbouring taps lie together
     bint turned                     # lanes are columns
     bint single                     # float, else double
-    Py_ssize_t place0, place1       # places that are visited now
+    Py_ssize_t chunk0, chunk1       # that are visited now
     char *totals                    # of each block, from one visit to the next; NULL: there is only one visit
     Py_ssize_t total_size
-    char *scratch
-    Py_ssize_t scratch_size, copies_at, total_at, part_at, mix_at
+    Py_ssize_t row_codes            # most codes of rows that are laid out tap by tap
+    Py_ssize_t panel_at, total_at, part_at, codes_at, offsets_at, mix_at
+
+cdef struct cell_t:
+    Py_ssize_t group, depth         # depth: tap of the first axis
+    Py_ssize_t first[4]             # tap of the second and third axis, channel, output
+    Py_ssize_t count[4]
+
+cdef struct layout_t:
+    const Py_ssize_t *code          # of each position
+    Py_ssize_t length               # positions
+    Py_ssize_t origin, rise, step   # position of the first tap of the first place, and on to the next of each
 
 
-cdef inline const real *columns_of(const filters_t *job, const real *image, const Py_ssize_t *at, Py_ssize_t a,
-                                   Py_ssize_t b, Py_ssize_t group, Py_ssize_t column0, Py_ssize_t columns, real *copy,
-                                   real *mix) noexcept nogil:
-    """What a place reads in some columns of a kernel row: in x, or copied."""
-    cdef const source_t *s = &job.source
+cdef inline Py_ssize_t cut_at(Py_ssize_t length, Py_ssize_t parts, Py_ssize_t part) noexcept nogil:
+    """Where a part begins if `length` is cut into so many that are about equal."""
+    return part * length // parts
+
+
+cdef cell_t cell_of(const filters_t *job, Py_ssize_t block) noexcept nogil:
+    cdef cell_t cell
+    cdef Py_ssize_t lengths[4]
+    cdef Py_ssize_t i, part
+    lengths[0], lengths[1], lengths[2] = job.task.source.axis[1].taps, job.task.source.axis[2].taps, job.channels
+    lengths[3] = (job.outputs + job.wide - 1) // job.wide
+    for i in range(3, -1, -1):
+        part = block % job.parts[i]
+        block //= job.parts[i]
+        cell.first[i] = cut_at(lengths[i], job.parts[i], part)
+        cell.count[i] = cut_at(lengths[i], job.parts[i], part + 1) - cell.first[i]
+    cell.first[3] *= job.wide
+    cell.count[3] = min(cell.count[3] * job.wide, job.outputs - cell.first[3])
+    cell.depth = block % job.task.source.axis[0].taps
+    cell.group = block // job.task.source.axis[0].taps
+    return cell
+
+
+cdef layout_t layout_of(const axis_t *axis, Py_ssize_t rise, Py_ssize_t place, Py_ssize_t places, Py_ssize_t tap,
+                        Py_ssize_t taps, Py_ssize_t *codes) noexcept nogil:
+    """Lay out what some places read with some taps: positions that they share once, else tap by tap."""
+    cdef layout_t layout
+    cdef Py_ssize_t span = (taps - 1) * axis.step, t, m
+    if rise:
+        layout.code = axis.code + axis.row[place] + tap * axis.step + min(span, 0)
+        layout.length = (places - 1) * rise + (span if span > 0 else -span) + 1
+        layout.origin, layout.rise, layout.step = -min(span, 0), rise, axis.step
+    else:
+        for t in range(taps):
+            for m in range(places):
+                codes[t * places + m] = axis.code[axis.row[place + m] + (tap + t) * axis.step]
+        layout.code, layout.length = codes, places * taps
+        layout.origin, layout.rise, layout.step = 0, 1, places
+    return layout
+
+
+cdef Py_ssize_t visit_chunk(real *kind, const filters_t *job, const cell_t *cell, Py_ssize_t chunk, char *scratch,
+                            const real **xs, const real **gys, Py_ssize_t *offsets) noexcept nogil:
+    """Find what a chunk of places reads, laid out, and its gradients; returns how many there are.
+
+    offsets: of each tap of the cell from the first.
+    """
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *first = &s.axis[0]
+    cdef const axis_t *middle = &s.axis[1]
     cdef const axis_t *last = &s.axis[2]
-    cdef const Py_ssize_t *code = last.code + last.row[at[2]]
-    cdef const real *row
-    cdef Py_ssize_t tap, first, until, column
-    if (a | b) >= 0 and code[0] >= 0 and job.runs and (last.taps == 1 or last.run[at[2]]):
-        return image + a * s.stride[0] + b * s.stride[1] + code[0] * s.stride[2] + group * job.channels + column0
-    column = column0
-    while column < column0 + columns:
-        tap = column // job.channels
-        first = column - tap * job.channels
-        until = min(job.channels, first + column0 + columns - column)
-        row = tap_row(s, image, <const real *> job.constants, a, b, code[tap * last.step], mix)
-        if row == NULL:
-            memset(copy, 0, (until - first) * sizeof(real))
+    cdef Py_ssize_t o0 = cut_at(last.length, job.pieces, chunk % job.pieces)
+    cdef Py_ssize_t o1 = cut_at(last.length, job.pieces, chunk % job.pieces + 1)
+    chunk //= job.pieces
+    cdef Py_ssize_t r0 = cut_at(middle.length, job.rows, chunk % job.rows)
+    cdef Py_ssize_t r1 = cut_at(middle.length, job.rows, chunk % job.rows + 1)
+    chunk //= job.rows
+    cdef Py_ssize_t strip, r, o, t, n, od, a, run0, run1, count = 0
+    cdef Py_ssize_t channel = cell.group * job.channels + cell.first[2], channels = cell.count[2]
+    cdef Py_ssize_t *codes = <Py_ssize_t *> (scratch + job.codes_at)
+    cdef layout_t rows, line
+    cdef real *laid = <real *> scratch
+    cdef const real *image
+    cdef const real *gy
+    if not job.in_place:
+        rows = layout_of(middle, job.rise[1], r0, r1 - r0, cell.first[0], cell.count[0], codes)
+        line = layout_of(last, job.rise[2], o0, o1 - o0, cell.first[1], cell.count[1], codes + job.row_codes)
+        longest_run(line.code, line.length, &run0, &run1)
+        for r in range(cell.count[0]):
+            for t in range(cell.count[1]):
+                offsets[r * cell.count[1] + t] = (r * rows.step * line.length + t * line.step) * channels
+    for strip in range(cut_at(s.batch * first.length, job.strips, chunk),
+                       cut_at(s.batch * first.length, job.strips, chunk + 1)):
+        n, od = strip // first.length, strip % first.length
+        image = <const real *> job.task.x + n * s.stride_n
+        a = first.code[first.row[od] + cell.depth * first.step]
+        if not job.in_place:
+            for r in range(rows.length):
+                lay_line(&job.task, image, a, rows.code[r], line.code, line.length, run0, run1, channel, channels,
+                         laid + r * line.length * channels, channels, 1, <real *> (scratch + job.mix_at))
+        for r in range(r1 - r0):
+            gy = <const real *> job.gy + n * job.gy_n + first.place[od] * job.gy_stride[0] \
+                + middle.place[r0 + r] * job.gy_stride[1] + cell.group * job.outputs + cell.first[3]
+            for o in range(o1 - o0):
+                gys[count] = gy + last.place[o0 + o] * job.gy_stride[2]
+                if job.in_place:
+                    xs[count] = image + a * s.stride[0] + middle.code[middle.row[r0 + r]] * s.stride[1] \
+                        + last.code[last.row[o0 + o]] * s.stride[2] + channel
+                else:
+                    xs[count] = laid + ((rows.origin + r * rows.rise) * line.length + line.origin
+                                        + o * line.rise) * channels
+                count += 1
+        if not job.in_place:
+            laid += rows.length * line.length * channels
+    return count
+
+
+cdef void add_panels(const filters_t *job, const cell_t *cell, const real **xs, const real **gys, Py_ssize_t count,
+                     const Py_ssize_t *offsets, real *panel, real *part, double *total) noexcept nogil:
+    """Add a chunk to the sums, whose lanes are outputs: total[panel][column][lane]."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
+    cdef Py_ssize_t segments = cell.count[0] * (1 if job.joined else cell.count[1])
+    cdef Py_ssize_t columns = cell.count[2] * (cell.count[1] if job.joined else 1)
+    cdef Py_ssize_t tiles = (columns + TILE_FULL - 1) // TILE_FULL
+    cdef Py_ssize_t f, width, segment, tile, column, height, m, offset
+    f = 0
+    while f < cell.count[3]:
+        width = job.wide if cell.count[3] - f > lanes else lanes
+        if real is float:
+            gather_f32(gys, count, f, min(width, cell.count[3] - f), width, panel)
         else:
-            memcpy(copy, row + group * job.channels + first, (until - first) * sizeof(real))
-        copy += until - first
-        column += until - first
-    return copy - columns
+            gather_f64(gys, count, f, min(width, cell.count[3] - f), width, panel)
+        for segment in range(segments):
+            offset = offsets[segment * (cell.count[1] if job.joined else 1)]
+            for tile in range(tiles):
+                column = cut_at(columns, tiles, tile)
+                height = cut_at(columns, tiles, tile + 1) - column
+                memset(part, 0, height * width * sizeof(real))
+                if real is float:
+                    outer_f32(height, <int> (width // lanes), xs, count, offset + column, panel, part)
+                else:
+                    outer_f64(height, <int> (width // lanes), xs, count, offset + column, panel, part)
+                for m in range(height * width):
+                    total[m] += part[m]
+                total += height * width
+        f += width
+
+
+cdef void add_columns(const filters_t *job, const cell_t *cell, const real **xs, const real **gys, Py_ssize_t count,
+                      Py_ssize_t *offsets, real *part, double *total) noexcept nogil:
+    """Add a chunk to the sums, whose lanes are columns: total[vector][output][lane]."""
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real), vectors, some, v, m
+    cdef Py_ssize_t *at = offsets + cell.count[0] * cell.count[1]
+    vectors = vectors_of(job, cell, offsets, at, lanes)
+    for m in range(SPREAD_VECTORS):             # the last ones are taken several times
+        at[vectors + m] = at[vectors - 1]
+    v = 0
+    while v < vectors:
+        if real is float:
+            some = spread_f32(cell.count[3], vectors - v, gys, count, xs, at + v, part)
+        else:
+            some = spread_f64(cell.count[3], vectors - v, gys, count, xs, at + v, part)
+        some = min(some, vectors - v)
+        for m in range(some * cell.count[3] * lanes):
+            total[m] += part[m]
+        total += some * cell.count[3] * lanes
+        v += some
+
+
+cdef Py_ssize_t vectors_of(const filters_t *job, const cell_t *cell, const Py_ssize_t *offsets, Py_ssize_t *at,
+                           Py_ssize_t lanes) noexcept nogil:
+    """The vectors that the columns of a cell are cut into: where they lie in x."""
+    cdef Py_ssize_t segments = cell.count[0] * (1 if job.joined else cell.count[1])
+    cdef Py_ssize_t columns = cell.count[2] * (cell.count[1] if job.joined else 1)
+    cdef Py_ssize_t segment, column, count = 0
+    for segment in range(segments):
+        for column from 0 <= column < columns by lanes:
+            at[count] = offsets[segment * (cell.count[1] if job.joined else 1)] + column
+            count += 1
+    return count
+
+
+cdef void store_sums(real *kind, const filters_t *job, const cell_t *cell, const double *total) noexcept nogil:
+    """Write the gradient of a cell's filters."""
+    cdef const source_t *s = &job.task.source
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
+    cdef Py_ssize_t segments = cell.count[0] * (1 if job.joined else cell.count[1])
+    cdef Py_ssize_t columns = cell.count[2] * (cell.count[1] if job.joined else 1)
+    cdef Py_ssize_t padded = (columns + lanes - 1) // lanes * lanes
+    cdef Py_ssize_t f, f0, width, k, segment, column, lane, tap, c
+    cdef const double *sums
+    cdef real *result
+    cdef real *filters = <real *> job.gradient + (cell.group * job.outputs + cell.first[3]) * s.taps * job.channels
+    for f in range(cell.count[3]):
+        f0 = f // job.wide * job.wide
+        width = job.wide if cell.count[3] - f0 > lanes else lanes
+        for k in range(cell.count[0] * cell.count[1]):
+            tap = (cell.depth * s.axis[1].taps + cell.first[0] + k // cell.count[1]) * s.axis[2].taps \
+                + cell.first[1] + k % cell.count[1]
+            result = filters + (f * s.taps + tap) * job.channels + cell.first[2]
+            segment = k // cell.count[1] if job.joined else k
+            column = k % cell.count[1] * cell.count[2] if job.joined else 0
+            if job.turned:
+                for c in range(cell.count[2]):
+                    lane = segment * padded + column + c
+                    result[c] = <real> total[(lane // lanes * cell.count[3] + f) * lanes + lane % lanes]
+            else:
+                sums = total + f0 * segments * columns + (segment * columns + column) * width + f - f0
+                for c in range(cell.count[2]):
+                    result[c] = <real> sums[c * width]
 
 
 cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    cdef const source_t *s = &job.source
-    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
-    cdef Py_ssize_t column0 = block % job.column_blocks * COLUMNS
-    cdef Py_ssize_t columns = min(COLUMNS, job.line - column0)
-    cdef Py_ssize_t kernel_row = block // job.column_blocks % (s.axis[0].taps * s.axis[1].taps)
-    cdef Py_ssize_t k0 = kernel_row // s.axis[1].taps, k1 = kernel_row % s.axis[1].taps
-    cdef Py_ssize_t group = block // job.column_blocks // (s.axis[0].taps * s.axis[1].taps)
-    cdef char *scratch = job.scratch + worker * job.scratch_size
-    cdef real *panel = <real *> scratch
-    cdef real *copies = <real *> (scratch + job.copies_at)
-    cdef double *total = <double *> (scratch + job.total_at)
+    cdef cell_t cell = cell_of(job, block)
+    cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
+    cdef real *panel = <real *> (scratch + job.panel_at)
     cdef real *part = <real *> (scratch + job.part_at)
-    cdef real *mix = <real *> (scratch + job.mix_at)
+    cdef double *total = <double *> (scratch + job.total_at)
+    cdef Py_ssize_t *offsets = <Py_ssize_t *> (scratch + job.offsets_at)
     cdef const real *xs[PLACES]
     cdef const real *gys[PLACES]
-    # broadcast elements of `rows`, lanes of `others`: tall x wide results
-    cdef const real **rows = &gys[0] if job.turned else &xs[0]
-    cdef const real **others = &xs[0] if job.turned else &gys[0]
-    cdef Py_ssize_t tall = job.outputs if job.turned else columns
-    cdef Py_ssize_t wide = columns if job.turned else job.outputs
-    cdef double *sums
-    cdef const real *other
-    cdef real *result
-    cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t all_places = s.batch * s.places
-    cdef Py_ssize_t place, place0, count, n = 0, first, width, valid, row, height, m, lane, a, b
+    cdef Py_ssize_t chunk, count
     if job.totals != NULL:
         total = <double *> (job.totals + block * job.total_size)
-    n = job.place0 // s.places
-    split(s, job.place0 - n * s.places, at)
-    for place0 from job.place0 <= place0 < job.place1 by PLACES:
-        count = min(PLACES, job.place1 - place0)
-        for place in range(count):
-            gys[place] = (<const real *> job.gy) + n * job.gy_n + target(s, at, job.gy_stride) + group * job.outputs
-            a = s.axis[0].code[s.axis[0].row[at[0]] + k0 * s.axis[0].step]
-            b = s.axis[1].code[s.axis[1].row[at[1]] + k1 * s.axis[1].step]
-            xs[place] = columns_of(job, <const real *> job.x + n * s.stride_n, at, a, b, group, column0, columns,
-                                   copies + place * columns, mix)
-            n += step_on(s, at)
-        first = 0
-        sums = total
-        while first < wide:
-            width = lanes * TILE_VECTORS if wide - first > lanes else lanes
-            valid = min(width, wide - first)
-            for place in range(count):
-                other = others[place] + first
-                for lane in range(valid):
-                    panel[place * width + lane] = other[lane]
-                for lane in range(valid, width):
-                    panel[place * width + lane] = 0
-            memset(part, 0, tall * width * sizeof(real))
-            row = 0
-            while row < tall:
-                height = min(TILE_FULL, tall - row)
-                if real is float:
-                    outer_f32(height, width // lanes, rows, count, row, panel, part + row * width)
-                else:
-                    outer_f64(height, width // lanes, rows, count, row, panel, part + row * width)
-                row += height
-            if place0:
-                for m in range(tall * width):
-                    sums[m] += part[m]
-            else:
-                for m in range(tall * width):
-                    sums[m] = part[m]
-            sums += tall * width
-            first += width
-    if job.place1 < all_places:
-        return
-    if all_places == 0:
-        memset(total, 0, tall * (wide + 2 * lanes) * sizeof(double))
-    first = 0
-    sums = total
-    result = (<real *> job.gradient) + group * job.outputs * s.taps * job.channels + kernel_row * job.line + column0
-    while first < wide:
-        width = lanes * TILE_VECTORS if wide - first > lanes else lanes
+    if job.chunk0 == 0:
+        memset(total, 0, job.total_size)
+    offsets[0] = 0
+    for chunk in range(job.chunk0, job.chunk1):
+        count = visit_chunk(kind, job, &cell, chunk, scratch, xs, gys, offsets)
         if job.turned:
-            for row in range(tall):
-                for lane in range(min(width, wide - first)):
-                    result[row * s.taps * job.channels + first + lane] = <real> sums[row * width + lane]
+            add_columns(job, &cell, xs, gys, count, offsets, part, total)
         else:
-            for lane in range(min(width, wide - first)):
-                for row in range(tall):
-                    result[(first + lane) * s.taps * job.channels + row] = <real> sums[row * width + lane]
-        sums += tall * width
-        first += width
-
-
-cdef void lanes_block(real *kind, const filters_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    """One filter per channel: some taps of a kernel row, all channels."""
-    cdef const source_t *s = &job.source
-    cdef const axis_t *last = &s.axis[2]
-    cdef Py_ssize_t tap0 = block % job.column_blocks * TILE_FULL
-    cdef Py_ssize_t taps = min(TILE_FULL, last.taps - tap0)
-    cdef Py_ssize_t kernel_row = block // job.column_blocks
-    cdef Py_ssize_t k0 = kernel_row // s.axis[1].taps, k1 = kernel_row % s.axis[1].taps
-    cdef char *scratch = job.scratch + worker * job.scratch_size
-    cdef const real **xs = <const real **> scratch      # PLACES groups of TILE_FULL
-    cdef double *total = <double *> (scratch + job.total_at)
-    cdef real *part = <real *> (scratch + job.part_at)
-    cdef real *mix
-    cdef const real *gys[PLACES]
-    cdef const real *constants = <const real *> job.constants
-    cdef const real *image
-    cdef const real *pointer
-    cdef real *result = <real *> job.gradient
-    cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t all_places = s.batch * s.places
-    cdef Py_ssize_t place, place0, count, n = 0, a, b, tap, m
-    cdef const Py_ssize_t *code
-    if job.totals != NULL:
-        total = <double *> (job.totals + block * job.total_size)
-    if job.place0 == 0:
-        memset(total, 0, taps * s.channels * sizeof(double))
-    n = job.place0 // s.places
-    split(s, job.place0 - n * s.places, at)
-    for place0 from job.place0 <= place0 < job.place1 by PLACES:
-        count = min(PLACES, job.place1 - place0)
-        mix = <real *> (scratch + job.mix_at)
-        for place in range(count):
-            image = <const real *> job.x + n * s.stride_n
-            gys[place] = (<const real *> job.gy) + n * job.gy_n + target(s, at, job.gy_stride)
-            a = s.axis[0].code[s.axis[0].row[at[0]] + k0 * s.axis[0].step]
-            b = s.axis[1].code[s.axis[1].row[at[1]] + k1 * s.axis[1].step]
-            code = last.code + last.row[at[2]] + tap0 * last.step
-            if (a | b) >= 0 and last.run[at[2]]:
-                pointer = image + a * s.stride[0] + b * s.stride[1] + code[0] * s.stride[2]
-                for tap in range(taps):
-                    xs[place * TILE_FULL + tap] = pointer + tap * s.stride[2]
-            else:
-                for tap in range(taps):
-                    pointer = tap_row(s, image, constants, a, b, code[tap * last.step], mix)
-                    if pointer == mix:
-                        mix += s.channels
-                    elif pointer == NULL:
-                        pointer = constants + AXES * s.channels
-                    xs[place * TILE_FULL + tap] = pointer
-            n += step_on(s, at)
-        if real is float:
-            products_f32(taps, xs, gys, count, s.channels, part)
-        else:
-            products_f64(taps, xs, gys, count, s.channels, part)
-        for m in range(taps * s.channels):
-            total[m] += part[m]
-    if job.place1 < all_places:
-        return
-    for tap in range(taps):
-        for m in range(s.channels):
-            result[m * s.taps + kernel_row * last.taps + tap0 + tap] = <real> total[tap * s.channels + m]
+            add_panels(job, &cell, xs, gys, count, offsets, panel, part, total)
+    if job.chunk1 == job.pieces * job.rows * job.strips:
+        store_sums(kind, job, &cell, total)
 
 
 cdef void filters_block_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -218,65 +275,123 @@ cdef void filters_block_any(void *job, Py_ssize_t block, int worker) noexcept no
         filters_block(<double *> NULL, <const filters_t *> job, block, worker)
 
 
-cdef void lanes_block_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
-    if (<const filters_t *> job).single:
-        lanes_block(<float *> NULL, <const filters_t *> job, block, worker)
+cdef inline Py_ssize_t parts_of(Py_ssize_t length, Py_ssize_t most) noexcept nogil:
+    """In how many parts a length is cut that are `most` long, or one."""
+    return max(1, (length + max(1, most) - 1) // max(1, most))
+
+
+cdef inline Py_ssize_t longest_part(Py_ssize_t length, Py_ssize_t parts) noexcept nogil:
+    return (length + parts - 1) // parts
+
+
+cdef Py_ssize_t shared_rise(const axis_t *axis, Py_ssize_t rise, Py_ssize_t places, Py_ssize_t taps) noexcept nogil:
+    """The rise of a layout whose places share positions, or 0 if it would be larger than one without."""
+    cdef Py_ssize_t span = (taps - 1) * (axis.step if axis.step > 0 else -axis.step)
+    return rise if (places - 1) * rise + span + 1 <= places * taps else 0
+
+
+cdef bint plain_codes(const axis_t *axis) noexcept nogil:
+    """Whether an axis with one tap has neither padding nor sums."""
+    cdef Py_ssize_t place
+    for place in range(axis.length):
+        if axis.code[axis.row[place]] < 0:
+            return False
+    return axis.taps == 1
+
+
+cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_ssize_t groups, int threads):
+    """Choose cells and chunks and lay out scratch memory; returns the number of blocks."""
+    cdef source_t *s = &job.task.source
+    cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize, blocks, places, rows, strips, panels, i
+    cdef Py_ssize_t most[4]
+    job.turned = 2 * job.outputs <= lanes and job.outputs < s.axis[2].taps * job.channels
+    job.wide = job.outputs if job.turned else lanes * TILE_VECTORS
+    panels = (job.outputs + job.wide - 1) // job.wide
+    # the channels that lie together first, then as many taps, then as many outputs as stay small enough
+    job.parts[2] = parts_of(job.channels, CELL_CHANNELS)
+    most[2] = longest_part(job.channels, job.parts[2])
+    job.parts[1] = parts_of(s.axis[2].taps, LINE_COLUMNS // most[2])
+    most[1] = longest_part(s.axis[2].taps, job.parts[1])
+    job.parts[0] = parts_of(s.axis[1].taps, CELL_COLUMNS // (most[1] * most[2]))
+    most[0] = longest_part(s.axis[1].taps, job.parts[0])
+    job.parts[3] = parts_of(panels, CELL_SUMS // (most[0] * most[1] * most[2] * job.wide))
+    blocks = groups * s.axis[0].taps * job.parts[0] * job.parts[1] * job.parts[2] * job.parts[3]
+    if threads > 1 and blocks < 2 * threads:
+        job.parts[0], job.parts[3] = s.axis[1].taps, panels
+        blocks = groups * s.axis[0].taps * job.parts[0] * job.parts[1] * job.parts[2] * job.parts[3]
+    most[0] = longest_part(s.axis[1].taps, job.parts[0])
+    most[3] = min(job.outputs, longest_part(panels, job.parts[3]) * job.wide)
+    job.columns = most[0] * most[1] * most[2]
+
+    job.pieces = parts_of(s.axis[2].length, PLACES)
+    places = longest_part(s.axis[2].length, job.pieces)
+    job.rows = parts_of(s.axis[1].length, PLACES // max(1, places) if job.pieces == 1 else 1)
+    rows = longest_part(s.axis[1].length, job.rows)
+    job.strips = s.batch * s.axis[0].length
+    strips = PLACES // max(1, rows * places) if job.pieces * job.rows == 1 else 1
+    job.strips = parts_of(job.strips, strips) if s.batch * s.places else 0
+
+    job.in_place = not job.turned and s.taps == 1 and not s.mixed
+    for i in range(AXES):
+        job.in_place = job.in_place and plain_codes(&s.axis[i])
+    job.rise[1] = shared_rise(&s.axis[1], (<Axis> axes[1]).rise, rows, most[0])
+    job.rise[2] = shared_rise(&s.axis[2], (<Axis> axes[2]).rise, places, most[1])
+    job.joined = most[1] == 1 or (job.rise[2] > 0 and s.axis[2].step == 1)
+    cdef Py_ssize_t step1 = abs(s.axis[1].step), step2 = abs(s.axis[2].step)
+    cdef Py_ssize_t lines = (rows - 1) * job.rise[1] + (most[0] - 1) * step1 + 1 if job.rise[1] else rows * most[0]
+    cdef Py_ssize_t length = (places - 1) * job.rise[2] + (most[1] - 1) * step2 + 1 if job.rise[2] else places * most[1]
+    cdef Py_ssize_t laid = 0 if job.in_place else strips * lines * length * most[2]
+    cdef Py_ssize_t vectors = most[0] * most[1] * parts_of(most[2], lanes)
+    job.row_codes = 0 if job.rise[1] else rows * most[0]
+    job.panel_at = rounded(laid * itemsize + VECTOR_BYTES)      # the last vector of columns may reach beyond
+    job.total_at = job.panel_at + (0 if job.turned else PLACES * TILE_VECTORS * VECTOR_BYTES)
+    if job.turned:
+        job.total_size = rounded(vectors * lanes * most[3] * sizeof(double))
+        job.part_at = job.total_at + job.total_size
+        job.codes_at = job.part_at + SPREAD_VECTORS * most[3] * VECTOR_BYTES
     else:
-        lanes_block(<double *> NULL, <const filters_t *> job, block, worker)
+        job.total_size = rounded(job.columns * (most[3] + 2 * lanes) * sizeof(double))
+        job.part_at = job.total_at + job.total_size
+        job.codes_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
+    job.offsets_at = job.codes_at + rounded(
+        (job.row_codes + (0 if job.rise[2] else places * most[1])) * sizeof(Py_ssize_t))
+    job.mix_at = job.offsets_at + rounded(
+        (most[0] * most[1] + (vectors + SPREAD_VECTORS if job.turned else 0)) * sizeof(Py_ssize_t))
+    job.task.scratch_size = job.mix_at + rounded(s.channels * itemsize)
+    job.sums = job.columns * most[3]
+    return blocks
 
 
 def filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssize_t groups, tuple axes,
                     cnp.ndarray constants, int threads):
     """Fill gradient (F, taps, C // groups), contiguous, from x (N, D, H, W, C) and gy (N, *places, F)."""
     cdef filters_t job
-    cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize
-    job.source = source_of(x, axes)
-    job.x, job.gy, job.gradient = cnp.PyArray_DATA(x), cnp.PyArray_DATA(gy), cnp.PyArray_DATA(gradient)
-    job.constants = cnp.PyArray_DATA(constants)
+    cdef source_t *s = &job.task.source
+    job.task.source = source_of(x, axes)
+    job.task.x, job.gy, job.gradient = cnp.PyArray_DATA(x), cnp.PyArray_DATA(gy), cnp.PyArray_DATA(gradient)
+    job.task.constants = cnp.PyArray_DATA(constants)
+    job.task.zero = all_zero(<const unsigned char *> job.task.constants, constants.nbytes)
     job.single = x.itemsize == 4
     job.gy_n = strides_of(gy, job.gy_stride)
-    job.groups, job.outputs, job.channels = groups, gradient.shape[0] // groups, gradient.shape[2]
-    cdef Py_ssize_t taps = job.source.axis[2].taps, blocks = job.source.axis[0].taps * job.source.axis[1].taps
-    cdef bint depthwise = job.outputs == 1 and job.channels == 1 and groups > 1
-    if 2.0 * job.source.batch * job.source.places * gradient.size < 4e5:
+    job.outputs, job.channels = gradient.shape[0] // groups, gradient.shape[2]
+    if 2.0 * s.batch * s.places * gradient.size < 4e5:
         threads = 1
-    job.line = taps * job.channels
-    job.runs = taps == 1 or (groups == 1 and job.source.stride[2] == job.channels)
-    if depthwise:
-        job.column_blocks = (taps + TILE_FULL - 1) // TILE_FULL
-        job.total_at = rounded(PLACES * TILE_FULL * sizeof(void *))
-        job.part_at = job.total_at + rounded(TILE_FULL * job.source.channels * sizeof(double))
-        job.mix_at = job.part_at + rounded(TILE_FULL * job.source.channels * x.itemsize)
-        job.scratch_size = job.mix_at
-        if job.source.mixed:
-            job.scratch_size += PLACES * TILE_FULL * job.source.channels * x.itemsize
-    else:
-        job.column_blocks = (job.line + COLUMNS - 1) // COLUMNS
-        blocks *= groups
-        job.turned = 2 * job.outputs <= lanes and job.outputs < job.line
-        job.copies_at = rounded(PLACES * TILE_VECTORS * VECTOR_BYTES)
-        job.total_at = job.copies_at + rounded(PLACES * COLUMNS * x.itemsize)
-        job.part_at = job.total_at + rounded(COLUMNS * (job.outputs + 2 * lanes) * sizeof(double))
-        job.mix_at = job.part_at + rounded(max(COLUMNS, job.outputs) * TILE_VECTORS * VECTOR_BYTES)
-        job.scratch_size = job.mix_at + job.source.channels * x.itemsize
-    cdef _Scratch scratch = _Scratch(job.scratch_size, threads)
-    job.scratch, job.scratch_size = scratch.first, scratch.size
-    blocks *= job.column_blocks
-    cdef Py_ssize_t all_places = job.source.batch * job.source.places
-    cdef Py_ssize_t products = (min(TILE_FULL, taps) if depthwise else min(COLUMNS, job.line)) * (
-        job.source.channels if depthwise else job.outputs)
-    cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // products // PLACES) * PLACES
+    cdef Py_ssize_t blocks = plan_cells(&job, axes, x.itemsize, groups, threads)
+    cdef _Scratch scratch = _Scratch(job.task.scratch_size, threads)
+    job.task.scratch, job.task.scratch_size = scratch.first, scratch.size
+    cdef Py_ssize_t chunks = job.pieces * job.rows * job.strips
+    cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // max(1, job.sums) // PLACES)
     cdef _Scratch totals
-    job.totals, job.total_size = NULL, job.part_at - job.total_at
-    if visit < all_places:
+    job.totals = NULL
+    if visit < chunks:
         totals = _Scratch(job.total_size * blocks, 1)
         job.totals = totals.first
-    job.place0 = 0
+    job.chunk0 = 0
     while True:
-        job.place1 = min(job.place0 + visit, all_places)
+        job.chunk1 = min(job.chunk0 + visit, chunks)
         with nogil:
-            run(lanes_block_any if depthwise else filters_block_any, &job, blocks, threads)
+            run(filters_block_any, &job, blocks, threads)
         PyErr_CheckSignals()
-        if job.place1 == all_places:
+        if job.chunk1 == chunks:
             break
-        job.place0 = job.place1
+        job.chunk0 = job.chunk1

@@ -23,6 +23,8 @@
 #define TILE_VECTORS 2
 /* Vectors of a band of four rows of places: 4 x 4 sums, 4 inputs and a weight fill 32 registers, 4 x 2 fit 16. */
 #define PLANES_WIDTH (TILE_FULL == 14 ? 4 : 2)
+/* Vectors of sums that the gradient of few filters holds in registers, beside what they are multiplied from. */
+#define SPREAD_SUMS (TILE_FULL == 14 ? 24 : 8)
 /* Products of one chain: enough to cost nothing, few enough that rounding stays below 1e-5 (1e-14 in double) of the sum.
    N equal terms, rounded the same way each time, are off by up to N / 3 units of half a last place. */
 #define FOLD_F32 256

@@ -24,6 +24,25 @@ ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REA
             *(VECTOR *)(sums + (m * width + v) * LANES) = acc[m][v];
 }
 
+/* sums[v][m][:] = rows[p][m] * others[p][at[v] ...], summed over p: as many of the vectors v as registers hold. */
+ALWAYS_INLINE void NAME(spread_body)(const int height, const int width, const REAL *const *rows, ptrdiff_t count,
+                                     const REAL *const *others, const ptrdiff_t *at, REAL *sums)
+{
+    VECTOR acc[8][8];
+    UNROLL for (int v = 0; v < width; v++)
+        UNROLL for (int m = 0; m < height; m++) acc[v][m] = (VECTOR){0};
+    for (ptrdiff_t p = 0; p < count; p++) {
+        VECTOR b[8];
+        UNROLL for (int v = 0; v < width; v++) b[v] = *(const VECTOR *)(others[p] + at[v]);
+        UNROLL for (int m = 0; m < height; m++) {
+            const REAL a = rows[p][m];
+            UNROLL for (int v = 0; v < width; v++) acc[v][m] += b[v] * a;
+        }
+    }
+    UNROLL for (int v = 0; v < width; v++)
+        UNROLL for (int m = 0; m < height; m++) *(VECTOR *)(sums + (v * height + m) * LANES) = acc[v][m];
+}
+
 /* sums[t][c .. c + vector] = rows[p][t][c] * others[p][c], summed over p; rows: groups of TILE_FULL pointers. */
 ALWAYS_INLINE void NAME(products_body)(const int taps, const int width, const REAL *const *rows, const REAL *const *others,
                                        ptrdiff_t count, ptrdiff_t channels, ptrdiff_t c, REAL *sums)
@@ -107,6 +126,36 @@ static void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, 
 #define DO(h, v) NAME(outer_body)(h, v, rows, count, offset, panel, sums)
     if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
 #undef DO
+}
+
+/* Up to 8 rows; returns how many vectors it took, the smallest number that is made for the rest or the largest that is:
+   `at` has 8 entries more than there are vectors. */
+NEVER_INLINE ptrdiff_t NAME(spread)(ptrdiff_t height, ptrdiff_t vectors, const REAL *const *rows, ptrdiff_t count,
+                                    const REAL *const *others, const ptrdiff_t *at, REAL *sums)
+{
+#define DO(h, w) \
+    if ((h) * (w) <= SPREAD_SUMS && (vectors > (w) / 2 || (w) == 1)) { \
+        NAME(spread_body)(h, (h) * (w) <= SPREAD_SUMS ? (w) : 1, rows, count, others, at, sums); \
+        return w; \
+    }
+#define ROWS(h) case h: DO(h, 8) DO(h, 4) DO(h, 2) DO(h, 1) break;
+    switch (height) { ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) }
+#undef ROWS
+#undef DO
+    return 0;
+}
+
+/* panel[p][:width] = rows[p][offset ... offset + valid], and zeros. */
+static void NAME(gather)(const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t valid, ptrdiff_t width,
+                         REAL *panel)
+{
+    for (ptrdiff_t p = 0; p < count; p++, panel += width) {
+        const REAL *row = rows[p] + offset;
+        ptrdiff_t lane = 0;
+        for (; lane + LANES <= valid; lane += LANES) *(VECTOR *)(panel + lane) = *(const VECTOR *)(row + lane);
+        for (; lane < valid; lane++) panel[lane] = row[lane];
+        for (; lane < width; lane++) panel[lane] = 0;
+    }
 }
 
 static void NAME(products)(ptrdiff_t height, const REAL *const *rows, const REAL *const *others, ptrdiff_t count,

@@ -29,7 +29,10 @@ def filter_gradient(
         tiles = winograd.tiles_of(axes, FORM)
         if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, axes, constants, tiles, num_threads()):
             return gradient.reshape(shape)
-    _core.kernels.filter_gradient(x, gy, gradient, groups, axes, constants, num_threads())
+    if groups > 1 and shape[0] == groups and shape[-1] == 1:
+        _core.kernels.depthwise_filter_gradient(x, gy, gradient, axes, constants, num_threads())
+    else:
+        _core.kernels.filter_gradient(x, gy, gradient, groups, axes, constants, num_threads())
     return gradient.reshape(shape)
 
 
