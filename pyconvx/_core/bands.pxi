@@ -14,6 +14,7 @@ cdef enum:
     LINES_NEAR = 16 << 10           # and of filters with the rows of x of a whole band
     SHORT = 32                      # products of a run that are not worth skipping
     BAND_PRODUCTS = 1 << 27         # most products of a block, unless one tile has more
+    TURNED = 64                     # places from which a row is turned, where channels of the result lie apart
 
 cdef struct piece_t:                # of the visits of an axis, as Axis.pieces has them
     Py_ssize_t first, count, rise, gap
@@ -53,7 +54,7 @@ cdef struct strip_t:                # the rows of places that a block fills, and
     const void **lines              # of each position on the first two axes: where its row of x is
     char *used                      # of each tap of the last axis: whether it reads anything
     void *mix
-    void *part                      # a tile that is not stored as a whole
+    void *part                      # tiles that are not stored as a whole
 
 
 cdef Py_ssize_t even_rise(const bands_t *job, const strip_t *strip) noexcept nogil:
@@ -86,7 +87,7 @@ cdef strip_t strip_of(const bands_t *job, Py_ssize_t band, Py_ssize_t segment, P
     strip.code2 = codes_from(last, strip.segment.first)
     strip.length = (strip.segment.count - 1) * strip.segment.rise + reach_of(last)
     longest_run(strip.code2, strip.length, &strip.run0, &strip.run1)
-    strip.in_place = strip.run0 == 0 and strip.run1 == strip.length and s.stride[2] == s.channels
+    strip.in_place = strip.run0 == 0 and strip.run1 == strip.length and s.stride[2] == s.channels and s.stride_c == 1
     strip.rise = even_rise(job, &strip)
     strip.y_at = s.axis[0].place[depth] * job.task.y_stride[0] + last.place[strip.segment.first] * job.task.y_stride[2]
     strip.y_step = job.task.y_stride[2] * strip.segment.gap
@@ -145,13 +146,23 @@ cdef Py_ssize_t list_row(const bands_t *job, const strip_t *strip, const real *i
     return count
 
 
+cdef inline void multiply_places(const bands_t *job, const strip_t *strip, Py_ssize_t height, const real **rows,
+                                 const Py_ssize_t *taps, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width,
+                                 const real *panel, const real *start, real **to) noexcept nogil:
+    """A tile of neighbouring places of a row, which has listed its taps."""
+    cdef Py_ssize_t apart = strip.segment.rise * job.task.source.channels
+    cdef Py_ssize_t channels = job.channels * (job.task.source.axis[2].taps if job.merge else 1)
+    if real is float:
+        multiply_even_f32(height, width, rows, apart, taps, count, offset, channels, panel, start, to)
+    else:
+        multiply_even_f64(height, width, rows, apart, taps, count, offset, channels, panel, start, to)
+
+
 cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
                    Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
                    const real *start, real *y) noexcept nogil:
-    """Fill `valid` outputs of a row of places, which has listed its taps: by tiles of one height, or nearly."""
+    """Fill `valid` outputs of a row of places: by tiles of one height, or nearly."""
     cdef Py_ssize_t places = strip.segment.count
-    cdef Py_ssize_t apart = strip.segment.rise * job.task.source.channels
-    cdef Py_ssize_t channels = job.channels * (job.task.source.axis[2].taps if job.merge else 1)
     cdef Py_ssize_t left = (places + TILE_FULL - 1) // TILE_FULL, tall, m, lane
     cdef real *part = <real *> strip.part
     cdef real *to[TILE_FULL]
@@ -161,18 +172,41 @@ cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, 
         whole = valid == width or (job.overlap and left > 1 and strip.segment.gap == 1)
         for m in range(tall):
             to[m] = y + m * strip.y_step if whole else part + m * width
-        if real is float:
-            multiply_even_f32(tall, width, rows, apart, taps, count, offset, channels, panel, start, to)
-        else:
-            multiply_even_f64(tall, width, rows, apart, taps, count, offset, channels, panel, start, to)
+        multiply_places(job, strip, tall, rows, taps, count, offset, width, panel, start, to)
         if not whole:
             for m in range(tall):
                 for lane in range(valid):
                     y[m * strip.y_step + lane] = part[m * width + lane]
         y += tall * strip.y_step
-        offset += tall * apart
+        offset += tall * strip.segment.rise * job.task.source.channels
         places -= tall
         left -= 1
+
+
+cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
+                         Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
+                         const real *start, real *y) noexcept nogil:
+    """The same where outputs lie apart and places together: some tiles at a time are turned, activation included."""
+    cdef Py_ssize_t places = strip.segment.count
+    cdef Py_ssize_t left = (places + TILE_FULL - 1) // TILE_FULL, tall, m, kept = 0
+    cdef real *part = <real *> strip.part
+    cdef real *to[TILE_FULL]
+    while left:
+        tall = (places + left - 1) // left
+        for m in range(tall):
+            to[m] = part + (kept + m) * width
+        multiply_places(job, strip, tall, rows, taps, count, offset, width, panel, start, to)
+        offset += tall * strip.segment.rise * job.task.source.channels
+        places -= tall
+        left -= 1
+        kept += tall
+        if kept < TURNED and left:
+            continue
+        if job.task.finishing:
+            job.task.activation.function(part, part, kept * width, job.task.activation.params)
+        turn(part, width, 1, y, job.task.y_channel, strip.y_step, kept, valid)
+        y += kept * strip.y_step
+        kept = 0
 
 
 cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -226,11 +260,16 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
                     if strip.rise:
                         listed = 0
                         offset += r * strip.rise + ((n - n0) * s.stride_n if strip.in_place else 0)
-                    at = middle.place[strip.band.first + r] * job.task.y_stride[1] + group * job.outputs + first
-                    fill_row(job, &strip, rows + listed * entries, taps + listed * entries, count[listed], offset,
-                             width, valid, panel, start, y + at)
+                    at = middle.place[strip.band.first + r] * job.task.y_stride[1] \
+                        + (group * job.outputs + first) * job.task.y_channel
+                    if job.task.y_channel == 1:
+                        fill_row(job, &strip, rows + listed * entries, taps + listed * entries, count[listed], offset,
+                                 width, valid, panel, start, y + at)
+                    else:
+                        fill_row_apart(job, &strip, rows + listed * entries, taps + listed * entries, count[listed],
+                                       offset, width, valid, panel, start, y + at)
                 first += lanes * TILE_VECTORS
-            for r in range(r0, r1 if job.task.finishing else r0):
+            for r in range(r0, r1 if job.task.finishing and job.task.y_channel == 1 else r0):
                 finish(&job.task, y + middle.place[strip.band.first + r] * job.task.y_stride[1], strip.segment.count,
                        strip.y_step, job.groups * job.outputs)
 
@@ -305,7 +344,7 @@ cdef class Bands(Convolution):
         cdef Py_ssize_t filters_size = panels.group_size * panels.groups * x.itemsize
         cdef Py_ssize_t lines_size = source.axis[0].taps * job.span * job.row_size * x.itemsize
         job.chunk = 1 if LINES_NEAR < filters_size + lines_size and filters_size <= PANELS_NEAR else height
-        job.overlap = job.groups == 1 and panels.outputs < lanes * TILE_VECTORS \
+        job.overlap = job.groups == 1 and job.task.y_channel == 1 and panels.outputs < lanes * TILE_VECTORS \
             and source.taps * panels.channels <= (FOLD_F32 if x.itemsize == 4 else FOLD_F64) \
             and job.task.y_stride[2] == panels.outputs
         cdef Py_ssize_t entries = source.taps // last.taps if job.merge else source.taps
@@ -314,7 +353,7 @@ cdef class Bands(Convolution):
         job.rows_at = job.lines_at + rounded(lines * sizeof(void *))
         job.taps_at = job.rows_at + rounded(job.chunk * entries * sizeof(void *))
         job.part_at = job.taps_at + rounded(job.chunk * entries * sizeof(Py_ssize_t))
-        job.used_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
+        job.used_at = job.part_at + ((TURNED if job.task.y_channel != 1 else 0) + TILE_FULL) * TILE_VECTORS * VECTOR_BYTES
         job.mix_at = job.used_at + rounded(last.taps)
         job.task.scratch_size = job.mix_at + rounded(row)
         self.finishes = self.whole = True

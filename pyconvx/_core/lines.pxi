@@ -30,13 +30,15 @@ cdef void lay_places(const task_t *task, const real *image, Py_ssize_t a, Py_ssi
     """Lay out some positions of a row of x one by one."""
     cdef const source_t *s = &task.source
     cdef const real *pointer
-    cdef Py_ssize_t t, channel
+    cdef Py_ssize_t t, channel, apart
     for t in range(count):
         pointer = NULL
+        apart = s.stride_c if (a | b | code[t]) >= 0 else 1
         if not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING):
             pointer = tap_row(s, image, <const real *> task.constants, a, b, code[t], mix)
         for channel in range(channels):
-            row[t * place_step + channel * channel_step] = 0 if pointer == NULL else pointer[first + channel]
+            row[t * place_step + channel * channel_step] = 0 if pointer == NULL else \
+                pointer[(first + channel) * apart]
 
 
 cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
@@ -59,8 +61,10 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
         run1 = run0
     lay_places(task, image, a, b, code, run0, first, channels, row, place_step, channel_step, mix)
     if run1 > run0:
-        run = image + a * s.stride[0] + b * s.stride[1] + code[run0] * stride + first
-        if stride == channels and place_step == channels:
+        run = image + a * s.stride[0] + b * s.stride[1] + code[run0] * stride + first * s.stride_c
+        if channel_step == 1 and s.stride_c != 1:
+            turn(run, s.stride_c, stride, row + run0 * place_step, place_step, 1, channels, run1 - run0)
+        elif stride == channels and place_step == channels:
             memcpy(row + run0 * place_step, run, (run1 - run0) * place_step * sizeof(real))
         elif channel_step == 1:
             for t in range(run0, run1):
@@ -68,7 +72,10 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
                 run += stride
         else:
             for channel in range(channels):
+                if stride == 1:
+                    memcpy(row + channel * channel_step + run0, run + channel * s.stride_c, (run1 - run0) * sizeof(real))
+                    continue
                 for t in range(run1 - run0):
-                    row[channel * channel_step + run0 + t] = run[channel + t * stride]
+                    row[channel * channel_step + run0 + t] = run[channel * s.stride_c + t * stride]
     lay_places(task, image, a, b, code + run1, length - run1, first, channels, row + run1 * place_step, place_step,
                channel_step, mix)

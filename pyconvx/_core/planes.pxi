@@ -105,7 +105,7 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
             for r in range(job.band):
                 to[r] = <real *> (scratch + job.to_at + r * job.row_size)
                 if direct and r < band:
-                    to[r] = y + f + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0
+                    to[r] = y + f * job.task.y_channel + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0
             if real is float:
                 planes_f32(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps,
                            tap_step, step2, places, start, to)
@@ -113,7 +113,7 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
                 planes_f64(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps,
                            tap_step, step2, places, start, to)
             for r in range(0 if direct else band):
-                row = y + f + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0 * y_step
+                row = y + f * job.task.y_channel + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0 * y_step
                 if fresh:
                     for o in range(places):
                         row[o * y_step] = to[r][o]
@@ -150,7 +150,7 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
         taps = min(job.taps, last.taps - tap)
         length = places + (taps - 1) * step2
         longest_run(code2, length, &run0, &run1)
-        in_place = run0 == 0 and run1 == length and s.channels == 1 and s.stride[2] == 1 and places >= lanes
+        in_place = run0 == 0 and run1 == length and s.stride[2] == 1 and places >= lanes
         lines = 0
         for depth in range(s.axis[0].taps):
             a = s.axis[0].code[s.axis[0].row[od] + depth * s.axis[0].step]
@@ -161,6 +161,7 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
                 b = code1[position]
                 if (a | b) >= 0 and in_place:
                     line[lines].row = image + a * s.stride[0] + b * s.stride[1] + code2[0]
+                    line[lines].apart = s.stride_c
                 else:
                     row = <real *> (scratch + lines * s.channels * job.row_size)
                     line[lines].row = row

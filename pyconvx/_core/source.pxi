@@ -8,6 +8,7 @@ cdef struct source_t:
     Py_ssize_t taps                 # taps of one place
     Py_ssize_t stride_n             # strides count elements
     Py_ssize_t stride[AXES]
+    Py_ssize_t stride_c             # other than 1 only for kernels that read channels apart
     Py_ssize_t length[AXES]         # of the axes that are read
     bint mixed
 
@@ -24,6 +25,7 @@ cdef source_t source_of(cnp.ndarray x, tuple axes):
     cdef Axis axis
     s.batch, s.channels = x.shape[0], x.shape[AXES + 1]
     s.stride_n = strides_of(x, s.stride)
+    s.stride_c = x.strides[AXES + 1] // x.itemsize if s.channels > 1 else 1
     s.places = s.taps = 1
     s.mixed = False
     for i in range(AXES):
@@ -159,7 +161,7 @@ cdef const element *special_row(const source_t *s, const element *image, const e
                 row += term(&s.axis[2], c, k, &weight) * s.stride[2]
                 w = as_element(mix, weight)
                 for channel in range(s.channels):
-                    mix[channel] += w * row[channel]
+                    mix[channel] += w * row[channel * s.stride_c]
     return mix
 
 

@@ -12,6 +12,7 @@ cdef struct task_t:
     void *y
     Py_ssize_t y_n                  # strides of y, in elements
     Py_ssize_t y_stride[AXES]
+    Py_ssize_t y_channel            # other than 1 only for kernels that write channels apart
     bint finishing                  # every place ends with an activation
     row_activation_t activation
     char *scratch                   # scratch_size bytes per thread
@@ -20,7 +21,11 @@ cdef struct task_t:
 
 cdef inline void finish(const task_t *task, real *y, Py_ssize_t places, Py_ssize_t step,
                         Py_ssize_t outputs) noexcept nogil:
-    """Apply the activation to outputs of some places, which lie `step` elements apart."""
+    """Apply the activation to outputs of some places, which lie `step` elements apart, or next to one another if
+    outputs do not.
+    """
+    if task.y_channel != 1:
+        places, outputs, step = outputs, places, task.y_channel
     if step == outputs and not task.activation.rowwise:
         places, outputs = 1, places * outputs
     for _ in range(places):
@@ -69,6 +74,7 @@ cdef class Convolution:
         task.constants = cnp.PyArray_DATA(constants)
         task.zero = all_zero(<const unsigned char *> task.constants, constants.nbytes)
         task.y_n = strides_of(y, task.y_stride)
+        task.y_channel = y.strides[AXES + 1] // y.itemsize if y.shape[AXES + 1] > 1 else 1
         if 2 * products * task.source.batch * task.source.places < 4e5:     # less work than waking a thread
             self.threads = 1
         return 0
@@ -112,7 +118,8 @@ cdef class Convolution:
     def finish(self, str name, tuple params):
         """Have the compiled activation `name` applied to all that is filled; returns False if the kernel cannot."""
         cdef row_activation_t activation = row_activation(name, params, self.itemsize)
-        if not self.finishes or activation.share != 1 or (activation.rowwise and not self.whole):
+        if not self.finishes or activation.share != 1 or (
+                activation.rowwise and not (self.whole and self.task.y_channel == 1)):
             return False
         self.task.activation, self.task.finishing = activation, True
         return True

@@ -3,6 +3,10 @@
 cdef extern from "transpose.h":
     enum:
         SQUARE
+    void transpose_u32(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y, Py_ssize_t y_step, Py_ssize_t rows,
+                       Py_ssize_t columns) noexcept nogil
+    void transpose_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y, Py_ssize_t y_step, Py_ssize_t rows,
+                       Py_ssize_t columns) noexcept nogil
     void transpose_square_u32(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y,
                               Py_ssize_t y_step) noexcept nogil
     void transpose_square_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y,
@@ -21,6 +25,21 @@ cdef struct transpose_t:
     Py_ssize_t rows, columns        # of x
     Py_ssize_t strips
     bint single
+
+
+cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real *y, Py_ssize_t y_step,
+               Py_ssize_t y_column, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    """y[column * y_step + row * y_column] = x[row * row_step + column * column_step], of which little is far."""
+    cdef Py_ssize_t row, column
+    if column_step == 1 and y_column == 1 and columns >= 4 and rows >= 4:
+        if real is float:
+            transpose_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns)
+        else:
+            transpose_u64(<const cnp.uint64_t *> x, row_step, <cnp.uint64_t *> y, y_step, rows, columns)
+        return
+    for column in range(columns):
+        for row in range(rows):
+            y[column * y_step + row * y_column] = x[row * row_step + column * column_step]
 
 
 cdef void transpose_strip(const bits *x, bits *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,

@@ -5,11 +5,14 @@ A candidate says why it cannot do a problem, or does it; the last one can do any
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import bands, depthwise, fft, planes, winograd
-from .arrays import Array
+from .arrays import Array, as_kernel_input, empty, exchange
 from .problem import Problem, direct, direct_unfit, plain
 
 __all__ = ["CANDIDATES", "Candidate", "Problem", "Supposed", "against", "check_algorithm", "choose", "compute"]
@@ -33,6 +36,8 @@ class Candidate(NamedTuple):
     for `mend`. `finish(name, params)` has a compiled activation applied as well, if it returns True."""
     mend: Callable[[Problem, Array, Any, bool], None] = _complete
     """Does again what the kernel reported that it could not do, and the activation if that was done."""
+    apart: bool = False
+    """Whether the kernel reads and fills arrays whose channels do not lie together, those of channels_first."""
 
 
 class Supposed(Problem):
@@ -69,7 +74,14 @@ CANDIDATES = (
         depthwise.wasteful,
         depthwise.kernel,
     ),
-    Candidate("planes", "lanes of neighbouring places, for few filters", planes.unfit, planes.wasteful, planes.kernel),
+    Candidate(
+        "planes",
+        "lanes of neighbouring places, for few filters",
+        planes.unfit,
+        planes.wasteful,
+        planes.kernel,
+        apart=True,
+    ),
     Candidate(
         "winograd",
         "by tiles with fewer multiplications, for square filters",
@@ -79,7 +91,12 @@ CANDIDATES = (
         winograd.mend,
     ),
     Candidate(
-        "bands", "implicit GEMM along rows of places, for few channels", bands.unfit, bands.wasteful, bands.kernel
+        "bands",
+        "implicit GEMM along rows of places, for few channels",
+        bands.unfit,
+        bands.wasteful,
+        bands.kernel,
+        apart=True,
     ),
     Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, _never, direct),
     Candidate("plain", "one output and one tap after the other", _never, _never, plain),
@@ -109,13 +126,23 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
 
 
 def compute(problem: Problem, algorithm: str, y: Array) -> bool:
-    """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied."""
+    """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied.
+
+    y (N, D, H, W, channels) is contiguous in that order, or channels first; x may be, but is not afterwards if the
+    algorithm takes no such arrays.
+    """
     candidate = choose(problem, algorithm)
-    kernel = candidate.kernel(problem, y)
+    if not candidate.apart:
+        problem.x = as_kernel_input(problem.x, problem.x.dtype)
+    together = candidate.apart or y.flags.c_contiguous
+    filled = y if together else empty(y.shape, y.dtype)
+    kernel = candidate.kernel(problem, filled)
     finished = bool(problem.finish is not None and kernel.finish(*problem.finish))
-    flagged = kernel.fill(problem.x, problem.bias, y)
+    flagged = kernel.fill(problem.x, problem.bias, filled)
     if flagged is not None:
-        candidate.mend(problem, y, flagged, finished)
+        candidate.mend(problem, filled, flagged, finished)
+    if not together:
+        exchange(filled, np.moveaxis(y, -1, 1), y.shape[0], math.prod(y.shape[1:-1]))
     return finished
 
 

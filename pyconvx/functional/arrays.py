@@ -7,6 +7,7 @@ it, else one copy. May import the core, geometry and parallel.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -24,6 +25,7 @@ __all__ = [
     "as_gradient",
     "as_kernel_input",
     "as_output",
+    "channels_apart",
     "check_layout",
     "compute_dtypes",
     "constant_of",
@@ -122,13 +124,16 @@ def from_canonical(y: Array, rank: int, layout: Layout, batched: bool) -> Array:
     return y if batched else y[0]
 
 
-def as_kernel_input(x: Array, dtype: np.dtype[Any]) -> Array:
-    """x (N, D, H, W, C) with contiguous channels, in `dtype`; itself where it is so already."""
+def as_kernel_input(x: Array, dtype: np.dtype[Any], apart: bool = False) -> Array:
+    """x (N, D, H, W, C) with contiguous channels, in `dtype`; itself where it is so already.
+
+    With `apart` it may also be channels first in memory.
+    """
     if (
         x.dtype == dtype
         and x.dtype.isnative
         and x.flags.aligned
-        and (x.shape[-1] == 1 or x.strides[-1] == x.itemsize)
+        and (x.shape[-1] == 1 or x.strides[-1] == x.itemsize or (apart and np.moveaxis(x, -1, 1).flags.c_contiguous))
         and all(stride % x.itemsize == 0 for stride in x.strides)
     ):
         return x
@@ -229,6 +234,14 @@ def checked_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """An array whose elements are not set; ValueError for a shape that cannot be addressed."""
     return _core.empty(checked_shape(shape, dtype.itemsize), dtype)
+
+
+def channels_apart(
+    make: Callable[[tuple[int, ...], np.dtype[Any]], Array], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    """An array (N, D, H, W, C) from `empty` or `outline` whose memory has channels first."""
+    n, *spatial, channels = shape
+    return np.moveaxis(make((n, channels, *spatial), dtype), 1, -1)
 
 
 def outline(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

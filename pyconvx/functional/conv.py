@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core import Repeat
-from ..activation import Activation, evaluate, needs_result, output_length, parameters, pull
+from ..activation import Activation, evaluate, keeps_rows, needs_result, output_length, parameters, pull
 from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
@@ -90,13 +90,15 @@ class _Plan:
     def problem(self) -> Problem:
         """What the kernels are to do."""
         form = self.form
-        x = arrays.as_kernel_input(self.x, form.compute)
+        x = arrays.as_kernel_input(self.x, form.compute, apart=True)
         bias = None if self.bias is None else np.ascontiguousarray(self.bias, form.compute)
         return self._problem(x, self.filters, form.transposed, bias)
 
     def supposed(self) -> Problem:
         """The problem as far as shapes tell it: no array is read, copied or packed."""
-        x = arrays.stand_in(self.x.shape, self.form.compute)
+        shape, dtype = self.x.shape, self.form.compute
+        apart = self.form.layout == "channels_first" and self.x.dtype == dtype
+        x = arrays.channels_apart(arrays.outline, shape, dtype) if apart else arrays.stand_in(shape, dtype)
         return self._problem(x, self.filters, self.form.transposed, self.bias, Supposed)
 
     def _problem(
@@ -114,9 +116,17 @@ class _Plan:
         given = parameters(activation)
         return None if given is None else (activation.plugin.kernel, given)
 
-    def _empty(self) -> Array:
-        """The sum, to be computed: (N, D, H, W, channels). Asked for first: where it does not fit, nothing is done."""
-        return arrays.empty(self.form.canonical_shape, self.form.compute)
+    def _empty(self, apart: bool = False) -> Array:
+        """The sum, to be computed: (N, D, H, W, channels), `apart` in memory with channels first. Asked for first:
+        where it does not fit, nothing is done.
+        """
+        shape, dtype = self.form.canonical_shape, self.form.compute
+        return arrays.channels_apart(arrays.empty, shape, dtype) if apart else arrays.empty(shape, dtype)
+
+    def _apart(self) -> bool:
+        """Whether the sum may be computed channels first, as the result is: nothing looks at all channels of a place."""
+        whole = self.activation is not None and (self._finish() is None or keeps_rows(self.activation))
+        return self.form.layout == "channels_first" and not whole
 
     def _direct_target(self) -> Array | None:
         """`out` as the kernels can fill it, if they can: then nothing but a kernel may fail any more."""
@@ -134,12 +144,15 @@ class _Plan:
 
     def run(self) -> Array:
         target = self._direct_target()
-        y = self._empty() if target is None else target
+        apart = self.out is None and self.form.result == self.form.compute and self._apart()
+        y = self._empty(apart) if target is None else target
         problem = self.problem()
         problem.finish = self._finish()
         if not compute(problem, self.algorithm, y) and self.activation is not None:
+            y = np.moveaxis(y, -1, 1) if apart else y
             in_place = y if self.activation.plugin.output_size is None else None
             y = evaluate(self.activation, y, in_place, num_threads())
+            y = np.moveaxis(y, 1, -1) if apart else y
         return self.out if target is not None and self.out is not None else self._deliver(y)
 
     def repeat(self) -> Repeat | None:
@@ -157,10 +170,16 @@ class _Plan:
         if self.prepared is None:  # they are packed at each call, and nothing is held of those of this one
             filters = arrays.stand_in(self.filters.shape, form.compute)
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
-        y = arrays.outline(form.canonical_shape, form.compute)
-        kernel, finish = choose(problem, self.algorithm).kernel(problem, y), self._finish()
+        candidate = choose(problem, self.algorithm)
+        apart = candidate.apart and self._apart()
+        if apart:
+            y = arrays.channels_apart(arrays.outline, form.canonical_shape, form.compute)
+        else:
+            y = arrays.outline(form.canonical_shape, form.compute)
+            problem.x = arrays.as_kernel_input(problem.x, form.compute)
+        kernel, finish = candidate.kernel(problem, y), self._finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None
-        return repeat_of(kernel, problem.x.shape, y.shape, form.shape, form.compute, first, rest)
+        return repeat_of(kernel, problem.x.shape, y, form.shape, first and not apart, rest)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
@@ -196,17 +215,20 @@ class _Plan:
     def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
         adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
-        gx = arrays.empty(self.x.shape, self.form.compute)
+        shape, dtype = self.x.shape, self.form.compute
+        apart = self.form.layout == "channels_first"
+        gx = arrays.channels_apart(arrays.empty, shape, dtype) if apart else arrays.empty(shape, dtype)
         forced = self.algorithm if self.algorithm in ("direct", "plain") else "auto"
         if forced == "direct" and direct_unfit(adjoint) is not None:
             forced = "plain"
         compute(adjoint, forced, gx)
-        form, dtype = self.form, arrays.gradient_dtype(self.given, self.form.compute)
-        return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, dtype)
+        form, result = self.form, arrays.gradient_dtype(self.given, dtype)
+        return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, result)
 
     def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
         """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""
-        read, other = (gz, problem.x) if self.form.transposed else (problem.x, gz)
+        x = arrays.as_kernel_input(problem.x, self.form.compute)
+        read, other = (gz, x) if self.form.transposed else (x, gz)
         axes, constants = self.form.reads(adjoint=False)
         shape, groups = self.filters.shape, self.form.groups
         gradient = filter_gradient(read, other, shape, groups, axes, constants, self.algorithm)

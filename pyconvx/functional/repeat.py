@@ -27,15 +27,15 @@ Shape = tuple[int, ...]
 def repeat_of(
     kernel: Any,
     x: Shape,
-    y: Shape,
+    y: Array,
     result: Shape,
-    dtype: np.dtype[Any],
-    channels_first: bool,
+    exchanged: bool,
     activation: Bound[Activation] | None,
 ) -> Repeat | None:
     """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.
 
-    x, y and result are shapes, the last that of the caller's result.
+    x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills; exchanged:
+    the caller's arrays are channels first, and the kernel takes none such.
     """
     finish = None
     if activation is not None:
@@ -43,9 +43,9 @@ def repeat_of(
         if name is None or given is None or activation.plugin.output_size is not None:
             return None
         finish = partial(_finish, _core.kernels, name, given, num_threads())
-    if not channels_first:
-        return Repeat(kernel.fill, result, dtype, finish)
-    return Repeat(partial(_fill_exchanged, kernel, x, y, finish), result, dtype)
+    if not exchanged:
+        return Repeat(kernel.fill, result, y.dtype, finish)
+    return Repeat(partial(_fill_exchanged, kernel, x, y.shape, finish), result, y.dtype)
 
 
 def _finish(kernels: Any, name: str, given: tuple[float, ...], threads: int, y: Array) -> None:
