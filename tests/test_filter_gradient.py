@@ -144,8 +144,8 @@ def by_taps(x, gy, kernel, stride, dilation, groups):
 
 
 # Every way to cut the work: samples in one chunk, rows of a chunk, pieces of a row, cells of channels, of taps of
-# either axis and of filters; lanes of filters or of what lies side by side; rows that share nothing and are laid out tap
-# by tap.
+# either axis and of filters; lanes of filters or of what lies side by side; rows that share nothing and are laid out
+# tap by tap.
 CUTS = {
     "samples in a chunk": ((70, 3, 2, 21), 9, (2, 2), {}),
     "one place per sample": ((300, 1, 1, 40), 33, (1, 1), {}),

@@ -84,12 +84,12 @@ cdef extern from "tiles.h":
                   Py_ssize_t kernel_rows, Py_ssize_t pixel, bint back, const double *weights, Py_ssize_t channels,
                   const double *start, double *to, Py_ssize_t to_step) noexcept nogil
 
-    void planes_f32(int band, const float **rows, const float **weights, const int *first, const int *until,
-                    const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t tap_step, Py_ssize_t apart,
-                    Py_ssize_t places, float start, float **to) noexcept nogil
-    void planes_f64(int band, const double **rows, const double **weights, const int *first, const int *until,
-                    const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t tap_step, Py_ssize_t apart,
-                    Py_ssize_t places, double start, double **to) noexcept nogil
+    void planes_f32(int band, const float **rows, const float *weights, const int *first, const int *until,
+                    const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t apart, Py_ssize_t places,
+                    float start, float **to) noexcept nogil
+    void planes_f64(int band, const double **rows, const double *weights, const int *first, const int *until,
+                    const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t apart, Py_ssize_t places,
+                    double start, double **to) noexcept nogil
 
 cdef extern from "reductions.h":
     void extremum_f32(bint largest, const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,

@@ -353,7 +353,9 @@ cdef class Bands(Convolution):
         job.rows_at = job.lines_at + rounded(lines * sizeof(void *))
         job.taps_at = job.rows_at + rounded(job.chunk * entries * sizeof(void *))
         job.part_at = job.taps_at + rounded(job.chunk * entries * sizeof(Py_ssize_t))
-        job.used_at = job.part_at + ((TURNED if job.task.y_channel != 1 else 0) + TILE_FULL) * TILE_VECTORS * VECTOR_BYTES
+        job.used_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
+        if job.task.y_channel != 1:
+            job.used_at += TURNED * TILE_VECTORS * VECTOR_BYTES
         job.mix_at = job.used_at + rounded(last.taps)
         job.task.scratch_size = job.mix_at + rounded(row)
         self.finishes = self.whole = True

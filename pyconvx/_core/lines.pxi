@@ -50,6 +50,7 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
     cdef const source_t *s = &task.source
     cdef Py_ssize_t t, channel, stride = s.stride[2]
     cdef const real *run
+    cdef real *to
     if task.zero and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
         if place_step == 1:
             for channel in range(channels):
@@ -72,10 +73,11 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
                 run += stride
         else:
             for channel in range(channels):
+                to = row + channel * channel_step + run0
                 if stride == 1:
-                    memcpy(row + channel * channel_step + run0, run + channel * s.stride_c, (run1 - run0) * sizeof(real))
+                    memcpy(to, run + channel * s.stride_c, (run1 - run0) * sizeof(real))
                     continue
                 for t in range(run1 - run0):
-                    row[channel * channel_step + run0 + t] = run[channel * s.stride_c + t * stride]
+                    to[t] = run[channel * s.stride_c + t * stride]
     lay_places(task, image, a, b, code + run1, length - run1, first, channels, row + run1 * place_step, place_step,
                channel_step, mix)

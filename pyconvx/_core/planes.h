@@ -1,10 +1,11 @@
 /* Sums over rows of single channels, whose lanes are neighbouring places: for results of few channels, where lanes made of
    filters would stay empty. One body for float and double: include after real.h. */
 
-/* to[r][o] = start[r] + rows[e][o + k * apart] * weights[e * band + r][k], summed over the entries e and the taps k; entry e
-   counts for the rows from[e] <= r < until[e] of the band only, and where bit r of folds[e] is set, the chain of products
-   of row r ends after it (folds is NULL where no chain does). o runs over `width` vectors of places. A row's chains end
-   where its own number of products says so, so the bits do not depend on its place in the band. */
+/* to[r][o] = start + rows[e][o + k * apart] * w[e][k][r], summed over the entries e and the taps k; entry e counts for
+   the rows from[e] <= r < until[e] of the band only, whose weights are all that there are, and where bit r of folds[e] is
+   set, the chain of products of row r ends after it (folds is NULL where no chain does). o runs over `width` vectors of
+   places. A row's chains end where its own number of products says so, so the bits do not depend on its place in the
+   band. */
 ALWAYS_INLINE void NAME(planes_fold)(const int width, VECTOR *acc, REAL *to)
 {
     UNROLL for (int v = 0; v < width; v++) {
@@ -13,25 +14,23 @@ ALWAYS_INLINE void NAME(planes_fold)(const int width, VECTOR *acc, REAL *to)
     }
 }
 
-/* Adds the products of taps k ... end - 1 of one entry with the rows from <= r < until of the band. */
+/* Adds the products of some taps of one entry with the rows from <= r < until of the band. */
 ALWAYS_INLINE void NAME(planes_taps)(const int from, const int until, const int width, VECTOR (*acc)[8], const REAL *row,
-                                     const REAL *const *weights, ptrdiff_t k, ptrdiff_t end, ptrdiff_t tap_step,
-                                     ptrdiff_t apart)
+                                     const REAL *weights, ptrdiff_t taps, ptrdiff_t apart)
 {
-    for (row += k * apart; k < end; k++, row += apart) {
+    for (; taps > 0; taps--, row += apart, weights += until - from) {
         VECTOR x[8];
         UNROLL for (int v = 0; v < width; v++) x[v] = *(const VECTOR *)(row + v * LANES);
         UNROLL for (int r = from; r < until; r++) {
-            const REAL w = weights[r][k * tap_step];
+            const REAL w = weights[r - from];
             UNROLL for (int v = 0; v < width; v++) acc[r][v] += x[v] * w;
         }
     }
 }
 
-ALWAYS_INLINE void NAME(planes_body)(const int band, const int width, const REAL *const *rows, const REAL *const *weights,
+ALWAYS_INLINE void NAME(planes_body)(const int band, const int width, const REAL *const *rows, const REAL *weights,
                                      const int *from, const int *until, const int *folds, ptrdiff_t entries,
-                                     ptrdiff_t taps, ptrdiff_t tap_step, ptrdiff_t apart, ptrdiff_t o, REAL start,
-                                     REAL *const *to)
+                                     ptrdiff_t taps, ptrdiff_t apart, ptrdiff_t o, REAL start, REAL *const *to)
 {
     VECTOR acc[4][8];
     UNROLL for (int r = 0; r < band; r++)
@@ -39,13 +38,16 @@ ALWAYS_INLINE void NAME(planes_body)(const int band, const int width, const REAL
             acc[r][v] = (VECTOR){0} + start;
             if (folds) *(VECTOR *)(to[r] + o + v * LANES) = (VECTOR){0};
         }
-    for (ptrdiff_t e = 0; e < entries; e++, weights += band) {
+    for (ptrdiff_t e = 0; e < entries; e++) {
         for (ptrdiff_t k = 0; k < taps; k += FOLD) {
-            const ptrdiff_t end = taps - k < FOLD ? taps : k + FOLD;
-#define ADD(f, u) NAME(planes_taps)(f, u, width, acc, rows[e] + o, weights, k, end, tap_step, apart)
+            const ptrdiff_t some = taps - k < FOLD ? taps - k : FOLD;
+#define ADD(f, u) \
+    NAME(planes_taps)(f, u, width, acc, rows[e] + o + k * apart, weights, some, apart); \
+    weights += (u - f) * some
 #define DO(f, u) case f * 8 + u: ADD(f, u); break;
-            if (band == 1) ADD(0, 1);
-            else switch (from[e] * 8 + until[e]) {
+            if (band == 1) {
+                ADD(0, 1);
+            } else switch (from[e] * 8 + until[e]) {
                 DO(0, 1) DO(0, 2) DO(0, 3) DO(0, 4) DO(1, 2) DO(1, 3) DO(1, 4) DO(2, 3) DO(2, 4) DO(3, 4)
             }
 #undef DO
@@ -65,11 +67,11 @@ ALWAYS_INLINE void NAME(planes_body)(const int band, const int width, const REAL
 
 /* A band of 1 or 4 rows, `places` long. Of less than a vector of places, the rows and what `to` points at have room for
    whole vectors; else nothing but the places is written: the last ones may be summed twice. */
-static void NAME(planes)(int band, const REAL *const *rows, const REAL *const *weights, const int *from, const int *until,
-                         const int *folds, ptrdiff_t entries, ptrdiff_t taps, ptrdiff_t tap_step, ptrdiff_t apart, ptrdiff_t places,
-                         REAL start, REAL *const *to)
+static void NAME(planes)(int band, const REAL *const *rows, const REAL *weights, const int *from, const int *until,
+                         const int *folds, ptrdiff_t entries, ptrdiff_t taps, ptrdiff_t apart, ptrdiff_t places, REAL start,
+                         REAL *const *to)
 {
-#define DO(b, w) NAME(planes_body)(b, w, rows, weights, from, until, folds, entries, taps, tap_step, apart, at, start, to)
+#define DO(b, w) NAME(planes_body)(b, w, rows, weights, from, until, folds, entries, taps, apart, at, start, to)
 #define SWEEP(b, w, least) \
     for (; places - o >= (least) * LANES && places >= (w) * LANES; o += (w) * LANES) { \
         const ptrdiff_t at = o + (w) * LANES <= places ? o : places - (w) * LANES; \

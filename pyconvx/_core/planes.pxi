@@ -58,7 +58,7 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
     cdef const axis_t *last = &s.axis[2]
     cdef const line_t *line = <const line_t *> (scratch + job.lines_at)
     cdef const real **rows = <const real **> (scratch + job.entries_at)
-    cdef const real **weights = <const real **> (scratch + job.weights_at)
+    cdef real *weights
     cdef int *first = <int *> (scratch + job.from_at)
     cdef int *until = <int *> (scratch + job.until_at)
     cdef int *folds = <int *> (scratch + job.folds_at)
@@ -73,13 +73,14 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
     cdef real *row
     cdef const real *weight
     cdef real start
-    cdef Py_ssize_t f, group, channel, entry, i, r, k, o, band0, band
+    cdef Py_ssize_t f, group, channel, entry, i, r, k, t, o, band0, band
     cdef int low, high
     for band0 from 0 <= band0 < height by job.band:
         band = min(job.band, height - band0)
         for f in range(job.groups * job.outputs):
             group = f // job.outputs
             entry = 0
+            weights = <real *> (scratch + job.weights_at)
             memset(chain, 0, sizeof(chain))
             for i in range(lines):
                 if not readers(job, band, line[i].position - band0 * job.rise, &low, &high):
@@ -95,12 +96,15 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
                         weight += job.channels * (f * s.taps + (line[i].depth * middle.taps + k) * last.taps)
                         if last.step < 0:
                             weight += (last.taps - 1) * job.channels
-                        weights[entry * job.band + r] = weight
+                        for t in range(taps):
+                            weights[t * (high - low) + r - low] = weight[t * tap_step]
                         chain[r] += taps
                         if chain[r] + taps > fold:
                             folds[entry] |= 1 << r
                             chain[r] = 0
+                    weights += taps * (high - low)
                     entry += 1
+            weights = <real *> (scratch + job.weights_at)
             start = 0 if job.task.bias == NULL or not fresh else (<const real *> job.task.bias)[f]
             for r in range(job.band):
                 to[r] = <real *> (scratch + job.to_at + r * job.row_size)
@@ -108,10 +112,10 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
                     to[r] = y + f * job.task.y_channel + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0
             if real is float:
                 planes_f32(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps,
-                           tap_step, step2, places, start, to)
+                           step2, places, start, to)
             else:
                 planes_f64(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps,
-                           tap_step, step2, places, start, to)
+                           step2, places, start, to)
             for r in range(0 if direct else band):
                 row = y + f * job.task.y_channel + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0 * y_step
                 if fresh:
@@ -246,7 +250,7 @@ cdef class Planes(Convolution):
         job.lines_at = job.lines * job.task.source.channels * job.row_size
         job.entries_at = job.lines_at + rounded((job.lines + 1) * sizeof(line_t))
         job.weights_at = job.entries_at + rounded(entries * sizeof(void *))
-        job.from_at = job.weights_at + rounded(entries * job.band * sizeof(void *))
+        job.from_at = job.weights_at + rounded(entries * job.band * job.taps * x.itemsize)
         job.until_at = job.from_at + rounded(entries * sizeof(int))
         job.folds_at = job.until_at + rounded(entries * sizeof(int))
         job.to_at = job.folds_at + rounded(entries * sizeof(int))

@@ -128,13 +128,13 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
 def compute(problem: Problem, algorithm: str, y: Array) -> bool:
     """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied.
 
-    y (N, D, H, W, channels) is contiguous in that order, or channels first; x may be, but is not afterwards if the
+    y (N, D, H, W, channels) has contiguous channels, or is contiguous with channels first; x may be, but is not afterwards if the
     algorithm takes no such arrays.
     """
     candidate = choose(problem, algorithm)
     if not candidate.apart:
         problem.x = as_kernel_input(problem.x, problem.x.dtype)
-    together = candidate.apart or y.flags.c_contiguous
+    together = candidate.apart or y.shape[-1] == 1 or y.strides[-1] == y.itemsize
     filled = y if together else empty(y.shape, y.dtype)
     kernel = candidate.kernel(problem, filled)
     finished = bool(problem.finish is not None and kernel.finish(*problem.finish))

@@ -124,7 +124,7 @@ class _Plan:
         return arrays.channels_apart(arrays.empty, shape, dtype) if apart else arrays.empty(shape, dtype)
 
     def _apart(self) -> bool:
-        """Whether the sum may be computed channels first, as the result is: nothing looks at all channels of a place."""
+        """Whether the sum may be computed channels first, as the result is: nothing needs all channels of a place."""
         whole = self.activation is not None and (self._finish() is None or keeps_rows(self.activation))
         return self.form.layout == "channels_first" and not whole
 

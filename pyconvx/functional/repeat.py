@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from .. import _core
 from .._core import Repeat
 from ..activation import Activation, parameters
@@ -34,8 +32,8 @@ def repeat_of(
 ) -> Repeat | None:
     """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.
 
-    x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills; exchanged:
-    the caller's arrays are channels first, and the kernel takes none such.
+    x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills.
+    exchanged: the caller's arrays are channels first, and the kernel takes none such.
     """
     finish = None
     if activation is not None:
