@@ -3,13 +3,65 @@
 import numpy as np
 
 import pyconvx as cx
-from pyconvx.testing.bounds import absolute_mode, reference_mode
+from pyconvx.testing import reference
+from pyconvx.testing.bounds import (
+    absolute,
+    absolute_mode,
+    assert_within,
+    compute_dtype,
+    gamma,
+    reference_mode,
+    roundings,
+)
 
 
 def referring(case):
     """The options as the reference takes them, and for the sum of absolute terms."""
     options = {**case.options, "padding_mode": reference_mode(case.options["padding_mode"])}
     return options, {**options, "padding_mode": absolute_mode(options["padding_mode"])}
+
+
+def terms(case):
+    """Products in one output element: taps times channels of a group."""
+    return int(np.prod(case.filters.shape)) // max(filters_of(case), 1)
+
+
+def filters_of(case):
+    return case.filters.shape[0]
+
+
+def within_reference(case, algorithm):
+    x, filters, bias = case.plain
+    options, magnitudes = referring(case)
+    want = reference.conv(x, filters, bias, **options)
+    size = reference.conv(absolute(x), absolute(filters), absolute(bias), **magnitudes)
+    got = conv(case.rank)(*case.arguments, **case.options, algorithm=algorithm)
+    assert got.dtype == np.result_type(*(a for a in case.plain if a is not None))
+    bound = gamma(roundings(terms(case), options["padding_mode"], case.rank), compute_dtype(got.dtype)) * size
+    if algorithm == "auto":  # which may transform; its promise is 1e-5 of the largest element
+        relative = 1e-14 if got.dtype == np.float64 else 1e-5
+        bound = bound + relative * np.abs(want).max(initial=0)
+    assert_within(got, want, bound, "conv")
+
+
+def gradients_within_reference(case):
+    x, filters, bias = case.plain
+    options, magnitudes = referring(case)
+    function = conv(case.rank)
+    y, pullback = cx.vjp(function, *case.arguments, **case.options)
+    np.testing.assert_array_equal(y, function(*case.arguments, **case.options))
+    gy = np.random.default_rng(5).standard_normal(y.shape).astype(y.dtype)
+    got = pullback(gy)
+    want = reference.conv_vjp(x, filters, bias, gy=gy, **options)
+    size = reference.conv_vjp(absolute(x), absolute(filters), absolute(bias), gy=absolute(gy), **magnitudes)
+    assert len(got) == len(want)
+    # each sum has at most one term for every element of y and tap, and the weights of an odd mode in gx as well
+    many = y.size * int(np.prod(case.filters.shape))
+    factor = gamma(min(roundings(many, options["padding_mode"], case.rank), 10**5), compute_dtype(y.dtype))
+    for name, one, expected, magnitude in zip(("gx", "gfilters", "gbias"), got, want, size, strict=False):
+        assert_within(one, expected, factor * magnitude, name)
+    for one, again in zip(got, pullback(gy), strict=True):
+        np.testing.assert_array_equal(one, again)
 
 
 def check_layouts_agree(function, case):

@@ -6,7 +6,10 @@ from convolutions import (
     check_a_sample_is_a_batch_of_one,
     check_layouts_agree,
     check_memory_form_changes_no_bit,
+    gradients_within_reference,
     referring,
+    terms,
+    within_reference,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,49 +28,6 @@ from pyconvx.testing.strategies import FORMS, REALS, Drawn, conv_cases, drawn, m
 
 CONV = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
 every_isa = pytest.mark.parametrize("isa", _core.supported())
-
-
-def terms(case):
-    """Products in one output element: taps times channels of a group."""
-    return int(np.prod(case.filters.shape)) // max(filters_of(case), 1)
-
-
-def filters_of(case):
-    return case.filters.shape[0]
-
-
-def within_reference(case, algorithm):
-    x, filters, bias = case.plain
-    options, magnitudes = referring(case)
-    want = reference.conv(x, filters, bias, **options)
-    size = reference.conv(absolute(x), absolute(filters), absolute(bias), **magnitudes)
-    got = CONV[case.rank](*case.arguments, **case.options, algorithm=algorithm)
-    assert got.dtype == np.result_type(*(a for a in case.plain if a is not None))
-    bound = gamma(roundings(terms(case), options["padding_mode"], case.rank), compute_dtype(got.dtype)) * size
-    if algorithm == "auto":  # which may transform; its promise is 1e-5 of the largest element
-        relative = 1e-14 if got.dtype == np.float64 else 1e-5
-        bound = bound + relative * np.abs(want).max(initial=0)
-    assert_within(got, want, bound, "conv")
-
-
-def gradients_within_reference(case):
-    x, filters, bias = case.plain
-    options, magnitudes = referring(case)
-    function = CONV[case.rank]
-    y, pullback = cx.vjp(function, *case.arguments, **case.options)
-    np.testing.assert_array_equal(y, function(*case.arguments, **case.options))
-    gy = np.random.default_rng(5).standard_normal(y.shape).astype(y.dtype)
-    got = pullback(gy)
-    want = reference.conv_vjp(x, filters, bias, gy=gy, **options)
-    size = reference.conv_vjp(absolute(x), absolute(filters), absolute(bias), gy=absolute(gy), **magnitudes)
-    assert len(got) == len(want)
-    # each sum has at most one term for every element of y and tap, and the weights of an odd mode in gx as well
-    many = y.size * int(np.prod(case.filters.shape))
-    factor = gamma(min(roundings(many, options["padding_mode"], case.rank), 10**5), compute_dtype(y.dtype))
-    for name, one, expected, magnitude in zip(("gx", "gfilters", "gbias"), got, want, size, strict=False):
-        assert_within(one, expected, factor * magnitude, name)
-    for one, again in zip(got, pullback(gy), strict=True):
-        np.testing.assert_array_equal(one, again)
 
 
 @every_isa

@@ -106,8 +106,15 @@ class Winograd(Convolution):
         threads: int,
     ) -> None: ...
 
+class ChannelPanels:
+    def __init__(self, filters: Array, packing: bool = True) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
 class Depthwise(Convolution):
-    def __init__(self, x: Array, weights: Array, y: Array, axes: Axes, constants: Array, threads: int) -> None: ...
+    def __init__(
+        self, x: Array, panels: ChannelPanels, y: Array, axes: Axes, constants: Array, threads: int
+    ) -> None: ...
 
 class Planes(Convolution):
     def __init__(

@@ -41,7 +41,7 @@ ctypedef fused element:
 
 cdef extern from "tiles.h":
     enum:
-        VECTOR_BYTES, LANES_F32, TILE_FULL, TILE_HALF, TILE_VECTORS, LINE, FOLD_F32, FOLD_F64
+        VECTOR_BYTES, LANES_F32, TILE_FULL, TILE_VECTORS, FOLD_F32, FOLD_F64
     Py_ssize_t panel_width(Py_ssize_t left, Py_ssize_t lanes) noexcept nogil
     void multiply_f32(Py_ssize_t height, Py_ssize_t width, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,
@@ -73,17 +73,32 @@ cdef extern from "tiles.h":
                       float *sums) noexcept nogil
     void products_f64(Py_ssize_t taps, const double **rows, const double **others, Py_ssize_t count,
                       Py_ssize_t channels, double *sums) noexcept nogil
-    void depthwise_f32(Py_ssize_t height, const float **rows, Py_ssize_t taps, const float *weights,
-                       Py_ssize_t channels, const float *start, float *to, Py_ssize_t to_step) noexcept nogil
-    void depthwise_f64(Py_ssize_t height, const double **rows, Py_ssize_t taps, const double *weights,
-                       Py_ssize_t channels, const double *start, double *to, Py_ssize_t to_step) noexcept nogil
-    void line_f32(Py_ssize_t height, Py_ssize_t taps, Py_ssize_t stride, bint even, const float **columns,
-                  Py_ssize_t kernel_rows, Py_ssize_t pixel, bint back, const float *weights, Py_ssize_t channels,
-                  const float *start, float *to, Py_ssize_t to_step) noexcept nogil
-    void line_f64(Py_ssize_t height, Py_ssize_t taps, Py_ssize_t stride, bint even, const double **columns,
-                  Py_ssize_t kernel_rows, Py_ssize_t pixel, bint back, const double *weights, Py_ssize_t channels,
-                  const double *start, double *to, Py_ssize_t to_step) noexcept nogil
-
+    Py_ssize_t lanes_at(Py_ssize_t c, Py_ssize_t channels, Py_ssize_t lanes) noexcept nogil
+    ctypedef struct span_t "struct span":
+        Py_ssize_t first, count, to_step, column, apart, tap, taps, tap_step, piece, between, stride
+    ctypedef struct kernel_row_t "struct kernel_row":
+        const void *x
+        Py_ssize_t pixel, tap, a, b
+    ctypedef struct taps_run_t "struct taps_run":
+        pass
+    void line_f32(const span_t *span, const kernel_row_t *rows, Py_ssize_t count, taps_run_t *runs,
+                  const float *weights, Py_ssize_t all_taps, Py_ssize_t channels, const float *start,
+                  float *to) noexcept nogil
+    void line_f64(const span_t *span, const kernel_row_t *rows, Py_ssize_t count, taps_run_t *runs,
+                  const double *weights, Py_ssize_t all_taps, Py_ssize_t channels, const double *start,
+                  double *to) noexcept nogil
+    void pair_f32(const span_t *span, const kernel_row_t *rows, const kernel_row_t *rows2, Py_ssize_t planes,
+                  taps_run_t *runs, const float *weights, Py_ssize_t all_taps, Py_ssize_t channels, const float *start,
+                  float *to, Py_ssize_t second) noexcept nogil
+    void pair_f64(const span_t *span, const kernel_row_t *rows, const kernel_row_t *rows2, Py_ssize_t planes,
+                  taps_run_t *runs, const double *weights, Py_ssize_t all_taps, Py_ssize_t channels,
+                  const double *start, double *to, Py_ssize_t second) noexcept nogil
+    void single_f32(Py_ssize_t height, const span_t *span, const float **x, const kernel_row_t *rows, Py_ssize_t count,
+                    const float *weights, Py_ssize_t all_taps, Py_ssize_t channels, const float *start,
+                    float **to) noexcept nogil
+    void single_f64(Py_ssize_t height, const span_t *span, const double **x, const kernel_row_t *rows, Py_ssize_t count,
+                    const double *weights, Py_ssize_t all_taps, Py_ssize_t channels, const double *start,
+                    double **to) noexcept nogil
     void planes_f32(int band, const float **rows, const float *weights, const int *first, const int *until,
                     const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t apart, Py_ssize_t places,
                     float start, float **to) noexcept nogil
@@ -168,6 +183,7 @@ include "panels.pxi"
 include "conv.pxi"
 include "bands.pxi"
 include "winograd.pxi"
+include "spans.pxi"
 include "depthwise.pxi"
 include "planes.pxi"
 include "fft.pxi"

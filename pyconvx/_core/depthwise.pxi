@@ -1,126 +1,192 @@
-# Depthwise convolution: every channel has one filter of its own, so lanes are channels and nothing is summed over them.
+# Depthwise convolution: every channel has one filter of its own: lanes are channels and nothing is summed over them.
 #
-# A block is a part of a row of places along the last axis, cut into tiles. In most tiles place m and tap k read
-# m * stride + k of the table: then each column is loaded once for all places that it serves, and where the columns are
-# plain neighbours, one pointer per kernel row is enough. Other tiles take a pointer per tap and place.
+# Rows of places are cut once into spans that read evenly (spans.pxi). A block is a segment of some rows, mostly a whole
+# row of each. A span takes one pointer per kernel row, two rows at once where they share kernel rows of 3 taps; places
+# in between, at borders, take a pointer for each tap. A kernel row that reads nothing is left out: so the adjoint of a
+# strided convolution is made of small ones, one for each phase.
 
 cdef enum:
-    TILES_OF_BLOCK = 64
-
-cdef struct span_t:
-    Py_ssize_t first                # place of the row
-    Py_ssize_t height               # places
-    Py_ssize_t stride               # columns from one place to the next; 0: no column serves several places
-    bint even                       # the columns are neighbouring elements
+    SEGMENT_BYTES = 1 << 18         # of what a segment reads for two rows of places, unless one tile reads more
+    SEGMENT_PRODUCTS = 1 << 20      # of a block, unless a pair of rows has more
 
 cdef struct depthwise_t:
     task_t task
-    const void *weights             # (taps, C), contiguous
-    span_t *spans                   # the tiles of a row
-    Py_ssize_t tiles, segments      # of a row: a block does TILES_OF_BLOCK tiles
-    Py_ssize_t mix_at
+    const void *weights             # as ChannelPanels has them
+    cut_t row
+    pair_t *pairs
+    Py_ssize_t pair_count, pairs_per_block, blocks      # blocks of a column of pairs
+    span_t whole                    # all taps of a kernel row, of places that lie in no span
+    Py_ssize_t runs_at, pointers_at, mix_at
 
 
-cdef Py_ssize_t cut(const source_t *s, bint lines, span_t *spans) noexcept nogil:
-    """Cut a row of places into tiles; `lines`: tiles by columns may be made. Returns how many there are."""
-    cdef const axis_t *axis = &s.axis[2]
-    cdef Py_ssize_t step = axis.step if axis.step > 0 else -axis.step
-    cdef Py_ssize_t first = 0, count = 0, height, stride, m, column, start, code
-    cdef bint even
-    while first < axis.length:
-        height = min(TILE_FULL, axis.length - first)
-        stride = 0
-        if lines and height >= TILE_HALF:
-            height = TILE_FULL if height == TILE_FULL else TILE_HALF
-            stride = axis.row[first + 1] - axis.row[first]
-            stride = stride // step if stride % step == 0 else 0
-            if stride != 1 and stride != 2:
-                stride = 0
-            for m in range(1, height):
-                if axis.row[first + m] != axis.row[first] + m * stride * step:
-                    stride = 0
-        even = stride != 0
-        if even:
-            start = axis.row[first] + min(axis.step * (axis.taps - 1), 0)
-            for column in range((height - 1) * stride + axis.taps):
-                code = axis.code[start + column * step]
-                if code < 0 or code != axis.code[start] + column:
-                    even = False
-        spans[count] = span_t(first=first, height=height, stride=stride, even=even)
-        first += height
-        count += 1
-    return count
+cdef class ChannelPanels:
+    """Filters of single channels in panels of a vector: [vector][tap][lane]. `filters` is (F, taps, 1) of any strides.
+
+    Vectors are full, half or single channels, as the kernels take them. Without `packing` nothing is read or held.
+    """
+    cdef object memory
+    cdef char *data
+
+    def __init__(self, cnp.ndarray filters, bint packing=True):
+        if not packing:
+            return
+        self.memory = np.empty(2 * filters.size * filters.itemsize + 64, np.uint8)     # vectors may overlap
+        self.data = <char *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
+        if filters.itemsize == 4:
+            pack_channels(<float *> self.data, filters)
+        else:
+            pack_channels(<double *> self.data, filters)
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return 0 if self.memory is None else self.memory.nbytes
+
+
+cdef void pack_channels(real *to, cnp.ndarray filters):
+    cdef Py_ssize_t channels = filters.shape[0], taps = filters.shape[1], c = 0, width
+    cdef Py_ssize_t step_channel = filters.strides[0] // filters.itemsize
+    cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
+    while c < channels:
+        width = lanes_at(c, channels, VECTOR_BYTES // sizeof(real))
+        transpose_filters((<const real *> cnp.PyArray_DATA(filters)) + min(c, channels - width) * step_channel,
+                          step_channel, step_tap, width, taps, to, width)
+        to += width * taps
+        c += width
+
+
+cdef Py_ssize_t list_kernel_rows(const depthwise_t *job, const real *image, Py_ssize_t od, Py_ssize_t oh,
+                                 kernel_row_t *rows, bint *even) noexcept nogil:
+    """List the kernel rows that read anything for a row of places, in order; returns how many. even: whether each reads
+    a row of x, or a constant.
+    """
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *first = &s.axis[0]
+    cdef const axis_t *middle = &s.axis[1]
+    cdef const real *constants = <const real *> job.task.constants
+    cdef kernel_row_t *row = rows
+    cdef Py_ssize_t i, j, a, b
+    even[0] = True
+    for i in range(first.taps):
+        a = codes_from(first, od)[i * distance(first)]
+        for j in range(middle.taps):
+            b = codes_from(middle, oh)[j * distance(middle)]
+            if a == NOTHING or b == NOTHING:
+                continue
+            row.a, row.b, row.pixel, row.x = a, b, 0, NULL
+            row.tap = (i if first.step > 0 else first.taps - 1 - i) * middle.taps
+            row.tap = (row.tap + (j if middle.step > 0 else middle.taps - 1 - j)) * s.axis[2].taps
+            if (a | b) >= 0:
+                row.x, row.pixel = image + a * s.stride[0] + b * s.stride[1], s.stride[2]
+            elif b == OUTSIDE or (a == OUTSIDE and b >= 0):
+                row.x = constants + s.channels if b == OUTSIDE else constants
+            else:
+                even[0] = False
+            row += 1
+    return row - rows
+
+
+cdef void fill_alone(const depthwise_t *job, const real *image, const kernel_row_t *rows, Py_ssize_t count,
+                     const Py_ssize_t *visits, Py_ssize_t first, Py_ssize_t until, real *y,
+                     char *scratch) noexcept nogil:
+    """Fill places of a row one by one: visits[first] ... visits[until - 1], or the visits first ... until - 1."""
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *last = &s.axis[2]
+    cdef const real *constants = <const real *> job.task.constants
+    cdef const real *zeros = constants + AXES * s.channels
+    cdef const real *start = <const real *> job.task.bias if job.task.bias != NULL else zeros
+    cdef const real **pointers = <const real **> (scratch + job.pointers_at)
+    cdef const real *pointer
+    cdef const Py_ssize_t *code
+    cdef real *to[TILE_FULL]
+    cdef real *mix
+    cdef Py_ssize_t height, m, i, k, c, apart = distance(last)
+    for first from first <= first < until by TILE_FULL:
+        height = min(TILE_FULL, until - first)
+        mix = <real *> (scratch + job.mix_at)
+        for m in range(height):
+            c = first + m if visits == NULL else visits[first + m]
+            code = codes_from(last, c)
+            to[m] = y + last.place[c] * job.task.y_stride[2]
+            for i in range(count):
+                for k in range(last.taps):
+                    c = code[k * apart]
+                    if c >= 0 and rows[i].x != NULL:
+                        pointer = (<const real *> rows[i].x) + c * rows[i].pixel
+                    else:
+                        pointer = tap_row(s, image, constants, rows[i].a, rows[i].b, c, mix)
+                        if pointer == mix:
+                            mix += s.channels
+                    pointers[(i * last.taps + k) * TILE_FULL + m] = zeros if pointer == NULL else pointer
+        if real is float:
+            single_f32(height, &job.whole, pointers, rows, count, <const float *> job.weights, s.taps, s.channels,
+                       start, to)
+        else:
+            single_f64(height, &job.whole, pointers, rows, count, <const double *> job.weights, s.taps, s.channels,
+                       start, to)
+        for m in range(height if job.task.finishing else 0):
+            finish(&job.task, to[m], 1, s.channels, s.channels)
 
 
 cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.task.source
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
-    cdef const real **rows = <const real **> scratch
-    cdef real *mix
-    cdef const real *constants = <const real *> job.task.constants
-    cdef const real *zeros = constants + AXES * s.channels
-    cdef const real *begin = <const real *> job.task.bias if job.task.bias != NULL else zeros
-    cdef Py_ssize_t line = block // job.segments
-    cdef Py_ssize_t oh = line % s.axis[1].length
-    cdef Py_ssize_t od = line // s.axis[1].length % s.axis[0].length
-    cdef Py_ssize_t n = line // s.axis[1].length // s.axis[0].length
+    cdef const real *start = <const real *> job.task.constants + AXES * s.channels
+    cdef const segment_t *segment = job.row.segments + block % job.row.count
+    cdef Py_ssize_t first = block // job.row.count % job.blocks * job.pairs_per_block
+    cdef Py_ssize_t od = block // job.row.count // job.blocks % s.axis[0].length
+    cdef Py_ssize_t n = block // job.row.count // job.blocks // s.axis[0].length
     cdef const real *image = <const real *> job.task.x + n * s.stride_n
-    cdef const real *pointer
-    cdef real *y = <real *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0] \
-        + s.axis[1].place[oh] * job.task.y_stride[1]
-    cdef real *target
+    cdef real *plane = <real *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0]
+    cdef real *y[2]
+    cdef kernel_row_t *rows[2]
+    cdef Py_ssize_t count[2]
+    cdef bint even[2]
+    cdef taps_run_t *runs
+    cdef const pair_t *pair
     cdef const span_t *span
-    cdef Py_ssize_t tile0 = block % job.segments * TILES_OF_BLOCK
-    cdef Py_ssize_t tile, k0, k1, k2, a, b, c, m, used, columns, start
-    cdef Py_ssize_t step = s.axis[2].step if s.axis[2].step > 0 else -s.axis[2].step
-    cdef bint even
-    for tile in range(tile0, min(tile0 + TILES_OF_BLOCK, job.tiles)):
-        span = &job.spans[tile]
-        used, even = 0, span.even
-        mix = <real *> (scratch + job.mix_at)
-        # places follow one another in the result as they do in the table
-        target = y + s.axis[2].place[span.first] * job.task.y_stride[2]
-        for k0 in range(s.axis[0].taps if even else 0):
-            for k1 in range(s.axis[1].taps):
-                even = even and s.axis[0].code[s.axis[0].row[od] + k0 * s.axis[0].step] >= 0 \
-                    and s.axis[1].code[s.axis[1].row[oh] + k1 * s.axis[1].step] >= 0
-        columns = 1 if even else (span.height - 1) * span.stride + s.axis[2].taps
-        start = s.axis[2].row[span.first] + min(s.axis[2].step * (s.axis[2].taps - 1), 0)
-        for k0 in range(s.axis[0].taps):
-            a = s.axis[0].code[s.axis[0].row[od] + k0 * s.axis[0].step]
-            for k1 in range(s.axis[1].taps):
-                b = s.axis[1].code[s.axis[1].row[oh] + k1 * s.axis[1].step]
-                if span.stride:
-                    for c in range(columns):
-                        pointer = tap_row(s, image, constants, a, b, s.axis[2].code[start + c * step], mix)
-                        if pointer == mix:
-                            mix += s.channels
-                        rows[used + c] = zeros if pointer == NULL else pointer
-                    used += LINE
-                    continue
-                for k2 in range(s.axis[2].taps):
-                    for m in range(span.height):
-                        c = s.axis[2].code[s.axis[2].row[span.first + m] + k2 * s.axis[2].step]
-                        pointer = tap_row(s, image, constants, a, b, c, mix)
-                        if pointer == mix:
-                            mix += s.channels
-                        rows[used + m] = zeros if pointer == NULL else pointer
-                    used += TILE_FULL
-        if real is float:
-            if span.stride:
-                line_f32(span.height, s.axis[2].taps, span.stride, even, rows, s.axis[0].taps * s.axis[1].taps,
-                         s.stride[2], s.axis[2].step < 0, <const float *> job.weights, s.channels,
-                         <const float *> begin, target, job.task.y_stride[2])
+    cdef Py_ssize_t p, i, r, at, visit, height
+    if job.task.bias != NULL:
+        start = <const real *> job.task.bias
+    rows[0] = <kernel_row_t *> scratch
+    rows[1] = rows[0] + s.axis[0].taps * s.axis[1].taps
+    runs = <taps_run_t *> (scratch + job.runs_at)
+    for p in range(first, min(first + job.pairs_per_block, job.pair_count)):
+        pair = job.pairs + p
+        height = 2 if pair.shift else 1
+        for r in range(height):
+            visit = pair.second if r else pair.first
+            y[r] = plane + s.axis[1].place[visit] * job.task.y_stride[1]
+            count[r] = list_kernel_rows(job, image, od, visit, rows[r], even + r)
+        for i in range(segment.span0, segment.span1):
+            span = job.row.spans + i
+            at = s.axis[2].place[span.first] * job.task.y_stride[2]
+            if pair.shift == span.stride and span.taps == 3 and even[0] and even[1] and count[0] == count[1] \
+                    and count[0] == 3 * s.axis[0].taps:
+                if real is float:
+                    pair_f32(span, rows[0], rows[1], s.axis[0].taps, runs, <const float *> job.weights, s.taps,
+                             s.channels, start, y[0] + at, y[1] - y[0])
+                else:
+                    pair_f64(span, rows[0], rows[1], s.axis[0].taps, runs, <const double *> job.weights, s.taps,
+                             s.channels, start, y[0] + at, y[1] - y[0])
             else:
-                depthwise_f32(span.height, rows, s.taps, <const float *> job.weights, s.channels,
-                              <const float *> begin, target, job.task.y_stride[2])
-        elif span.stride:
-            line_f64(span.height, s.axis[2].taps, span.stride, even, rows, s.axis[0].taps * s.axis[1].taps,
-                     s.stride[2], s.axis[2].step < 0, <const double *> job.weights, s.channels,
-                     <const double *> begin, target, job.task.y_stride[2])
-        else:
-            depthwise_f64(span.height, rows, s.taps, <const double *> job.weights, s.channels,
-                          <const double *> begin, target, job.task.y_stride[2])
+                for r in range(height):
+                    if not even[r]:
+                        continue
+                    if real is float:
+                        line_f32(span, rows[r], count[r], runs, <const float *> job.weights, s.taps, s.channels,
+                                 start, y[r] + at)
+                    else:
+                        line_f64(span, rows[r], count[r], runs, <const double *> job.weights, s.taps, s.channels,
+                                 start, y[r] + at)
+            for r in range(height if job.task.finishing else 0):
+                if even[r]:
+                    finish(&job.task, y[r] + at, span.count, span.to_step, s.channels)
+        for r in range(height):
+            if even[r]:
+                fill_alone(job, image, rows[r], count[r], job.row.odd, segment.odd0, segment.odd1, y[r], scratch)
+            else:
+                fill_alone(job, image, rows[r], count[r], NULL, segment.first, segment.until, y[r], scratch)
 
 
 cdef void depthwise_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -132,34 +198,57 @@ cdef void depthwise_block_f64(void *job, Py_ssize_t block, int worker) noexcept 
 
 
 cdef class Depthwise(Convolution):
-    """Depthwise(x, weights, y, axes, constants, threads): one filter per channel.
-
-    weights: (taps, C), contiguous. The places of the last axis must be visited in order.
-    """
+    """Depthwise(x, panels, y, axes, constants, threads): one filter per channel, packed."""
     cdef depthwise_t job
-    cdef _Scratch spans
+    cdef tuple tables               # of the job: their memory
 
-    def __init__(self, cnp.ndarray x, cnp.ndarray weights, cnp.ndarray y, tuple axes, cnp.ndarray constants,
+    def __init__(self, cnp.ndarray x, ChannelPanels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants,
                  int threads):
         cdef depthwise_t *job = &self.job
-        self.begin(job, sizeof(depthwise_t), x, y, axes, constants, threads, weights.size)
-        self.keep += (weights,)
-        job.weights = cnp.PyArray_DATA(weights)
-        cdef Py_ssize_t taps = job.task.source.axis[2].taps
-        self.spans = _Scratch((job.task.source.axis[2].length // TILE_HALF + 2) * sizeof(span_t), 1)
-        job.spans = <span_t *> self.spans.first
-        job.tiles = cut(&job.task.source, taps in (3, 5, 7) and job.task.source.channels * x.itemsize >= VECTOR_BYTES,
-                        job.spans)
-        job.segments = (job.tiles + TILES_OF_BLOCK - 1) // TILES_OF_BLOCK
-        cdef Py_ssize_t kernel_rows = job.task.source.axis[0].taps * job.task.source.axis[1].taps
-        job.mix_at = rounded(kernel_rows * max(taps * TILE_FULL, LINE) * sizeof(void *))
+        cdef source_t *source = &job.task.source
+        cdef axis_t *middle = &source.axis[1]
+        cdef axis_t *last = &source.axis[2]
+        cdef Py_ssize_t pixel = x.shape[AXES + 1] * x.itemsize
+        self.begin(job, sizeof(depthwise_t), x, y, axes, constants, threads,
+                   x.shape[AXES + 1] * axes[0].taps * axes[1].taps * axes[2].taps)
+        self.keep += (panels,)
+        job.weights = panels.data
+        cdef Py_ssize_t kernel_rows = source.axis[0].taps * middle.taps
+        # rows of x stay near until all rows of places that share them are done
+        cdef Py_ssize_t read = max(1, source.length[2] // max(1, last.length))
+        cdef Py_ssize_t near = SEGMENT_BYTES // (source.axis[0].taps * (middle.taps + 1) * read * max(1, pixel))
+        cdef Py_ssize_t most = max(1, near // TILE_FULL) * TILE_FULL
+        cdef Py_ssize_t pairs
+        cut(last, most, job.task.y_stride[2], &job.row)
+        self.tables = (
+            _Scratch(job.row.span_count * sizeof(span_t), 1), _Scratch(job.row.odd_count * sizeof(Py_ssize_t), 1),
+            _Scratch(job.row.count * sizeof(segment_t), 1), _Scratch(middle.length * sizeof(pair_t), 1),
+        )
+        job.row.spans = <span_t *> (<_Scratch> self.tables[0]).first
+        job.row.odd = <Py_ssize_t *> (<_Scratch> self.tables[1]).first
+        job.row.segments = <segment_t *> (<_Scratch> self.tables[2]).first
+        job.pairs = <pair_t *> (<_Scratch> self.tables[3]).first
+        cut(last, most, job.task.y_stride[2], &job.row)
+        job.pair_count = pair_up(middle, middle.taps == 3 and last.taps == 3, job.pairs)
+        job.whole.taps, job.whole.tap, job.whole.tap_step = last.taps, 0, 1
+        if last.step < 0:
+            job.whole.tap, job.whole.tap_step = last.taps - 1, -1
+        cdef Py_ssize_t columns = source.batch * source.axis[0].length * job.row.count
+        pairs = max(1, SEGMENT_PRODUCTS // max(1, min(most, last.length) * source.channels * source.taps) // 2)
+        if self.threads > 1:
+            pairs = max(1, min(pairs, columns * job.pair_count // (4 * self.threads)))
+        job.pairs_per_block = pairs
+        job.blocks = (job.pair_count + pairs - 1) // pairs
+        job.runs_at = rounded(2 * kernel_rows * sizeof(kernel_row_t))
+        job.pointers_at = job.runs_at + rounded(2 * source.taps * sizeof(taps_run_t))
+        job.mix_at = job.pointers_at + rounded(source.taps * TILE_FULL * sizeof(void *))
         job.task.scratch_size = job.mix_at
-        if job.task.source.mixed:
-            job.task.scratch_size += job.task.source.taps * TILE_FULL * job.task.source.channels * x.itemsize
-        self.end(depthwise_block_f32 if x.itemsize == 4 else depthwise_block_f64,
-                 job.task.source.batch * job.task.source.axis[0].length * job.task.source.axis[1].length * job.segments)
+        if source.mixed:
+            job.task.scratch_size += source.taps * TILE_FULL * pixel
+        self.finishes = self.whole = True
+        self.end(depthwise_block_f32 if x.itemsize == 4 else depthwise_block_f64, columns * job.blocks)
 
     cdef object pack(self, void *job, cnp.ndarray filters):
-        cdef cnp.ndarray weights = np.ascontiguousarray(filters.reshape((filters.shape[0], -1)).T)
-        (<depthwise_t *> job).weights = cnp.PyArray_DATA(weights)
-        return weights
+        cdef ChannelPanels panels = ChannelPanels(filters.reshape((filters.shape[0], -1, 1)))
+        (<depthwise_t *> job).weights = panels.data
+        return panels

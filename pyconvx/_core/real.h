@@ -1,5 +1,6 @@
 /* Defines what a body for both real types is written in, taking back what was defined before; not guarded, since it serves
-   many times. With BITS 32 or 64, and HALVED for vectors of half the width; without BITS it only takes back. */
+   many times. With BITS 32 or 64, and HALVED for vectors of half the width or SINGLE for one element; without BITS it only
+   takes back. */
 #undef REAL
 #undef VECTOR
 #undef MASK
@@ -11,6 +12,8 @@
 #undef WIDTHS
 #undef NAME
 #undef HALF
+#undef ONE
+#undef PART
 
 #ifdef BITS
 #if BITS == 32
@@ -28,7 +31,18 @@
 #define DIGITS 53
 #define FOLD FOLD_F64
 #endif
-#ifdef HALVED
+#if defined(SINGLE)
+#define PART
+#define WIDTHS 1
+#define VECTOR REAL
+#define LANES 1
+#if BITS == 32
+#define NAME(x) x##_one_f32
+#else
+#define NAME(x) x##_one_f64
+#endif
+#elif defined(HALVED)
+#define PART
 #define WIDTHS 1
 #if BITS == 32
 #define VECTOR half_f32
@@ -46,13 +60,16 @@
 #define LANES LANES_F32
 #define NAME(x) x##_f32
 #define HALF(x) x##_half_f32
+#define ONE(x) x##_one_f32
 #else
 #define VECTOR vector_f64
 #define LANES LANES_F64
 #define NAME(x) x##_f64
 #define HALF(x) x##_half_f64
+#define ONE(x) x##_one_f64
 #endif
 #endif
 #endif
 #undef BITS
 #undef HALVED
+#undef SINGLE

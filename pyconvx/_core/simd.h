@@ -29,8 +29,8 @@
    N equal terms, rounded the same way each time, are off by up to N / 3 units of half a last place. */
 #define FOLD_F32 256
 #define FOLD_F64 128
-/* Most columns that a tile of a depthwise convolution reads: stride 2, 7 taps. */
-#define LINE (2 * (TILE_FULL - 1) + 7)
+/* Width of a tile of two rows of places: 14 sums, nine filters and a column fill most of 32 registers; of 16, eight sums. */
+#define PAIR_FULL (TILE_FULL == 14 ? 7 : 4)
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))

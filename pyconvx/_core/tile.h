@@ -60,53 +60,6 @@ ALWAYS_INLINE void NAME(products_body)(const int taps, const int width, const RE
         UNROLL for (int v = 0; v < width; v++) *(VECTOR *)(sums + t * channels + c + v * LANES) = acc[t][v];
 }
 
-/* to[m * to_step + c] = start[c] + rows[t][m][c] * weights[t * channels + c], summed over t, for channels c .. c + width
-   vectors; the rows of tap t are TILE_FULL pointers. */
-ALWAYS_INLINE void NAME(depthwise_body)(const int height, const int width, const REAL *const *rows, ptrdiff_t taps,
-                                        const REAL *weights, ptrdiff_t channels, ptrdiff_t c, const REAL *start, REAL *to,
-                                        ptrdiff_t to_step)
-{
-    VECTOR acc[TILE_FULL][TILE_VECTORS];
-    UNROLL for (int m = 0; m < height; m++)
-        UNROLL for (int v = 0; v < width; v++)
-            acc[m][v] = *(const VECTOR *)(start + c + v * LANES);
-    for (ptrdiff_t t = 0; t < taps; t++, rows += TILE_FULL, weights += channels) {
-        VECTOR w[TILE_VECTORS];
-        UNROLL for (int v = 0; v < width; v++) w[v] = *(const VECTOR *)(weights + c + v * LANES);
-        UNROLL for (int m = 0; m < height; m++)
-            UNROLL for (int v = 0; v < width; v++) acc[m][v] += *(const VECTOR *)(rows[m] + c + v * LANES) * w[v];
-    }
-    UNROLL for (int m = 0; m < height; m++)
-        UNROLL for (int v = 0; v < width; v++)
-            *(VECTOR *)(to + m * to_step + c + v * LANES) = acc[m][v];
-}
-
-/* The same where place m and tap k of a kernel row read column m * stride + k, so that a column is loaded once for all
-   that it serves, and one vector of channels. A kernel row has LINE pointers to columns, or if they are `even`, one to
-   the first, the others lying `pixel` apart. Weights of a kernel row are taken in reverse with back. */
-ALWAYS_INLINE void NAME(line_body)(const int height, const int taps, const int stride, const int even,
-                                   const REAL *const *columns, ptrdiff_t kernel_rows, ptrdiff_t pixel, int back,
-                                   const REAL *weights, ptrdiff_t channels, ptrdiff_t c, const REAL *start, REAL *to,
-                                   ptrdiff_t to_step)
-{
-    VECTOR acc[TILE_FULL];
-    UNROLL for (int m = 0; m < height; m++) acc[m] = *(const VECTOR *)(start + c);
-    for (ptrdiff_t r = 0; r < kernel_rows; r++, columns += LINE, weights += taps * channels) {
-        VECTOR w[7];
-        const REAL *pointer = columns[0] + c;
-        UNROLL for (int k = 0; k < taps; k++)
-            w[k] = *(const VECTOR *)(weights + (back ? taps - 1 - k : k) * channels + c);
-        UNROLL_LINE for (int column = 0; column < (height - 1) * stride + taps; column++) {
-            const VECTOR x = *(const VECTOR *)(even ? pointer : columns[column] + c);
-            pointer += pixel;
-            UNROLL for (int k = 0; k < taps; k++)
-                if (column >= k && (column - k) % stride == 0 && (column - k) / stride < height)
-                    acc[(column - k) / stride] += x * w[k];
-        }
-    }
-    UNROLL for (int m = 0; m < height; m++) *(VECTOR *)(to + m * to_step + c) = acc[m];
-}
-
 /* The sum of 0 * x: 0 if all n elements are finite, else NaN. */
 static REAL NAME(spoiled)(const REAL *x, ptrdiff_t n)
 {
@@ -172,45 +125,4 @@ static void NAME(products)(ptrdiff_t height, const REAL *const *rows, const REAL
             for (ptrdiff_t p = 0; p < count; p++) sum += rows[p * TILE_FULL + t][c] * others[p][c];
             sums[t * channels + c] = sum;
         }
-}
-
-static void NAME(depthwise)(ptrdiff_t height, const REAL *const *rows, ptrdiff_t taps, const REAL *weights,
-                            ptrdiff_t channels, const REAL *start, REAL *to, ptrdiff_t to_step)
-{
-    ptrdiff_t c = 0;
-#define DO(h, v) NAME(depthwise_body)(h, v, rows, taps, weights, channels, c, start, to, to_step)
-    for (; c + TILE_VECTORS * LANES <= channels; c += TILE_VECTORS * LANES) { HEIGHTS(DO, TILE_VECTORS) }
-    for (; c + LANES <= channels; c += LANES) { HEIGHTS(DO, 1) }
-    if (c < channels && channels >= LANES) {
-        c = channels - LANES; /* once more the last whole vector: the same sums are written twice */
-        HEIGHTS(DO, 1)
-        return;
-    }
-#undef DO
-    for (; c < channels; c++)
-        for (ptrdiff_t m = 0; m < height; m++) {
-            REAL sum = start[c];
-            for (ptrdiff_t t = 0; t < taps; t++) sum += rows[t * TILE_FULL + m][c] * weights[t * channels + c];
-            to[m * to_step + c] = sum;
-        }
-}
-
-/* height TILE_FULL or TILE_HALF, taps 3, 5 or 7, stride 1 or 2; at least one whole vector of channels. */
-static void NAME(line)(ptrdiff_t height, ptrdiff_t taps, ptrdiff_t stride, int even, const REAL *const *columns,
-                       ptrdiff_t kernel_rows, ptrdiff_t pixel, int back, const REAL *weights, ptrdiff_t channels,
-                       const REAL *start, REAL *to, ptrdiff_t to_step)
-{
-#define DO(h, k, s, e) NAME(line_body)(h, k, s, e, columns, kernel_rows, pixel, back, weights, channels, c, start, to, to_step)
-#define EVEN(h, k, s) if (even) DO(h, k, s, 1); else DO(h, k, s, 0)
-#define STRIDE(h, k) if (stride == 1) { EVEN(h, k, 1); } else { EVEN(h, k, 2); }
-#define TAPS(h) if (taps == 3) { STRIDE(h, 3) } else if (taps == 5) { STRIDE(h, 5) } else { STRIDE(h, 7) }
-    for (ptrdiff_t c = 0;; c += LANES) {
-        if (c + LANES > channels) c = channels - LANES;
-        if (height == TILE_FULL) { TAPS(TILE_FULL) } else { TAPS(TILE_HALF) }
-        if (c + LANES == channels) break;
-    }
-#undef DO
-#undef EVEN
-#undef STRIDE
-#undef TAPS
 }

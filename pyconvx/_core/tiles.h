@@ -1,5 +1,6 @@
-/* The kernels of multiply.h, tile.h and planes.h for float and double. Products with a panel of filters also come for vectors
-   of half the width: they serve the last filters of a group, and processors do two of them in the time of one. */
+/* The kernels of multiply.h, tile.h, depthwise.h and planes.h for float and double. Products with a panel of filters also come
+   for vectors of half the width: they serve the last filters of a group, and processors do two of them in the time of one.
+   So do those of depthwise.h, and for single channels where there are fewer than that. */
 #ifndef PYCONVX_TILES_H
 #define PYCONVX_TILES_H
 #include "simd.h"
@@ -10,6 +11,42 @@ static inline ptrdiff_t panel_width(ptrdiff_t left, ptrdiff_t lanes)
     if (left > lanes) return lanes * TILE_VECTORS;
     return HALVES && 2 * left <= lanes ? lanes / 2 : lanes;
 }
+
+/* Lanes of the next vector of a depthwise convolution, when those of the first c channels are done: the last vectors overlap
+   others, as long as there are enough channels for one. */
+static inline ptrdiff_t lanes_at(ptrdiff_t c, ptrdiff_t channels, ptrdiff_t lanes)
+{
+    const ptrdiff_t half = HALVES ? lanes / 2 : 0;
+    if (half && channels - c <= half && channels >= half) return half;
+    if (channels >= lanes) return lanes;
+    return half && channels >= half ? half : 1;
+}
+
+/* Places of a row that lie evenly, of a depthwise convolution, and where they read. Of neighbouring taps, `piece` are read at
+   once, and columns that they share with other places are loaded once. */
+struct span {
+    ptrdiff_t first, count; /* the first visit, and how many places */
+    ptrdiff_t to_step;      /* elements of the result between places */
+    ptrdiff_t column;       /* of x that the first place reads first */
+    ptrdiff_t apart;        /* columns of x between taps */
+    ptrdiff_t tap, taps, tap_step; /* which taps of a kernel row are read, in the order of columns */
+    ptrdiff_t piece;
+    ptrdiff_t between;      /* columns of x between those that are loaded */
+    ptrdiff_t stride;       /* how many of these from a place to the next */
+};
+
+/* What is read by the taps of a kernel row: column 0 of a row of x, whose columns lie `pixel` elements apart, and the number
+   of its first tap. a and b are its codes on the first two axes. */
+struct kernel_row {
+    const void *x;
+    ptrdiff_t pixel, tap, a, b;
+};
+
+/* What a tile reads by neighbouring taps of a kernel row, from one on, in columns `apart` elements apart. */
+struct taps_run {
+    const void *x;
+    ptrdiff_t apart, tap;
+};
 
 /* How many rows the row m of a tile lies behind one whose number is a multiple of 3: 0, 1, 2, 4 or 8. */
 #define EVEN_STEP(m) (m % 3 == 0 ? 0 : m == 1 || m == 13 ? 1 : m == 2 || m == 5 ? 2 : m == 8 || m == 11 ? 8 : 4)
@@ -34,21 +71,34 @@ static inline ptrdiff_t panel_width(ptrdiff_t left, ptrdiff_t lanes)
 #define HALVED
 #include "real.h"
 #include "multiply.h"
+#include "depthwise.h"
 #define BITS 64
 #define HALVED
 #include "real.h"
 #include "multiply.h"
+#include "depthwise.h"
 #endif
+
+#define BITS 32
+#define SINGLE
+#include "real.h"
+#include "depthwise.h"
+#define BITS 64
+#define SINGLE
+#include "real.h"
+#include "depthwise.h"
 
 #define BITS 32
 #include "real.h"
 #include "multiply.h"
 #include "tile.h"
+#include "depthwise.h"
 #include "planes.h"
 #define BITS 64
 #include "real.h"
 #include "multiply.h"
 #include "tile.h"
+#include "depthwise.h"
 #include "planes.h"
 #include "real.h"
 

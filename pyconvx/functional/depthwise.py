@@ -28,8 +28,6 @@ def unfit(problem: Problem) -> str | None:
     taps = math.prod(axis.taps for axis in problem.axes)
     if taps > TAPS:
         return f"it is for at most {TAPS} taps, the filters have {taps}"
-    if not problem.axes[2].ordered:
-        return "the gaps of a strided adjoint break its rows"
     if any(axis.mixed for axis in problem.axes) and taps * problem.x.shape[-1] * 16 > MIXED:
         return "weighted padding would need too much scratch"
     return problem.spreads()
@@ -46,8 +44,8 @@ def wasteful(problem: Problem) -> str | None:
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays."""
 
-    def make() -> Array:
-        return problem.arranged(as_taps(problem.filters, problem.x.dtype)[:, :, 0].T)
+    def make() -> Any:
+        return _core.kernels.ChannelPanels(as_taps(problem.filters, problem.x.dtype), problem.packing)
 
-    weights = problem.packed(("depthwise",), make)
-    return _core.kernels.Depthwise(problem.x, weights, y, problem.axes, problem.constants, num_threads())
+    panels, axes, constants = problem.packed(("depthwise",), make), problem.axes, problem.constants
+    return _core.kernels.Depthwise(problem.x, panels, y, axes, constants, num_threads())

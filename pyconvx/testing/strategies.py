@@ -221,8 +221,10 @@ def _batch(draw: st.DrawFn, empty: bool) -> int | None:
     return draw(st.sampled_from([1, None, 2, 3, *([0] if empty else [])]))
 
 
-def _channels(draw: st.DrawFn) -> tuple[int, int, int]:
+def _channels(draw: st.DrawFn, depthwise: bool) -> tuple[int, int, int]:
     """(groups, channels of x per group, filters per group)."""
+    if depthwise:
+        return draw(st.integers(2, 40)), 1, 1
     form = draw(st.sampled_from(["dense", "grouped", "depthwise", "wide"]))
     small = st.integers(1, 4)
     if form == "dense":
@@ -253,11 +255,11 @@ class _Windows(NamedTuple):
         return _each(self.options["dilation"], self.rank)
 
 
-def _windows(draw: st.DrawFn, largest: int) -> _Windows:
+def _windows(draw: st.DrawFn, largest: int, depthwise: bool = False) -> _Windows:
     """Windows of any rank, with pads up to `largest`."""
     rank = draw(st.integers(1, 3))
-    groups, inner, outer = _channels(draw)
-    kernel = tuple(draw(st.integers(1, 4 if rank < 3 else 3)) for _ in range(rank))
+    groups, inner, outer = _channels(draw, depthwise)
+    kernel = tuple(draw(st.integers(1, 3 if rank == 3 else 9 if depthwise else 4)) for _ in range(rank))
     options = {
         "stride": draw(each_axis(st.integers(1, 3), rank)),
         "padding": draw(padding_amounts(rank, largest)),
@@ -298,9 +300,13 @@ def conv_cases(
     values: Sequence[str] = VALUES,
     modes: bool = True,
     empty: bool = True,
+    depthwise: bool = False,
 ) -> ConvCase:
-    """Calls of conv1d, conv2d and conv3d over all options but activation and algorithm."""
-    windows = _windows(draw, 6)
+    """Calls of conv1d, conv2d and conv3d over all options but activation and algorithm.
+
+    depthwise: with one filter per channel, of up to 9 taps along an axis.
+    """
+    windows = _windows(draw, 6, depthwise)
     rank, kernel, padding = windows.rank, windows.kernel, windows.options["padding"]
     reaches = [(k - 1) * d + 1 for k, d in zip(kernel, windows.dilations, strict=True)]
     totals = [sum(pair) for pair in amounts(padding, (1,) * rank, kernel, windows.strides, windows.dilations)]

@@ -1,0 +1,131 @@
+"""Depthwise convolution and its gradients: equality with the reference, and what no cut of a row may change."""
+
+import numpy as np
+import pytest
+from convolutions import conv, gradients_within_reference, within_reference
+from hypothesis import given, settings
+
+import pyconvx as cx
+from pyconvx import _core
+from pyconvx.testing.strategies import FORMS, conv_cases
+
+every_isa = pytest.mark.parametrize("isa", _core.supported())
+every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@every_isa
+@given(case=conv_cases(forms=FORMS, depthwise=True))
+def test_equals_the_reference(isa, case):
+    with _core.using(isa):
+        within_reference(case, "depthwise")
+
+
+@every_isa
+@given(case=conv_cases(forms=FORMS, values=("normal", "whole"), depthwise=True))
+def test_gradients_equal_the_reference(isa, case):
+    with _core.using(isa):
+        gradients_within_reference(case)
+
+
+@pytest.mark.slow
+@every_isa
+@settings(max_examples=1000)
+@given(case=conv_cases(forms=FORMS, values=("normal", "whole"), depthwise=True))
+def test_equals_the_reference_at_length(isa, case):
+    with _core.using(isa):
+        within_reference(case, "depthwise")
+        gradients_within_reference(case)
+
+
+def arguments(shape, kernel, dtype=np.float32, seed=0):
+    rng = np.random.default_rng(seed)
+    channels = shape[-1]
+    return rng.standard_normal(shape).astype(dtype), rng.standard_normal((channels, *kernel, 1)).astype(dtype)
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("channels", [2, 5, 12, 16, 24, 41])
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [
+    ((3, 3), 1, 1), ((3, 3), 2, 1), ((3, 3), 1, 2), ((1, 7), 1, 1), ((5, 5), 2, 1), ((4, 9), 1, 1), ((3, 11), 3, 2),
+])  # fmt: skip
+def test_the_bits_are_those_of_one_thread(kernel, stride, dilation, channels, dtype, isa):
+    x, filters = arguments((2, 61, 66, channels), kernel, dtype)
+    options = dict(padding="same", stride=stride, dilation=dilation, groups=channels)
+    results = []
+    for threads in (1, 3):
+        with _core.using(isa), cx.threads(threads):
+            y, pullback = cx.vjp(cx.conv2d, x, filters, algorithm="depthwise", **options)
+            results.append((y, *pullback(y)))
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one, other)
+
+
+@every_isa
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 7, 12, 13, 14, 16, 29, 40])
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 2), (5, 1), (7, 1), (8, 1), (11, 1)])
+def test_a_place_has_the_same_bits_wherever_it_lies(kernel, dilation, width, isa):
+    """Wrapped padding has no border: what is shifted is computed by other tiles, or one place at a time."""
+    x, filters = arguments((9, width, 21), (3, kernel))
+    options = dict(padding="same", padding_mode="wrap", dilation=dilation, groups=21, algorithm="depthwise")
+    with _core.using(isa):
+        y = cx.conv2d(x, filters, **options)
+        for shift in (1, 2, 5):
+            moved = cx.conv2d(np.roll(x, (shift, shift), (0, 1)), filters, **options)
+            assert np.array_equal(moved, np.roll(y, (shift, shift), (0, 1)))
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("channels", [3, 9, 20, 33])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_writes_into_its_own_places_only(stride, channels, dtype, isa):
+    for width in (2, 6, 11, 30, 47):
+        x, filters = arguments((12, width, channels), (3, 3), dtype)
+        options = dict(padding="same", stride=stride, groups=channels, algorithm="depthwise")
+        with _core.using(isa):
+            y = cx.conv2d(x, filters, **options)
+            around = np.full(tuple(n + 4 for n in y.shape), 7, dtype)
+            inner = around[2:-2, 2:-2, 2:-2]
+            assert np.array_equal(cx.conv2d(x, filters, out=inner, **options), y)
+        inner[...] = 7
+        assert (around == 7).all()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (2, 3), (7, 4)])
+def test_serves_the_adjoint_of_any_stride(kernel, stride):
+    """With what is not finite in its windows only, and with the activation applied in the kernel."""
+    x, filters = arguments((2, 14, 17, 32), (kernel, kernel))
+    options = dict(stride=stride, groups=32)
+    assert cx.explain(cx.conv_transpose2d, x.shape, filters.shape, **options).algorithm == "depthwise"
+    z = cx.conv_transpose2d(x, filters, **options)
+    for activation in ("relu", "softmax"):
+        y = cx.conv_transpose2d(x, filters, activation=activation, **options)
+        assert np.array_equal(y, cx.activate(z, activation))
+    x[1, 5, 8, 3] = np.nan
+    y = cx.conv_transpose2d(x, filters, **options)
+    want = np.zeros(y.shape, bool)
+    want[1, 5 * stride : 5 * stride + kernel, 8 * stride : 8 * stride + kernel, 3] = True
+    assert np.array_equal(np.isnan(y), want)
+    assert np.array_equal(y[~want], z[~want])
+
+
+@every_isa
+def test_rows_in_any_order_of_memory_give_the_bits_of_a_copy(isa):
+    x, filters = arguments((2, 23, 30, 24), (3, 3))
+    options = dict(padding="same", groups=24, algorithm="depthwise")
+    with _core.using(isa):
+        for view in (x[:, ::-1], x[:, :, ::-1], x[:, ::2, ::3], np.broadcast_to(x[:1, :1], x.shape), x[..., 1:19]):
+            some = filters[: view.shape[-1]]
+            some_options = {**options, "groups": view.shape[-1]}
+            assert np.array_equal(cx.conv2d(view, some, **some_options), cx.conv2d(view.copy(), some, **some_options))
+
+
+def test_long_rows_are_cut_into_segments():
+    x, filters = arguments((1, 20_000, 8), (5,))
+    for mode in ("zeros", "wrap", "odd_reflect"):
+        for stride, dilation in ((1, 1), (2, 1), (1, 3)):
+            options = dict(padding="same", padding_mode=mode, stride=stride, dilation=dilation, groups=8)
+            want = conv(1)(x.astype("d"), filters.astype("d"), algorithm="plain", **options)
+            got = conv(1)(x, filters, algorithm="depthwise", **options)
+            assert np.abs(got - want).max() <= 1e-6 * np.abs(want).max()
