@@ -80,15 +80,18 @@ def test_the_algorithm_explained_is_the_one_that_runs(candidate, monkeypatch):
         assert ran[0] == report.algorithm
 
 
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.name)
-def test_the_scratch_explained_is_what_the_kernel_takes(candidate, threads):
+def test_the_scratch_explained_is_what_the_kernel_takes(candidate, threads, layout):
     groups = 16 if candidate.name in ALONE else 1
     shapes = (20, 24, 16), (16, 3, 3, 16 // groups)
-    options = dict(groups=groups, algorithm=candidate.name, padding="same", padding_mode="odd_reflect")
+    if layout == "channels_first":
+        shapes = (16, 20, 24), (16, 16 // groups, 3, 3)
+    options = dict(groups=groups, algorithm=candidate.name, padding="same", padding_mode="odd_reflect", layout=layout)
     with cx.threads(threads):
         report = cx.explain(cx.conv2d, *shapes, **options)
         plan = cx.conv2d.plan(*(np.ones(shape, np.float32) for shape in shapes), **options)
-        y = np.empty(plan.form.canonical_shape, np.float32)
+        y = plan.outline(candidate)
         assert report.scratch == candidate.kernel(plan.problem(), y).scratch > 0
     assert f"{report.scratch:,}" in str(report)

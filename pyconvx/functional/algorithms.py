@@ -128,8 +128,8 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
 def compute(problem: Problem, algorithm: str, y: Array) -> bool:
     """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied.
 
-    y (N, D, H, W, channels) has contiguous channels, or is contiguous with channels first; x may be, but is not afterwards if the
-    algorithm takes no such arrays.
+    y (N, D, H, W, channels) has contiguous channels, or is contiguous with channels first. So may x be, but is not
+    afterwards if the algorithm takes no such arrays.
     """
     candidate = choose(problem, algorithm)
     if not candidate.apart:

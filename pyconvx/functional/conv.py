@@ -19,7 +19,7 @@ from ..padding import PaddingMode
 from ..registry import Bound
 from ..remember import remembered
 from . import arrays
-from .algorithms import Problem, Supposed, check_algorithm, choose, compute
+from .algorithms import Candidate, Problem, Supposed, check_algorithm, choose, compute
 from .arrays import Array, Layout
 from .filter_gradient import filter_gradient
 from .operation import Pullback, repeated
@@ -128,6 +128,13 @@ class _Plan:
         whole = self.activation is not None and (self._finish() is None or keeps_rows(self.activation))
         return self.form.layout == "channels_first" and not whole
 
+    def outline(self, candidate: Candidate) -> Array:
+        """What the kernel of a candidate fills, without its memory."""
+        shape, dtype = self.form.canonical_shape, self.form.compute
+        if candidate.apart and self._apart():
+            return arrays.channels_apart(arrays.outline, shape, dtype)
+        return arrays.outline(shape, dtype)
+
     def _direct_target(self) -> Array | None:
         """`out` as the kernels can fill it, if they can: then nothing but a kernel may fail any more."""
         if self.out is None or self.out.dtype != self.form.compute:
@@ -171,11 +178,8 @@ class _Plan:
             filters = arrays.stand_in(self.filters.shape, form.compute)
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
         candidate = choose(problem, self.algorithm)
-        apart = candidate.apart and self._apart()
-        if apart:
-            y = arrays.channels_apart(arrays.outline, form.canonical_shape, form.compute)
-        else:
-            y = arrays.outline(form.canonical_shape, form.compute)
+        apart, y = candidate.apart and self._apart(), self.outline(candidate)
+        if not apart:
             problem.x = arrays.as_kernel_input(problem.x, form.compute)
         kernel, finish = candidate.kernel(problem, y), self._finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from .algorithms import CANDIDATES, against, choose
-from .arrays import stand_in
 from .operation import plan_of, supposed
 
 __all__ = ["Explanation", "explain"]
@@ -68,6 +67,5 @@ def explain(function: Callable[..., Any], *shapes: Any, **options: Any) -> Expla
     places = problem.x.shape[0] * math.prod(window.out for window in call.form.windows)
     flops = 2 * places * math.prod(problem.filters.shape)
     moved = (problem.x.size + problem.filters.size + math.prod(call.form.canonical_shape)) * problem.x.itemsize
-    y = stand_in(call.form.canonical_shape, problem.x.dtype)
-    scratch = chosen.kernel(problem, y).scratch
+    scratch = chosen.kernel(problem, call.outline(chosen)).scratch
     return Explanation(chosen.name, tuple(reasons), call.shape, flops, moved, scratch)
