@@ -1,0 +1,39 @@
+"""Hypothesis strategies for arrays of every kind, for registered plugins, and for whole calls of every operation.
+
+A drawn case is a small frozen dataclass that prints as what makes it; its arrays are made when asked for. Cases are
+valid by construction: sizes are drawn last, large enough for the windows. May import the registries of pyconvx.
+"""
+
+from .arrays import FLOATS, FORMS, REALS, VALUES, Drawn, arrays, drawn, reshaped
+from .conv import ConvCase, conv_cases, conv_transpose_cases
+from .pad import PadCase, pad_cases
+from .plugins import activations, kind_names, mode_names, padding_modes, paddings, pool_params, poolings
+from .pool import PoolCase, adaptive_cases, pool_cases
+from .windows import LAYOUTS
+
+__all__ = [
+    "FLOATS",
+    "FORMS",
+    "LAYOUTS",
+    "REALS",
+    "VALUES",
+    "ConvCase",
+    "Drawn",
+    "PadCase",
+    "PoolCase",
+    "activations",
+    "adaptive_cases",
+    "arrays",
+    "conv_cases",
+    "conv_transpose_cases",
+    "drawn",
+    "kind_names",
+    "mode_names",
+    "pad_cases",
+    "padding_modes",
+    "paddings",
+    "pool_cases",
+    "pool_params",
+    "poolings",
+    "reshaped",
+]
