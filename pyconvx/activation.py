@@ -29,6 +29,7 @@ __all__ = [
     "output_length",
     "parameters",
     "pull",
+    "typed",
 ]
 
 Array = NDArray[np.floating[Any]]  # float32 or float64
@@ -46,7 +47,8 @@ class Activation(Plugin):
 
     A `rowwise` activation sees (rows, length) and may mix the elements of a row; `output_size(length)`
     tells the length of its result where that differs. A parameter that is an array broadcasts against the
-    last axis of x.
+    last axis of x. What `propagates_nan`, `limits` and `surrogate` declare is what `testing.check_activation` holds
+    the activation to.
 
     >>> import numpy as np, pyconvx as cx
     >>> with cx.activations.temporarily("square", lambda x: x * x, derivative=lambda x, y: 2 * x):
@@ -62,6 +64,12 @@ class Activation(Plugin):
     gradient: Callable[..., Any] | None = None
     rowwise: bool = False
     output_size: Callable[[int], int] | None = None
+    propagates_nan: bool = True
+    """Whether a NaN makes the result NaN, in a row at least one element of it."""
+    limits: bool = False
+    """Whether an infinity gives the limit where there is one; otherwise it may give NaN."""
+    surrogate: bool = False
+    """Whether the derivative is meant to be another than that of the function, as of a step that is to be trained."""
     kernel: str | None = None
     """The compiled activation that computes the same from parameters that are numbers; for built-in ones."""
 
@@ -162,7 +170,7 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threa
     if plugin.kernel is not None and given is not None:
         _core.kernels.activate(plugin.kernel, given, x, y, threads)
         return y
-    params = _typed(bound, x)
+    params = typed(bound, x)
     for x_block, y_block in _blocks(bound, x, y):
         with calling(plugin), np.errstate(all="ignore"):
             result = plugin.function(_read_only(x_block), **params)
@@ -193,7 +201,7 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array, threads: int =
         _core.kernels.activate_gradient(plugin.kernel, given, x, y, gy, gx, threads)
         return gx
     leading = 3 if what == "gradient" else 2
-    params = accepted(function, _typed(bound, x), leading)
+    params = accepted(function, typed(bound, x), leading)
     for x_block, y_block, gy_block, gx_block in _blocks(bound, x, y, gy, gx):
         blocks = [_read_only(block) for block in (x_block, y_block, gy_block)]
         with calling(plugin, what), np.errstate(all="ignore"):
@@ -206,7 +214,7 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array, threads: int =
     return gx
 
 
-def _typed(bound: Bound[Activation], x: Array) -> dict[str, Any]:
+def typed(bound: Bound[Activation], x: Array) -> dict[str, Any]:
     """The parameters as the plugin gets them: arrays have the dtype of x, or they would widen the result."""
     return {name: value if np.ndim(value) == 0 else np.asarray(value, x.dtype) for name, value in bound.params.items()}
 

@@ -28,7 +28,8 @@ class Pooling(Plugin):
     `indexed`, both get one more positional argument, `index` (...): the flat position of each output element
     in (N, *out, C) order, for randomness that does not depend on how the work is cut. If `exact`, y is an element of
     its window: windows and y have the dtype of x, whichever real one, and dy/dw may have any real dtype; else integers
-    are promoted before windows are made.
+    are promoted before windows are made. What `ordered`, `propagates_nan`, `limits` and `surrogate` declare is what
+    `testing.check_pooling` holds the pooling to.
 
     >>> import numpy as np, pyconvx as cx
     >>> with cx.poolings.temporarily("range", lambda w: w.max(-1) - w.min(-1)):
@@ -48,6 +49,14 @@ class Pooling(Plugin):
     indexed: bool = False
     exact: bool = False
     """Whether y is an element of its window, so that any real dtype is kept."""
+    ordered: bool = False
+    """Whether the order of the elements in a window matters."""
+    propagates_nan: bool = True
+    """Whether a NaN in a window makes the result NaN."""
+    limits: bool = False
+    """Whether an infinity gives the limit where there is one; otherwise it may give NaN."""
+    surrogate: bool = False
+    """Whether the gradient is meant to be another than that of the function."""
     kernel: str | None = None
     """The compiled reduction that computes the same; for built-in poolings."""
 
@@ -280,7 +289,9 @@ def _pick(w: Array, index: Indices, seed: int) -> Indices:
     return np.asarray(np.where(missing.any(-1), missing.argmax(-1), picked))
 
 
-@poolings.register("stochastic", indexed=True, gradient=lambda w, y, index, seed: _one_hot(w, _pick(w, index, seed)))
+@poolings.register(
+    "stochastic", indexed=True, ordered=True, gradient=lambda w, y, index, seed: _one_hot(w, _pick(w, index, seed))
+)
 def stochastic(w: Array, index: Indices, seed: int = 0) -> Array:
     """One element of the window, by chance: in proportion to the positive ones, or any if there is none.
 

@@ -30,7 +30,7 @@ def pad_cases(
     forms: Sequence[str] = ("plain",),
     values: Sequence[str] = ("normal", "whole"),
     crop: bool = True,
-    modes: Sequence[str] = (),
+    modes: Sequence[Any] = (),
 ) -> PadCase:
     """Calls of pad on arrays of 1 to 4 axes, with amounts far longer than an axis, and negative ones."""
     ndim = draw(st.integers(1, 4))

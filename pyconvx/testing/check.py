@@ -1,0 +1,270 @@
+"""Laws tried on many cases: `check_padding`, `check_activation`, `check_pooling`, `check_all`, and `law_tests`.
+
+Imports the laws and the registries. Runs are deterministic: the same plugin meets the same cases every time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Flaky, UnsatisfiedAssumption
+
+from ..activation import Activation, activations
+from ..padding import PaddingMode, paddings
+from ..pooling import Pooling, poolings
+from ..registry import REQUIRED, Bound, Plugin, Registry, UnknownNameError
+from .laws import LAWS
+from .laws.law import Law, Refuted, Subject, told
+
+__all__ = [
+    "Check",
+    "LawBroken",
+    "check_activation",
+    "check_all",
+    "check_padding",
+    "check_pooling",
+    "checks",
+    "law_tests",
+]
+
+EXAMPLES = 100
+LEAST = 3  # examples of a costly law
+
+REGISTRIES: tuple[Registry[Any], ...] = (paddings, activations, poolings)
+
+
+class LawBroken(AssertionError):
+    """A plugin does not keep one or more of its laws; the message tells which, for what input, and what was seen."""
+
+    def __init__(self, messages: dict[str, str]) -> None:
+        super().__init__("\n\n".join(messages.values()))
+        self.laws = tuple(messages)
+        """The names of the laws."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One law of one plugin, to be tried: call it."""
+
+    subject: Subject
+    law: Law
+    examples: int
+
+    def __str__(self) -> str:
+        return f"{self.subject.bound.plugin.kind} {self.subject.bound!r}: {self.law.name}"
+
+    def __call__(self) -> None:
+        """Try the law on as many cases; raise LawBroken for the simplest case found where it does not hold."""
+        __tracebackhide__ = True  # pytest shows the message alone
+        message = self.failure()
+        if message is not None:
+            raise LawBroken({self.law.name: message})
+
+    def failure(self) -> str | None:
+        """What is wrong, in words, or None."""
+        failures: list[tuple[Any, Exception]] = []
+
+        def holds(case: Any) -> None:
+            try:
+                self.law.holds(self.subject, case)
+            except UnsatisfiedAssumption:
+                raise
+            except Exception as error:
+                failures.append((case, error))
+                raise
+
+        run = settings(
+            max_examples=max(LEAST, round(self.examples * self.law.share)),
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink),
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        )(given(self.law.cases(self.subject))(holds))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # as of np.nanmax where all is NaN
+                run()
+        except Exception as error:
+            if not failures:
+                raise
+            case, last = failures[-1]
+            if isinstance(error, Flaky):
+                return self._told(case, last, "\n  only     sometimes: called again, it did something else")
+            return self._told(case, last)
+        return None
+
+    def _told(self, case: Any, error: Exception, more: str = "") -> str:
+        plugin = self.subject.bound.plugin
+        if isinstance(error, Refuted):
+            seen, expected = error.seen, error.expected
+        else:
+            notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()) if plugin.name in note)
+            seen, expected = f"{type(error).__name__}: {error}{notes}", "no exception"
+        return (
+            f"{plugin.kind} {self.subject.bound!r} (registered by {plugin.owner}) breaks a law.\n"
+            f"  law      {self.law.name}: {self.law.statement}\n"
+            f"  for      {_indented(told(case))}\n"
+            f"  seen     {_indented(seen)}\n"
+            f"  expected {_indented(expected)}{more}"
+        )
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n           ")
+
+
+def checks(given: str | Plugin | Bound[Any], *, like: Any = None, examples: int = EXAMPLES) -> list[Check]:
+    """Every law of a plugin: a name (of any kind; of several, if it is in several registries), or a bound plugin.
+
+    Raises UnknownNameError for a name that no registry has.
+    """
+    if isinstance(given, str):
+        found = [registry.resolve(given) for registry in REGISTRIES if given in registry]
+        if not found:
+            raise UnknownNameError(_unknown(given))
+    else:
+        plugin = given.plugin if isinstance(given, Bound) else given
+        found = [registry.resolve(given) for registry in REGISTRIES if registry.kind == getattr(plugin, "kind", None)]
+        if not found:
+            raise TypeError(f"plugin must be a name, a padding mode, an activation or a pooling, got {given!r}")
+    return [check for bound in found for check in _checks(bound, like, examples)]
+
+
+def _unknown(name: str) -> str:
+    """What the registries say to a name that none of them has."""
+    said = []
+    for registry in REGISTRIES:
+        try:
+            registry[name]
+        except UnknownNameError as error:
+            said.append(str(error))
+    return "\n".join(said)
+
+
+def _checks(bound: Bound[Any], like: Any, examples: int) -> list[Check]:
+    subject = Subject(bound, like)
+    return [Check(subject, law, examples) for law in LAWS[bound.plugin.kind] if law.applies(subject)]
+
+
+def _run(all_checks: Iterable[Check]) -> None:
+    """Raise LawBroken with whatever is wrong."""
+    messages = {}
+    for check in all_checks:
+        message = check.failure()
+        if message is not None:
+            messages[check.law.name] = message
+    if messages:
+        raise LawBroken(messages)
+
+
+def check_padding(
+    mode: str | PaddingMode | Bound[PaddingMode],
+    /,
+    *,
+    like: str | Callable[..., Any] | None = None,
+    examples: int = EXAMPLES,
+    **params: Any,
+) -> None:
+    """Try every law of padding modes on a mode: its index map, its gradient, and the operations that read through it.
+
+    mode: a name, or a bound one; params: its parameters. like: a plain definition to compare with, `like(x, before,
+    after)` of a vector x (n,), which returns it padded (before + n + after,), as numpy.pad does; or the name of a
+    built-in. examples: how many cases each law is tried on.
+
+    Raises LawBroken, an AssertionError, if a law does not hold, and tells the simplest case found.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> with cx.paddings.temporarily("last", lambda i, n: np.where(i < n, i % n, n - 1)):
+    ...     cx.testing.check_padding("last", examples=10)
+    """
+    _run(_checks(paddings.resolve(mode, params), like, examples))
+
+
+def check_activation(
+    activation: str | Activation | Bound[Activation],
+    /,
+    *,
+    like: str | Callable[..., Any] | None = None,
+    examples: int = EXAMPLES,
+    **params: Any,
+) -> None:
+    """Try every law of activations on one: its function, its derivative, and convolutions that it follows.
+
+    activation: a name, or a bound one; params: its parameters. like: a plain definition to compare with, `like(x)` of
+    float64 x (rows, length), which returns y; or the name of a built-in. examples: how many cases each law is tried on.
+
+    Raises LawBroken, an AssertionError, if a law does not hold, and tells the simplest case found.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> with cx.activations.temporarily("square", np.square, derivative=lambda x, y: x):
+    ...     cx.testing.check_activation("square", examples=10)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+        ...
+    LawBroken: activation square() (registered by numpy) breaks a law.
+    """
+    _run(_checks(activations.resolve(activation, params), like, examples))
+
+
+def check_pooling(
+    kind: str | Pooling | Bound[Pooling],
+    /,
+    *,
+    like: str | Callable[..., Any] | None = None,
+    examples: int = EXAMPLES,
+    **params: Any,
+) -> None:
+    """Try every law of poolings on one: its reduction, its gradient, and the operations that use it.
+
+    kind: a name, or a bound one; params: its parameters. like: a plain definition to compare with, `like(w)` of
+    float64 windows w (rows, k), which returns y (rows,); or the name of a built-in. examples: how many cases each law
+    is tried on.
+
+    Raises LawBroken, an AssertionError, if a law does not hold, and tells the simplest case found.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> with cx.poolings.temporarily("range", lambda w: w.max(-1) - w.min(-1)):
+    ...     cx.testing.check_pooling("range", like=lambda w: np.ptp(w, -1), examples=10)
+    """
+    _run(_checks(poolings.resolve(kind, params), like, examples))
+
+
+def check_all(*, examples: int = EXAMPLES) -> None:
+    """Check every registered padding mode, activation and pooling that needs no parameter.
+
+    Raises LawBroken, which tells of all that do not keep their laws.
+    """
+    broken: dict[str, str] = {}
+    for registry in REGISTRIES:
+        for name, plugin in registry.items():
+            if REQUIRED in plugin.defaults.values():
+                continue
+            try:
+                _run(_checks(registry.resolve(plugin), None, examples))
+            except LawBroken as error:
+                broken[f"{registry.kind} {name}: {', '.join(error.laws)}"] = str(error)
+    if broken:
+        raise LawBroken(broken)
+
+
+def law_tests(given: str | Plugin | Bound[Any], *, like: Any = None, examples: int = EXAMPLES) -> Callable[..., None]:
+    """Return a test for pytest that runs each law of a plugin by itself: `test_snake = law_tests("snake")`.
+
+    given: a name (of any kind; of several, if it is in several registries), a plugin or a bound one. like, examples: as
+    for `check_padding`, `check_activation` and `check_pooling`. The plugin must be registered by then.
+    """
+    import pytest  # only for those who call this
+
+    found = checks(given, like=like, examples=examples)
+
+    @pytest.mark.parametrize("check", found, ids=[check.law.name for check in found])
+    def test(check: Check) -> None:
+        __tracebackhide__ = True
+        check()
+
+    return test

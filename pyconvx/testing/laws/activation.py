@@ -1,0 +1,237 @@
+"""The laws of activations. Imports the operations of pyconvx and the plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import pyconvx as cx
+
+from ...activation import Activation, evaluate, keeps_rows, output_length, parameters, typed
+from ...registry import Bound, accepted, returned
+from .. import reference
+from ..strategies.windows import LAYOUTS, array_shape
+from . import numeric, purity
+from .inputs import Table, blocks, near, near_or_far, varied
+from .law import Block, Law, Subject, require, require_close
+from .maps import RowMap
+from .shared import numeric_laws, purity_laws
+
+Array = NDArray[Any]
+
+CONV = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
+LONGEST = 6  # of the rows that are drawn
+
+
+def lengths(bound: Bound[Activation]) -> list[int]:
+    """Lengths of rows that the activation takes, as far as it tells: by its `output_size` and its parameters."""
+    arrays = [np.shape(value)[-1] for value in bound.params.values() if np.ndim(value)]
+    fits = [n for n in range(1, LONGEST + 1) if all(size in (1, n) for size in arrays)] or arrays[:1]
+    return [n for n in fits if _takes(bound, n)]
+
+
+def _takes(bound: Bound[Activation], length: int) -> bool:
+    try:
+        return output_length(bound, length) > 0
+    except ValueError:  # glu of an odd length
+        return False
+
+
+def _rows(numbers: Table, *dtypes: str) -> Callable[[Subject], Any]:
+    """Rows of numbers; an elementwise activation gets a column, which shrinks best."""
+
+    def cases(subject: Subject) -> st.SearchStrategy[Block]:
+        rowwise = keeps_rows(subject.bound)
+        taken = st.sampled_from(lengths(subject.bound)) if rowwise else st.just(1)
+        return blocks("x", taken, numbers, dtypes or ("float64", "float32"), rows=3 if rowwise else 12)
+
+    return cases
+
+
+def _seen(bound: Bound[Activation], x: Array) -> Array:
+    """Rows as the library passes them: one after another, unless the activation needs them."""
+    return x if keeps_rows(bound) else x.reshape(-1)
+
+
+def _forward(bound: Bound[Activation], x: Array) -> Any:
+    with np.errstate(all="ignore"):
+        return bound.plugin.function(x, **typed(bound, x))
+
+
+def _derivative(bound: Bound[Activation]) -> tuple[str, Callable[..., Any], int]:
+    """The name of the function that gives gradients, it, with its parameters set, and how many arrays it takes."""
+    plugin = bound.plugin
+    what, function, leading = (
+        ("gradient", plugin.gradient, 3) if plugin.gradient else ("derivative", plugin.derivative, 2)
+    )
+    assert function is not None
+
+    def run(x: Array, *others: Array) -> Any:
+        with np.errstate(all="ignore"):
+            return function(x, *others, **accepted(function, typed(bound, x), leading))
+
+    return what, run, leading
+
+
+def row_map(subject: Subject) -> RowMap:
+    """The activation as a map of rows; the results are checked as the library checks them."""
+    bound: Bound[Activation] = subject.bound
+
+    def forward(rows: Array, at: Array) -> Array:
+        x = _seen(bound, rows)
+        shape = (len(x), output_length(bound, rows.shape[-1])) if bound.plugin.rowwise else x.shape
+        y = returned(bound.plugin, "function", _forward(bound, x), shape, x.dtype)
+        return y.reshape(len(rows), -1).astype(x.dtype, copy=False)
+
+    def backward(rows: Array, at: Array, gy: Array) -> Array:
+        what, run, leading = _derivative(bound)
+        x, y, given = _seen(bound, rows), forward(rows, at), gy.astype(rows.dtype)
+        shaped = [_seen(bound, each) for each in (y, given)]
+        result = returned(bound.plugin, what, run(x, *shaped[: leading - 1]), x.shape, x.dtype)
+        gx = result if leading == 3 else result * shaped[1]
+        return gx.reshape(rows.shape)
+
+    plugin = bound.plugin
+    return RowMap(forward, backward if has_gradient(subject) else None, plugin.propagates_nan, plugin.limits)
+
+
+def calls(subject: Subject, case: Block) -> list[purity.Call]:
+    """The activation's functions, with what the library would call them with."""
+    bound = subject.bound
+    x = _seen(bound, case.array)
+    found = [purity.Call("the function", lambda x: _forward(bound, x), (x,))]
+    if has_gradient(subject):
+        what, run, leading = _derivative(bound)
+        y = np.asarray(_forward(bound, x.copy()))
+        found.append(purity.Call(f"the {what}", run, (x, y, varied(y.shape, x.dtype))[:leading]))
+    return found
+
+
+def has_gradient(subject: Subject) -> bool:
+    """Whether gradients can be taken."""
+    return bool(subject.bound.plugin.gradient or subject.bound.plugin.derivative)
+
+
+def result_form(subject: Subject, case: Block) -> None:
+    """Shape and dtype, of no rows too."""
+    bound, plugin = subject.bound, subject.bound.plugin
+    for rows in (case.array, case.array[:0]):
+        x = _seen(bound, rows)
+        shape = (len(x), output_length(bound, rows.shape[-1])) if plugin.rowwise else x.shape
+        y = returned(plugin, "function", _forward(bound, x), shape, x.dtype)
+        if has_gradient(subject):
+            what, run, leading = _derivative(bound)
+            given = (y.astype(x.dtype), np.ones(shape, x.dtype))[: leading - 1]
+            returned(plugin, what, run(x, *given), x.shape, x.dtype)
+
+
+def definition(subject: Subject, case: Block) -> None:
+    """`like`, or the reference for a built-in."""
+    like = _definition(subject)
+    want = np.asarray(like(case.array.astype(np.float64)), np.float64)
+    numeric.compared(row_map(subject), case.array, want, "by definition")
+
+
+def _definition(subject: Subject) -> Any:
+    bound, like = subject.bound, subject.like
+    if like is None and bound.plugin.owner.startswith("pyconvx.") and bound.name in reference.ACTIVATIONS:
+        like = bound.name
+    if isinstance(like, str):
+        params = accepted(bound.plugin.function, bound.params, 1) if like == bound.name else {}
+        return lambda x: reference.activate(x, like, **params)
+    return like
+
+
+def compiled(subject: Subject, case: Block) -> None:
+    """The compiled rows against the Python function."""
+    bound, x = subject.bound, np.ascontiguousarray(_seen(subject.bound, case.array))
+    want = evaluate(bound, x).reshape(len(case.array), -1)
+    numeric.compared(row_map(subject), case.array, want, "as compiled")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution that the activation follows."""
+
+    rank: int
+    layout: str
+    filters: int
+    seed: int
+
+
+@st.composite
+def _convolutions(draw: st.DrawFn, subject: Subject) -> Convolution:
+    filters = st.sampled_from(lengths(subject.bound))
+    return draw(st.builds(Convolution, st.integers(1, 3), st.sampled_from(LAYOUTS), filters, st.integers(0, 999)))
+
+
+def in_convolution(subject: Subject, case: Convolution) -> None:
+    """Fused, and after the convolution, forward and backward."""
+    bound, random = subject.bound, np.random.default_rng(case.seed)
+    conv = CONV[case.rank]
+    options: dict[str, Any] = {"layout": case.layout, "padding": "same"}
+    x = random.standard_normal(array_shape((3,) * case.rank, 2, 2, case.layout))
+    filters = random.standard_normal(array_shape((2,) * case.rank, 2, case.filters, case.layout))
+    axis = -1 if case.layout == "channels_last" else 1
+    z, back = cx.vjp(conv, x, filters, **options)
+    want, activate_back = cx.vjp(cx.activate, z, bound, axis=axis)
+    got, fused_back = cx.vjp(conv, x, filters, activation=bound, **options)
+    plain = conv(x, filters, activation=bound, **options)
+    rows = row_map(subject).forward(np.moveaxis(z, axis, -1).reshape(-1, case.filters), np.arange(z.size))
+    by_rows = rows.reshape(*np.moveaxis(want, axis, -1).shape)
+    for y, what in ((got, "convolution with pullback"), (plain, "convolution"), (want, "cx.activate")):
+        require(y.shape == want.shape, f"{what} has shape {y.shape}", f"{want.shape}")
+        require_close(
+            what, np.moveaxis(y, axis, -1), by_rows, 1e-10 * (1 + np.abs(by_rows)), "the function of its result"
+        )
+    if has_gradient(subject):
+        gy = varied(want.shape)
+        for gradient, chained, name in zip(fused_back(gy), back(*activate_back(gy)), ("x", "filters"), strict=True):
+            allowed = 1e-9 * (1 + np.abs(chained).max(initial=0))
+            require_close(f"gradient of {name}", gradient, chained, allowed, "by the chain rule")
+
+
+LAWS = (
+    *purity_laws(_rows(near), calls),
+    Law(
+        "result_form",
+        "Results and derivatives have the shape and the dtype of x (or rows of output_size), also of no rows.",
+        _rows(near),
+        result_form,
+    ),
+    *numeric_laws(_rows, row_map, "its own element (its own row, if rowwise)", "a whole row"),
+    Law(
+        "linear",
+        "Its gradient is linear in gy.",
+        _rows(near, "float64"),
+        lambda subject, case: numeric.linear(row_map(subject), case.array),
+        lambda subject: subject.bound.plugin.gradient is not None,
+    ),
+    Law(
+        "definition",
+        "It is what its definition says.",
+        _rows(near),
+        definition,
+        lambda subject: _definition(subject) is not None,
+    ),
+    Law(
+        "compiled",
+        "Its compiled form is its Python form, within rounding.",
+        _rows(near_or_far),
+        compiled,
+        lambda subject: parameters(subject.bound) is not None,
+    ),
+    Law(
+        "in_convolution",
+        "A convolution with it is the convolution and then it, in rank 1 to 3 and either layout, with the gradients of "
+        "the chain rule.",
+        _convolutions,
+        in_convolution,
+        share=0.3,
+    ),
+)

@@ -1,0 +1,42 @@
+"""Slopes by central differences, with how sure they are. Imports NumPy only.
+
+Several steps are tried at once. Where a function is smooth, forward and backward differences approach each other as
+the step shrinks; where they stop doing so, a kink or a jump is nearer than the smallest step, and the slope is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+STEPS = 2.0 ** -np.arange(5, 19, 2)
+RATIO = 4.0  # of a step to the next
+NOISE = 32 * float(np.finfo(np.float64).eps)  # a few roundings in the function
+
+
+def slopes(function: Callable[[Array], Array], x: Array, directions: Array) -> tuple[Array, Array]:
+    """Slopes (directions, m) of `function`, rows (P, n) to rows (P, m), at x (n,), and how far they may be off.
+
+    directions: (D, n). The error is infinite where the slope is not known.
+    """
+    shift = STEPS[:, None, None] * directions  # (steps, D, n)
+    points = np.concatenate([x + shift, x - shift, np.broadcast_to(x, (1, *shift.shape[1:]))])
+    y = function(points.reshape(-1, x.size)).reshape(*points.shape[:2], -1)
+    high, low, here = y[: len(STEPS)], y[len(STEPS) : -1], y[-1]
+    step = STEPS[:, None, None]
+    with np.errstate(all="ignore"):
+        central = (high - low) / (2 * step)
+        bend = np.abs(high - 2 * here + low) / step
+        largest = np.maximum(np.maximum(np.abs(high), np.abs(low)), np.abs(here))
+        noise = NOISE * (largest + np.abs(x).max() + 1) / step
+        shrinks = bend[1:] <= bend[:-1] * (2 / RATIO) + noise[1:]
+        smooth = np.logical_and.accumulate(shrinks[::-1])[::-1]  # from this step down to the smallest
+        error = np.where(smooth, np.abs(central[1:] - central[:-1]) + noise[1:], np.inf)
+    error = np.where(np.isfinite(error), error, np.inf)
+    best = error.argmin(0)[None]
+    return np.take_along_axis(central[1:], best, 0)[0], np.take_along_axis(error, best, 0)[0]

@@ -1,0 +1,79 @@
+"""Numbers that the laws are tried on. Imports NumPy, Hypothesis and the forms of cases.
+
+A case is drawn as bytes, each of which names a number in a table: what plugins stumble over first, simplest numbers
+before others, then random ones. That is fast, and shrinks to few and simple numbers. All are numbers of float32, so
+that one case serves both dtypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from .law import Block
+
+Table = Callable[[int], NDArray[np.float32]]
+"""256 numbers, those at the end according to a seed."""
+
+FLOATS = ("float64", "float32")
+SIMPLE = (0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 0.25, -0.75, 1.5, -5, 6, 7, -8, -17, 25, -0.0, 1e-3, -1e-6)
+FAR = (30, 50, 89, 100, 300, 720, 1000, 3000, 10000)
+"""exp overflows at 88.8 in float32 and at 709.8 in float64; what is exact there goes on to 10^4."""
+HUGE = (1e5, 1e10, 1e15)
+
+
+def near(seed: int) -> NDArray[np.float32]:
+    """Numbers as feature maps hold them."""
+    random = np.random.default_rng(seed)
+    return _table(
+        SIMPLE, np.where(random.random(256) < 0.5, 3 * random.standard_normal(256), random.uniform(-30, 30, 256))
+    )
+
+
+def far(seed: int) -> NDArray[np.float32]:
+    """Large numbers of both signs, where slopes can still be told by differences."""
+    random = np.random.default_rng(seed)
+    return _table((*FAR, *(-x for x in FAR)), random.choice((-1, 1), 256) * 10 ** random.uniform(1.5, 4, 256))
+
+
+def near_or_far(seed: int) -> NDArray[np.float32]:
+    """Either."""
+    return np.stack([near(seed)[:128], far(seed)[:128]], 1).ravel()
+
+
+def anywhere(seed: int) -> NDArray[np.float32]:
+    """Any magnitude whose square float32 holds."""
+    huge = np.array([*HUGE, *(-x for x in HUGE)], np.float32)
+    return np.concatenate([near_or_far(seed)[: 256 - len(huge)], huge])
+
+
+def _table(first: Sequence[float], rest: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Every third number of the rest is one of the first again, so that windows have ties."""
+    numbers = np.where(np.arange(256) % 3 == 0, np.resize(first, 256), rest)
+    numbers[: len(first)] = first
+    return numbers.astype(np.float32)
+
+
+@st.composite
+def blocks(
+    draw: st.DrawFn,
+    name: str,
+    lengths: st.SearchStrategy[int],
+    table: Table,
+    dtypes: Sequence[str] = FLOATS,
+    rows: int = 3,
+) -> Block:
+    """Up to so many rows of one of the lengths."""
+    shape = draw(st.integers(1, rows)), draw(lengths)
+    dtype, seed = draw(st.sampled_from(dtypes)), draw(st.integers(0, 999))
+    names = draw(st.binary(min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
+    return Block(name, table(seed)[np.frombuffer(names, np.uint8)].astype(dtype).reshape(shape))
+
+
+def varied(shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
+    """Numbers of both signs and different sizes, the same for every call."""
+    return ((np.arange(int(np.prod(shape))) * 7 % 11 - 4.5) / 4).astype(dtype).reshape(shape)

@@ -1,0 +1,111 @@
+"""What a law is, and how it says that it does not hold. Imports NumPy, Hypothesis and the registry.
+
+A law is one sentence about a plugin, a strategy of the cases that it is tried on, and a function that raises `Refuted`
+for a case where the sentence is false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ...registry import Bound
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The plugin that is tested, with its parameters, and what it should be like, if somebody has said so."""
+
+    bound: Bound[Any]
+    like: Any = None
+    """A plain definition: see `check_padding`, `check_activation` and `check_pooling`."""
+
+
+class Refuted(AssertionError):
+    """A case for which a law does not hold."""
+
+    def __init__(self, seen: str, expected: str) -> None:
+        super().__init__(f"{seen}; expected {expected}")
+        self.seen, self.expected = seen, expected
+
+
+def always(subject: Subject) -> bool:
+    """A law that every plugin of its kind is held to."""
+    return True
+
+
+@dataclass(frozen=True)
+class Law:
+    """One property of the plugins of a kind. `holds(subject, case)` raises where it does not hold."""
+
+    name: str
+    statement: str
+    cases: Callable[[Subject], st.SearchStrategy[Any]]
+    holds: Callable[[Subject, Any], None]
+    applies: Callable[[Subject], bool] = always
+    share: float = 1.0
+    """Of the examples that a run asks for: costly laws take fewer."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of numbers, as a plugin sees them: x (rows, length) of an activation, w (rows, k) of a pooling."""
+
+    name: str
+    array: Array  # (rows, length)
+
+    def __str__(self) -> str:
+        return f"{self.name} = {shown(self.array)}"
+
+
+def shown(value: Any) -> str:
+    """A value as Python would write it, with every digit; long arrays are cut short."""
+    with np.printoptions(precision=17, floatmode="unique", threshold=64, linewidth=100):
+        return repr(value)
+
+
+def told(case: Any) -> str:
+    """A case in words: every field with its value."""
+    if isinstance(case, Block):
+        return str(case)
+    return ", ".join(f"{each.name} = {shown(getattr(case, each.name))}" for each in fields(case))
+
+
+def require(condition: bool, seen: str, expected: str) -> None:
+    """Raise `Refuted` unless the condition holds."""
+    if not condition:
+        raise Refuted(seen, expected)
+
+
+def require_same(what: str, got: Array, want: Array, why: str) -> None:
+    """`got` has the shape, the dtype and the bits of `want`; NaN equals NaN."""
+    form = f"shape {want.shape} and dtype {want.dtype}"
+    alike = got.shape == want.shape and got.dtype == want.dtype
+    require(alike, f"{what} has shape {got.shape} and dtype {got.dtype}", f"{form} {why}")
+    wrong = ~((got == want) | ((got != got) & (want != want)))
+    _require_none(wrong, what, got, want, "", why)
+
+
+def require_close(what: str, got: Array, want: Array, allowed: Any, why: str) -> None:
+    """`got` has the shape of `want` and lies within `allowed` of it; NaN equals NaN, an infinity itself."""
+    require(got.shape == want.shape, f"{what} has shape {got.shape}", f"shape {want.shape} {why}")
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = ~(np.abs(got.astype(np.float64) - want.astype(np.float64)) <= allowed)
+    wrong = far & ~((got == want) | ((got != got) & (want != want)))
+    _require_none(wrong, what, got, want, allowed, why)
+
+
+def _require_none(wrong: Array, what: str, got: Array, want: Array, allowed: Any, why: str) -> None:
+    if not wrong.any():
+        return
+    at = tuple(map(int, np.argwhere(wrong)[0]))
+    margin = "" if isinstance(allowed, str) else f" within {np.broadcast_to(allowed, wrong.shape)[at]:.2g}"
+    place = f"{what}[{', '.join(map(str, at))}]" if at else what
+    raise Refuted(f"{place} is {shown(got[at])}", f"{shown(want[at])}{margin} {why}".rstrip())

@@ -1,0 +1,57 @@
+"""Activations and poolings as one thing: a map of rows, each to a row of its own. Imports NumPy only.
+
+An elementwise activation maps rows of one element; a rowwise one, rows; a pooling, windows to rows of one element. The
+laws about numbers (`numeric`) are written for such maps, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RowMap:
+    """`forward(rows, at)` is (P, m) for rows (P, n); `backward(rows, at, gy)` is the gradient (P, n) of sum(gy * y).
+
+    `at` (P,) are the places of the rows, which only an indexed pooling looks at.
+    """
+
+    forward: Callable[[Array, Array], Array]
+    backward: Callable[[Array, Array, Array], Array] | None
+    propagates_nan: bool
+    limits: bool
+
+    def at_place(self, place: int) -> Callable[[Array], Array]:
+        """The map of rows that all stand at one place."""
+        return lambda rows: self.forward(rows, np.full(len(rows), place))
+
+
+def allowance(
+    function: Callable[[Array, Array], Array], rows: Array, at: Array, y: Array, eps: float, scale: Any
+) -> Array:
+    """How far results y (P, m) of `function` on rows (P, n) may be off by rounding, in a precision of `eps`.
+
+    A rounding of the input by a few units in the last place moves the result by so much, and the result is rounded
+    itself, with a cancellation of terms up to `scale` (P, 1).
+    """
+    wide, exact = rows.astype(np.float64), y.astype(np.float64)
+    sign = np.where(np.arange(rows.shape[-1]) % 2, -1, 1)
+    moved = np.zeros(y.shape)
+    with np.errstate(all="ignore"):
+        here = function(wide, at)
+        for pattern in (sign, -sign, sign * sign, -sign * sign):
+            moved = np.maximum(moved, np.abs(function(wide * (1 + 16 * eps * pattern), at) - here))
+        allowed = 4 * moved + 64 * eps * (np.abs(exact) + scale)
+    return np.where(np.isnan(allowed), np.inf, allowed)
+
+
+def magnitude(rows: Array) -> Array:
+    """The largest sum that elements of a row (P, n) can make, (P, 1)."""
+    return np.asarray(rows.shape[-1] * (1 + np.abs(rows.astype(np.float64)).max(-1, keepdims=True, initial=0)))

@@ -1,0 +1,200 @@
+"""Laws about numbers, for anything that maps rows: see `maps`. Imports NumPy.
+
+Each takes the map and rows (P, n), and raises `Refuted` where it does not hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .differences import slopes
+from .inputs import varied
+from .law import require, require_close, shown
+from .maps import RowMap, allowance, magnitude
+
+Array = NDArray[Any]
+
+EPS32 = float(np.finfo(np.float32).eps)
+LARGEST32 = float(np.finfo(np.float32).max)
+
+
+def _places(rows: Array) -> Array:
+    return np.arange(len(rows), dtype=np.intp)
+
+
+def _both(row_map: RowMap, rows: Array) -> list[tuple[str, Callable[[Array, Array], Array], Any]]:
+    """What there is to look at: results and, for a plugin with a gradient, gradients; with the scale of rounding."""
+    found: list[tuple[str, Callable[[Array, Array], Array], Any]] = [("result", row_map.forward, magnitude(rows))]
+    backward = row_map.backward
+    if backward is not None:
+
+        def gradient(rows: Array, at: Array) -> Array:
+            y = row_map.forward(rows, at)
+            return backward(rows, at, np.ones_like(y))
+
+        found.append(("gradient", gradient, rows.shape[-1]))
+    return found
+
+
+def independent(row_map: RowMap, rows: Array) -> None:
+    """Rows together, one by one and in the opposite order."""
+    at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
+    for what, function, scale in _both(row_map, rows):
+        together = function(rows, at)
+        allowed = allowance(function, rows, at, together, eps, scale)
+        alone = np.concatenate([function(rows[i : i + 1].copy(), at[i : i + 1]) for i in at])
+        require_close(what, together, alone, allowed, "as for each by itself")
+        turned = function(rows[::-1].copy(), at[::-1].copy())[::-1]
+        require_close(what, turned, together, allowed, "in whatever order they are given")
+
+
+def no_nan(row_map: RowMap, rows: Array) -> None:
+    """Finite rows, whatever their magnitude; where a result is infinite, its gradient may be anything."""
+    at = _places(rows)
+    y = row_map.forward(rows, at)
+    require(not np.isnan(y).any(), f"result is {shown(y)}", "numbers")
+    if row_map.backward is not None:
+        finite = np.isfinite(y).all(-1)
+        gx = row_map.backward(rows, at, np.ones_like(y))[finite]
+        require(bool(np.isfinite(gx).all()), f"gradient is {shown(gx)}", "finite numbers, as results are finite")
+
+
+def slope(row_map: RowMap, rows: Array) -> None:
+    """The gradient of each result, one at a time, with respect to each element."""
+    assert row_map.backward is not None
+    at = _places(rows)
+    y = row_map.forward(rows, at)
+    for place, row in enumerate(rows):
+        directions = np.vstack([np.eye(row.size), _slanting(row.size)])
+        want, error = slopes(row_map.at_place(place), row, directions)  # (n + 1, m)
+        if not _differentiable(want, error):
+            continue
+        want, error = want[:-1], error[:-1]
+        units = np.eye(y.shape[-1])
+        many = np.broadcast_to(row, (len(units), row.size)).copy()
+        got = row_map.backward(many, np.full(len(units), place), units).T  # (n, m)
+        with np.errstate(invalid="ignore"):
+            allowed = 4 * error + 1e-7 * np.abs(want) + 1e-9
+        why = f"(element, result), by central differences at {shown(row)}"
+        require_close("gradient", *_but(~np.isfinite(allowed), got, want, allowed), why)
+
+
+def _slanting(n: int) -> Array:
+    """A direction (n,) that no two axes share alike."""
+    return 1 + np.arange(n) * 0.618034 % 1
+
+
+def _differentiable(want: Array, error: Array) -> bool:
+    """Whether all slopes are known, and that in the last direction, the slanting one, is made of those along the axes.
+
+    A median of three equal numbers has a slope of 0 with respect to each, and moves with all of them.
+    """
+    weights = _slanting(len(want) - 1)[:, None]
+    made, off = (weights * want[:-1]).sum(0), (weights * error[:-1]).sum(0)
+    with np.errstate(invalid="ignore"):
+        agree = np.abs(made - want[-1]) <= 4 * (off + error[-1]) + 1e-6 * (1 + np.abs(made))
+    return bool((agree & np.isfinite(error).all(0)).all())
+
+
+def gradient_sum(row_map: RowMap, rows: Array) -> None:
+    """The sum of a gradient is the slope of moving the whole row."""
+    assert row_map.backward is not None
+    for place, row in enumerate(rows):
+        want, error = slopes(row_map.at_place(place), row, np.ones((1, row.size)))  # (1, m)
+        gy = varied(want.shape)
+        if not np.isfinite(error).all():
+            continue
+        total = row_map.backward(row[None].copy(), np.array([place]), gy).sum(-1)
+        allowed = 4 * (np.abs(gy) * (error + 1e-7 * np.abs(want))).sum(-1) + 1e-9 * row.size
+        require_close(
+            "sum of the gradient", total, (gy * want).sum(-1), allowed, f"from moving all of {shown(row)}, gy = {gy}"
+        )
+
+
+def linear(row_map: RowMap, rows: Array) -> None:
+    """The gradient of a sum is the sum of the gradients."""
+    assert row_map.backward is not None
+    at = _places(rows)
+    y = row_map.forward(rows, at)
+    one, other = varied(y.shape), np.roll(varied(y.shape), 1) * 3 + 0.5
+    parts = [row_map.backward(rows, at, gy) for gy in (one, -2 * other)]
+    whole = row_map.backward(rows, at, one - 2 * other)
+    with np.errstate(invalid="ignore", over="ignore"):
+        want = parts[0] + parts[1]
+        allowed = 1e-9 * (1 + sum(np.abs(part) for part in parts))
+    require_close("gradient of gy + gy'", whole, want, allowed, "the sum of the gradients of gy and gy'")
+
+
+def not_a_number(row_map: RowMap, rows: Array) -> None:
+    """A NaN at each place of the first row."""
+    others = _Others(row_map, rows)
+    for place in range(rows.shape[-1]):
+        spoilt = rows.copy()
+        spoilt[0, place] = np.nan
+        y = others.stay(spoilt)
+        if row_map.propagates_nan:
+            require(bool(np.isnan(y[0]).any()), f"result is {shown(y[0])} for {shown(spoilt[0])}", "a NaN")
+        if row_map.backward is not None:
+            row_map.backward(spoilt, others.at, np.ones_like(y))
+
+
+def infinity(row_map: RowMap, rows: Array) -> None:
+    """An infinity at each place of the first row: the limit where there is one, or NaN."""
+    others = _Others(row_map, rows)
+    for place, sign in itertools.product(range(rows.shape[-1]), (1, -1)):
+        moved = np.repeat(rows[:1], 2, 0)
+        moved[:, place] = sign * np.array([1e100, 1e140])
+        less, more = row_map.forward(moved, np.zeros(2, np.intp))
+        spoilt = rows.copy()
+        spoilt[0, place] = sign * np.inf
+        y = others.stay(spoilt)[0]
+        with np.errstate(all="ignore"):
+            settled = np.abs(more - less) <= 1e-6 * (1 + np.abs(less))
+            grows = (np.abs(more) > 1e10 * np.abs(less)) & (np.abs(less) > 1e10) & (np.sign(more) == np.sign(less))
+        limit = np.where(settled, less, np.where(grows, np.sign(more) * np.inf, np.nan))
+        free = np.isnan(limit) | (np.isnan(y) & ~np.array(row_map.limits))
+        allowed = np.where(np.isfinite(limit), 1e-6 * (1 + np.abs(limit)), 0)
+        require_close("result", *_but(free, y, limit, allowed), f"the limit, for {shown(spoilt[0])}")
+
+
+class _Others:
+    """The results of all rows but the first, which do not change whatever is in the first."""
+
+    def __init__(self, row_map: RowMap, rows: Array) -> None:
+        self.at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
+        self._forward, self._before = row_map.forward, row_map.forward(rows, self.at)
+        self._allowed = allowance(row_map.forward, rows, self.at, self._before, eps, magnitude(rows))
+
+    def stay(self, spoilt: Array) -> Array:
+        """Return the results of all rows, the first of which is spoilt."""
+        y = self._forward(spoilt, self.at)
+        why = f"as before, whatever is in {shown(spoilt[0])}"
+        require_close("result of the other rows", y[1:], self._before[1:], self._allowed[1:], why)
+        return y
+
+
+def _but(free: Array, got: Array, want: Array, allowed: Array) -> tuple[Array, Array, Array]:
+    """The three with 0 wherever anything is allowed."""
+    return np.where(free, 0, got), np.where(free, 0, want), np.where(free, 0, allowed)
+
+
+def precision(row_map: RowMap, rows: Array) -> None:
+    """float32 against float64, within a few roundings of float32."""
+    at, narrow, wide = _places(rows), rows.astype(np.float32), rows.astype(np.float64)
+    for what, function, scale in _both(row_map, rows):
+        got, want = function(narrow, at), function(wide, at)
+        allowed = allowance(function, wide, at, want, EPS32, scale)
+        free = ~np.isfinite(want) | (np.abs(want) + allowed > LARGEST32)
+        require_close(f"{what} in float32", *_but(free, got, want, allowed), "as in float64")
+
+
+def compared(row_map: RowMap, rows: Array, want: Array, why: str) -> None:
+    """Results against those of another definition, within rounding of the dtype of the rows."""
+    at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
+    allowed = allowance(row_map.forward, rows, at, want, eps, magnitude(rows))
+    require_close("result", row_map.forward(rows, at), want, allowed, why)

@@ -1,0 +1,278 @@
+"""The laws of poolings. Imports the operations of pyconvx and the plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import pyconvx as cx
+
+from ...pooling import Pooling
+from ...registry import Bound, accepted, returned
+from .. import reference
+from ..bounds import as_reduction
+from ..strategies.arrays import REALS
+from ..strategies.pool import PoolCase, adaptive_cases, pool_cases
+from . import numeric, purity
+from .inputs import Table, blocks, near, varied
+from .law import Block, Law, Subject, require, require_close
+from .maps import RowMap, allowance, magnitude
+from .shared import numeric_laws, purity_laws
+
+Array = NDArray[Any]
+
+POOL = {1: cx.pool1d, 2: cx.pool2d, 3: cx.pool3d}
+ADAPTIVE = {1: cx.adaptive_pool1d, 2: cx.adaptive_pool2d, 3: cx.adaptive_pool3d}
+
+
+def _lengths() -> st.SearchStrategy[int]:
+    return st.integers(1, 5) | st.sampled_from((9, 6, 8, 16, 25))
+
+
+def _windows(numbers: Table, *dtypes: str) -> Callable[[Subject], Any]:
+    return lambda subject: blocks("w", _lengths(), numbers, dtypes or ("float64", "float32"))
+
+
+def _function(bound: Bound[Pooling]) -> Callable[..., Any]:
+    def run(*arrays: Array) -> Any:
+        with np.errstate(all="ignore"):
+            return bound.plugin.function(*arrays, **bound.params)
+
+    return run
+
+
+def _gradient(bound: Bound[Pooling]) -> Callable[..., Any]:
+    gradient = bound.plugin.gradient
+    assert gradient is not None
+
+    def run(*arrays: Array) -> Any:
+        with np.errstate(all="ignore"):
+            return gradient(*arrays, **accepted(gradient, bound.params, len(arrays)))
+
+    return run
+
+
+def _reduced(bound: Bound[Pooling], w: Array, *index: Array) -> Array:
+    """The result (...) for windows (..., k), checked as the library checks it."""
+    y = _function(bound)(w, *index)
+    return returned(bound.plugin, "function", y, w.shape[:-1], w.dtype).astype(w.dtype, copy=False)
+
+
+def _slopes(bound: Bound[Pooling], w: Array, y: Array, *index: Array) -> Array:
+    dtype = np.dtype(np.float64) if bound.plugin.exact else w.dtype
+    return returned(bound.plugin, "gradient", _gradient(bound)(w, y, *index), w.shape, dtype)
+
+
+def row_map(subject: Subject) -> RowMap:
+    """The pooling as a map of windows to rows of one element."""
+    bound: Bound[Pooling] = subject.bound
+
+    def forward(rows: Array, at: Array) -> Array:
+        return _reduced(bound, rows, *([at] if bound.plugin.indexed else []))[:, None]
+
+    def backward(rows: Array, at: Array, gy: Array) -> Array:
+        index = [at] if bound.plugin.indexed else []
+        return gy * _slopes(bound, rows, _reduced(bound, rows, *index), *index)
+
+    plugin = bound.plugin
+    return RowMap(forward, backward if plugin.gradient else None, plugin.propagates_nan, plugin.limits)
+
+
+def calls(subject: Subject, case: Block) -> list[purity.Call]:
+    """The pooling's functions, with what the library would call them with."""
+    bound, w = subject.bound, case.array
+    index = (np.arange(len(w), dtype=np.intp),) if bound.plugin.indexed else ()
+    found = [purity.Call("the function", _function(bound), (w, *index))]
+    if bound.plugin.gradient:
+        y = np.asarray(_function(bound)(w.copy(), *index))
+        found.append(purity.Call("the gradient", _gradient(bound), (w, y, *index)))
+    return found
+
+
+def result_form(subject: Subject, case: Block) -> None:
+    """Shape and dtype, for windows with any axes before their own, and for no windows."""
+    bound, plugin = subject.bound, subject.bound.plugin
+    rows = case.array
+    for dtype in REALS if plugin.exact else (rows.dtype,):
+        for w in (rows, rows[:, None], rows[None], rows[:0]):
+            cast = np.clip(w, 0, 100).astype(dtype) if plugin.exact else w.copy()
+            index = [np.arange(w[..., 0].size, dtype=np.intp).reshape(w.shape[:-1])] if plugin.indexed else []
+            y = _reduced(bound, cast, *index)
+            if plugin.exact:
+                require(_function(bound)(cast, *index).dtype == cast.dtype, f"dtype {y.dtype}", f"{cast.dtype} as of w")
+            if plugin.gradient:
+                _slopes(bound, cast, y, *index)
+
+
+def any_order(subject: Subject, case: Block) -> None:
+    """Backwards, rotated, and the even places before the odd ones."""
+    row, w = row_map(subject), case.array
+    at, eps = np.arange(len(w)), float(np.finfo(w.dtype).eps)
+    y = row.forward(w, at)
+    allowed = allowance(row.forward, w, at, y, eps, magnitude(w))
+    for order, other in (
+        ("backwards", w[:, ::-1]),
+        ("rotated by one", np.roll(w, 1, -1)),
+        ("with every second element first", np.concatenate([w[:, ::2], w[:, 1::2]], -1)),
+    ):
+        require_close("result", row.forward(other.copy(), at), y, allowed, f"{order}, as in the order given")
+
+
+def single_element(subject: Subject, case: Block) -> None:
+    """A number, and for an exact pooling that element."""
+    y = row_map(subject).forward(case.array, np.arange(len(case.array)))
+    require(bool(np.isfinite(y).all()), f"result is {y.ravel()}", "a finite number for each")
+    if subject.bound.plugin.exact:
+        require_close("result", y, case.array, 0, "the element")
+
+
+def is_an_element(subject: Subject, case: Block) -> None:
+    """Some element of the window, bit for bit."""
+    w = case.array
+    y = row_map(subject).forward(w, np.arange(len(w)))
+    for value, window in zip(y.ravel(), w, strict=True):
+        require(bool((window == value).any()), f"result is {value!r}", f"one of {window}")
+
+
+def _definition(subject: Subject) -> Any:
+    bound, like = subject.bound, subject.like
+    if like is None and bound.plugin.owner.startswith("pyconvx.") and bound.name in reference.REDUCTIONS:
+        like = bound.name
+    if isinstance(like, str):
+        definition = reference.REDUCTIONS[like]
+        params = accepted(definition, bound.params, 1)
+        return lambda w: definition(w, **params)
+    return like
+
+
+def definition(subject: Subject, case: Block) -> None:
+    """`like`, or the reference for a built-in."""
+    with np.errstate(all="ignore"):
+        want = np.asarray(_definition(subject)(case.array.astype(np.float64)), np.float64)
+    numeric.compared(row_map(subject), case.array, want.reshape(-1, 1), "by definition")
+
+
+def compiled(subject: Subject, case: Block) -> None:
+    """Windows one after another along a line, against the Python function."""
+    w = case.array
+    want = cx.pool1d(w.reshape(1, -1, 1), w.shape[-1], subject.bound)
+    numeric.compared(row_map(subject), w, want.reshape(-1, 1), "as compiled")
+
+
+def _has_compiled_twin(subject: Subject) -> bool:
+    """avg's divisor is applied by the library, not by its function."""
+    bound = subject.bound
+    return bound.plugin.kernel is not None and bound.params.get("divisor") is None
+
+
+@st.composite
+def _poolings(draw: st.DrawFn, subject: Subject) -> PoolCase:
+    """Calls of pool with any geometry; padding holds nothing, zeros, or elements again."""
+    case = draw(pool_cases(kinds=("max",), dtypes=("float64",), values=("normal",), empty=False))
+    mode = None if case.options["padding_mode"] is None else draw(st.sampled_from(("zeros", "reflect")))
+    return replace(case, kind=subject.bound.name, options={**case.options, "padding_mode": mode})
+
+
+def in_pooling(subject: Subject, case: PoolCase) -> None:
+    """Windowed pooling against plain NumPy, forward and backward."""
+    _against_reference(subject, case, POOL[case.rank], reference.pool, reference.pool_vjp)
+
+
+def _grids(subject: Subject) -> st.SearchStrategy[PoolCase]:
+    drawn = adaptive_cases(kinds=("max",), dtypes=("float64",), values=("normal",), empty=False)
+    return drawn.map(lambda case: replace(case, kind=subject.bound.name))
+
+
+def in_adaptive(subject: Subject, case: PoolCase) -> None:
+    """Adaptive pooling against plain NumPy, forward and backward; global pooling is one window of it."""
+    adaptive = ADAPTIVE[case.rank]
+    _against_reference(subject, case, adaptive, reference.adaptive_pool, reference.adaptive_pool_vjp)
+    x = case.x.plain if case.x.plain.ndim == case.rank + 2 else case.x.plain[None]
+    whole = cx.global_pool(x, subject.bound, keepdims=True, **case.options)
+    want = adaptive(x, 1, subject.bound, **case.options)
+    require_close("global pooling", whole, want, 1e-12 * (1 + np.abs(want)), "as adaptive pooling to one window")
+
+
+def _against_reference(
+    subject: Subject, case: PoolCase, operation: Any, by_definition: Any, gradient_by_definition: Any
+) -> None:
+    bound, x = subject.bound, case.x.plain
+    kind, keywords = as_reduction(bound)
+    options = {"rank": case.rank, **case.options, **keywords}
+    got, pullback = cx.vjp(operation, x, case.size, bound, **case.options)
+    with np.errstate(all="ignore"):
+        want = by_definition(x, case.size, kind, **options)
+    scale = 1 + np.abs(x).max(initial=0) * np.prod(case.size)
+    require_close("pooling", got, want, 1e-9 * (scale + np.abs(want)), "as by plain NumPy with this function")
+    if bound.plugin.gradient:
+        gy = varied(got.shape)
+        with np.errstate(all="ignore"):
+            gradient = gradient_by_definition(x, case.size, kind, gy=gy, **options)
+        allowed = 1e-8 * (1 + np.abs(gradient).max(initial=0))
+        require_close("gradient of pooling", pullback(gy)[0], gradient, allowed, "as by plain NumPy with this gradient")
+
+
+LAWS = (
+    *purity_laws(_windows(near), calls),
+    Law(
+        "result_form",
+        "A result has the shape of the windows without their axis and their dtype (if exact, whichever), a gradient "
+        "the shape of the windows; also for no windows.",
+        _windows(near),
+        result_form,
+    ),
+    *numeric_laws(_windows, row_map, "its own window", "a whole window"),
+    Law(
+        "any_order",
+        "The order of elements in a window does not matter, unless ordered=True is declared.",
+        _windows(near),
+        any_order,
+        lambda subject: not subject.bound.plugin.ordered,
+    ),
+    Law(
+        "single_element",
+        "A window of one element gives a finite number, and that element if the pooling is exact.",
+        lambda subject: blocks("w", st.just(1), near),
+        single_element,
+    ),
+    Law(
+        "is_an_element",
+        "A result is an element of its window, as exact=True declares.",
+        _windows(near),
+        is_an_element,
+        lambda subject: subject.bound.plugin.exact,
+    ),
+    Law(
+        "definition",
+        "It is what its definition says.",
+        _windows(near),
+        definition,
+        lambda subject: _definition(subject) is not None,
+    ),
+    Law(
+        "compiled",
+        "Its compiled form is its Python form, within rounding.",
+        _windows(near),
+        compiled,
+        _has_compiled_twin,
+    ),
+    Law(
+        "in_pooling",
+        "Windows of every geometry, rank and layout are reduced by it, with their gradients.",
+        _poolings,
+        in_pooling,
+        share=0.3,
+    ),
+    Law(
+        "in_adaptive",
+        "Adaptive and global pooling of every rank and layout reduce by it, with their gradients.",
+        _grids,
+        in_adaptive,
+        share=0.2,
+    ),
+)

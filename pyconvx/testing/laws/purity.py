@@ -1,0 +1,116 @@
+"""Laws about functions that hold whatever they compute: no side effects, no memory, no dependence on where arrays lie.
+
+Written for calls of a plugin's functions; imports NumPy and the forms of arrays.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..strategies.arrays import reshaped
+from .law import require, require_close, require_same
+
+Array = NDArray[Any]
+
+VIEWS = ("sliced", "reversed", "fortran", "read_only")
+THREADS, TURNS, ELEMENTS = 4, 10, 4096
+
+
+@dataclass(frozen=True)
+class Call:
+    """One of the functions of a plugin with what it is called with; `run(*arrays)` returns one or more arrays."""
+
+    what: str
+    run: Callable[..., Any]
+    arrays: tuple[Array, ...]
+
+    def results(self, arrays: Sequence[Array]) -> list[Array]:
+        """What the function returns, as a list."""
+        with np.errstate(all="ignore"):
+            found = self.run(*arrays)
+        return list(map(np.asarray, found if isinstance(found, tuple) else (found,)))
+
+    def fresh(self, turned: bool = False) -> list[Array]:
+        """Arrays that nobody else has; `turned`: others of the same shapes."""
+        return [np.flip(array).copy() if turned else array.copy() for array in self.arrays]
+
+    def require_same(self, got: Sequence[Array], want: Sequence[Array], why: str) -> None:
+        """Results have the bits of others."""
+        require(len(got) == len(want), f"{self.what} returned {len(got)} arrays", f"{len(want)} {why}")
+        for one, other in zip(got, want, strict=True):
+            require_same(f"what {self.what} returned", one, other, why)
+
+
+def copies(arrays: Sequence[Array]) -> list[Array]:
+    """Copies of them all."""
+    return [array.copy() for array in arrays]
+
+
+def input_untouched(calls: Sequence[Call]) -> None:
+    """Arrays that may be written to are as before."""
+    for call in calls:
+        given = call.fresh()
+        call.results(given)
+        for after, before in zip(given, call.arrays, strict=True):
+            require_same(f"an array that {call.what} was given", after, before, "as before the call")
+
+
+def repeatable(calls: Sequence[Call]) -> None:
+    """Called twice, with another call between; and for arrays that have changed in place."""
+    for call in calls:
+        given, other = call.fresh(), call.fresh(turned=True)
+        first = call.results(given)
+        kept = copies(first)
+        between = copies(call.results(other))
+        call.require_same(first, kept, "after the next call, as before it")
+        call.require_same(call.results(given), kept, "as when called before")
+        call.require_same(call.results(given), kept, "as when called before")
+        for array, values in zip(given, other, strict=True):
+            array[...] = values
+        for got, want in zip(call.results(given), between, strict=True):
+            require_close(f"what {call.what} returned", got, want, _slack(want), "as the array has other elements now")
+
+
+def many_threads(calls: Sequence[Call]) -> None:
+    """Four threads, two inputs, arrays large enough for NumPy to let other threads run."""
+    for call in calls:
+        times = -(-ELEMENTS // max(1, call.arrays[0].size))
+        inputs = [[np.concatenate([array] * times) for array in call.fresh(turned)] for turned in (False, True)]
+        wants = [copies(call.results(arrays)) for arrays in inputs]
+
+        def turns(thread: int, call: Call = call, inputs: Any = inputs, wants: Any = wants) -> None:
+            for _ in range(TURNS):
+                call.require_same(call.results(inputs[thread % 2]), wants[thread % 2], "as in a thread by itself")
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(THREADS) as pool:
+                list(pool.map(turns, range(THREADS)))
+        finally:
+            sys.setswitchinterval(interval)
+
+
+def any_memory(calls: Sequence[Call]) -> None:
+    """Views of larger arrays, reversed, column by column, read-only."""
+    for call in calls:
+        want = call.results(call.fresh())
+        for form in VIEWS:
+            got = call.results([reshaped(array, form) for array in call.fresh()])
+            for one, other in zip(got, want, strict=True):
+                require_close(f"what {call.what} returned", one, other, _slack(other), f"({form}) as for a plain array")
+
+
+def _slack(want: Array) -> Array:
+    """What NumPy's vector and scalar forms of a function may differ by; nothing for integers."""
+    if want.dtype.kind != "f":
+        return np.zeros(want.shape)
+    finite = np.where(np.isfinite(want), np.abs(want), 0)
+    return np.full(want.shape, 256 * float(np.finfo(want.dtype).eps) * (1 + finite.max(initial=0)))
