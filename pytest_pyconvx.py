@@ -51,7 +51,10 @@ def _laws(session: pytest.Session, name: str, examples: int) -> Iterator[pytest.
     except UnknownNameError as error:
         raise pytest.UsageError(f"--pyconvx-plugin {name}: {error}") from None
     for check in found:
-        yield Law.from_parent(session, name=f"{check.subject.bound.plugin.kind} {name}: {check.law.name}", check=check)
+        kind, law = check.subject.bound.plugin.kind, check.law.name
+        yield Law.from_parent(
+            session, name=f"{kind} {name}: {law}", nodeid=f"pyconvx::{kind}::{name}::{law}", check=check
+        )
 
 
 class Law(pytest.Item):

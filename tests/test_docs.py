@@ -80,6 +80,12 @@ def test_page_lists_every_name_and_alias(name, page):
     assert own | aliases <= told, (own | aliases) - told
 
 
+def test_testing_page_lists_every_law():
+    laws = pytest.importorskip("pyconvx.testing").laws.LAWS
+    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")))
+    assert {law.name for kind in laws.values() for law in kind} <= told
+
+
 def docstrings():
     """Yield the doctests of the public names, of the modules beside them, and of documented variables."""
     import pyconvx as cx
@@ -87,7 +93,8 @@ def docstrings():
     finder = doctest.DocTestFinder(exclude_empty=True)
     public = [getattr(cx, name) for name in cx.__all__]
     beside = [importlib.import_module(f"pyconvx.{name}") for name in ("plot", "demo")]
-    for documented in [*(p for p in public if hasattr(p, "__name__")), *beside]:
+    kit = [getattr(cx.testing, name) for name in cx.testing.__all__ if name.startswith(("check_", "law_"))]
+    for documented in [*(p for p in public if hasattr(p, "__name__")), *beside, *kit]:
         for test in finder.find(documented, documented.__name__):
             if test.examples:
                 yield test

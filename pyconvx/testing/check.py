@@ -14,9 +14,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Flaky, UnsatisfiedAssumption
 
 from ..activation import Activation, activations
+from ..geometry import integer
 from ..padding import PaddingMode, paddings
 from ..pooling import Pooling, poolings
 from ..registry import REQUIRED, Bound, Plugin, Registry, UnknownNameError
+from . import reference
 from .laws import LAWS
 from .laws.law import Law, Refuted, Subject, told
 
@@ -32,7 +34,13 @@ __all__ = [
 ]
 
 EXAMPLES = 100
-LEAST = 3  # examples of a costly law
+
+DEFINITIONS = {
+    PaddingMode.kind: tuple(reference.PADDINGS),
+    Activation.kind: tuple(reference.ACTIVATIONS),
+    Pooling.kind: tuple(reference.REDUCTIONS),
+}
+"""What `like` may name."""
 
 REGISTRIES: tuple[Registry[Any], ...] = (paddings, activations, poolings)
 
@@ -78,7 +86,7 @@ class Check:
                 raise
 
         run = settings(
-            max_examples=max(LEAST, round(self.examples * self.law.share)),
+            max_examples=max(1, round(self.examples * self.law.share)),
             derandomize=True,
             database=None,
             deadline=None,
@@ -148,6 +156,11 @@ def _unknown(name: str) -> str:
 
 
 def _checks(bound: Bound[Any], like: Any, examples: int) -> list[Check]:
+    definitions = DEFINITIONS[bound.plugin.kind]
+    if integer("examples", examples, 1) and isinstance(like, str) and like not in definitions:
+        raise ValueError(f"like must be a function or one of {', '.join(definitions)}, got {like!r}")
+    if not (like is None or isinstance(like, str) or callable(like)):
+        raise TypeError(f"like must be a function or the name of a built-in {bound.plugin.kind}, got {like!r}")
     subject = Subject(bound, like)
     return [Check(subject, law, examples) for law in LAWS[bound.plugin.kind] if law.applies(subject)]
 

@@ -78,34 +78,35 @@ def told(case: Any) -> str:
     return ", ".join(f"{each.name} = {shown(getattr(case, each.name))}" for each in fields(case))
 
 
-def require(condition: bool, seen: str, expected: str) -> None:
-    """Raise `Refuted` unless the condition holds."""
-    if not condition:
-        raise Refuted(seen, expected)
-
-
 def require_same(what: str, got: Array, want: Array, why: str) -> None:
     """`got` has the shape, the dtype and the bits of `want`; NaN equals NaN."""
-    form = f"shape {want.shape} and dtype {want.dtype}"
-    alike = got.shape == want.shape and got.dtype == want.dtype
-    require(alike, f"{what} has shape {got.shape} and dtype {got.dtype}", f"{form} {why}")
-    wrong = ~((got == want) | ((got != got) & (want != want)))
-    _require_none(wrong, what, got, want, "", why)
+    if got.shape != want.shape or got.dtype != want.dtype:
+        form = f"shape {want.shape} and dtype {want.dtype}"
+        raise Refuted(f"{what} has shape {got.shape} and dtype {got.dtype}", f"{form} {why}")
+    _require_none(~_equal(got, want), what, got, want, None, why)
 
 
-def require_close(what: str, got: Array, want: Array, allowed: Any, why: str) -> None:
-    """`got` has the shape of `want` and lies within `allowed` of it; NaN equals NaN, an infinity itself."""
-    require(got.shape == want.shape, f"{what} has shape {got.shape}", f"shape {want.shape} {why}")
+def require_close(what: str, got: Array, want: Array, allowed: Any, why: str, about: Any = None) -> None:
+    """`got` has the shape of `want` and lies within `allowed` of it; NaN equals NaN, an infinity itself.
+
+    A message ends with `about`, which is written out only then: that takes longer than the comparison.
+    """
+    if got.shape != want.shape:
+        raise Refuted(f"{what} has shape {got.shape}", f"shape {want.shape} {why}")
     with np.errstate(invalid="ignore", over="ignore"):
         far = ~(np.abs(got.astype(np.float64) - want.astype(np.float64)) <= allowed)
-    wrong = far & ~((got == want) | ((got != got) & (want != want)))
-    _require_none(wrong, what, got, want, allowed, why)
+    _require_none(far & ~_equal(got, want), what, got, want, allowed, why, about)
 
 
-def _require_none(wrong: Array, what: str, got: Array, want: Array, allowed: Any, why: str) -> None:
+def _equal(got: Array, want: Array) -> Array:
+    return np.asarray((got == want) | ((got != got) & (want != want)))
+
+
+def _require_none(wrong: Array, what: str, got: Array, want: Array, allowed: Any, why: str, about: Any = None) -> None:
     if not wrong.any():
         return
     at = tuple(map(int, np.argwhere(wrong)[0]))
-    margin = "" if isinstance(allowed, str) else f" within {np.broadcast_to(allowed, wrong.shape)[at]:.2g}"
+    margin = "" if allowed is None else f" within {np.broadcast_to(allowed, wrong.shape)[at]:.2g}"
     place = f"{what}[{', '.join(map(str, at))}]" if at else what
-    raise Refuted(f"{place} is {shown(got[at])}", f"{shown(want[at])}{margin} {why}".rstrip())
+    end = "" if about is None else f" {shown(about)}"
+    raise Refuted(f"{place} is {shown(got[at].item())}", f"{shown(want[at].item())}{margin} {why}{end}")

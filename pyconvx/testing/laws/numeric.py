@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .differences import slopes
 from .inputs import varied
-from .law import require, require_close, shown
+from .law import Refuted, require_close, shown
 from .maps import RowMap, allowance, magnitude
 
 Array = NDArray[Any]
@@ -57,31 +57,28 @@ def no_nan(row_map: RowMap, rows: Array) -> None:
     """Finite rows, whatever their magnitude; where a result is infinite, its gradient may be anything."""
     at = _places(rows)
     y = row_map.forward(rows, at)
-    require(not np.isnan(y).any(), f"result is {shown(y)}", "numbers")
+    if np.isnan(y).any():
+        raise Refuted(f"result is {shown(y)}", "numbers")
     if row_map.backward is not None:
         finite = np.isfinite(y).all(-1)
         gx = row_map.backward(rows, at, np.ones_like(y))[finite]
-        require(bool(np.isfinite(gx).all()), f"gradient is {shown(gx)}", "finite numbers, as results are finite")
+        if not np.isfinite(gx).all():
+            raise Refuted(f"gradient is {shown(gx)}", "finite numbers, as results are finite")
 
 
 def slope(row_map: RowMap, rows: Array) -> None:
-    """The gradient of each result, one at a time, with respect to each element."""
+    """The gradient of each result with respect to each element, at rows where slopes are known."""
     assert row_map.backward is not None
     at = _places(rows)
-    y = row_map.forward(rows, at)
-    for place, row in enumerate(rows):
+    results = row_map.forward(rows, at).shape[-1]
+    units = [np.broadcast_to(unit, (len(rows), results)).copy() for unit in np.eye(results)]
+    gradients = np.stack([row_map.backward(rows, at, unit) for unit in units], -1)  # (P, n, m)
+    for place, (row, got) in enumerate(zip(rows, gradients, strict=True)):
         directions = np.vstack([np.eye(row.size), _slanting(row.size)])
         want, error = slopes(row_map.at_place(place), row, directions)  # (n + 1, m)
-        if not _differentiable(want, error):
-            continue
-        want, error = want[:-1], error[:-1]
-        units = np.eye(y.shape[-1])
-        many = np.broadcast_to(row, (len(units), row.size)).copy()
-        got = row_map.backward(many, np.full(len(units), place), units).T  # (n, m)
-        with np.errstate(invalid="ignore"):
-            allowed = 4 * error + 1e-7 * np.abs(want) + 1e-9
-        why = f"(element, result), by central differences at {shown(row)}"
-        require_close("gradient", *_but(~np.isfinite(allowed), got, want, allowed), why)
+        if _differentiable(want, error):
+            allowed = 4 * error[:-1] + 1e-7 * np.abs(want[:-1]) + 1e-9
+            require_close("gradient", got, want[:-1], allowed, "(element, result), by differences at", row)
 
 
 def _slanting(n: int) -> Array:
@@ -112,7 +109,7 @@ def gradient_sum(row_map: RowMap, rows: Array) -> None:
         total = row_map.backward(row[None].copy(), np.array([place]), gy).sum(-1)
         allowed = 4 * (np.abs(gy) * (error + 1e-7 * np.abs(want))).sum(-1) + 1e-9 * row.size
         require_close(
-            "sum of the gradient", total, (gy * want).sum(-1), allowed, f"from moving all of {shown(row)}, gy = {gy}"
+            "sum of the gradient", total, (gy * want).sum(-1), allowed, "by moving all of, with gy", (row, gy)
         )
 
 
@@ -130,23 +127,28 @@ def linear(row_map: RowMap, rows: Array) -> None:
     require_close("gradient of gy + gy'", whole, want, allowed, "the sum of the gradients of gy and gy'")
 
 
+def _some(length: int) -> list[int]:
+    """The ends and the middle of a row."""
+    return sorted({0, length // 2, length - 1})
+
+
 def not_a_number(row_map: RowMap, rows: Array) -> None:
-    """A NaN at each place of the first row."""
+    """A NaN in the first row."""
     others = _Others(row_map, rows)
-    for place in range(rows.shape[-1]):
+    for place in _some(rows.shape[-1]):
         spoilt = rows.copy()
         spoilt[0, place] = np.nan
         y = others.stay(spoilt)
-        if row_map.propagates_nan:
-            require(bool(np.isnan(y[0]).any()), f"result is {shown(y[0])} for {shown(spoilt[0])}", "a NaN")
+        if row_map.propagates_nan and not np.isnan(y[0]).any():
+            raise Refuted(f"result is {shown(y[0])} for {shown(spoilt[0])}", "a NaN")
         if row_map.backward is not None:
             row_map.backward(spoilt, others.at, np.ones_like(y))
 
 
 def infinity(row_map: RowMap, rows: Array) -> None:
-    """An infinity at each place of the first row: the limit where there is one, or NaN."""
+    """An infinity in the first row: the limit where there is one, or NaN."""
     others = _Others(row_map, rows)
-    for place, sign in itertools.product(range(rows.shape[-1]), (1, -1)):
+    for place, sign in itertools.product(_some(rows.shape[-1]), (1, -1)):
         moved = np.repeat(rows[:1], 2, 0)
         moved[:, place] = sign * np.array([1e100, 1e140])
         less, more = row_map.forward(moved, np.zeros(2, np.intp))
@@ -159,7 +161,7 @@ def infinity(row_map: RowMap, rows: Array) -> None:
         limit = np.where(settled, less, np.where(grows, np.sign(more) * np.inf, np.nan))
         free = np.isnan(limit) | (np.isnan(y) & ~np.array(row_map.limits))
         allowed = np.where(np.isfinite(limit), 1e-6 * (1 + np.abs(limit)), 0)
-        require_close("result", *_but(free, y, limit, allowed), f"the limit, for {shown(spoilt[0])}")
+        require_close("result", *_but(free, y, limit, allowed), "the limit, for", spoilt[0])
 
 
 class _Others:
@@ -173,8 +175,8 @@ class _Others:
     def stay(self, spoilt: Array) -> Array:
         """Return the results of all rows, the first of which is spoilt."""
         y = self._forward(spoilt, self.at)
-        why = f"as before, whatever is in {shown(spoilt[0])}"
-        require_close("result of the other rows", y[1:], self._before[1:], self._allowed[1:], why)
+        why = "as before, whatever is in the first row,"
+        require_close("result of the other rows", y[1:], self._before[1:], self._allowed[1:], why, spoilt[0])
         return y
 
 
@@ -191,6 +193,21 @@ def precision(row_map: RowMap, rows: Array) -> None:
         allowed = allowance(function, wide, at, want, EPS32, scale)
         free = ~np.isfinite(want) | (np.abs(want) + allowed > LARGEST32)
         require_close(f"{what} in float32", *_but(free, got, want, allowed), "as in float64")
+
+
+def digits(row_map: RowMap, rows: Array) -> None:
+    """Inputs that are no numbers of float32, and neighbours a few of its units away.
+
+    Results that change between them are numbers of float32 only if they have been computed in it (or in less).
+    """
+    at, x = _places(rows), rows.astype(np.float64) * (1 + 2.0**-30)
+    for what, function, _ in _both(row_map, rows):
+        y, z = function(x, at), function(x * (1 + 2.0**-20), at)
+        with np.errstate(over="ignore", invalid="ignore"):
+            narrow = (y.astype(np.float32) == y) & (z.astype(np.float32) == z)
+        changes = (y != z) & np.isfinite(y) & np.isfinite(z)
+        if changes.sum() > 1 and narrow[changes].all():  # one may be a step that was crossed by chance
+            raise Refuted(f"{what} is {shown(y)} in float64, which float32 holds", "more digits, as of another input")
 
 
 def compared(row_map: RowMap, rows: Array, want: Array, why: str) -> None:

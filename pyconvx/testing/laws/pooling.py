@@ -20,7 +20,7 @@ from ..strategies.arrays import REALS
 from ..strategies.pool import PoolCase, adaptive_cases, pool_cases
 from . import numeric, purity
 from .inputs import Table, blocks, near, varied
-from .law import Block, Law, Subject, require, require_close
+from .law import Block, Law, Refuted, Subject, require_close, shown
 from .maps import RowMap, allowance, magnitude
 from .shared import numeric_laws, purity_laws
 
@@ -103,8 +103,8 @@ def result_form(subject: Subject, case: Block) -> None:
             cast = np.clip(w, 0, 100).astype(dtype) if plugin.exact else w.copy()
             index = [np.arange(w[..., 0].size, dtype=np.intp).reshape(w.shape[:-1])] if plugin.indexed else []
             y = _reduced(bound, cast, *index)
-            if plugin.exact:
-                require(_function(bound)(cast, *index).dtype == cast.dtype, f"dtype {y.dtype}", f"{cast.dtype} as of w")
+            if plugin.exact and (kept := _function(bound)(cast, *index).dtype) != cast.dtype:
+                raise Refuted(f"the function returned dtype {kept}", f"{cast.dtype} as of w, since it is exact")
             if plugin.gradient:
                 _slopes(bound, cast, y, *index)
 
@@ -126,7 +126,8 @@ def any_order(subject: Subject, case: Block) -> None:
 def single_element(subject: Subject, case: Block) -> None:
     """A number, and for an exact pooling that element."""
     y = row_map(subject).forward(case.array, np.arange(len(case.array)))
-    require(bool(np.isfinite(y).all()), f"result is {y.ravel()}", "a finite number for each")
+    if not np.isfinite(y).all():
+        raise Refuted(f"result is {shown(y.ravel())}", "a finite number for each")
     if subject.bound.plugin.exact:
         require_close("result", y, case.array, 0, "the element")
 
@@ -136,7 +137,8 @@ def is_an_element(subject: Subject, case: Block) -> None:
     w = case.array
     y = row_map(subject).forward(w, np.arange(len(w)))
     for value, window in zip(y.ravel(), w, strict=True):
-        require(bool((window == value).any()), f"result is {value!r}", f"one of {window}")
+        if not (window == value).any():
+            raise Refuted(f"result is {shown(value.item())}", f"one of {shown(window)}")
 
 
 def _definition(subject: Subject) -> Any:

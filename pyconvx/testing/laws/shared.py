@@ -95,4 +95,5 @@ def numeric_laws(
             numeric.precision,
             "float64",
         ),
+        law("digits", "In float64 it is computed in float64.", near, numeric.digits, "float64"),
     )

@@ -1,0 +1,26 @@
+"""Every wrong plugin is caught by each of the laws that are there to catch it."""
+
+import pytest
+
+import pyconvx as cx
+from pyconvx.testing.check import checks
+
+from .wrong import WRONG
+
+CASES = [(each, law) for each in WRONG for law in each.laws]
+
+
+@pytest.mark.parametrize(("plugin", "law"), CASES, ids=[f"{each.name}-{law}" for each, law in CASES])
+def test_wrong_plugin_is_caught(plugin, law):
+    with getattr(cx, plugin.registry).temporarily(plugin.name, plugin.make(), **plugin.fields):
+        found = {check.law.name: check for check in checks(plugin.name, like=plugin.like, examples=200)}
+        message = found[law].failure()
+    assert message is not None, f"{law} does not catch {plugin.name}"
+    assert plugin.name in message
+    assert found[law].law.statement in message
+
+
+def test_there_are_many():
+    assert len({each.name for each in WRONG}) == len(WRONG) >= 40
+    for registry in ("paddings", "activations", "poolings"):
+        assert sum(each.registry == registry for each in WRONG) >= 10

@@ -1,0 +1,257 @@
+"""Activations that are wrong, each in one way."""
+
+import itertools
+from functools import partial
+
+import numpy as np
+
+from .wrong import wrong
+
+activation = partial(wrong, "activations")
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+# Activations: derivatives.
+
+
+@activation("slope slope_far", derivative=lambda x, y: -2 * x)
+def derivative_of_wrong_sign(x):
+    return x * x
+
+
+@activation("slope independent", derivative=lambda x, y: np.cos(np.roll(x, 1)))
+def derivative_of_a_neighbour(x):
+    return np.sin(x)
+
+
+@activation("slope", derivative=lambda x, y: np.where(x > 0, 1, 1).astype(x.dtype))
+def derivative_wrong_for_negative_numbers(x):
+    return np.maximum(x, x / 10)
+
+
+@activation("slope", derivative=lambda x, y: np.where(x < -5, 0, np.exp(np.minimum(x, 0))).astype(x.dtype))
+def derivative_wrong_below_minus_five(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+@activation("slope_far", derivative=lambda x, y: np.where(abs(x) > 100, 0, 3 * x * x))
+def derivative_wrong_beyond_a_hundred(x):
+    return x * x * x
+
+
+@activation("no_nan slope_far", derivative=lambda x, y: np.exp(-x) / (1 + np.exp(-x)) ** 2)
+def derivative_overflows(x):
+    return sigmoid(x)
+
+
+@activation("slope", derivative=lambda x, y: np.where(x > 0, 1, np.exp(x)).astype(x.dtype))
+def derivative_without_the_parameter(x, alpha=2.0):
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+@activation("slope", derivative=lambda x, y: 1 - y)
+def derivative_forgets_a_square(x):
+    return np.tanh(x)
+
+
+@activation("slope", derivative=lambda x, y: x * 1.001 + x)
+def derivative_off_by_a_thousandth(x):
+    return x * x
+
+
+@activation("result_form", derivative=lambda x, y: None)
+def derivative_returns_nothing(x):
+    return x * 2
+
+
+@activation("input_untouched any_memory", derivative=lambda x, y: np.subtract(1, y * y, out=y))
+def derivative_in_place(x):
+    return np.tanh(x)
+
+
+@activation("linear", gradient=lambda x, y, gy: 2 * x * gy * gy)
+def gradient_of_a_square(x):
+    return x * x
+
+
+@activation("linear", gradient=lambda x, y, gy: 2 * x)
+def gradient_forgets_gy(x):
+    return x * x
+
+
+@activation("slope gradient_sum", rowwise=True, gradient=lambda x, y, gy: y * gy)
+def gradient_of_rows_lacks_a_term(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+# Activations: functions.
+
+
+@activation("input_untouched any_memory", derivative=lambda x, y: (y > 0).astype(x.dtype))
+def in_place(x):
+    return np.maximum(x, 0, out=x)
+
+
+@activation("result_form")
+def widens(x):
+    return x * np.float64(2)
+
+
+@activation("result_form", rowwise=True, output_size=lambda n: n)
+def output_size_lies(x):
+    return x[..., : x.shape[-1] // 2]
+
+
+@activation("result_form")
+def breaks_on_empty_arrays(x):
+    return x * 2 if x.max() > 0 else x * 1
+
+
+@activation("any_memory")
+def needs_contiguous_memory(x):
+    return np.frombuffer(x, x.dtype).reshape(x.shape) * 2
+
+
+@activation("independent")
+def subtracts_the_mean(x):
+    return x - x.mean()
+
+
+@activation("independent")
+def sorts(x):
+    return np.sort(x, None).reshape(x.shape)
+
+
+@activation("independent")
+def wrong_for_more_than_eight_elements(x):
+    return x * 2 if x.size <= 8 else x * 3
+
+
+@activation("independent", rowwise=True)
+def works_down_the_columns(x):
+    e = np.exp(x - x.max(0))
+    return e / e.sum(0)
+
+
+@activation("no_nan", rowwise=True)
+def overflows(x):
+    e = np.exp(x)
+    return e / e.sum(-1, keepdims=True)
+
+
+@activation("precision", derivative=lambda x, y: sigmoid(x))
+def overflows_in_float32(x):
+    return np.log1p(np.exp(np.minimum(x, 700))) + np.maximum(x - 700, 0)
+
+
+@activation("digits")
+def computes_in_float32(x):
+    return np.sin(x.astype(np.float32)).astype(x.dtype)
+
+
+@activation("definition", like=lambda x: 1.5 * x)
+def computes_in_float16(x):
+    return (x.astype(np.float16) * np.float16(1.5)).astype(x.dtype)
+
+
+@activation("digits", derivative=lambda x, y: np.cos(x.astype(np.float32)))
+def derivative_in_float32(x):
+    return np.sin(x)
+
+
+@activation("precision")
+def differs_in_float32(x):
+    return x * 0.25 if x.dtype == np.float64 else x * np.float32(0.2501)
+
+
+@activation("not_a_number")
+def forgets_nan(x):
+    return np.where(x > 0, x, 0)
+
+
+@activation("not_a_number infinity")
+def spreads_nan(x):
+    return x + 0 * x.sum()
+
+
+@activation("infinity")
+def wrong_at_infinity(x):
+    return np.where(np.isinf(x), 0, np.tanh(x))
+
+
+@activation("infinity", limits=True, derivative=lambda x, y: sigmoid(x) * (1 + x * sigmoid(-x)))
+def lacks_the_limit_that_is_declared(x):
+    return x * sigmoid(x)
+
+
+@activation("definition", like="relu", derivative=lambda x, y: np.sign(x))
+def wrong_for_negative_numbers(x):
+    return np.abs(x)
+
+
+@activation("definition", like=lambda x: np.log(np.cosh(x)))
+def wrong_constant(x):
+    return np.logaddexp(x, -x) - 0.6931
+
+
+# Activations: memory.
+
+
+@activation("repeatable")
+def is_random(x):
+    return x + np.random.default_rng().random(x.shape).astype(x.dtype)
+
+
+def counting():
+    calls = itertools.count()
+    return lambda x: x * 2 if next(calls) % 3 else x * 3
+
+
+wrong("activations", "repeatable", make=counting, name="every_third_call")
+
+
+def remembering():
+    last = {}
+
+    def function(x):
+        if last.get("x") is not x:
+            last.update(x=x, y=x * 2)
+        return last["y"]
+
+    return function
+
+
+wrong("activations", "repeatable", make=remembering, name="remembers_arrays_by_identity")
+
+
+def reusing():
+    memory = np.empty(2**16)
+
+    def function(x):
+        y = memory[: x.size].astype(x.dtype) if x.dtype != np.float64 else memory[: x.size]
+        return np.multiply(x.reshape(-1), 2, out=y).reshape(x.shape)
+
+    return function
+
+
+wrong("activations", "repeatable", make=reusing, name="returns_the_same_memory_again")
+
+
+def sharing():
+    memory = np.empty(2**16)
+
+    def function(x):
+        y = memory[: x.size]
+        y[:] = x.reshape(-1)
+        for _ in range(3):
+            y *= 2
+        return y.reshape(x.shape).astype(x.dtype)
+
+    return function
+
+
+wrong("activations", "many_threads", make=sharing, name="threads_share_memory")

@@ -1,0 +1,148 @@
+"""Padding modes that are wrong, each in one way."""
+
+import itertools
+from functools import partial
+
+import numpy as np
+
+from pyconvx import OUTSIDE
+
+from .wrong import wrong
+
+padding = partial(wrong, "paddings")
+
+
+def bounced(i, n):
+    i = i % max(2 * n - 2, 1)
+    return np.minimum(i, max(2 * n - 2, 1) - i)
+
+
+@padding("index_range")
+def off_by_one_at_the_end(i, n):
+    return np.clip(i, 0, n)
+
+
+@padding("index_range")
+def off_by_one_at_the_beginning(i, n):
+    return np.clip(i, -1, n - 1)
+
+
+@padding("definition", like="reflect")
+def reflect_off_by_one_at_the_end(i, n):
+    return np.where(i >= n, bounced(i - 1, n), bounced(i, n))
+
+
+@padding("definition", like=lambda x, before, after: np.pad(x, (before, after), "edge"))
+def wrong_far_away(i, n):
+    return np.where(i < -8, n - 1, np.clip(i, 0, n - 1))
+
+
+@padding("index_range")
+def wrong_for_pads_longer_than_the_axis(i, n):
+    i = np.abs(i)
+    return np.where(i >= n, 2 * (n - 1) - i, i)
+
+
+@padding("index_range interior")
+def wrong_for_one_element_axis(i, n):
+    return i % n if n > 1 else i + 1
+
+
+@padding("interior", name="wrong_for_two_elements")
+def _(i, n):
+    return np.clip(i, 0, n - 1) if n != 2 else np.clip(i, 0, n - 1) * 0
+
+
+@padding("interior")
+def turns_the_axis_round(i, n):
+    return n - 1 - np.clip(i, 0, n - 1)
+
+
+@padding("interior")
+def leaves_out_the_last_element(i, n):
+    return np.clip(i, 0, max(n - 2, 0))
+
+
+@padding("interior")
+def weighs_the_axis(i, n):
+    return np.clip(i, 0, n - 1), np.full(i.shape, 0.5)
+
+
+@padding("independent")
+def counts_from_the_first_coordinate(i, n):
+    return np.clip(np.arange(len(i)) + min(i[0], 0) if i.size else i, 0, n - 1) if i.size > n else np.clip(i, 0, n - 1)
+
+
+@padding("independent")
+def sorts_coordinates(i, n):
+    return np.clip(np.sort(i), 0, n - 1)
+
+
+@padding("input_untouched any_memory")
+def writes_to_its_coordinates(i, n):
+    i %= n
+    return i
+
+
+@padding("index_range")
+def minus_one_for_outside(i, n):
+    return np.where((i < 0) | (i >= n), -1, i)
+
+
+@padding("index_range")
+def wraps_one_too_late(i, n):
+    return i % (n + 1)
+
+
+@padding("index_range")
+def gives_floats(i, n):
+    return np.clip(i, 0, n - 1) * 1.0
+
+
+@padding("index_range")
+def infinite_weights(i, n):
+    outside = (i < 0) | (i >= n)
+    return np.clip(i, 0, n - 1), np.where(outside, np.inf, 1)
+
+
+@padding("index_range")
+def negative_constant(i, n):
+    outside = (i < 0) | (i >= n)
+    return np.where(outside, OUTSIDE, i), np.where(outside, -1, 1)
+
+
+@padding("index_range")
+def one_too_few(i, n):
+    return np.clip(i, 0, n - 1)[1:]
+
+
+@padding("index_range")
+def refuses_every_pad(i, n):
+    if i.min(initial=0) < 0:
+        raise ValueError("no pads, please")
+    return np.clip(i, 0, n - 1)
+
+
+@padding("repeatable", name="random_elements")
+def _(i, n):
+    return np.where((i < 0) | (i >= n), np.random.default_rng().integers(0, n, i.shape), i)
+
+
+def alternating():
+    calls = itertools.count()
+    return lambda i, n: np.clip(i, 0, n - 1) if next(calls) % 2 else i % n
+
+
+wrong("paddings", "repeatable", make=alternating, name="alternates")
+
+
+def tabulating():
+    tables = {}
+
+    def rule(i, n):
+        return tables.setdefault((n, len(i)), np.clip(i, 0, n - 1))
+
+    return rule
+
+
+wrong("paddings", "independent", make=tabulating, name="remembers_tables_by_their_length")

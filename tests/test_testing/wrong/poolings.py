@@ -1,0 +1,143 @@
+"""Poolings that are wrong, each in one way."""
+
+from functools import partial
+
+import numpy as np
+
+from .wrong import wrong
+
+pooling = partial(wrong, "poolings")
+
+
+def one_hot(index, w):
+    return (np.arange(w.shape[-1]) == index[..., None]).astype(w.dtype)
+
+
+@pooling("slope gradient_sum", gradient=lambda w, y: np.ones_like(w))
+def gradient_is_not_divided(w):
+    return w.mean(-1)
+
+
+@pooling("slope", gradient=lambda w, y: one_hot(w.argmin(-1), w))
+def gradient_of_the_smallest(w):
+    return w.max(-1)
+
+
+@pooling("slope", gradient=lambda w, y: np.full_like(w, 1 / w.shape[-1] if w.shape[-1] > 1 else 0))
+def gradient_wrong_for_one_element(w):
+    return w.mean(-1)
+
+
+@pooling("slope", gradient=lambda w, y: np.abs(w) / np.where(y == 0, 1, y)[..., None])
+def gradient_wrong_for_negative_elements(w):
+    return np.sqrt((w * w).sum(-1))
+
+
+@pooling("independent", gradient=lambda w, y: 2 * np.roll(w, 1, 0) / w.shape[-1])
+def gradient_of_the_next_window(w):
+    return (w * w).mean(-1)
+
+
+@pooling("slope gradient_sum", gradient=lambda w, y: np.where(np.arange(w.shape[-1]) < 8, 1, 0) / w.shape[-1] + w * 0)
+def gradient_wrong_beyond_eight_elements(w):
+    return w.mean(-1)
+
+
+@pooling("result_form", gradient=lambda w, y: np.full(w.shape, 1 / w.shape[-1]))
+def gradient_widens(w):
+    return w.mean(-1)
+
+
+@pooling("slope_far", gradient=lambda w, y: np.exp(w) / np.exp(w).sum(-1, keepdims=True))
+def gradient_overflows(w):
+    m = w.max(-1)
+    return m + np.log(np.exp(w - m[..., None]).sum(-1))
+
+
+@pooling("any_order")
+def leaves_out_elements_beyond_eight(w):
+    return w[..., :8].mean(-1)
+
+
+@pooling("any_order")
+def takes_the_first(w):
+    return w[..., 0] * 1
+
+
+@pooling("any_order")
+def weighs_by_position(w):
+    return (w * np.arange(1, w.shape[-1] + 1, dtype=w.dtype)).sum(-1)
+
+
+@pooling("single_element no_nan")
+def deviation_of_a_sample(w):
+    return np.sqrt(((w - w.mean(-1, keepdims=True)) ** 2).sum(-1) / np.array(w.shape[-1] - 1, w.dtype))
+
+
+@pooling("definition", like="avg")
+def wrong_for_one_element(w):
+    return w.mean(-1) * (2 if w.shape[-1] == 1 else 1)
+
+
+@pooling("is_an_element result_form", exact=True)
+def is_not_exact(w):
+    return w.mean(-1)
+
+
+@pooling("is_an_element single_element", exact=True)
+def is_an_element_but_for_the_sign(w):
+    return np.abs(w).max(-1)
+
+
+@pooling("input_untouched any_memory")
+def sorts_in_place(w):
+    w.sort(-1)
+    return w[..., -1] * 1
+
+
+@pooling("independent")
+def normalises_over_all_windows(w):
+    return w.max(-1) - w.max(initial=0)
+
+
+@pooling("no_nan precision")
+def sum_of_exponentials_overflows(w):
+    e = np.exp(w)
+    return (w * e).sum(-1) / e.sum(-1)
+
+
+@pooling("not_a_number")
+def leaves_out_nan(w):
+    return np.nanmax(w, -1)
+
+
+@pooling("not_a_number infinity")
+def replaces_what_is_not_finite(w):
+    return np.nan_to_num(w, posinf=0, neginf=0).max(-1)
+
+
+@pooling("result_form")
+def keeps_an_axis(w):
+    return w.max(-1, keepdims=True)
+
+
+@pooling("result_form")
+def breaks_without_windows(w):
+    return w.max(-1) - 0 * w.reshape(-1)[0]
+
+
+@pooling("repeatable", indexed=True)
+def random_by_itself(w, index):
+    picked = np.random.default_rng().integers(0, w.shape[-1], w.shape[:-1])
+    return np.take_along_axis(w, picked[..., None], -1)[..., 0] + np.random.default_rng().random(w.shape[:-1], w.dtype)
+
+
+@pooling("independent", indexed=True, ordered=True)
+def random_by_the_block(w, index):
+    picked = (index - index[:1]) % w.shape[-1]
+    return np.take_along_axis(w, picked[..., None], -1)[..., 0]
+
+
+@pooling("digits")
+def averages_in_float32(w):
+    return w.mean(-1, dtype=np.float32)
