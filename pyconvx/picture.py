@@ -52,9 +52,14 @@ class PictureFilter(Plugin):
         with calling(self):
             kernel = self.function(**bound.params)
         try:
-            kernel = np.array(kernel, np.float32)
+            kernel = np.array(kernel)
+            if kernel.dtype.kind not in "biufO":  # NumPy would turn complex numbers and text into float32
+                raise TypeError(f"dtype {kernel.dtype} is not real")
+            kernel = kernel.astype(np.float32)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"filter {self.name!r} (registered by {self.owner}) returned no array") from error
+            raise ValueError(
+                f"filter {self.name!r} (registered by {self.owner}) returned no array of real numbers: {error}"
+            ) from error
         if kernel.ndim != 2 or kernel.size == 0:
             raise ValueError(
                 f"filter {self.name!r} (registered by {self.owner}) must return a two-dimensional kernel, "

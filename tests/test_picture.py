@@ -94,9 +94,10 @@ def test_as_filters_is_a_depthwise_bank(channels):
         (None, "shape ()"),
         (np.zeros(3), r"shape \(3,\)"),
         (np.zeros((0, 3)), r"shape \(0, 3\)"),
-        ([[1], [1, 2]], "no array"),
+        ([[1], [1, 2]], "no array of real numbers"),
+        (np.full((3, 3), 1j), "complex128"),
     ],
 )
 def test_what_is_no_kernel_is_refused(result, message):
-    with filters.temporarily("broken", lambda: result), pytest.raises(ValueError, match="filter 'broken'"):
+    with filters.temporarily("broken", lambda: result), pytest.raises(ValueError, match=f"filter 'broken'.*{message}"):
         filters["broken"]()

@@ -62,9 +62,6 @@ class Check:
     law: Law
     examples: int
 
-    def __str__(self) -> str:
-        return f"{self.subject.bound.plugin.kind} {self.subject.bound!r}: {self.law.name}"
-
     def __call__(self) -> None:
         """Try the law on as many cases; raise LawBroken for the simplest case found where it does not hold."""
         __tracebackhide__ = True  # pytest shows the message alone

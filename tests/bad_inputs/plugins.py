@@ -196,6 +196,16 @@ for registry, uses in USES.items():
         works(f"60 {registry} plugin raises, use {position}", lambda _: None, noted, registry, raising, use)
 
 
+works(
+    "60 filters plugin raises",
+    lambda _: None,
+    noted,
+    "filters",
+    raising,
+    lambda name: cx.filters[name](),
+)
+
+
 def raising_backward(registry, function, fields, operation):
     with getattr(cx, registry).temporarily(NOTE, function, **fields):
         y, pullback = operation()
@@ -271,6 +281,16 @@ BROKEN = {
         "integers": lambda x: x.astype(int),
         "float64 for float32": lambda x: x.astype(np.float64),
     },
+    "filters": {
+        "None": lambda: None,
+        "text": lambda: "sobel",
+        "a scalar": lambda: 1.0,
+        "a vector": lambda: np.ones(3),
+        "another rank": lambda: np.ones((3, 3, 1)),
+        "nothing": lambda: np.ones((0, 3)),
+        "complex": lambda: np.full((3, 3), 1j),
+        "rows of different lengths": lambda: [[1], [1, 2]],
+    },
     "poolings": {
         "None": lambda w: None,
         "text": lambda w: "max",
@@ -284,7 +304,7 @@ BROKEN = {
 }
 for registry, functions in BROKEN.items():
     for what, function in functions.items():
-        for position, use in enumerate(USES[registry]):
+        for position, use in enumerate(USES.get(registry, (lambda name: cx.filters[name](),))):
             fails(
                 f"61 {registry} plugin returns {what}, use {position}",
                 V,

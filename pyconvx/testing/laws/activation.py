@@ -69,9 +69,9 @@ def _forward(bound: Bound[Activation], x: Array) -> Any:
 def _derivative(bound: Bound[Activation]) -> tuple[str, Callable[..., Any], int]:
     """The name of the function that gives gradients, it, with its parameters set, and how many arrays it takes."""
     plugin = bound.plugin
-    what, function, leading = (
-        ("gradient", plugin.gradient, 3) if plugin.gradient else ("derivative", plugin.derivative, 2)
-    )
+    what, function, leading = "derivative", plugin.derivative, 2
+    if plugin.gradient is not None:
+        what, function, leading = "gradient", plugin.gradient, 3
     assert function is not None
 
     def run(x: Array, *others: Array) -> Any:
@@ -152,8 +152,7 @@ def _definition(subject: Subject) -> Any:
 
 def compiled(subject: Subject, case: Block) -> None:
     """The compiled rows against the Python function."""
-    bound, x = subject.bound, np.ascontiguousarray(_seen(subject.bound, case.array))
-    want = evaluate(bound, x).reshape(len(case.array), -1)
+    want = evaluate(subject.bound, _seen(subject.bound, case.array)).reshape(len(case.array), -1)
     numeric.compared(row_map(subject), case.array, want, "as compiled")
 
 
@@ -167,10 +166,9 @@ class Convolution:
     seed: int
 
 
-@st.composite
-def _convolutions(draw: st.DrawFn, subject: Subject) -> Convolution:
+def _convolutions(subject: Subject) -> st.SearchStrategy[Convolution]:
     filters = st.sampled_from(lengths(subject.bound))
-    return draw(st.builds(Convolution, st.integers(1, 3), st.sampled_from(LAYOUTS), filters, st.integers(0, 999)))
+    return st.builds(Convolution, st.integers(1, 3), st.sampled_from(LAYOUTS), filters, st.integers(0, 999))
 
 
 def in_convolution(subject: Subject, case: Convolution) -> None:
@@ -188,9 +186,8 @@ def in_convolution(subject: Subject, case: Convolution) -> None:
     rows = row_map(subject).forward(np.moveaxis(z, axis, -1).reshape(-1, case.filters), np.arange(z.size))
     by_rows = rows.reshape(*np.moveaxis(want, axis, -1).shape)
     for y, what in ((got, "convolution with pullback"), (plain, "convolution"), (want, "cx.activate")):
-        require_close(
-            what, np.moveaxis(y, axis, -1), by_rows, 1e-10 * (1 + np.abs(by_rows)), "the function of its result"
-        )
+        allowed = 1e-10 * (1 + np.abs(by_rows))
+        require_close(what, np.moveaxis(y, axis, -1), by_rows, allowed, "as the function of its result")
     if has_gradient(subject):
         gy = varied(want.shape)
         for gradient, chained, name in zip(fused_back(gy), back(*activate_back(gy)), ("x", "filters"), strict=True):
