@@ -1,8 +1,9 @@
 """Numbers that the laws are tried on. Imports NumPy, Hypothesis and the forms of cases.
 
-A case is drawn as bytes, each of which names a number in a table: what plugins stumble over first, simplest numbers
-before others, then random ones. That is fast, and shrinks to few and simple numbers. All are numbers of float32, so
-that one case serves both dtypes.
+A case is drawn as bytes: some say how many rows of which length and dtype there are, the others each name a number in a
+table: what plugins stumble over first, simplest numbers before others, then random ones. One draw of bytes costs
+Hypothesis a tenth of many draws of floats, and shrinks to few and simple numbers. All are numbers of float32, so that
+one case serves both dtypes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .law import Block
 Table = Callable[[int], NDArray[np.float32]]
 """256 numbers, those at the end according to a seed."""
 
+FORM, NUMBERS = 4, 75  # bytes
 FLOATS = ("float64", "float32")
 SIMPLE = (0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 0.25, -0.75, 1.5, -5, 6, 7, -8, -17, 25, -0.0, 1e-3, -1e-6)
 FAR = (30, 50, 89, 100, 300, 720, 1000, 3000, 10000)
@@ -58,20 +60,17 @@ def _table(first: Sequence[float], rest: NDArray[np.float64]) -> NDArray[np.floa
     return numbers.astype(np.float32)
 
 
-@st.composite
 def blocks(
-    draw: st.DrawFn,
-    name: str,
-    lengths: st.SearchStrategy[int],
-    table: Table,
-    dtypes: Sequence[str] = FLOATS,
-    rows: int = 3,
-) -> Block:
+    name: str, lengths: Sequence[int], table: Table, dtypes: Sequence[str] = FLOATS, rows: int = 3
+) -> st.SearchStrategy[Block]:
     """Up to so many rows of one of the lengths."""
-    shape = draw(st.integers(1, rows)), draw(lengths)
-    dtype, seed = draw(st.sampled_from(dtypes)), draw(st.integers(0, 999))
-    names = draw(st.binary(min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
-    return Block(name, table(seed)[np.frombuffer(names, np.uint8)].astype(dtype).reshape(shape))
+
+    def block(drawn: bytes) -> Block:
+        form, names = np.frombuffer(drawn, np.uint8, FORM), np.frombuffer(drawn, np.uint8, offset=FORM)
+        shape = 1 + form[0] % rows, lengths[form[1] % len(lengths)]
+        return Block(name, table(int(form[3]))[np.resize(names, shape)].astype(dtypes[form[2] % len(dtypes)]))
+
+    return st.binary(min_size=FORM + NUMBERS, max_size=FORM + NUMBERS).map(block)
 
 
 def varied(shape: tuple[int, ...], dtype: Any = np.float64) -> Any:

@@ -42,14 +42,19 @@ def allowance(
     itself, with a cancellation of terms up to `scale` (P, 1).
     """
     wide, exact = rows.astype(np.float64), y.astype(np.float64)
-    sign = np.where(np.arange(rows.shape[-1]) % 2, -1, 1)
     moved = np.zeros(y.shape)
     with np.errstate(all="ignore"):
         here = function(wide, at)
-        for pattern in (sign, -sign, sign * sign, -sign * sign):
+        for pattern in _signs(rows.shape[-1]):
             moved = np.maximum(moved, np.abs(function(wide * (1 + 16 * eps * pattern), at) - here))
         allowed = 4 * moved + 64 * eps * (np.abs(exact) + scale)
     return np.where(np.isnan(allowed), np.inf, allowed)
+
+
+def _signs(n: int) -> Array:
+    """Signs (patterns, n): all alike, and such that any two places differ in one pattern."""
+    bits = np.arange(n) >> np.arange(max(n - 1, 0).bit_length())[:, None] & 1
+    return np.concatenate([np.ones((1, n)), -np.ones((1, n)), 1 - 2.0 * bits])
 
 
 def magnitude(rows: Array) -> Array:

@@ -30,12 +30,11 @@ POOL = {1: cx.pool1d, 2: cx.pool2d, 3: cx.pool3d}
 ADAPTIVE = {1: cx.adaptive_pool1d, 2: cx.adaptive_pool2d, 3: cx.adaptive_pool3d}
 
 
-def _lengths() -> st.SearchStrategy[int]:
-    return st.integers(1, 5) | st.sampled_from((9, 6, 8, 16, 25))
+LENGTHS = (1, 2, 3, 4, 5, 2, 3, 4, 6, 8, 9, 16, 25)  # of windows, most of them short
 
 
 def _windows(numbers: Table, *dtypes: str) -> Callable[[Subject], Any]:
-    return lambda subject: blocks("w", _lengths(), numbers, dtypes or ("float64", "float32"))
+    return lambda subject: blocks("w", LENGTHS, numbers, dtypes or ("float64", "float32"))
 
 
 def _function(bound: Bound[Pooling]) -> Callable[..., Any]:
@@ -239,7 +238,7 @@ LAWS = (
     Law(
         "single_element",
         "A window of one element gives a finite number, and that element if the pooling is exact.",
-        lambda subject: blocks("w", st.just(1), near),
+        lambda subject: blocks("w", [1], near),
         single_element,
     ),
     Law(
