@@ -117,7 +117,10 @@ def conv_cases(
     empty: bool = True,
     depthwise: bool = False,
 ) -> ConvCase:
-    """Calls of conv1d, conv2d and conv3d over all options but activation and algorithm."""
+    """Calls of conv1d, conv2d and conv3d over all options but activation and algorithm.
+
+    depthwise: with one filter per channel, of up to 9 taps along an axis.
+    """
     windows = _windows(draw, 6, depthwise)
     rank, kernel, padding = windows.rank, windows.kernel, windows.options["padding"]
     reaches = [(k - 1) * d + 1 for k, d in zip(kernel, windows.dilations, strict=True)]
