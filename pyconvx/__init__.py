@@ -32,6 +32,7 @@ from .functional import (
     vjp,
 )
 from .geometry import ReceptiveField, receptive_field
+from .offers import BrokenPluginError
 from .padding import OUTSIDE, PaddingMode, padding, paddings
 from .picture import PictureFilter, filters
 from .pooling import Pooling, pooling, poolings
@@ -43,6 +44,7 @@ __all__ = [
     "OUTSIDE",
     "Activation",
     "Bound",
+    "BrokenPluginError",
     "Explanation",
     "PaddingMode",
     "PictureFilter",

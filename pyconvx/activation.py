@@ -92,7 +92,7 @@ def _named(name: str) -> Activation:
     return activations[name]
 
 
-activations: Registry[Activation] = Registry(Activation.kind, Activation)
+activations: Registry[Activation] = Registry(Activation.kind, Activation, "pyconvx.activations")
 """Every activation by name."""
 
 

@@ -109,6 +109,24 @@ def _demo(arguments: argparse.Namespace) -> None:
     print(f"\nPicture: {output}")
 
 
+def _plugins_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "kinds",
+        metavar="KIND",
+        nargs="*",
+        help="paddings, activations, poolings or filters (default: all of them)",
+    )
+
+
+def _plugins(arguments: argparse.Namespace) -> None:
+    from . import listing
+
+    for kind in arguments.kinds:
+        if kind not in listing.KINDS:
+            raise UserError(f"KIND must be one of {', '.join(listing.KINDS)}, got {kind!r}")
+    print("\n\n".join(f"{kind}\n{listing.table(kind)}" for kind in arguments.kinds or listing.KINDS))
+
+
 COMMANDS = (
     Command(
         name="demo",
@@ -121,5 +139,18 @@ COMMANDS = (
         ),
         add_arguments=_demo_arguments,
         run=_demo,
+    ),
+    Command(
+        name="plugins",
+        summary="list every padding mode, activation, pooling and picture filter that has a name",
+        description=(
+            "List everything that is registered, also by installed packages: name, parameters with\n"
+            "their defaults, whether it is compiled and has a gradient, a picture, aliases, and\n"
+            "which package it is from.\n\n"
+            "Pictures: a padding mode around the elements 1 2 3; an activation from -4 to 4; what a\n"
+            "pooling makes of a window; the shape of a picture filter."
+        ),
+        add_arguments=_plugins_arguments,
+        run=_plugins,
     ),
 )

@@ -51,7 +51,7 @@ def _named(name: str) -> PaddingMode:
     return paddings[name]
 
 
-paddings: Registry[PaddingMode] = Registry(PaddingMode.kind, PaddingMode)
+paddings: Registry[PaddingMode] = Registry(PaddingMode.kind, PaddingMode, "pyconvx.paddings")
 """Every padding mode by name."""
 
 

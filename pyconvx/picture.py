@@ -87,7 +87,7 @@ def _named(name: str) -> PictureFilter:
     return filters[name]
 
 
-filters: Registry[PictureFilter] = Registry(PictureFilter.kind, PictureFilter)
+filters: Registry[PictureFilter] = Registry(PictureFilter.kind, PictureFilter, "pyconvx.filters")
 """Every picture filter by name."""
 
 

@@ -76,7 +76,7 @@ def _named(name: str) -> Pooling:
     return poolings[name]
 
 
-poolings: Registry[Pooling] = Registry(Pooling.kind, Pooling)
+poolings: Registry[Pooling] = Registry(Pooling.kind, Pooling, "pyconvx.poolings")
 """Every pooling by name."""
 
 

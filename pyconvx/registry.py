@@ -1,7 +1,7 @@
 """Plugins known by name: the one mechanism behind paddings, activations, poolings and picture filters.
 
 A `Registry` maps names to immutable `Plugin` objects, and a `Bound` is a plugin together with its parameters.
-Imports remember and the core.
+Imports offers, remember and the core.
 """
 
 from __future__ import annotations
@@ -19,9 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._core import forget
+from .offers import BrokenPluginError, Offer, Offers, loading
 from .remember import key_of
 
-__all__ = ["Bound", "Plugin", "Registry", "UnknownNameError", "accepted", "bind", "calling", "returned"]
+__all__ = [
+    "Bound",
+    "BrokenPluginError",
+    "Plugin",
+    "Registry",
+    "UnknownNameError",
+    "accepted",
+    "bind",
+    "calling",
+    "returned",
+]
 
 P = TypeVar("P", bound="Plugin")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,7 +86,7 @@ class Plugin:
     name: str
     function: Callable[..., Any]
     owner: str
-    """The module that registered the plugin."""
+    """The module that registered the plugin, and its distribution if that offers it by an entry point."""
     defaults: Mapping[str, Any] = field(init=False, repr=False)
     """Every parameter of the plugin with its default, or `REQUIRED`."""
     plain: Any = field(init=False, repr=False, default=None)
@@ -283,7 +294,8 @@ def _check_name(name: object, what: str) -> None:
 class Registry(Mapping[str, P], Generic[P]):
     """A read-only mapping from names to plugins, which grows by `register`. Safe to use from many threads.
 
-    `registry[name]` takes a name or an alias; iteration and `len` are over the canonical names, sorted.
+    `registry[name]` takes a name or an alias; iteration and `len` are over the canonical names, sorted. Plugins that
+    installed packages offer by entry points are among them, and loaded when they are asked for.
 
     >>> import pyconvx as cx
     >>> cx.paddings["mirror"].name
@@ -292,10 +304,14 @@ class Registry(Mapping[str, P], Generic[P]):
     False
     """
 
-    def __init__(self, kind: str, build: Callable[..., P]) -> None:
-        """`build(name, function, owner, **fields)` makes the plugin; `kind` is what messages call it."""
+    def __init__(self, kind: str, build: Callable[..., P], group: str | None = None) -> None:
+        """`build(name, function, owner, **fields)` makes the plugin; `kind` is what messages call it.
+
+        `group` is that of the entry points by which packages offer plugins.
+        """
         self.kind = kind
         self._build = build
+        self._offers = None if group is None else Offers(group)
         self._lock = Lock()
         self._entries: _Entries[P] = ({}, {})
 
@@ -308,29 +324,64 @@ class Registry(Mapping[str, P], Generic[P]):
         return self._missing(name) if plugin is None else plugin
 
     def _missing(self, name: object) -> P:
-        """The one place that is reached when a name is not found."""
+        """The one place that is reached when a name is not found: it may be offered by a package."""
+        if self._offered(name):
+            return self._load(cast(str, name))
+        for offered in self._offers.names() if self._offers else ():  # it may be an alias of one of them
+            try:
+                self._load(offered)
+            except BrokenPluginError:  # of somebody else's, which breaks no other name
+                continue
+        plugins, aliases = self._entries
+        found = plugins.get(aliases.get(cast(str, name), cast(str, name)))
+        if found is not None:
+            return found
         import difflib  # needed for messages only, and slow to load
 
-        plugins, aliases = self._entries
-        folded = {known.lower(): known for known in (*aliases, *plugins)}
+        known = self.names()
+        folded = {each.lower(): each for each in (*aliases, *known)}
         nearest = difflib.get_close_matches(str(name).lower(), folded, n=1)
         hint = f"did you mean {folded[nearest[0]]!r}? " if nearest else ""
-        raise UnknownNameError(
-            f"unknown {self.kind} {name!r}; {hint}registered are: {', '.join(sorted(plugins)) or 'none'}"
-        )
+        raise UnknownNameError(f"unknown {self.kind} {name!r}; {hint}registered are: {', '.join(known) or 'none'}")
+
+    def _offered(self, name: object) -> bool:
+        return self._offers is not None and bool(self._offers.of(name))
+
+    def _load(self, name: str) -> P:
+        """Import and register what a package offers under a name."""
+        assert self._offers is not None
+        offers = self._offers.of(name)
+        if len(offers) > 1:
+            both = " and ".join(offer.distribution for offer in offers)
+            raise BrokenPluginError(f"{self.kind} {name!r} is offered by {both}: uninstall all but one of them")
+        for offer in offers:  # none, if another thread was faster
+            with offer.loading(f"{self.kind} {name!r}"):
+                function = offer.entry_point.load()
+                if name not in self._entries[0]:  # its module has not registered it, or under another name
+                    self.register(name, function)
+        return self._entries[0][name]
+
+    def __contains__(self, name: object) -> bool:
+        plugins, aliases = self._entries
+        return name in plugins or name in aliases or self._offered(name) or super().__contains__(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def __len__(self) -> int:
-        return len(self._entries[0])
+        return len(self.names())
 
     def __repr__(self) -> str:
         return f"<registry: {self.kind} of {', '.join(self) or 'no name'}>"
 
+    def offers(self, name: str) -> tuple[Offer, ...]:
+        """Return what installed packages offer under a name, whether or not it is registered."""
+        return () if self._offers is None else self._offers.all_of(name)
+
     def names(self) -> tuple[str, ...]:
-        """Return the canonical names, sorted."""
-        return tuple(sorted(self._entries[0]))
+        """Return the canonical names, sorted, those that packages offer among them."""
+        offered = self._offers.names() if self._offers else ()
+        return tuple(sorted({*self._entries[0], *offered}))
 
     def aliases(self, name: str | None = None) -> dict[str, str]:
         """Return alias -> canonical name: of all plugins, or of the one `name` (or an alias) stands for."""
@@ -389,6 +440,8 @@ class Registry(Mapping[str, P], Generic[P]):
 
         def decorate(function: F) -> F:
             self._add(self._make(name, function, fields), names, replace)
+            if self._offers is not None:
+                self._offers.take(name)
             return function
 
         return decorate if function is None else decorate(function)
@@ -448,6 +501,8 @@ class Registry(Mapping[str, P], Generic[P]):
 
     def _make(self, name: str, function: Callable[..., Any], fields: Mapping[str, Any]) -> P:
         owner = getattr(function, "__module__", None) or type(function).__module__
+        if loading.get():
+            owner = f"{owner} of {loading.get()}"
         return self._build(name, function, owner, **fields)
 
     def _add(self, plugin: P, names: tuple[str, ...], replace: bool) -> _Entries[P]:

@@ -23,7 +23,7 @@ FUNCTIONS = {f"{name}{rank}d" for name in RANKED for rank in (1, 2, 3)} | {
 REGISTRIES = {"paddings", "activations", "poolings", "filters"}
 TYPES = {
     *("Activation", "Bound", "Explanation", "PaddingMode", "PictureFilter", "Pooling", "PreparedFilters"),
-    *("ReceptiveField", "Registry", "UnknownNameError"),
+    *("BrokenPluginError", "ReceptiveField", "Registry", "UnknownNameError"),
 }
 
 
@@ -62,7 +62,8 @@ def test_every_built_in_plugin_is_documented(name):
 OPERATIONS = {"windows", "padding", "activation", "pooling", "picture", "geometry", "registry", "remember", "_core"}
 ARROWS = {
     "_core": set(),
-    "registry": {"remember", "_core"},
+    "offers": set(),
+    "registry": {"offers", "remember", "_core"},
     "geometry": set(),
     "remember": set(),
     "padding": {"registry"},
@@ -71,11 +72,12 @@ ARROWS = {
     "activation": {"registry", "_core"},
     "windows": {"padding", "geometry", "registry", "remember", "_core"},
     "functional": OPERATIONS,
-    "": OPERATIONS | {"functional"},
+    "": OPERATIONS | {"functional", "offers"},
     "testing": OPERATIONS | {"functional", ""},
     "plot": {""},
     "demo": {"", "plot"},
-    "cli": {"", "demo"},
+    "listing": {"padding", "activation", "pooling", "picture", "registry"},
+    "cli": {"", "demo", "listing"},
     "__main__": {"cli"},
 }
 

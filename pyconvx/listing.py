@@ -1,0 +1,155 @@
+"""Everything registered, as tables: what `pyconvx plugins` prints. Imports the registries and the plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .activation import Activation, activations, evaluate
+from .padding import OUTSIDE, PaddingMode, index_map, paddings
+from .picture import filters
+from .pooling import Pooling, poolings
+from .registry import REQUIRED, Bound, BrokenPluginError, Plugin, Registry
+
+__all__ = ["KINDS", "Entry", "entries", "table"]
+
+KINDS: dict[str, Registry[Any]] = {
+    "paddings": paddings,
+    "activations": activations,
+    "poolings": poolings,
+    "filters": filters,
+}
+AXIS, PAD = 3, 4  # elements, and how far they are padded on either side, in the picture of a padding mode
+WINDOW = (1.0, 4.0, 2.0, 2.0)
+BARS = "▁▂▃▄▅▆▇█"
+CURVE = np.linspace(-4, 4, 17)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known about a plugin. Where it cannot be loaded, `problem` says why and the rest is empty."""
+
+    name: str
+    parameters: str = ""
+    aliases: tuple[str, ...] = ()
+    compiled: bool | None = None
+    """Whether it runs in the compiled loops, for parameters that are numbers; None for what does not run in loops."""
+    differentiable: bool | None = None
+    owner: str = ""
+    picture: str = ""
+    problem: str = ""
+
+
+def entries(kind: str) -> list[Entry]:
+    """Every plugin of a kind, a key of KINDS, sorted by name."""
+    return [_entry(KINDS[kind], name, PICTURES[kind]) for name in KINDS[kind].names()]
+
+
+def _entry(registry: Registry[Any], name: str, picture: Callable[[Bound[Any]], str]) -> Entry:
+    try:
+        plugin: Plugin = registry[name]
+    except BrokenPluginError as error:
+        return Entry(name, problem=" ".join(str(error).split()))
+    given = [key if default is REQUIRED else f"{key}={default!r}" for key, default in plugin.defaults.items()]
+    required = REQUIRED in plugin.defaults.values()
+    module = plugin.owner.split()[0]
+    unused = [offer for offer in registry.offers(name) if offer.entry_point.module != module]
+    return Entry(
+        name,
+        ", ".join(given),
+        tuple(registry.aliases(name)),
+        *_abilities(plugin),
+        _owner(plugin.owner),
+        "" if required else _drawn(picture, registry.resolve(plugin)),
+        f"the name is also offered by {', '.join(offer.distribution for offer in unused)}" if unused else "",
+    )
+
+
+def _abilities(plugin: Plugin) -> tuple[bool | None, bool | None]:
+    """Whether it is compiled, and whether it has a gradient."""
+    if isinstance(plugin, PaddingMode):
+        return True, True  # an index map is a table that compiled loops read, and its gradient the same table
+    if isinstance(plugin, Activation):
+        return plugin.kernel is not None, plugin.derivative is not None or plugin.gradient is not None
+    if isinstance(plugin, Pooling):
+        return plugin.kernel is not None, plugin.gradient is not None
+    return None, None
+
+
+def _owner(module: str) -> str:
+    """A module with its distribution, if it has one."""
+    if " " in module:  # it says so itself
+        return module
+    from importlib.metadata import packages_distributions, version
+
+    top = module.partition(".")[0]
+    found = [f"{name} {version(name)}" for name in sorted(set(packages_distributions().get(top, ())))]
+    return ", ".join(found) if module.startswith("pyconvx.") and found else " of ".join([module, *found])
+
+
+def _drawn(picture: Callable[[Bound[Any]], str], bound: Bound[Any]) -> str:
+    """A plugin may fail at what it is drawn with; that is no reason to list nothing."""
+    try:
+        with np.errstate(all="ignore"):
+            return picture(bound)
+    except Exception as error:
+        return f"({type(error).__name__}: {' '.join(str(error).split())})"
+
+
+def _padded(bound: Bound[Any]) -> str:
+    """The elements 1 2 3 and what surrounds them."""
+    i = np.arange(-PAD, AXIS + PAD, dtype=np.intp)
+    table = index_map(bound, i, AXIS)
+    read = np.where(table.index == OUTSIDE, bound.params.get("value", 0), table.index + 1)
+    weight = 1.0 if table.weight is None else table.weight
+    numbers = [f"{number:g}" for number in (read * weight).sum(0)]
+    sides = numbers[:PAD], numbers[PAD : PAD + AXIS], numbers[PAD + AXIS :]
+    return " | ".join(map(" ".join, sides))
+
+
+def _curve(bound: Bound[Any]) -> str:
+    """The activation from -4 to 4 as bars between its least and its largest value."""
+    y = evaluate(bound, CURVE[:-1] if bound.plugin.output_size else CURVE)
+    finite = y[np.isfinite(y)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
+    heights = (y - low) / (high - low) * (len(BARS) - 1) if high > low else np.zeros(y.shape)
+    return "".join(BARS[round(float(height))] if np.isfinite(height) else "·" for height in heights)
+
+
+def _reduced(bound: Bound[Any]) -> str:
+    """A window, and what it becomes."""
+    window = np.array([[WINDOW]])
+    plugin = bound.plugin
+    index = [np.zeros((1, 1), np.intp)] if plugin.indexed else []
+    y = plugin.function(window, *index, **bound.params)
+    return f"{' '.join(f'{number:g}' for number in WINDOW)} > {float(np.ravel(y)[0]):.3g}"
+
+
+def _shaped(bound: Bound[Any]) -> str:
+    """The shape of a picture filter."""
+    return " x ".join(map(str, np.shape(bound.plugin.function(**bound.params))))
+
+
+PICTURES = {"paddings": _padded, "activations": _curve, "poolings": _reduced, "filters": _shaped}
+
+
+def table(kind: str) -> str:
+    """A table of the plugins of a kind, one line each."""
+    rows: list[tuple[str, ...]] = [("name", "parameters", "compiled", "gradient", "picture", "aliases", "owner")]
+    problems = []
+    for entry in entries(kind):
+        if entry.owner:
+            flags = ("" if flag is None else "yes" if flag else "no" for flag in (entry.compiled, entry.differentiable))
+            rows.append((entry.name, entry.parameters, *flags, entry.picture, ", ".join(entry.aliases), entry.owner))
+        if entry.problem:
+            problems.append(f"! {entry.name}: {entry.problem}")
+    return "\n".join([*_aligned(rows), *problems])
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
