@@ -37,18 +37,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # so that -k and -m choose among laws, too
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the laws to what has been collected."""
+    """Add the laws to what has been collected, and to its count."""
     for name in config.getoption("--pyconvx-plugin"):
-        items.extend(_laws(session, name, config.getoption("--pyconvx-examples")))
+        laws = list(_laws(session, name, config.getoption("--pyconvx-examples")))
+        session.ihook.pytest_collectreport(report=pytest.CollectReport(f"pyconvx::{name}", "passed", None, [*laws]))
+        items.extend(laws)
 
 
 def _laws(session: pytest.Session, name: str, examples: int) -> Iterator[pytest.Item]:
-    from pyconvx import UnknownNameError
     from pyconvx.testing import checks
 
     try:
         found = checks(name, examples=examples)
-    except UnknownNameError as error:
+    except ValueError as error:  # an unknown name, or no examples
         raise pytest.UsageError(f"--pyconvx-plugin {name}: {error}") from None
     for check in found:
         kind, law = check.subject.bound.plugin.kind, check.law.name

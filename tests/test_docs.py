@@ -93,7 +93,7 @@ def docstrings():
     finder = doctest.DocTestFinder(exclude_empty=True)
     public = [getattr(cx, name) for name in cx.__all__]
     beside = [importlib.import_module(f"pyconvx.{name}") for name in ("plot", "demo")]
-    kit = [getattr(cx.testing, name) for name in cx.testing.__all__ if name.startswith(("check_", "law_"))]
+    kit = [getattr(cx.testing, name) for name in cx.testing.__all__ if name.startswith(("check", "law_"))]
     for documented in [*(p for p in public if hasattr(p, "__name__")), *beside, *kit]:
         for test in finder.find(documented, documented.__name__):
             if test.examples:

@@ -183,17 +183,14 @@ def midrange(w):
     return (w.max(-1) + w.min(-1)) / 2
 
 
-@right("poolings", exact=True, gradient=lambda w, y: one_hot(np.argsort(w, -1, kind="stable")[..., second(w)], w))
-def second_smallest(w):
-    return np.sort(w, -1)[..., second(w)]
-
-
 def second(w):
     return min(1, w.shape[-1] - 1)
 
 
-second_smallest_fields = RIGHT[-1].fields
-second_smallest_fields["propagates_nan"] = False
+@right("poolings", exact=True, propagates_nan=False,
+       gradient=lambda w, y: one_hot(np.argsort(w, -1, kind="stable")[..., second(w)], w))  # fmt: skip
+def second_smallest(w):
+    return np.sort(w, -1)[..., second(w)]
 
 
 def trimmed_gradient(w, y):

@@ -79,6 +79,18 @@ def test_an_unknown_name(folder):
     assert "--pyconvx-plugin nobody: unknown padding mode 'nobody'" in output
 
 
+def test_no_examples(folder):
+    output, status = run(folder, "--pyconvx-plugin", "relu", "--pyconvx-examples", "0")
+    assert status == 4
+    assert "--pyconvx-plugin relu: examples must be at least 1, got 0" in output
+
+
+def test_laws_are_counted(folder):
+    output, status = run(folder, "--collect-only", "-q", "--pyconvx-plugin", "edge", "-k", "interior or adjoint")
+    assert status == 0
+    assert "2/14 tests collected (12 deselected)" in output
+
+
 def test_other_runs_import_nothing_more(folder):
     (folder / "test_own.py").write_text(
         "import sys\n"

@@ -108,9 +108,8 @@ def gradient_sum(row_map: RowMap, rows: Array) -> None:
             continue
         total = row_map.backward(row[None].copy(), np.array([place]), gy).sum(-1)
         allowed = 4 * (np.abs(gy) * (error + 1e-7 * np.abs(want))).sum(-1) + 1e-9 * row.size
-        require_close(
-            "sum of the gradient", total, (gy * want).sum(-1), allowed, "by moving all of, with gy", (row, gy)
-        )
+        why = "as the whole row is moved, for (row, gy) ="
+        require_close("sum of the gradient", total, (gy * want).sum(-1), allowed, why, (row, gy))
 
 
 def linear(row_map: RowMap, rows: Array) -> None:
