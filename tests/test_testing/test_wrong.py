@@ -3,7 +3,8 @@
 import pytest
 
 import pyconvx as cx
-from pyconvx.testing.check import checks
+from pyconvx.testing import checks
+from pyconvx.testing.laws import LAWS
 
 from .wrong import WRONG
 
@@ -18,6 +19,12 @@ def test_wrong_plugin_is_caught(plugin, law):
     assert message is not None, f"{law} does not catch {plugin.name}"
     assert plugin.name in message
     assert found[law].law.statement in message
+
+
+@pytest.mark.parametrize("registry", ["paddings", "activations", "poolings"])
+def test_every_law_catches_something(registry):
+    laws = {law.name for law in LAWS[getattr(cx, registry).kind]}
+    assert {law for each in WRONG if each.registry == registry for law in each.laws} == laws
 
 
 def test_there_are_many():

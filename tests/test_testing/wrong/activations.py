@@ -98,7 +98,7 @@ def in_place(x):
 
 @activation("result_form")
 def widens(x):
-    return x * np.float64(2)
+    return x.astype(np.float64) * 2
 
 
 @activation("result_form", rowwise=True, output_size=lambda n: n)
@@ -198,10 +198,15 @@ def wrong_constant(x):
     return np.logaddexp(x, -x) - 0.6931
 
 
+@activation("compiled", kernel="relu")
+def is_not_what_its_kernel_is(x):
+    return np.abs(x)
+
+
 # Activations: memory.
 
 
-@activation("repeatable")
+@activation("repeatable in_convolution")
 def is_random(x):
     return x + np.random.default_rng().random(x.shape).astype(x.dtype)
 

@@ -123,9 +123,15 @@ def refuses_every_pad(i, n):
     return np.clip(i, 0, n - 1)
 
 
-@padding("repeatable", name="random_elements")
+@padding("repeatable many_threads adjoint not_finite in_pad in_convolution in_pooling", name="random_elements")
 def _(i, n):
     return np.where((i < 0) | (i >= n), np.random.default_rng().integers(0, n, i.shape), i)
+
+
+@padding("repeatable gradient_sum")
+def random_weights(i, n):
+    outside = (i < 0) | (i >= n)
+    return np.clip(i, 0, n - 1), np.where(outside, np.random.default_rng().random(i.shape), 1)
 
 
 def alternating():

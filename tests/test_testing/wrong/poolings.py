@@ -126,7 +126,7 @@ def breaks_without_windows(w):
     return w.max(-1) - 0 * w.reshape(-1)[0]
 
 
-@pooling("repeatable", indexed=True)
+@pooling("repeatable many_threads in_pooling in_adaptive", indexed=True)
 def random_by_itself(w, index):
     picked = np.random.default_rng().integers(0, w.shape[-1], w.shape[:-1])
     return np.take_along_axis(w, picked[..., None], -1)[..., 0] + np.random.default_rng().random(w.shape[:-1], w.dtype)
@@ -141,3 +141,8 @@ def random_by_the_block(w, index):
 @pooling("digits")
 def averages_in_float32(w):
     return w.mean(-1, dtype=np.float32)
+
+
+@pooling("compiled in_pooling", kernel="max")
+def is_not_what_is_compiled(w):
+    return w.min(-1)
