@@ -178,7 +178,13 @@ def spread(w):
     return w.max(-1) - w.min(-1)
 
 
-@right("poolings", gradient=lambda w, y: (one_hot(w.argmax(-1), w) + one_hot(w.argmin(-1), w)) / 2)
+def midrange_gradient(w, y):
+    """Of equal elements the first is the largest and the last the smallest: two have a slope of 1/2 each."""
+    last = w.shape[-1] - 1 - w[..., ::-1].argmin(-1)
+    return (one_hot(w.argmax(-1), w) + one_hot(last, w)) / 2
+
+
+@right("poolings", gradient=midrange_gradient)
 def midrange(w):
     return (w.max(-1) + w.min(-1)) / 2
 
