@@ -49,7 +49,7 @@ def _laws(session: pytest.Session, name: str, examples: int) -> Iterator[pytest.
 
     try:
         found = checks(name, examples=examples)
-    except ValueError as error:  # an unknown name, or no examples
+    except (TypeError, ValueError) as error:  # an unknown name, a parameter without a default, no examples
         raise pytest.UsageError(f"--pyconvx-plugin {name}: {error}") from None
     for check in found:
         kind, law = check.subject.bound.plugin.kind, check.law.name
