@@ -20,11 +20,11 @@ from . import numeric, purity
 from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Subject, require_close
 from .maps import RowMap
+from .ranks import CONV
 from .shared import numeric_laws, purity_laws
 
 Array = NDArray[Any]
 
-CONV = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
 LONGEST, MANY = 64, 6  # of rows that an activation is asked to take; lengths that are drawn
 
 
@@ -133,21 +133,18 @@ def result_form(subject: Subject, case: Block) -> None:
             returned(plugin, what, run(x, *given), x.shape, x.dtype)
 
 
-def definition(subject: Subject, case: Block) -> None:
-    """`like`, or the reference for a built-in."""
-    like = _definition(subject)
-    want = np.asarray(like(case.array.astype(np.float64)), np.float64)
-    numeric.compared(row_map(subject), case.array, want, "by definition")
-
-
 def _definition(subject: Subject) -> Any:
-    bound, like = subject.bound, subject.like
-    if like is None and bound.plugin.owner.startswith("pyconvx.") and bound.name in reference.ACTIVATIONS:
-        like = bound.name
+    like = subject.definition(reference.ACTIVATIONS)
     if isinstance(like, str):
-        params = accepted(bound.plugin.function, bound.params, 1) if like == bound.name else {}
+        params = subject.bound.params if like == subject.bound.name else {}
         return lambda x: reference.activate(x, like, **params)
     return like
+
+
+def definition(subject: Subject, case: Block) -> None:
+    """`like`, or the reference for a built-in."""
+    want = np.asarray(_definition(subject)(case.array.astype(np.float64)), np.float64)
+    numeric.compared(row_map(subject), case.array, want, "by definition")
 
 
 def compiled(subject: Subject, case: Block) -> None:

@@ -6,7 +6,7 @@ for a case where the sentence is false.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -26,6 +26,11 @@ class Subject:
     bound: Bound[Any]
     like: Any = None
     """A plain definition: see `check_padding`, `check_activation` and `check_pooling`."""
+
+    def definition(self, names: Container[str]) -> Any:
+        """What it should be like: `like`, the name of the built-in that it is if that is one of `names`, or None."""
+        built_in = self.bound.plugin.owner.startswith("pyconvx.") and self.bound.name in names
+        return self.bound.name if self.like is None and built_in else self.like
 
 
 class Refuted(AssertionError):

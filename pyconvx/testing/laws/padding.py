@@ -22,12 +22,10 @@ from ..strategies.pool import PoolCase, pool_cases
 from . import purity
 from .inputs import varied
 from .law import Law, Refuted, Subject, require_close
+from .ranks import CONV, POOL
 from .shared import purity_laws
 
 Array = NDArray[Any]
-
-CONV = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
-POOL = {1: cx.pool1d, 2: cx.pool2d, 3: cx.pool3d}
 
 
 @dataclass(frozen=True)
@@ -162,11 +160,9 @@ def not_finite(subject: Subject, case: Extension) -> None:
 
 
 def _definition(subject: Subject) -> Any:
-    bound, like = subject.bound, subject.like
-    if like is None and bound.plugin.owner.startswith("pyconvx.") and bound.name in reference.PADDINGS:
-        like = bound.name
+    like = subject.definition(reference.PADDINGS)
     if isinstance(like, str):
-        mode = (like, accepted(reference.PADDINGS[like], bound.params, 2))
+        mode = (like, accepted(reference.PADDINGS[like], subject.bound.params, 2))
         return lambda x, before, after: reference.pad(x, (before, after), mode)
     return like
 

@@ -22,12 +22,10 @@ from . import numeric, purity
 from .inputs import Table, blocks, near, varied
 from .law import Block, Law, Refuted, Subject, require_close, shown
 from .maps import RowMap, allowance, magnitude
+from .ranks import ADAPTIVE, POOL
 from .shared import numeric_laws, purity_laws
 
 Array = NDArray[Any]
-
-POOL = {1: cx.pool1d, 2: cx.pool2d, 3: cx.pool3d}
-ADAPTIVE = {1: cx.adaptive_pool1d, 2: cx.adaptive_pool2d, 3: cx.adaptive_pool3d}
 
 
 LENGTHS = (1, 2, 3, 4, 5, 2, 3, 4, 6, 8, 9, 16, 25)  # of windows, most of them short
@@ -132,21 +130,20 @@ def single_element(subject: Subject, case: Block) -> None:
 
 
 def is_an_element(subject: Subject, case: Block) -> None:
-    """Some element of the window, bit for bit."""
-    w = case.array
-    y = row_map(subject).forward(w, np.arange(len(w)))
-    for value, window in zip(y.ravel(), w, strict=True):
-        if not (window == value).any():
-            raise Refuted(f"result is {shown(value.item())}", f"one of {shown(window)}")
+    """Some element of the window, bit for bit, of integers and truth values, too."""
+    for dtype in (case.array.dtype, np.uint8, np.bool_):
+        w = np.abs(case.array).astype(dtype) if dtype != case.array.dtype else case.array
+        y = row_map(subject).forward(w, np.arange(len(w)))
+        for value, window in zip(y.ravel(), w, strict=True):
+            if not (window == value).any():
+                raise Refuted(f"result is {shown(value.item())}", f"one of {shown(window)}")
 
 
 def _definition(subject: Subject) -> Any:
-    bound, like = subject.bound, subject.like
-    if like is None and bound.plugin.owner.startswith("pyconvx.") and bound.name in reference.REDUCTIONS:
-        like = bound.name
+    like = subject.definition(reference.REDUCTIONS)
     if isinstance(like, str):
         definition = reference.REDUCTIONS[like]
-        params = accepted(definition, bound.params, 1)
+        params = accepted(definition, subject.bound.params, 1)
         return lambda w: definition(w, **params)
     return like
 
