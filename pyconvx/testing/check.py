@@ -49,9 +49,12 @@ class LawBroken(AssertionError):
     """A plugin does not keep one or more of its laws; the message tells which, for what input, and what was seen."""
 
     def __init__(self, messages: dict[str, str]) -> None:
-        super().__init__("\n\n".join(messages.values()))
+        super().__init__(messages)
         self.laws = tuple(messages)
         """The names of the laws."""
+
+    def __str__(self) -> str:
+        return "\n\n".join(self.args[0].values())
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the checks say, to whom they listen, and what the laws rest on."""
 
+import pickle
 import subprocess
 import sys
 
@@ -38,6 +39,12 @@ def test_a_failure_tells_plugin_law_input_and_what_was_seen(lame):
         "  seen     gradient[0, 0] is 1.0",
         "  expected 2.0 within 2e-07 (element, result), by differences at array([1.])",
     ]
+
+
+def test_a_failure_can_be_pickled(lame):
+    error = LawBroken({"slope": failure("lame", "slope")})
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.laws) == (str(error), ("slope",))
 
 
 def test_runs_are_deterministic(lame):
@@ -82,6 +89,10 @@ def test_parameters_are_those_given():
             check_activation("scaled", factor=3.0, examples=3)
         with pytest.raises(TypeError, match="no parameter 'factr'"):
             check_activation("scaled", factr=3.0)
+
+
+def test_a_parameter_that_is_a_long_array():
+    check_activation("prelu", alpha=np.linspace(-1, 1, 300), examples=2)
 
 
 def test_like_is_a_definition():

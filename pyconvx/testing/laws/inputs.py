@@ -31,9 +31,8 @@ HUGE = (1e5, 1e10, 1e15)
 def near(seed: int) -> NDArray[np.float32]:
     """Numbers as feature maps hold them."""
     random = np.random.default_rng(seed)
-    return _table(
-        SIMPLE, np.where(random.random(256) < 0.5, 3 * random.standard_normal(256), random.uniform(-30, 30, 256))
-    )
+    usual, wide = 3 * random.standard_normal(256), random.uniform(-30, 30, 256)
+    return _table(SIMPLE, np.where(random.random(256) < 0.5, usual, wide))
 
 
 def far(seed: int) -> NDArray[np.float32]:
@@ -66,9 +65,9 @@ def blocks(
     """Up to so many rows of one of the lengths."""
 
     def block(drawn: bytes) -> Block:
-        form, names = np.frombuffer(drawn, np.uint8, FORM), np.frombuffer(drawn, np.uint8, offset=FORM)
-        shape = 1 + form[0] % rows, lengths[form[1] % len(lengths)]
-        return Block(name, table(int(form[3]))[np.resize(names, shape)].astype(dtypes[form[2] % len(dtypes)]))
+        row, length, dtype, seed = drawn[:FORM]
+        names = np.resize(np.frombuffer(drawn, np.uint8, offset=FORM), (1 + row % rows, lengths[length % len(lengths)]))
+        return Block(name, table(seed)[names].astype(dtypes[dtype % len(dtypes)]))
 
     return st.binary(min_size=FORM + NUMBERS, max_size=FORM + NUMBERS).map(block)
 

@@ -37,8 +37,11 @@ class Refuted(AssertionError):
     """A case for which a law does not hold."""
 
     def __init__(self, seen: str, expected: str) -> None:
-        super().__init__(f"{seen}; expected {expected}")
+        super().__init__(seen, expected)
         self.seen, self.expected = seen, expected
+
+    def __str__(self) -> str:
+        return f"{self.seen}; expected {self.expected}"
 
 
 def always(subject: Subject) -> bool:
