@@ -129,3 +129,28 @@ def test_long_rows_are_cut_into_segments():
             want = conv(1)(x.astype("d"), filters.astype("d"), algorithm="plain", **options)
             got = conv(1)(x, filters, algorithm="depthwise", **options)
             assert np.abs(got - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("mode", ["zeros", "odd_reflect"])
+@pytest.mark.parametrize("kernel", [(17, 17), (1, 300), (3, 70)])
+def test_gradients_of_many_taps(kernel, mode, dtype, isa):
+    x, filters = arguments((2, 20, 310, 10), kernel, dtype)
+    options = dict(padding="same", padding_mode=mode, groups=10)
+    gy = np.random.default_rng(1).standard_normal(x.shape)
+    with _core.using(isa):
+        got = cx.vjp(cx.conv2d, x, filters, **options)[1](gy.astype(dtype))[1]
+    want = cx.vjp(cx.conv2d, x.astype("d"), filters.astype("d"), algorithm="plain", **options)[1](gy)[1]
+    assert np.abs(got - want).max() <= (1e-5 if dtype == np.float32 else 1e-14) * np.abs(want).max()
+
+
+def test_gradients_of_very_many_places_are_summed_in_parts():
+    x, filters = arguments((36, 112, 112, 32), (3, 3))
+    gy = arguments(x.shape, (3, 3), seed=1)[0]
+
+    def gradient(part):
+        return cx.vjp(cx.conv2d, x[part], filters, padding="same", groups=32)[1](gy[part])[1].astype(np.float64)
+
+    whole, halves = gradient(slice(None)), gradient(slice(18)) + gradient(slice(18, None))
+    assert np.abs(whole - halves).max() <= 1e-6 * np.abs(whole).max()

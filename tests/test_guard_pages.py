@@ -110,7 +110,7 @@ def filters_for(rng, name, rank):
     stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3], rank))
     dilation = tuple(int(n) for n in rng.choice([1, 1, 1, 2, 3], rank))
     if name == "depthwise":
-        return max(2, odd(rng, 39)), 1, 1, (*kernel[:-1], one_of(rng, 1, 2, 3, 5, 7, 9)), stride, dilation
+        return max(2, odd(rng, 39)), 1, 1, (*kernel[:-1], one_of(rng, 1, 2, 3, 4, 5, 7, 9, 11)), stride, dilation
     if name == "planes":
         kernel, stride = (*kernel[:-1], one_of(rng, kernel[-1], 12)), (*stride[:-1], 1)
         return one_of(rng, 1, 1, 3), odd(rng, 5), odd(rng, 5), kernel, stride, dilation

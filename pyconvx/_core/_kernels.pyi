@@ -151,7 +151,7 @@ def filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, threads: int
 ) -> None: ...
 def depthwise_filter_gradient(
-    x: Array, gy: Array, gradient: Array, axes: tuple[Any, ...], constants: Array, threads: int
+    x: Array, gy: Array, gradient: Array, axes: Axes, constants: Array, threads: int
 ) -> None: ...
 def winograd_filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, tiles: Any, threads: int

@@ -69,10 +69,6 @@ cdef extern from "tiles.h":
                           const float **others, const Py_ssize_t *at, float *sums) noexcept nogil
     Py_ssize_t spread_f64(Py_ssize_t height, Py_ssize_t vectors, const double **rows, Py_ssize_t count,
                           const double **others, const Py_ssize_t *at, double *sums) noexcept nogil
-    void products_f32(Py_ssize_t taps, const float **rows, const float **others, Py_ssize_t count, Py_ssize_t channels,
-                      float *sums) noexcept nogil
-    void products_f64(Py_ssize_t taps, const double **rows, const double **others, Py_ssize_t count,
-                      Py_ssize_t channels, double *sums) noexcept nogil
     Py_ssize_t lanes_at(Py_ssize_t c, Py_ssize_t channels, Py_ssize_t lanes) noexcept nogil
     ctypedef struct span_t "struct span":
         Py_ssize_t first, count, to_step, column, apart, tap, taps, tap_step, piece, between, stride
@@ -99,6 +95,18 @@ cdef extern from "tiles.h":
     void single_f64(Py_ssize_t height, const span_t *span, const double **x, const kernel_row_t *rows, Py_ssize_t count,
                     const double *weights, Py_ssize_t all_taps, Py_ssize_t channels, const double *start,
                     double **to) noexcept nogil
+    void products_f32(const span_t *span, const kernel_row_t *rows, Py_ssize_t count, taps_run_t *runs,
+                      const float *gy, Py_ssize_t all_taps, Py_ssize_t c, Py_ssize_t until, Py_ssize_t channels,
+                      float *sums) noexcept nogil
+    void products_f64(const span_t *span, const kernel_row_t *rows, Py_ssize_t count, taps_run_t *runs,
+                      const double *gy, Py_ssize_t all_taps, Py_ssize_t c, Py_ssize_t until, Py_ssize_t channels,
+                      double *sums) noexcept nogil
+    void single_products_f32(Py_ssize_t height, const span_t *span, const float **x, const kernel_row_t *rows,
+                             Py_ssize_t count, const float **gy, Py_ssize_t all_taps, Py_ssize_t c, Py_ssize_t until,
+                             Py_ssize_t channels, float *sums) noexcept nogil
+    void single_products_f64(Py_ssize_t height, const span_t *span, const double **x, const kernel_row_t *rows,
+                             Py_ssize_t count, const double **gy, Py_ssize_t all_taps, Py_ssize_t c, Py_ssize_t until,
+                             Py_ssize_t channels, double *sums) noexcept nogil
     void planes_f32(int band, const float **rows, const float *weights, const int *first, const int *until,
                     const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t apart, Py_ssize_t places,
                     float start, float **to) noexcept nogil

@@ -178,14 +178,13 @@ NEVER_INLINE void NAME(single_vectors)(ptrdiff_t height, const struct span *span
 #undef TILES
 
 #ifndef PART
-/* All channels, by vectors as lanes_at says. */
-#define CHANNELS(kernel, ...) \
-    for (ptrdiff_t c = 0, width, vectors; c < channels; c += width * vectors) { \
+/* The channels from c on, below `until`, by vectors as lanes_at says; `panel` goes on to what belongs to them. */
+#define CHANNELS(kernel, panel, ...) \
+    for (ptrdiff_t width, vectors; c < until; c += width * vectors, panel += width * vectors * all_taps) { \
         width = lanes_at(c, channels, LANES); \
-        vectors = channels - c < width ? 1 : (channels - c) / width; \
+        vectors = until - c < width ? 1 : (until - c) / width; \
         const ptrdiff_t first = c + width <= channels ? c : channels - width; \
         BY_WIDTH(kernel, __VA_ARGS__) \
-        weights += width * vectors * all_taps; \
     }
 #if HALVES
 #define BY_WIDTH(kernel, ...) \
@@ -197,22 +196,23 @@ NEVER_INLINE void NAME(single_vectors)(ptrdiff_t height, const struct span *span
 static void NAME(line)(const struct span *span, const struct kernel_row *rows, ptrdiff_t count, struct taps_run *runs,
                        const REAL *weights, ptrdiff_t all_taps, ptrdiff_t channels, const REAL *start, REAL *to)
 {
-    CHANNELS(line_vectors, span, rows, count, runs, weights, all_taps, first, vectors, start, to)
+    ptrdiff_t c = 0, until = channels;
+    CHANNELS(line_vectors, weights, span, rows, count, runs, weights, all_taps, first, vectors, start, to)
 }
 
 static void NAME(pair)(const struct span *span, const struct kernel_row *rows, const struct kernel_row *rows2,
                        ptrdiff_t planes, struct taps_run *runs, const REAL *weights, ptrdiff_t all_taps,
                        ptrdiff_t channels, const REAL *start, REAL *to, ptrdiff_t second)
 {
-    CHANNELS(pair_vectors, span, rows, rows2, planes, runs, weights, all_taps, first, vectors, start, to, second)
+    ptrdiff_t c = 0, until = channels;
+    CHANNELS(pair_vectors, weights, span, rows, rows2, planes, runs, weights, all_taps, first, vectors, start, to, second)
 }
 
 static void NAME(single)(ptrdiff_t height, const struct span *span, const REAL *const *x, const struct kernel_row *rows,
                          ptrdiff_t count, const REAL *weights, ptrdiff_t all_taps, ptrdiff_t channels, const REAL *start,
                          REAL *const *to)
 {
-    CHANNELS(single_vectors, height, span, x, rows, count, weights, all_taps, first, vectors, start, to)
+    ptrdiff_t c = 0, until = channels;
+    CHANNELS(single_vectors, weights, height, span, x, rows, count, weights, all_taps, first, vectors, start, to)
 }
-#undef BY_WIDTH
-#undef CHANNELS
 #endif

@@ -55,69 +55,20 @@ cdef void pack_channels(real *to, cnp.ndarray filters):
         c += width
 
 
-cdef Py_ssize_t list_kernel_rows(const depthwise_t *job, const real *image, Py_ssize_t od, Py_ssize_t oh,
-                                 kernel_row_t *rows, bint *even) noexcept nogil:
-    """List the kernel rows that read anything for a row of places, in order; returns how many. even: whether each reads
-    a row of x, or a constant.
-    """
-    cdef const source_t *s = &job.task.source
-    cdef const axis_t *first = &s.axis[0]
-    cdef const axis_t *middle = &s.axis[1]
-    cdef const real *constants = <const real *> job.task.constants
-    cdef kernel_row_t *row = rows
-    cdef Py_ssize_t i, j, a, b
-    even[0] = True
-    for i in range(first.taps):
-        a = codes_from(first, od)[i * distance(first)]
-        for j in range(middle.taps):
-            b = codes_from(middle, oh)[j * distance(middle)]
-            if a == NOTHING or b == NOTHING:
-                continue
-            row.a, row.b, row.pixel, row.x = a, b, 0, NULL
-            row.tap = (i if first.step > 0 else first.taps - 1 - i) * middle.taps
-            row.tap = (row.tap + (j if middle.step > 0 else middle.taps - 1 - j)) * s.axis[2].taps
-            if (a | b) >= 0:
-                row.x, row.pixel = image + a * s.stride[0] + b * s.stride[1], s.stride[2]
-            elif b == OUTSIDE or (a == OUTSIDE and b >= 0):
-                row.x = constants + s.channels if b == OUTSIDE else constants
-            else:
-                even[0] = False
-            row += 1
-    return row - rows
-
-
 cdef void fill_alone(const depthwise_t *job, const real *image, const kernel_row_t *rows, Py_ssize_t count,
-                     const Py_ssize_t *visits, Py_ssize_t first, Py_ssize_t until, real *y,
-                     char *scratch) noexcept nogil:
-    """Fill places of a row one by one: visits[first] ... visits[until - 1], or the visits first ... until - 1."""
+                     const segment_t *segment, bint even, const real *start, real *y, char *scratch) noexcept nogil:
+    """Fill the places of a row that are done one by one."""
     cdef const source_t *s = &job.task.source
-    cdef const axis_t *last = &s.axis[2]
     cdef const real *constants = <const real *> job.task.constants
-    cdef const real *zeros = constants + AXES * s.channels
-    cdef const real *start = <const real *> job.task.bias if job.task.bias != NULL else zeros
     cdef const real **pointers = <const real **> (scratch + job.pointers_at)
-    cdef const real *pointer
-    cdef const Py_ssize_t *code
+    cdef Py_ssize_t visits[TILE_FULL]
     cdef real *to[TILE_FULL]
-    cdef real *mix
-    cdef Py_ssize_t height, m, i, k, c, apart = distance(last)
-    for first from first <= first < until by TILE_FULL:
-        height = min(TILE_FULL, until - first)
-        mix = <real *> (scratch + job.mix_at)
+    cdef Py_ssize_t m, done = 0, height = some_visits(&job.row, segment, even, 0, visits)
+    while height > 0:
+        point(s, image, constants, rows, count, 0, s.axis[2].taps, visits, height, pointers,
+              <real *> (scratch + job.mix_at))
         for m in range(height):
-            c = first + m if visits == NULL else visits[first + m]
-            code = codes_from(last, c)
-            to[m] = y + last.place[c] * job.task.y_stride[2]
-            for i in range(count):
-                for k in range(last.taps):
-                    c = code[k * apart]
-                    if c >= 0 and rows[i].x != NULL:
-                        pointer = (<const real *> rows[i].x) + c * rows[i].pixel
-                    else:
-                        pointer = tap_row(s, image, constants, rows[i].a, rows[i].b, c, mix)
-                        if pointer == mix:
-                            mix += s.channels
-                    pointers[(i * last.taps + k) * TILE_FULL + m] = zeros if pointer == NULL else pointer
+            to[m] = y + s.axis[2].place[visits[m]] * job.task.y_stride[2]
         if real is float:
             single_f32(height, &job.whole, pointers, rows, count, <const float *> job.weights, s.taps, s.channels,
                        start, to)
@@ -126,12 +77,15 @@ cdef void fill_alone(const depthwise_t *job, const real *image, const kernel_row
                        start, to)
         for m in range(height if job.task.finishing else 0):
             finish(&job.task, to[m], 1, s.channels, s.channels)
+        done += height
+        height = some_visits(&job.row, segment, even, done, visits)
 
 
 cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.task.source
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
-    cdef const real *start = <const real *> job.task.constants + AXES * s.channels
+    cdef const real *constants = <const real *> job.task.constants
+    cdef const real *start = constants + AXES * s.channels
     cdef const segment_t *segment = job.row.segments + block % job.row.count
     cdef Py_ssize_t first = block // job.row.count % job.blocks * job.pairs_per_block
     cdef Py_ssize_t od = block // job.row.count // job.blocks % s.axis[0].length
@@ -157,7 +111,7 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
         for r in range(height):
             visit = pair.second if r else pair.first
             y[r] = plane + s.axis[1].place[visit] * job.task.y_stride[1]
-            count[r] = list_kernel_rows(job, image, od, visit, rows[r], even + r)
+            count[r] = list_kernel_rows(s, image, constants, od, visit, rows[r], even + r)
         for i in range(segment.span0, segment.span1):
             span = job.row.spans + i
             at = s.axis[2].place[span.first] * job.task.y_stride[2]
@@ -183,10 +137,7 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
                 if even[r]:
                     finish(&job.task, y[r] + at, span.count, span.to_step, s.channels)
         for r in range(height):
-            if even[r]:
-                fill_alone(job, image, rows[r], count[r], job.row.odd, segment.odd0, segment.odd1, y[r], scratch)
-            else:
-                fill_alone(job, image, rows[r], count[r], NULL, segment.first, segment.until, y[r], scratch)
+            fill_alone(job, image, rows[r], count[r], segment, even[r], start, y[r], scratch)
 
 
 cdef void depthwise_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -200,7 +151,6 @@ cdef void depthwise_block_f64(void *job, Py_ssize_t block, int worker) noexcept 
 cdef class Depthwise(Convolution):
     """Depthwise(x, panels, y, axes, constants, threads): one filter per channel, packed."""
     cdef depthwise_t job
-    cdef tuple tables               # of the job: their memory
 
     def __init__(self, cnp.ndarray x, ChannelPanels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants,
                  int threads):
@@ -211,7 +161,6 @@ cdef class Depthwise(Convolution):
         cdef Py_ssize_t pixel = x.shape[AXES + 1] * x.itemsize
         self.begin(job, sizeof(depthwise_t), x, y, axes, constants, threads,
                    x.shape[AXES + 1] * axes[0].taps * axes[1].taps * axes[2].taps)
-        self.keep += (panels,)
         job.weights = panels.data
         cdef Py_ssize_t kernel_rows = source.axis[0].taps * middle.taps
         # rows of x stay near until all rows of places that share them are done
@@ -219,20 +168,11 @@ cdef class Depthwise(Convolution):
         cdef Py_ssize_t near = SEGMENT_BYTES // (source.axis[0].taps * (middle.taps + 1) * read * max(1, pixel))
         cdef Py_ssize_t most = max(1, near // TILE_FULL) * TILE_FULL
         cdef Py_ssize_t pairs
-        cut(last, most, job.task.y_stride[2], &job.row)
-        self.tables = (
-            _Scratch(job.row.span_count * sizeof(span_t), 1), _Scratch(job.row.odd_count * sizeof(Py_ssize_t), 1),
-            _Scratch(job.row.count * sizeof(segment_t), 1), _Scratch(middle.length * sizeof(pair_t), 1),
-        )
-        job.row.spans = <span_t *> (<_Scratch> self.tables[0]).first
-        job.row.odd = <Py_ssize_t *> (<_Scratch> self.tables[1]).first
-        job.row.segments = <segment_t *> (<_Scratch> self.tables[2]).first
-        job.pairs = <pair_t *> (<_Scratch> self.tables[3]).first
-        cut(last, most, job.task.y_stride[2], &job.row)
+        cdef _Scratch rows = _Scratch(middle.length * sizeof(pair_t), 1)
+        self.keep += (panels, rows, cut_row(last, most, job.task.y_stride[2], &job.row))
+        job.pairs = <pair_t *> rows.first
         job.pair_count = pair_up(middle, middle.taps == 3 and last.taps == 3, job.pairs)
-        job.whole.taps, job.whole.tap, job.whole.tap_step = last.taps, 0, 1
-        if last.step < 0:
-            job.whole.tap, job.whole.tap_step = last.taps - 1, -1
+        job.whole = all_taps_of(last)
         cdef Py_ssize_t columns = source.batch * source.axis[0].length * job.row.count
         pairs = max(1, SEGMENT_PRODUCTS // max(1, min(most, last.length) * source.channels * source.taps) // 2)
         if self.threads > 1:

@@ -1,129 +1,177 @@
-# The gradient of depthwise filters: g[tap, c] = sum over places of gy[place, c] * x[tap of the place, c]. Lanes are
-# channels; a block of work computes some taps of a kernel row. Chunks of places are summed and added up as in
-# filters.pxi.
+# The gradient of depthwise filters: g[c, tap] = sum over places of gy[place, c] * x[tap of the place, c].
+#
+# A block is some channels with all taps. It goes along rows of places by the spans of the forward kernel (spans.pxi),
+# where the sums of a kernel row, or of three, stay in registers, and through the places in between by pointers. A chunk
+# of places is summed by itself; the chunks are added up in double. Where that takes long, blocks go through some rows
+# after the others, and signals are answered in between.
 
-cdef struct lanes_t:
+cdef enum:
+    ALONE_TAPS = 64                 # whose pointers are held at once, of places that lie in no span
+    PART_BYTES = 1 << 16            # of the sums of a block, unless one vector has more
+
+cdef struct depthwise_gradient_t:
     source_t source
     const void *x
     const void *constants
     const void *gy
-    void *gradient                  # (C, taps), contiguous
     Py_ssize_t gy_n
     Py_ssize_t gy_stride[AXES]
-    Py_ssize_t tap_blocks           # of a kernel row
-    bint single                     # float, else double
-    Py_ssize_t place0, place1       # places that are visited now
-    char *totals                    # of each block, from one visit to the next; NULL: there is only one visit
-    Py_ssize_t total_size
+    cut_t row
+    double *totals                  # in panels, as filters are packed
+    Py_ssize_t group                # channels of a block
+    Py_ssize_t row0, row1           # rows of places that are visited now
     char *scratch
-    Py_ssize_t scratch_size, total_at, part_at, mix_at
+    Py_ssize_t scratch_size, runs_at, pointers_at, mix_at, part_at
 
 
-cdef void lanes_block(real *kind, const lanes_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    """One filter per channel: some taps of a kernel row, all channels."""
+cdef Py_ssize_t panels_until(Py_ssize_t c, Py_ssize_t until, Py_ssize_t channels, Py_ssize_t lanes) noexcept nogil:
+    """Lanes of the panels of some channels."""
+    cdef Py_ssize_t width, sum = 0
+    while c < until:
+        width = lanes_at(c, channels, lanes)
+        sum += width
+        c += width
+    return sum
+
+
+cdef void add_alone(real *kind, const depthwise_gradient_t *job, const real *image, const real *gy,
+                    const kernel_row_t *rows, Py_ssize_t count, const segment_t *segment, bint even, Py_ssize_t c,
+                    Py_ssize_t until, real *part, char *scratch) noexcept nogil:
+    """Add what the places of a row that are done one by one add to the sums."""
     cdef const source_t *s = &job.source
-    cdef const axis_t *last = &s.axis[2]
-    cdef Py_ssize_t tap0 = block % job.tap_blocks * TILE_FULL
-    cdef Py_ssize_t taps = min(TILE_FULL, last.taps - tap0)
-    cdef Py_ssize_t kernel_row = block // job.tap_blocks
-    cdef Py_ssize_t k0 = kernel_row // s.axis[1].taps, k1 = kernel_row % s.axis[1].taps
+    cdef const real **pointers = <const real **> (scratch + job.pointers_at)
+    cdef span_t whole = all_taps_of(&s.axis[2])
+    cdef span_t taps = whole
+    cdef Py_ssize_t visits[TILE_FULL]
+    cdef const real *gys[TILE_FULL]
+    cdef Py_ssize_t some = max(1, ALONE_TAPS // whole.taps), done = 0, m, i, k
+    cdef Py_ssize_t height = some_visits(&job.row, segment, even, 0, visits)
+    while height > 0:
+        for m in range(height):
+            gys[m] = gy + s.axis[2].place[visits[m]] * job.gy_stride[2]
+        for i from 0 <= i < count by some:
+            for k from 0 <= k < whole.taps by ALONE_TAPS:
+                taps.tap, taps.taps = whole.tap + k * whole.tap_step, min(ALONE_TAPS, whole.taps - k)
+                point(s, image, <const real *> job.constants, rows + i, min(some, count - i), k, k + taps.taps, visits,
+                      height, pointers, <real *> (scratch + job.mix_at))
+                if real is float:
+                    single_products_f32(height, &taps, pointers, rows + i, min(some, count - i), gys, s.taps, c, until,
+                                        s.channels, part)
+                else:
+                    single_products_f64(height, &taps, pointers, rows + i, min(some, count - i), gys, s.taps, c, until,
+                                        s.channels, part)
+        done += height
+        height = some_visits(&job.row, segment, even, done, visits)
+
+
+cdef void depthwise_gradient_block(real *kind, const depthwise_gradient_t *job, Py_ssize_t block,
+                                   int worker) noexcept nogil:
+    cdef const source_t *s = &job.source
     cdef char *scratch = job.scratch + worker * job.scratch_size
-    cdef const real **xs = <const real **> scratch      # PLACES groups of TILE_FULL
-    cdef double *total = <double *> (scratch + job.total_at)
+    cdef kernel_row_t *rows = <kernel_row_t *> scratch
+    cdef taps_run_t *runs = <taps_run_t *> (scratch + job.runs_at)
     cdef real *part = <real *> (scratch + job.part_at)
-    cdef real *mix
-    cdef const real *gys[PLACES]
-    cdef const real *constants = <const real *> job.constants
+    cdef Py_ssize_t c = block * job.group, until = min(c + job.group, s.channels)
+    cdef Py_ssize_t size = s.taps * panels_until(c, until, s.channels, VECTOR_BYTES // sizeof(real))
+    cdef double *total = job.totals + c * s.taps
     cdef const real *image
-    cdef const real *pointer
-    cdef real *result = <real *> job.gradient
-    cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t all_places = s.batch * s.places
-    cdef Py_ssize_t place, place0, count, n = 0, a, b, tap, m
-    cdef const Py_ssize_t *code
-    if job.totals != NULL:
-        total = <double *> (job.totals + block * job.total_size)
-    if job.place0 == 0:
-        memset(total, 0, taps * s.channels * sizeof(double))
-    n = job.place0 // s.places
-    split(s, job.place0 - n * s.places, at)
-    for place0 from job.place0 <= place0 < job.place1 by PLACES:
-        count = min(PLACES, job.place1 - place0)
-        mix = <real *> (scratch + job.mix_at)
-        for place in range(count):
-            image = <const real *> job.x + n * s.stride_n
-            gys[place] = (<const real *> job.gy) + n * job.gy_n + target(s, at, job.gy_stride)
-            a = s.axis[0].code[s.axis[0].row[at[0]] + k0 * s.axis[0].step]
-            b = s.axis[1].code[s.axis[1].row[at[1]] + k1 * s.axis[1].step]
-            code = last.code + last.row[at[2]] + tap0 * last.step
-            if (a | b) >= 0 and last.run[at[2]]:
-                pointer = image + a * s.stride[0] + b * s.stride[1] + code[0] * s.stride[2]
-                for tap in range(taps):
-                    xs[place * TILE_FULL + tap] = pointer + tap * s.stride[2]
-            else:
-                for tap in range(taps):
-                    pointer = tap_row(s, image, constants, a, b, code[tap * last.step], mix)
-                    if pointer == mix:
-                        mix += s.channels
-                    elif pointer == NULL:
-                        pointer = constants + AXES * s.channels
-                    xs[place * TILE_FULL + tap] = pointer
-            n += step_on(s, at)
-        if real is float:
-            products_f32(taps, xs, gys, count, s.channels, part)
-        else:
-            products_f64(taps, xs, gys, count, s.channels, part)
-        for m in range(taps * s.channels):
-            total[m] += part[m]
-    if job.place1 < all_places:
-        return
-    for tap in range(taps):
-        for m in range(s.channels):
-            result[m * s.taps + kernel_row * last.taps + tap0 + tap] = <real> total[tap * s.channels + m]
+    cdef const real *gy
+    cdef const segment_t *segment
+    cdef const span_t *span
+    cdef Py_ssize_t row, od, oh, n, count, i, j, m, summed = 0
+    cdef bint even
+    memset(part, 0, size * sizeof(real))
+    for row in range(job.row0, job.row1):
+        oh = row % s.axis[1].length
+        od = row // s.axis[1].length % s.axis[0].length
+        n = row // s.axis[1].length // s.axis[0].length
+        image = <const real *> job.x + n * s.stride_n
+        gy = <const real *> job.gy + n * job.gy_n + s.axis[0].place[od] * job.gy_stride[0] \
+            + s.axis[1].place[oh] * job.gy_stride[1]
+        count = list_kernel_rows(s, image, <const real *> job.constants, od, oh, rows, &even)
+        for i in range(job.row.count):
+            segment = job.row.segments + i
+            if summed + segment.until - segment.first > PLACES:
+                for m in range(size):
+                    total[m] += part[m]
+                memset(part, 0, size * sizeof(real))
+                summed = 0
+            summed += segment.until - segment.first
+            for j in range(segment.span0, segment.span1 if even else segment.span0):
+                span = job.row.spans + j
+                if real is float:
+                    products_f32(span, rows, count, runs, gy + s.axis[2].place[span.first] * job.gy_stride[2], s.taps,
+                                 c, until, s.channels, part)
+                else:
+                    products_f64(span, rows, count, runs, gy + s.axis[2].place[span.first] * job.gy_stride[2], s.taps,
+                                 c, until, s.channels, part)
+            add_alone(<real *> NULL, job, image, gy, rows, count, segment, even, c, until, part, scratch)
+    for m in range(size):
+        total[m] += part[m]
 
 
-cdef void lanes_block_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
-    if (<const lanes_t *> job).single:
-        lanes_block(<float *> NULL, <const lanes_t *> job, block, worker)
-    else:
-        lanes_block(<double *> NULL, <const lanes_t *> job, block, worker)
+cdef void depthwise_gradient_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    depthwise_gradient_block(<float *> NULL, <const depthwise_gradient_t *> job, block, worker)
+
+
+cdef void depthwise_gradient_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    depthwise_gradient_block(<double *> NULL, <const depthwise_gradient_t *> job, block, worker)
+
+
+cdef void unpack_channels(const double *totals, Py_ssize_t channels, Py_ssize_t taps, real *gradient) noexcept nogil:
+    """The inverse of pack_channels."""
+    cdef Py_ssize_t c = 0, width, first, tap, lane
+    while c < channels:
+        width = lanes_at(c, channels, VECTOR_BYTES // sizeof(real))
+        first = min(c, channels - width)
+        for tap in range(taps):
+            for lane in range(width):
+                gradient[(first + lane) * taps + tap] = <real> totals[lane]
+            totals += width
+        c += width
 
 
 def depthwise_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, tuple axes, cnp.ndarray constants,
                               int threads):
     """Fill gradient (C, taps, 1), contiguous, from x (N, D, H, W, C) and gy (N, *places, C)."""
-    cdef lanes_t job
+    cdef depthwise_gradient_t job
+    cdef source_t *s = &job.source
+    cdef Py_ssize_t lanes = VECTOR_BYTES // x.itemsize, channels = x.shape[AXES + 1]
     job.source = source_of(x, axes)
-    job.x, job.gy, job.gradient = cnp.PyArray_DATA(x), cnp.PyArray_DATA(gy), cnp.PyArray_DATA(gradient)
-    job.constants = cnp.PyArray_DATA(constants)
-    job.single = x.itemsize == 4
+    job.x, job.gy, job.constants = cnp.PyArray_DATA(x), cnp.PyArray_DATA(gy), cnp.PyArray_DATA(constants)
     job.gy_n = strides_of(gy, job.gy_stride)
-    cdef Py_ssize_t taps = job.source.axis[2].taps, channels = job.source.channels
-    if 2.0 * job.source.batch * job.source.places * gradient.size < 4e5:
+    if 2.0 * s.batch * s.places * gradient.size < 4e5:
         threads = 1
-    job.tap_blocks = (taps + TILE_FULL - 1) // TILE_FULL
-    job.total_at = rounded(PLACES * TILE_FULL * sizeof(void *))
-    job.part_at = job.total_at + rounded(TILE_FULL * channels * sizeof(double))
-    job.mix_at = job.part_at + rounded(TILE_FULL * channels * x.itemsize)
+    memory = cut_row(&s.axis[2], PLACES, job.gy_stride[2], &job.row)
+    # as many channels of a place as possible, which lie together, but for some blocks per thread
+    job.group = max(1, min(PART_BYTES // (lanes * s.taps * x.itemsize), channels // lanes)) * lanes
+    if threads > 1:
+        job.group = max(1, min(job.group // lanes, channels // lanes // (2 * threads))) * lanes
+    cdef Py_ssize_t blocks = (channels + job.group - 1) // job.group
+    job.runs_at = rounded(s.axis[0].taps * s.axis[1].taps * sizeof(kernel_row_t))
+    job.pointers_at = job.runs_at + rounded(s.taps * sizeof(taps_run_t))
+    job.part_at = job.pointers_at + rounded(ALONE_TAPS * TILE_FULL * sizeof(void *))
+    job.mix_at = job.part_at + rounded(2 * job.group * s.taps * x.itemsize)      # vectors may overlap
     job.scratch_size = job.mix_at
-    if job.source.mixed:
-        job.scratch_size += PLACES * TILE_FULL * channels * x.itemsize
+    if s.mixed:
+        job.scratch_size += ALONE_TAPS * TILE_FULL * channels * x.itemsize
+    threads = <int> max(1, min(threads, blocks))
     cdef _Scratch scratch = _Scratch(job.scratch_size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
-    cdef Py_ssize_t blocks = job.source.axis[0].taps * job.source.axis[1].taps * job.tap_blocks
-    cdef Py_ssize_t all_places = job.source.batch * job.source.places
-    cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // (min(TILE_FULL, taps) * channels) // PLACES) * PLACES
-    cdef _Scratch totals
-    job.totals, job.total_size = NULL, job.part_at - job.total_at
-    if visit < all_places:
-        totals = _Scratch(job.total_size * blocks, 1)
-        job.totals = totals.first
-    job.place0 = 0
-    while True:
-        job.place1 = min(job.place0 + visit, all_places)
+    cdef _Scratch totals = _Scratch(2 * channels * s.taps * sizeof(double), 1)
+    job.totals = <double *> totals.first
+    memset(job.totals, 0, totals.size)
+    cdef Py_ssize_t rows = s.batch * s.axis[0].length * s.axis[1].length
+    cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // max(1, s.axis[2].length * s.taps * min(job.group, channels)))
+    cdef block_t block = depthwise_gradient_block_f32 if x.itemsize == 4 else depthwise_gradient_block_f64
+    job.row0 = 0
+    while job.row0 < rows:
+        job.row1 = min(job.row0 + visit, rows)
         with nogil:
-            run(lanes_block_any, &job, blocks, threads)
+            run(block, &job, blocks, threads)
         PyErr_CheckSignals()
-        if job.place1 == all_places:
-            break
-        job.place0 = job.place1
+        job.row0 = job.row1
+    if x.itemsize == 4:
+        unpack_channels(job.totals, channels, s.taps, <float *> cnp.PyArray_DATA(gradient))
+    else:
+        unpack_channels(job.totals, channels, s.taps, <double *> cnp.PyArray_DATA(gradient))

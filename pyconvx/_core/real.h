@@ -14,6 +14,8 @@
 #undef HALF
 #undef ONE
 #undef PART
+#undef CHANNELS
+#undef BY_WIDTH
 
 #ifdef BITS
 #if BITS == 32

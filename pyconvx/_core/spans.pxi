@@ -93,8 +93,8 @@ cdef Py_ssize_t add_spans(const axis_t *axis, const run_t *run, Py_ssize_t visit
     gap = run.apart // common
     for phase in range(min(gap, count) if spans != NULL else 0):
         span = spans + phase
-        span.first, span.count, span.to_step = visit + phase, (count - phase + gap - 1) // gap, \
-            gap * run.place_step * to_step
+        span.first, span.count = visit + phase, (count - phase + gap - 1) // gap
+        span.to_step = gap * run.place_step * to_step
         span.column = codes_from(axis, span.first)[run.tap * distance(axis)] if run.taps else 0
         # the k-th position is that of tap k, or where they stand in reverse, of the k-th from the end
         span.tap, span.tap_step, span.taps = run.tap, run.tap_step, run.taps
@@ -183,3 +183,97 @@ cdef Py_ssize_t pair_up(const axis_t *axis, bint pairs, pair_t *rows) noexcept n
                 break
         count += 1
     return count
+
+
+cdef Py_ssize_t list_kernel_rows(const source_t *s, const real *image, const real *constants, Py_ssize_t od,
+                                 Py_ssize_t oh, kernel_row_t *rows, bint *even) noexcept nogil:
+    """List the kernel rows that read anything for a row of places, in order; returns how many. even: whether each reads
+    a row of x, or a constant.
+    """
+    cdef const axis_t *first = &s.axis[0]
+    cdef const axis_t *middle = &s.axis[1]
+    cdef kernel_row_t *row = rows
+    cdef Py_ssize_t i, j, a, b
+    even[0] = True
+    for i in range(first.taps):
+        a = codes_from(first, od)[i * distance(first)]
+        for j in range(middle.taps):
+            b = codes_from(middle, oh)[j * distance(middle)]
+            if a == NOTHING or b == NOTHING:
+                continue
+            row.a, row.b, row.pixel, row.x = a, b, 0, NULL
+            row.tap = (i if first.step > 0 else first.taps - 1 - i) * middle.taps
+            row.tap = (row.tap + (j if middle.step > 0 else middle.taps - 1 - j)) * s.axis[2].taps
+            if (a | b) >= 0:
+                row.x, row.pixel = image + a * s.stride[0] + b * s.stride[1], s.stride[2]
+            elif b == OUTSIDE or (a == OUTSIDE and b >= 0):
+                row.x = constants + s.channels if b == OUTSIDE else constants
+            else:
+                even[0] = False
+            row += 1
+    return row - rows
+
+
+cdef void point(const source_t *s, const real *image, const real *constants, const kernel_row_t *rows,
+                Py_ssize_t count, Py_ssize_t k0, Py_ssize_t k1, const Py_ssize_t *visits, Py_ssize_t height,
+                const real **pointers, real *mix) noexcept nogil:
+    """Where places of a row read by the taps at positions k0 <= k < k1 of kernel rows: groups of TILE_FULL pointers.
+
+    mix: room for so many weighted rows.
+    """
+    cdef const axis_t *last = &s.axis[2]
+    cdef const Py_ssize_t *code
+    cdef const real *pointer
+    cdef const real **to
+    cdef Py_ssize_t m, i, k, c
+    for m in range(height):
+        code = codes_from(last, visits[m])
+        to = pointers + m
+        for i in range(count):
+            for k in range(k0, k1):
+                c = code[k * distance(last)]
+                if c >= 0 and rows[i].x != NULL:
+                    pointer = (<const real *> rows[i].x) + c * rows[i].pixel
+                else:
+                    pointer = tap_row(s, image, constants, rows[i].a, rows[i].b, c, mix)
+                    if pointer == mix:
+                        mix += s.channels
+                    elif pointer == NULL:
+                        pointer = constants + AXES * s.channels
+                to[0] = pointer
+                to += TILE_FULL
+
+
+cdef inline Py_ssize_t some_visits(const cut_t *row, const segment_t *segment, bint even, Py_ssize_t first,
+                                   Py_ssize_t *visits) noexcept nogil:
+    """The visits of a segment, from number `first` on, that are done one by one: those in no span, or if what the row
+    reads is not even, all. At most TILE_FULL of them; returns how many.
+    """
+    cdef Py_ssize_t m, count = segment.odd1 - segment.odd0 if even else segment.until - segment.first
+    count = min(count - first, TILE_FULL)
+    for m in range(count):
+        visits[m] = row.odd[segment.odd0 + first + m] if even else segment.first + first + m
+    return count
+
+
+cdef span_t all_taps_of(const axis_t *axis) noexcept nogil:
+    """A span for places that lie in none: the taps of a kernel row in the order of positions."""
+    cdef span_t span
+    memset(&span, 0, sizeof(span))
+    span.taps, span.tap, span.tap_step = axis.taps, 0, 1
+    if axis.step < 0:
+        span.tap, span.tap_step = axis.taps - 1, -1
+    return span
+
+
+cdef tuple cut_row(const axis_t *axis, Py_ssize_t most, Py_ssize_t to_step, cut_t *row):
+    """Have a row of places cut; returns the memory that it then takes."""
+    row.spans, row.odd, row.segments = NULL, NULL, NULL
+    cut(axis, most, to_step, row)
+    cdef _Scratch spans = _Scratch(row.span_count * sizeof(span_t), 1)
+    cdef _Scratch odd = _Scratch(row.odd_count * sizeof(Py_ssize_t), 1)
+    cdef _Scratch segments = _Scratch(row.count * sizeof(segment_t), 1)
+    row.spans, row.odd = <span_t *> spans.first, <Py_ssize_t *> odd.first
+    row.segments = <segment_t *> segments.first
+    cut(axis, most, to_step, row)
+    return spans, odd, segments

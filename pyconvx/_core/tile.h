@@ -43,23 +43,6 @@ ALWAYS_INLINE void NAME(spread_body)(const int height, const int width, const RE
         UNROLL for (int m = 0; m < height; m++) *(VECTOR *)(sums + (v * height + m) * LANES) = acc[v][m];
 }
 
-/* sums[t][c .. c + vector] = rows[p][t][c] * others[p][c], summed over p; rows: groups of TILE_FULL pointers. */
-ALWAYS_INLINE void NAME(products_body)(const int taps, const int width, const REAL *const *rows, const REAL *const *others,
-                                       ptrdiff_t count, ptrdiff_t channels, ptrdiff_t c, REAL *sums)
-{
-    VECTOR acc[TILE_FULL][TILE_VECTORS];
-    UNROLL for (int t = 0; t < taps; t++)
-        UNROLL for (int v = 0; v < width; v++) acc[t][v] = (VECTOR){0};
-    for (ptrdiff_t p = 0; p < count; p++, rows += TILE_FULL) {
-        VECTOR g[TILE_VECTORS];
-        UNROLL for (int v = 0; v < width; v++) g[v] = *(const VECTOR *)(others[p] + c + v * LANES);
-        UNROLL for (int t = 0; t < taps; t++)
-            UNROLL for (int v = 0; v < width; v++) acc[t][v] += g[v] * *(const VECTOR *)(rows[t] + c + v * LANES);
-    }
-    UNROLL for (int t = 0; t < taps; t++)
-        UNROLL for (int v = 0; v < width; v++) *(VECTOR *)(sums + t * channels + c + v * LANES) = acc[t][v];
-}
-
 /* The sum of 0 * x: 0 if all n elements are finite, else NaN. */
 static REAL NAME(spoiled)(const REAL *x, ptrdiff_t n)
 {
@@ -109,20 +92,4 @@ static void NAME(gather)(const REAL *const *rows, ptrdiff_t count, ptrdiff_t off
         for (; lane < valid; lane++) panel[lane] = row[lane];
         for (; lane < width; lane++) panel[lane] = 0;
     }
-}
-
-static void NAME(products)(ptrdiff_t height, const REAL *const *rows, const REAL *const *others, ptrdiff_t count,
-                           ptrdiff_t channels, REAL *sums)
-{
-    ptrdiff_t c = 0;
-#define DO(h, v) NAME(products_body)(h, v, rows, others, count, channels, c, sums)
-    for (; c + TILE_VECTORS * LANES <= channels; c += TILE_VECTORS * LANES) { HEIGHTS(DO, TILE_VECTORS) }
-    for (; c + LANES <= channels; c += LANES) { HEIGHTS(DO, 1) }
-#undef DO
-    for (; c < channels; c++)
-        for (ptrdiff_t t = 0; t < height; t++) {
-            REAL sum = 0;
-            for (ptrdiff_t p = 0; p < count; p++) sum += rows[p * TILE_FULL + t][c] * others[p][c];
-            sums[t * channels + c] = sum;
-        }
 }

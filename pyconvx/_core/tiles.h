@@ -1,6 +1,6 @@
-/* The kernels of multiply.h, tile.h, depthwise.h and planes.h for float and double. Products with a panel of filters also come
-   for vectors of half the width: they serve the last filters of a group, and processors do two of them in the time of one.
-   So do those of depthwise.h, and for single channels where there are fewer than that. */
+/* The kernels of multiply.h, tile.h, depthwise.h, depthwise_gradient.h and planes.h for float and double. Products with a
+   panel of filters also come for vectors of half the width: they serve the last filters of a group, and processors do two of
+   them in the time of one. So do depthwise kernels, and for single channels where there are fewer than that. */
 #ifndef PYCONVX_TILES_H
 #define PYCONVX_TILES_H
 #include "simd.h"
@@ -72,33 +72,39 @@ struct taps_run {
 #include "real.h"
 #include "multiply.h"
 #include "depthwise.h"
+#include "depthwise_gradient.h"
 #define BITS 64
 #define HALVED
 #include "real.h"
 #include "multiply.h"
 #include "depthwise.h"
+#include "depthwise_gradient.h"
 #endif
 
 #define BITS 32
 #define SINGLE
 #include "real.h"
 #include "depthwise.h"
+#include "depthwise_gradient.h"
 #define BITS 64
 #define SINGLE
 #include "real.h"
 #include "depthwise.h"
+#include "depthwise_gradient.h"
 
 #define BITS 32
 #include "real.h"
 #include "multiply.h"
 #include "tile.h"
 #include "depthwise.h"
+#include "depthwise_gradient.h"
 #include "planes.h"
 #define BITS 64
 #include "real.h"
 #include "multiply.h"
 #include "tile.h"
 #include "depthwise.h"
+#include "depthwise_gradient.h"
 #include "planes.h"
 #include "real.h"
 

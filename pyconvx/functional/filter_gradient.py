@@ -25,14 +25,14 @@ def filter_gradient(
     """Gradient of filters of a shape (F, *kernel, C // groups), from x (N, D, H, W, C) and gy (N, *places, F)."""
     taps = math.prod(shape[1:-1])
     gradient = empty((shape[0], taps, shape[-1]), x.dtype)
+    if shape[-1] == 1 and shape[0] == groups > 1:
+        _core.kernels.depthwise_filter_gradient(x, gy, gradient, axes, constants, num_threads())
+        return gradient.reshape(shape)
     if algorithm in ("auto", "winograd") and _winograd_pays(x, shape, groups, axes):
         tiles = winograd.tiles_of(axes, FORM)
         if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, axes, constants, tiles, num_threads()):
             return gradient.reshape(shape)
-    if groups > 1 and shape[0] == groups and shape[-1] == 1:
-        _core.kernels.depthwise_filter_gradient(x, gy, gradient, axes, constants, num_threads())
-    else:
-        _core.kernels.filter_gradient(x, gy, gradient, groups, axes, constants, num_threads())
+    _core.kernels.filter_gradient(x, gy, gradient, groups, axes, constants, num_threads())
     return gradient.reshape(shape)
 
 
