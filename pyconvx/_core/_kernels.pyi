@@ -12,6 +12,7 @@ Axes = tuple[Axis, Axis, Axis]
 
 ISA: str
 LANES: dict[str, int]
+LEAST_LANES: dict[str, int]
 DIVISORS: dict[str, int]
 STATISTICS: dict[str, int]
 ACTIVATIONS: dict[str, int]

@@ -41,7 +41,7 @@ ctypedef fused element:
 
 cdef extern from "tiles.h":
     enum:
-        VECTOR_BYTES, LANES_F32, TILE_FULL, TILE_VECTORS, FOLD_F32, FOLD_F64
+        VECTOR_BYTES, LANES_F32, HALVES, TILE_FULL, TILE_VECTORS, FOLD_F32, FOLD_F64
     Py_ssize_t panel_width(Py_ssize_t left, Py_ssize_t lanes) noexcept nogil
     void multiply_f32(Py_ssize_t height, Py_ssize_t width, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,
@@ -180,6 +180,7 @@ cdef extern from "reductions.h":
 
 ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
+LEAST_LANES = {name: lanes // 2 if HALVES else lanes for name, lanes in LANES.items()}     # of the narrowest vectors
 
 include "source.pxi"
 include "scratch.pxi"

@@ -35,9 +35,9 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    channels, lanes = problem.x.shape[-1], _core.kernels.LANES[problem.x.dtype.name]
+    channels, lanes = problem.x.shape[-1], _core.kernels.LEAST_LANES[problem.x.dtype.name]
     if channels < lanes and problem.strides[2] == 1:
-        return f"there are {channels} channels, fewer than the {lanes} lanes of a vector"
+        return f"there are {channels} channels, fewer than the {lanes} lanes of the narrowest vector"
     return None
 
 
