@@ -154,3 +154,19 @@ def test_gradients_of_very_many_places_are_summed_in_parts():
 
     whole, halves = gradient(slice(None)), gradient(slice(18)) + gradient(slice(18, None))
     assert np.abs(whole - halves).max() <= 1e-6 * np.abs(whole).max()
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("channels", [2, 8, 40])
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+def test_what_reads_nothing_is_no_neighbour_of_what_reads(kernel, channels, dtype, isa):
+    """In the adjoint of a strided convolution, places that no window saw follow one that a padding shows."""
+    x, filters = arguments((1, 2, 7, channels), (1, kernel), dtype)
+    options = dict(stride=2, padding=1, groups=channels, padding_mode=("zeros", "wrap"))
+    with _core.using(isa):
+        y, pullback = cx.vjp(cx.conv2d, x, filters, **options)
+        gy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+        got = pullback(gy)[0]
+    want = cx.vjp(cx.conv2d, x.astype("d"), filters.astype("d"), algorithm="plain", **options)[1](gy.astype("d"))[0]
+    assert np.abs(got - want).max() <= (1e-5 if dtype == np.float32 else 1e-13)

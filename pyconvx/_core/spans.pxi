@@ -25,10 +25,12 @@ cdef struct pair_t:                 # rows of places that are computed together
 cdef inline bint follows(const axis_t *axis, const Py_ssize_t *code, const Py_ssize_t *after, Py_ssize_t rise,
                          Py_ssize_t tap) noexcept nogil:
     """Whether what is read from position `tap` on lies `rise` further on in one place than in another."""
-    cdef Py_ssize_t k, c, apart = distance(axis)
+    cdef Py_ssize_t k, c, other, apart = distance(axis)
     for k in range(tap, axis.taps):
-        c = code[k * apart]
-        if after[k * apart] != (NOTHING if c == NOTHING else c + rise):
+        c, other = code[k * apart], after[k * apart]
+        if c == NOTHING and other != NOTHING:
+            return False
+        if c != NOTHING and (other < 0 or other - c != rise):
             return False
     return True
 
@@ -58,6 +60,8 @@ cdef run_t run_at(const axis_t *axis, Py_ssize_t visit) noexcept nogil:
         after = codes_from(axis, visit + run.count)
         if run.count == 1:
             run.place_step = axis.place[visit + 1] - axis.place[visit]
+            if run.taps and after[run.tap * apart] < 0:
+                break
             if run.taps:
                 run.rise = after[run.tap * apart] - code[run.tap * apart]
         shift = after - code
