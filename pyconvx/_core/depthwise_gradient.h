@@ -1,10 +1,10 @@
 /* The gradient of depthwise filters: sums over places of what a tap reads times the gradient of the result. Include after
    depthwise.h, whose spans and runs these are; sums are panels, as the filters are there. */
 
-/* Adds to the sums of `height` times `taps` taps what `width` places with the gradients gy add to them. */
-ALWAYS_INLINE void NAME(products_tile)(const int height, const int width, const int taps, const int stride,
-                                       const REAL *const *x, const ptrdiff_t *apart, const REAL *gy, ptrdiff_t gy_step,
-                                       VECTOR (*acc)[7])
+/* Adds to the sums of `height` times `taps` taps what `width` places with the gradients gy add to them; x goes on to the
+   next ones. */
+ALWAYS_INLINE void NAME(products_tile)(const int height, const int width, const int taps, const int stride, const REAL **x,
+                                       const ptrdiff_t *apart, const REAL *gy, ptrdiff_t gy_step, VECTOR (*acc)[7])
 {
     VECTOR g[TILE_FULL];
     UNROLL for (int m = 0; m < width; m++, gy += gy_step) g[m] = *(const VECTOR *)gy;
@@ -16,6 +16,7 @@ ALWAYS_INLINE void NAME(products_tile)(const int height, const int width, const 
                 if (column >= k && (column - k) % stride == 0 && (column - k) / stride < width)
                     acc[i][k] += v * g[(column - k) / stride];
         }
+        x[i] += width * stride * apart[i];
     }
 }
 
@@ -37,8 +38,7 @@ ALWAYS_INLINE void NAME(products_body)(const int height, const int full, const i
 #define TILE(width) \
         NAME(products_tile)(height, width, taps, stride, x, apart, gy, gy_step, acc); \
         count -= width; \
-        gy += (width) * gy_step; \
-        UNROLL for (int i = 0; i < height; i++) x[i] += (width) * stride * apart[i];
+        gy += (width) * gy_step;
     while (count >= full) { TILE(full) }
     if (count >= full / 2) { TILE(full / 2) }
     while (full / 4 > 1 && count >= full / 4) { TILE(full / 4) }
