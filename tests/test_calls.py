@@ -212,3 +212,18 @@ def test_large_results_are_aligned_and_own_their_memory():
     assert np.array_equal(y[: len(before)], before)
     assert not y[len(before) :].any()
     assert get_handler_name(np.empty(10**6)) == "default_allocator"
+
+
+@pytest.mark.parametrize("algorithm", ["bands", "planes", "direct"])
+def test_strides_of_an_axis_of_one_element_do_not_stay_behind(algorithm):
+    """A picture out of a record: its channels lie first and its only sample apart by no whole number of elements."""
+    rng = np.random.default_rng(3)
+    records = np.zeros(4, [("image", "f4", (3, 16, 16)), ("label", "u1")])
+    records["image"] = rng.standard_normal((4, 3, 16, 16))
+    filters = rng.standard_normal((2, 3, 3, 3)).astype("f")
+    packed = cx.prepare(filters, layout="channels_first")
+    options = dict(padding=1, layout="channels_first", algorithm=algorithm)
+    for image in (records["image"][:1], records["image"][1:2].copy(), records["image"][2:3]):
+        for _ in range(2):
+            got = cx.conv2d(image, packed, **options)
+            assert np.array_equal(got, cx.conv2d(image.copy(), filters, **options))

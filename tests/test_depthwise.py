@@ -170,3 +170,20 @@ def test_what_reads_nothing_is_no_neighbour_of_what_reads(kernel, channels, dtyp
         got = pullback(gy)[0]
     want = cx.vjp(cx.conv2d, x.astype("d"), filters.astype("d"), algorithm="plain", **options)[1](gy.astype("d"))[0]
     assert np.abs(got - want).max() <= (1e-5 if dtype == np.float32 else 1e-13)
+
+
+@every_isa
+@pytest.mark.parametrize("mode", ["zeros", "edge", "reflect"])
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_any_strides_read_nothing_but_x(dilation, mode, isa):
+    """All combinations of strides with 3 x 3 taps; what lies around x in memory is NaN."""
+    rng = np.random.default_rng(2)
+    around = np.full((3, 24, 30, 8), np.nan, np.float32)
+    around[1] = rng.standard_normal(around[1].shape)
+    x, filters = around[1:2], rng.standard_normal((8, 3, 3, 1)).astype(np.float32)
+    for stride in np.ndindex(5, 5):
+        options = dict(stride=tuple(s + 1 for s in stride), dilation=dilation, padding=2, padding_mode=mode, groups=8)
+        want = cx.conv2d(x.astype("d"), filters.astype("d"), algorithm="plain", **options)
+        with _core.using(isa):
+            got = cx.conv2d(x, filters, algorithm="depthwise", **options)
+        assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max(), stride

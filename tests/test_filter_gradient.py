@@ -190,3 +190,14 @@ def test_every_way_to_cut_the_work(isa, cut, dtype):
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     want = by_taps(padded, gy, kernel, options.get("stride", (1, 1)), options.get("dilation", (1, 1)), groups)
     assert np.abs(got - want).max() <= (2e-6 if dtype == "f" else 4e-15) * np.abs(want).max()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("function", [cx.conv2d, cx.conv_transpose2d])
+@pytest.mark.parametrize("groups", [1, 16])
+def test_no_sample_has_a_gradient_of_zeros(groups, function, kernel):
+    x, filters = np.zeros((0, 12, 12, 16), "f"), np.ones((16, kernel, kernel, 16 // groups), "f")
+    y, pullback = cx.vjp(function, x, filters, groups=groups)
+    gx, gfilters = pullback(y)
+    assert gx.shape == x.shape
+    assert np.array_equal(gfilters, np.zeros_like(filters))

@@ -115,8 +115,9 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
         for i in range(segment.span0, segment.span1):
             span = job.row.spans + i
             at = s.axis[2].place[span.first] * job.task.y_stride[2]
-            if pair.shift == span.stride and span.taps == 3 and even[0] and even[1] and count[0] == count[1] \
-                    and count[0] == 3 * s.axis[0].taps:
+            # the kernel of pairs takes places that read three taps at once, and all kernel rows
+            if pair.shift == span.stride and span.taps == 3 and span.piece == 3 and even[0] and even[1] \
+                    and count[0] == count[1] and count[0] == 3 * s.axis[0].taps:
                 if real is float:
                     pair_f32(span, rows[0], rows[1], s.axis[0].taps, runs, <const float *> job.weights, s.taps,
                              s.channels, start, y[0] + at, y[1] - y[0])

@@ -179,7 +179,9 @@ class _Plan:
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
         candidate = choose(problem, self.algorithm)
         apart, y = candidate.apart and self._apart(), self.outline(candidate)
-        if not apart:
+        if apart:  # the strides of the calls to come: this x may have others, and have been copied
+            problem.x = arrays.channels_apart(arrays.outline, problem.x.shape, form.compute)
+        else:
             problem.x = arrays.as_kernel_input(problem.x, form.compute)
         kernel, finish = candidate.kernel(problem, y), self._finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None

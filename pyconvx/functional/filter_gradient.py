@@ -40,6 +40,6 @@ def _winograd_pays(x: Array, shape: tuple[int, ...], groups: int, axes: tuple[An
     """Whether Winograd's F(3x3, 4x4) can do it, in less time than the sum over places."""
     if x.dtype != np.float32 or axes[1].taps != 3 or axes[2].taps != 3 or axes[0].taps > winograd.DEPTH:
         return False
-    if shape[0] // groups < LEAST or shape[-1] < LEAST:
+    if len(x) == 0 or shape[0] // groups < LEAST or shape[-1] < LEAST:
         return False
     return winograd.fills(axes, FORM) and all(regular.all() for _, _, regular, _ in winograd.tiles_of(axes, FORM))
