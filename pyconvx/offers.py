@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,13 +24,13 @@ class BrokenPluginError(ImportError):
     """A plugin that an installed package offers cannot be loaded; the message names plugin and package."""
 
 
-@dataclass(frozen=True)
 class Offer:
-    """An entry point, and the distribution that has it."""
+    """An entry point, and the distribution that has it, with its version, as in "my_package 1.0"."""
 
-    distribution: str
-    """With its version, as in "my_package 1.0"."""
-    entry_point: EntryPoint
+    __slots__ = ("distribution", "entry_point")  # no dataclass: making one takes as long as importing this file
+
+    def __init__(self, distribution: str, entry_point: EntryPoint) -> None:
+        self.distribution, self.entry_point = distribution, entry_point
 
     @contextmanager
     def loading(self, what: str) -> Iterator[None]:

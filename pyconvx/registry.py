@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from types import MappingProxyType, TracebackType
+from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, ClassVar, Generic, TypeVar, cast, overload
 
 import numpy as np
@@ -59,6 +59,17 @@ def _keywords(function: Callable[..., Any], leading: int, call: str) -> tuple[di
     """
     if isinstance(function, np.ufunc):  # out=, where=, ... are no parameters of the mathematics
         return {}, False
+    if isinstance(function, FunctionType) and not function.__dict__:  # what `inspect` finds out, in a tenth of the time
+        code, defaults = function.__code__, function.__defaults__ or ()
+        names = code.co_varnames[: code.co_argcount]
+        if len(names) < leading and not code.co_flags & inspect.CO_VARARGS:
+            raise TypeError(f"is called as {call}, but {function!r} takes {len(names)} positional arguments")
+        values = (*(REQUIRED,) * (len(names) - len(defaults)), *defaults)
+        first = max(leading, code.co_posonlyargcount)
+        found = dict(zip(names[first:], values[first:], strict=True))
+        for name in code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]:
+            found[name] = (function.__kwdefaults__ or {}).get(name, REQUIRED)
+        return found, bool(code.co_flags & inspect.CO_VARKEYWORDS)
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # a compiled callable that does not tell its signature
