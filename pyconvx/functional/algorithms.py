@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import bands, depthwise, fft, planes, winograd
-from .arrays import Array, as_kernel_input, empty, exchange
+from .arrays import Array, as_kernel_input, channels_together, empty, exchange
 from .problem import Problem, direct, direct_unfit, plain
 
 __all__ = ["CANDIDATES", "Candidate", "Problem", "Supposed", "against", "check_algorithm", "choose", "compute"]
@@ -134,14 +134,14 @@ def compute(problem: Problem, algorithm: str, y: Array) -> bool:
     candidate = choose(problem, algorithm)
     if not candidate.apart:
         problem.x = as_kernel_input(problem.x, problem.x.dtype)
-    together = candidate.apart or y.shape[-1] == 1 or y.strides[-1] == y.itemsize
-    filled = y if together else empty(y.shape, y.dtype)
+    as_it_is = candidate.apart or channels_together(y)
+    filled = y if as_it_is else empty(y.shape, y.dtype)
     kernel = candidate.kernel(problem, filled)
     finished = bool(problem.finish is not None and kernel.finish(*problem.finish))
     flagged = kernel.fill(problem.x, problem.bias, filled)
     if flagged is not None:
         candidate.mend(problem, filled, flagged, finished)
-    if not together:
+    if not as_it_is:
         exchange(filled, np.moveaxis(y, -1, 1), y.shape[0], math.prod(y.shape[1:-1]))
     return finished
 

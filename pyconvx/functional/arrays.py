@@ -25,7 +25,8 @@ __all__ = [
     "as_gradient",
     "as_kernel_input",
     "as_output",
-    "channels_apart",
+    "canonical",
+    "channels_together",
     "check_layout",
     "compute_dtypes",
     "constant_of",
@@ -124,6 +125,11 @@ def from_canonical(y: Array, rank: int, layout: Layout, batched: bool) -> Array:
     return y if batched else y[0]
 
 
+def channels_together(x: Array) -> bool:
+    """Whether the channels of a place of x (N, D, H, W, C) lie next to one another."""
+    return x.shape[-1] == 1 or x.strides[-1] == x.itemsize
+
+
 def as_kernel_input(x: Array, dtype: np.dtype[Any], apart: bool = False) -> Array:
     """x (N, D, H, W, C) with contiguous channels, in `dtype`; itself where it is so already.
 
@@ -133,7 +139,7 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any], apart: bool = False) -> Arra
         x.dtype == dtype
         and x.dtype.isnative
         and x.flags.aligned
-        and (x.shape[-1] == 1 or x.strides[-1] == x.itemsize or (apart and np.moveaxis(x, -1, 1).flags.c_contiguous))
+        and (channels_together(x) or (apart and np.moveaxis(x, -1, 1).flags.c_contiguous))
         and all(stride % x.itemsize == 0 for stride in x.strides)
     ):
         return x
@@ -236,10 +242,12 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return _core.empty(checked_shape(shape, dtype.itemsize), dtype)
 
 
-def channels_apart(
-    make: Callable[[tuple[int, ...], np.dtype[Any]], Array], shape: tuple[int, ...], dtype: np.dtype[Any]
+def canonical(
+    make: Callable[[tuple[int, ...], np.dtype[Any]], Array], shape: tuple[int, ...], dtype: np.dtype[Any], apart: bool
 ) -> Array:
-    """An array (N, D, H, W, C) from `empty` or `outline` whose memory has channels first."""
+    """An array (N, D, H, W, C) from `empty` or `outline`, contiguous, or with `apart` channels first in memory."""
+    if not apart:
+        return make(shape, dtype)
     n, *spatial, channels = shape
     return np.moveaxis(make((n, channels, *spatial), dtype), 1, -1)
 

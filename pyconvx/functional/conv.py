@@ -96,9 +96,8 @@ class _Plan:
 
     def supposed(self) -> Problem:
         """The problem as far as shapes tell it: no array is read, copied or packed."""
-        shape, dtype = self.x.shape, self.form.compute
-        apart = self.form.layout == "channels_first" and self.x.dtype == dtype
-        x = arrays.channels_apart(arrays.outline, shape, dtype) if apart else arrays.stand_in(shape, dtype)
+        apart = self.form.layout == "channels_first" and self.x.dtype == self.form.compute
+        x = arrays.canonical(arrays.outline, self.x.shape, self.form.compute, apart)
         return self._problem(x, self.filters, self.form.transposed, self.bias, Supposed)
 
     def _problem(
@@ -120,8 +119,7 @@ class _Plan:
         """The sum, to be computed: (N, D, H, W, channels), `apart` in memory with channels first. Asked for first:
         where it does not fit, nothing is done.
         """
-        shape, dtype = self.form.canonical_shape, self.form.compute
-        return arrays.channels_apart(arrays.empty, shape, dtype) if apart else arrays.empty(shape, dtype)
+        return arrays.canonical(arrays.empty, self.form.canonical_shape, self.form.compute, apart)
 
     def _apart(self) -> bool:
         """Whether the sum may be computed channels first, as the result is: nothing needs all channels of a place."""
@@ -130,10 +128,8 @@ class _Plan:
 
     def outline(self, candidate: Candidate) -> Array:
         """What the kernel of a candidate fills, without its memory."""
-        shape, dtype = self.form.canonical_shape, self.form.compute
-        if candidate.apart and self._apart():
-            return arrays.channels_apart(arrays.outline, shape, dtype)
-        return arrays.outline(shape, dtype)
+        apart = candidate.apart and self._apart()
+        return arrays.canonical(arrays.outline, self.form.canonical_shape, self.form.compute, apart)
 
     def _direct_target(self) -> Array | None:
         """`out` as the kernels can fill it, if they can: then nothing but a kernel may fail any more."""
@@ -179,10 +175,8 @@ class _Plan:
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
         candidate = choose(problem, self.algorithm)
         apart, y = candidate.apart and self._apart(), self.outline(candidate)
-        if apart:  # the strides of the calls to come: this x may have others, and have been copied
-            problem.x = arrays.channels_apart(arrays.outline, problem.x.shape, form.compute)
-        else:
-            problem.x = arrays.as_kernel_input(problem.x, form.compute)
+        # with the strides of the calls to come: this x may have others, and have been copied
+        problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
         kernel, finish = candidate.kernel(problem, y), self._finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None
         return repeat_of(kernel, problem.x.shape, y, form.shape, first and not apart, rest)
@@ -221,15 +215,14 @@ class _Plan:
     def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
         adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
-        shape, dtype = self.x.shape, self.form.compute
         apart = self.form.layout == "channels_first"
-        gx = arrays.channels_apart(arrays.empty, shape, dtype) if apart else arrays.empty(shape, dtype)
+        gx = arrays.canonical(arrays.empty, self.x.shape, self.form.compute, apart)
         forced = self.algorithm if self.algorithm in ("direct", "plain") else "auto"
         if forced == "direct" and direct_unfit(adjoint) is not None:
             forced = "plain"
         compute(adjoint, forced, gx)
-        form, result = self.form, arrays.gradient_dtype(self.given, dtype)
-        return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, result)
+        form, dtype = self.form, arrays.gradient_dtype(self.given, self.form.compute)
+        return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, dtype)
 
     def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
         """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""
