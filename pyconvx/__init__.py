@@ -35,8 +35,9 @@ from .geometry import ReceptiveField, receptive_field
 from .offers import BrokenPluginError
 from .padding import OUTSIDE, PaddingMode, padding, paddings
 from .picture import PictureFilter, filters
+from .plugin import Bound
 from .pooling import Pooling, pooling, poolings
-from .registry import Bound, Registry, UnknownNameError
+from .registry import Registry, UnknownNameError
 
 __version__ = "0.1.0"
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._core import erfc
-from .registry import Bound, Plugin, Registry, accepted, calling, returned
+from .plugin import Bound, Plugin, accepted, calling, returned
+from .registry import Registry
 
 __all__ = [
     "Activation",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .activation import Activation, activations, evaluate
+from .offers import BrokenPluginError, distribution_of
 from .padding import OUTSIDE, PaddingMode, index_map, paddings
 from .picture import filters
+from .plugin import Bound, Plugin
 from .pooling import Pooling, poolings
-from .registry import REQUIRED, Bound, BrokenPluginError, Plugin, Registry
+from .registry import Registry
 
 __all__ = ["KINDS", "Entry", "entries", "table"]
 
@@ -53,18 +56,16 @@ def _entry(registry: Registry[Any], name: str, picture: Callable[[Bound[Any]], s
         plugin: Plugin = registry[name]
     except BrokenPluginError as error:
         return Entry(name, problem=" ".join(str(error).split()))
-    given = [key if default is REQUIRED else f"{key}={default!r}" for key, default in plugin.defaults.items()]
-    required = REQUIRED in plugin.defaults.values()
     module = plugin.owner.split()[0]
-    unused = [offer for offer in registry.offers(name) if offer.entry_point.module != module]
+    unused = [distribution_of(offer) for offer in registry.offers(name) if offer.module != module]
     return Entry(
         name,
-        ", ".join(given),
+        plugin.takes,
         tuple(registry.aliases(name)),
         *_abilities(plugin),
         _owner(plugin.owner),
-        "" if required else _drawn(picture, registry.resolve(plugin)),
-        f"the name is also offered by {', '.join(offer.distribution for offer in unused)}" if unused else "",
+        "" if plugin.required else _drawn(picture, registry.resolve(plugin)),
+        f"the name is also offered by {', '.join(unused)}" if unused else "",
     )
 
 
@@ -83,11 +84,17 @@ def _owner(module: str) -> str:
     """A module with its distribution, if it has one."""
     if " " in module:  # it says so itself
         return module
+    top = module.partition(".")[0]
+    found = _distributions(top)
+    return found if top == "pyconvx" and found else " of ".join(filter(None, (module, found)))
+
+
+@lru_cache
+def _distributions(top: str) -> str:
+    """The distributions that a package is from, with their versions."""
     from importlib.metadata import packages_distributions, version
 
-    top = module.partition(".")[0]
-    found = [f"{name} {version(name)}" for name in sorted(set(packages_distributions().get(top, ())))]
-    return ", ".join(found) if module.startswith("pyconvx.") and found else " of ".join([module, *found])
+    return ", ".join(f"{name} {version(name)}" for name in sorted(set(packages_distributions().get(top, ()))))
 
 
 def _drawn(picture: Callable[[Bound[Any]], str], bound: Bound[Any]) -> str:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["BrokenPluginError", "Offer", "Offers", "loading"]
+__all__ = ["BrokenPluginError", "Offers", "distribution_of", "loading", "loading_from"]
 
-loading: ContextVar[str] = ContextVar("loading", default="")
+loading_from: ContextVar[str] = ContextVar("loading_from", default="")
 """The distribution whose plugin is being loaded, with its version."""
 
 
@@ -24,27 +24,25 @@ class BrokenPluginError(ImportError):
     """A plugin that an installed package offers cannot be loaded; the message names plugin and package."""
 
 
-class Offer:
-    """An entry point, and the distribution that has it, with its version, as in "my_package 1.0"."""
+def distribution_of(offer: EntryPoint) -> str:
+    """The distribution that has an entry point, with its version, as in "my_package 1.0"."""
+    assert offer.dist is not None  # only one that is made by hand has none
+    return f"{offer.dist.name} {offer.dist.version}"
 
-    __slots__ = ("distribution", "entry_point")  # no dataclass: making one takes as long as importing this file
 
-    def __init__(self, distribution: str, entry_point: EntryPoint) -> None:
-        self.distribution, self.entry_point = distribution, entry_point
-
-    @contextmanager
-    def loading(self, what: str) -> Iterator[None]:
-        """Context of importing and registering the plugin `what`."""
-        token = loading.set(self.distribution)
-        try:
-            yield
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            raise BrokenPluginError(
-                f"{what}, offered by {self.distribution} as {self.entry_point.value!r}, cannot be loaded: {told}"
-            ) from error
-        finally:
-            loading.reset(token)
+@contextmanager
+def loading(what: str, offer: EntryPoint) -> Iterator[None]:
+    """Context of importing and registering the plugin `what`."""
+    token = loading_from.set(distribution_of(offer))
+    try:
+        yield
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise BrokenPluginError(
+            f"{what}, offered by {distribution_of(offer)} as {offer.value!r}, cannot be loaded: {told}"
+        ) from error
+    finally:
+        loading_from.reset(token)
 
 
 class Offers:
@@ -52,25 +50,16 @@ class Offers:
 
     def __init__(self, group: str) -> None:
         self.group = group
-        self._known: dict[str, tuple[Offer, ...]] | None = None
+        self._known: dict[str, tuple[EntryPoint, ...]] | None = None
         self._taken: frozenset[str] = frozenset()
 
-    def _all(self) -> dict[str, tuple[Offer, ...]]:
+    def _all(self) -> dict[str, tuple[EntryPoint, ...]]:
         if self._known is None:
-            from importlib.metadata import distributions  # slow to load, and needed by few
+            from importlib.metadata import entry_points  # slow to load, and needed by few
 
-            found: dict[str, tuple[Offer, ...]] = {}
-            seen: set[str] = set()
-            for distribution in distributions():
-                # what is installed twice along sys.path counts where it comes first, as for imports
-                name = distribution.metadata["Name"]
-                if name is None or name.lower() in seen:
-                    continue
-                seen.add(name.lower())
-                for entry_point in distribution.entry_points:
-                    if entry_point.group == self.group:
-                        offer = Offer(f"{name} {distribution.version}", entry_point)
-                        found[entry_point.name] = (*found.get(entry_point.name, ()), offer)
+            found: dict[str, tuple[EntryPoint, ...]] = {}
+            for offer in entry_points(group=self.group):
+                found[offer.name] = (*found.get(offer.name, ()), offer)
             self._known = found
         return self._known
 
@@ -78,13 +67,13 @@ class Offers:
         """What is offered and has not been taken."""
         return tuple(sorted(self._all().keys() - self._taken))
 
-    def of(self, name: object) -> tuple[Offer, ...]:
+    def of(self, name: str) -> tuple[EntryPoint, ...]:
         """Who offers a name, unless it has been taken."""
         return () if name in self._taken else self.all_of(name)
 
-    def all_of(self, name: object) -> tuple[Offer, ...]:
+    def all_of(self, name: str) -> tuple[EntryPoint, ...]:
         """Who offers a name."""
-        return self._all().get(name, ()) if isinstance(name, str) else ()
+        return self._all().get(name, ())
 
     def take(self, name: str) -> None:
         """Offer a name no more: a plugin has been registered under it."""

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .registry import Bound, Plugin, Registry, calling
+from .plugin import Bound, Plugin, calling
+from .registry import Registry
 
 __all__ = ["OUTSIDE", "IndexMap", "PaddingMode", "index_map", "padding", "paddings"]
 

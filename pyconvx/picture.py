@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .registry import Plugin, Registry, bind, calling
+from .plugin import Plugin, bind, calling
+from .registry import Registry
 
 __all__ = ["PictureFilter", "filters"]
 

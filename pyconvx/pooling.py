@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .registry import Bound, Plugin, Registry, accepted, calling, returned
+from .plugin import Bound, Plugin, accepted, calling, returned
+from .registry import Registry
 
 __all__ = ["Pooling", "evaluate", "pooling", "poolings", "slopes"]
 

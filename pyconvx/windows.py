@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ._core import FIRST_MIX, NOTHING, OUTSIDE, Axis
 from .geometry import Window
 from .padding import IndexMap, PaddingMode, index_map
-from .registry import Bound
+from .plugin import Bound
 from .remember import remembered
 
 __all__ = ["adaptive_axis", "adjoint_axis", "forward_axis", "one"]

@@ -9,7 +9,7 @@ import pytest
 import pyconvx as cx
 from pyconvx import _core
 from pyconvx.activation import evaluate, needs_result, parameters, pull
-from pyconvx.registry import accepted
+from pyconvx.plugin import accepted
 
 COMPILED = [name for name in cx.activations if cx.activations[name].kernel is not None]
 ELEMENTWISE = [name for name in COMPILED if not cx.activations[name].rowwise]

@@ -59,24 +59,26 @@ def test_every_built_in_plugin_is_documented(name):
 
 
 # For each module or folder of the package, which others it may import; "" is the public face.
-OPERATIONS = {"windows", "padding", "activation", "pooling", "picture", "geometry", "registry", "remember", "_core"}
+PLUGINS = {"registry", "plugin"}
+OPERATIONS = PLUGINS | {"windows", "padding", "activation", "pooling", "picture", "geometry", "remember", "_core"}
 ARROWS = {
     "_core": set(),
     "offers": set(),
-    "registry": {"offers", "remember", "_core"},
+    "plugin": {"remember"},
+    "registry": {"plugin", "offers", "_core"},
     "geometry": set(),
     "remember": set(),
-    "padding": {"registry"},
-    "pooling": {"registry"},
-    "picture": {"registry"},
-    "activation": {"registry", "_core"},
-    "windows": {"padding", "geometry", "registry", "remember", "_core"},
+    "padding": PLUGINS,
+    "pooling": PLUGINS,
+    "picture": PLUGINS,
+    "activation": PLUGINS | {"_core"},
+    "windows": PLUGINS | {"padding", "geometry", "remember", "_core"},
     "functional": OPERATIONS,
     "": OPERATIONS | {"functional", "offers"},
     "testing": OPERATIONS | {"functional", ""},
     "plot": {""},
     "demo": {"", "plot"},
-    "listing": {"padding", "activation", "pooling", "picture", "registry"},
+    "listing": PLUGINS | {"padding", "activation", "pooling", "picture", "offers"},
     "cli": {"", "demo", "listing"},
     "__main__": {"cli"},
 }

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from threads import together
 
 import pyconvx as cx
-from pyconvx.registry import Plugin, Registry, UnknownNameError, accepted, bind, calling
+from pyconvx.plugin import Plugin, _keywords, accepted, bind, calling
+from pyconvx.registry import Registry, UnknownNameError
 
 REGISTRIES = [cx.paddings, cx.activations, cx.poolings, cx.filters]
 PLUGINS = [pytest.param(r, r[name], id=f"{r.kind}-{name}") for r in REGISTRIES for name in r]
@@ -359,3 +360,22 @@ def test_an_exception_in_a_plugin_leaves_as_itself_with_a_note(things):
     with pytest.raises(KeyboardInterrupt) as interrupt, calling(things["a"]):
         raise KeyboardInterrupt
     assert not hasattr(interrupt.value, "__notes__")
+
+
+def test_a_plain_function_has_the_parameters_that_its_signature_tells():
+    def f(x, y, /, a, b=2, *, c, d=4):
+        return x
+
+    def g(x, *rest, e=1, **more):
+        return x
+
+    for function in (f, g):
+
+        @functools.wraps(function)  # has an attribute, and is asked by `inspect`
+        def same(*given, **named):
+            return None
+
+        for leading in (1, 2, 3):
+            assert _keywords(function, leading, "f(...)") == _keywords(same, leading, "f(...)")
+    with pytest.raises(TypeError, match="takes 4 positional arguments"):
+        _keywords(f, 5, "f(...)")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..activation import Activation, evaluate, keeps_rows, needs_result, output_length, parameters, pull
 from ..activation import activation as bind
-from ..registry import Bound
+from ..plugin import Bound
 from . import arrays
 from .arrays import Array
 from .operation import Pullback, operation
@@ -18,7 +18,7 @@ from .parallel import num_threads
 __all__ = ["activate"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Plan:
     """An activation, checked but not computed."""
 

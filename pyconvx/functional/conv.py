@@ -16,7 +16,7 @@ from ..activation import Activation, evaluate, keeps_rows, needs_result, output_
 from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
-from ..registry import Bound
+from ..plugin import Bound
 from ..remember import remembered
 from . import arrays
 from .algorithms import Candidate, Problem, Supposed, check_algorithm, choose, compute
@@ -35,7 +35,7 @@ REMEMBERED = 2**16
 """Bytes of index tables that a call which is to be repeated may hold."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Form:
     """What a call is, apart from the elements of its arrays: shared by all calls of one form."""
 
@@ -69,7 +69,7 @@ def _reads(form: _Form, adjoint: bool) -> tuple[tuple[Any, ...], Array]:
     return axes, constants_of(None if adjoint or form.transposed else form.modes, channels, form.compute)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Plan:
     """A convolution, or with `transposed` its adjoint, checked but not computed."""
 

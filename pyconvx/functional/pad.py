@@ -10,7 +10,7 @@ import numpy as np
 
 from ..geometry import integer
 from ..padding import OUTSIDE, IndexMap, PaddingMode, index_map, odd_reflect, odd_symmetric, padding
-from ..registry import Bound
+from ..plugin import Bound
 from . import arrays
 from .arrays import Array
 from .operation import Pullback, operation
@@ -57,7 +57,7 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     return tuple(_pair(each) for each in pad_width)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Plan:
     """A padding, checked but not computed. Axes are padded in order, each from what the axes before it became."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..geometry import Window
 from ..padding import PaddingMode, padding
-from ..registry import Bound
+from ..plugin import Bound
 from ..windows import adjoint_axis, forward_axis, one
 from .arrays import Array, constant_of
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import _core
 from ..geometry import Window, adaptive_windows, pool_windows
+from ..plugin import Bound
 from ..pooling import Pooling, evaluate, pooling, slopes
-from ..registry import Bound
 from ..windows import adaptive_axis, forward_axis, one
 from . import arrays
 from .arrays import Array, Layout
@@ -54,7 +54,7 @@ MOST_SORTED = 64
 Kind = str | Pooling | Bound[Pooling]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Plan:
     """A pooling, checked but not computed. The index tables are made when it runs, or when a check needs them."""
 

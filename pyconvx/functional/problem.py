@@ -16,7 +16,7 @@ from .prepare import PreparedFilters, as_taps
 __all__ = ["Problem", "direct", "direct_unfit", "plain"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Problem:
     """y = sum over taps and channels of x times filters, plus bias, as the kernels take it.
 

@@ -13,7 +13,7 @@ from typing import Any
 from .. import _core
 from .._core import Repeat
 from ..activation import Activation, parameters
-from ..registry import Bound
+from ..plugin import Bound
 from .arrays import Array, empty, exchange
 from .parallel import num_threads
 

@@ -16,7 +16,7 @@ from .operation import Pullback, ranked
 __all__ = ["unpool1d", "unpool2d", "unpool3d"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Plan:
     """Elements put back where a pooling took them from."""
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..padding import padding
+from ..plugin import Bound, accepted
 from ..pooling import Pooling
-from ..registry import Bound, accepted
 from . import reference
 from .reference.padding import modes_per_axis
 

@@ -16,8 +16,9 @@ from hypothesis.errors import Flaky, UnsatisfiedAssumption
 from ..activation import Activation, activations
 from ..geometry import integer
 from ..padding import PaddingMode, paddings
+from ..plugin import Bound, Plugin
 from ..pooling import Pooling, poolings
-from ..registry import REQUIRED, Bound, Plugin, Registry, UnknownNameError
+from ..registry import Registry, UnknownNameError
 from . import reference
 from .laws import LAWS
 from .laws.law import Law, Refuted, Subject, told
@@ -262,7 +263,7 @@ def check_all(*, examples: int = EXAMPLES) -> None:
     broken: dict[str, str] = {}
     for registry in REGISTRIES:
         for name, plugin in registry.items():
-            if REQUIRED in plugin.defaults.values():
+            if plugin.required:
                 continue
             try:
                 _run(_checks(registry.resolve(plugin), None, examples))

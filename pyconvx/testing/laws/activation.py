@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import pyconvx as cx
 
 from ...activation import Activation, evaluate, keeps_rows, output_length, parameters, typed
-from ...registry import Bound, accepted, returned
+from ...plugin import Bound, accepted, returned
 from .. import reference
 from ..strategies.windows import LAYOUTS, array_shape
 from . import numeric, purity

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ...registry import Bound
+from ...plugin import Bound
 
 Array = NDArray[Any]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import pyconvx as cx
 
 from ...padding import OUTSIDE, IndexMap, PaddingMode, index_map
-from ...registry import Bound, accepted
+from ...plugin import Bound, accepted
 from .. import reference
 from ..bounds import reference_mode
 from ..strategies.conv import ConvCase, conv_cases

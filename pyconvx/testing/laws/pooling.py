@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 
+from ...plugin import Bound, accepted, returned
 from ...pooling import Pooling
-from ...registry import Bound, accepted, returned
 from .. import reference
 from ..bounds import as_reduction
 from ..strategies.arrays import REALS

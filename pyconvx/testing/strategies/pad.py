@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from ...registry import Bound
+from ...plugin import Bound
 from .arrays import REALS, Drawn, drawn
 from .plugins import bound_mode, copied, padding_modes
 

@@ -11,9 +11,10 @@ from ...activation import Activation
 from ...activation import activations as ACTIVATIONS
 from ...padding import PaddingMode, index_map, padding
 from ...padding import paddings as PADDINGS
+from ...plugin import Bound, bind
 from ...pooling import Pooling
 from ...pooling import poolings as POOLINGS
-from ...registry import REQUIRED, Bound, Plugin, Registry, bind
+from ...registry import Registry
 
 KNOWN: dict[str, dict[str, dict[str, st.SearchStrategy[Any]]]] = {
     "padding mode": {"constant": {"value": st.sampled_from([0, 1.5, -2])}},
@@ -68,11 +69,7 @@ def _params(kind: str, name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _names(registry: Registry[Any]) -> tuple[str, ...]:
-    return tuple(name for name in registry if not _requires(registry[name]))
-
-
-def _requires(plugin: Plugin) -> bool:
-    return any(default is REQUIRED for default in plugin.defaults.values())
+    return tuple(name for name in registry if not registry[name].required)
 
 
 def mode_names() -> tuple[str, ...]:
