@@ -49,8 +49,8 @@ cdef void pack_channels(real *to, cnp.ndarray filters):
     cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
     while c < channels:
         width = lanes_at(c, channels, VECTOR_BYTES // sizeof(real))
-        transpose_filters((<const real *> cnp.PyArray_DATA(filters)) + min(c, channels - width) * step_channel,
-                          step_channel, step_tap, width, taps, to, width)
+        turn((<const real *> cnp.PyArray_DATA(filters)) + min(c, channels - width) * step_channel, step_channel,
+             step_tap, to, width, 1, width, taps)
         to += width * taps
         c += width
 

@@ -140,8 +140,7 @@ def depthwise_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradien
     job.source = source_of(x, axes)
     job.x, job.gy, job.constants = cnp.PyArray_DATA(x), cnp.PyArray_DATA(gy), cnp.PyArray_DATA(constants)
     job.gy_n = strides_of(gy, job.gy_stride)
-    if 2.0 * s.batch * s.places * gradient.size < 4e5:
-        threads = 1
+    threads = threads_for(threads, 1.0 * s.batch * s.places * gradient.size)
     memory = cut_row(&s.axis[2], PLACES, job.gy_stride[2], &job.row)
     # as many channels of a place as possible, which lie together, but for some blocks per thread
     job.group = max(1, min(PART_BYTES // (lanes * s.taps * x.itemsize), channels // lanes)) * lanes

@@ -26,12 +26,12 @@ static inline int fft_radix(ptrdiff_t length)
 
 static inline void transpose_square_f32(const float *x, float *y)
 {
-    transpose_square_u32((const uint32_t *)x, 2 * PANEL, (uint32_t *)y, 2 * PANEL);
+    transpose_u32((const uint32_t *)x, 2 * PANEL, (uint32_t *)y, 2 * PANEL, PANEL, PANEL);
 }
 
 static inline void transpose_square_f64(const double *x, double *y)
 {
-    transpose_square_u64((const uint64_t *)x, 2 * PANEL, (uint64_t *)y, 2 * PANEL);
+    transpose_u64((const uint64_t *)x, 2 * PANEL, (uint64_t *)y, 2 * PANEL, PANEL, PANEL);
 }
 
 #define BITS 32

@@ -27,7 +27,7 @@ cdef struct filters_t:
     Py_ssize_t outputs, channels    # of a group
     Py_ssize_t parts[4]             # in how many cells the taps of the second and third axis, C and F are cut
     Py_ssize_t wide                 # outputs of a panel; F is cut between panels
-    Py_ssize_t columns, sums        # of a cell: taps times channels, those times outputs
+    Py_ssize_t sums                 # of a cell: taps times channels times outputs
     Py_ssize_t pieces, rows, strips        # chunks of a row of places, of the rows, of samples times the first axis
     bint in_place                   # x is read where it is: one tap, and no padding
     Py_ssize_t rise[AXES]           # positions from a place to the next, where places share what they read; else 0
@@ -44,16 +44,12 @@ cdef struct cell_t:
     Py_ssize_t group, depth         # depth: tap of the first axis
     Py_ssize_t first[4]             # tap of the second and third axis, channel, output
     Py_ssize_t count[4]
+    Py_ssize_t segments, taps, columns      # runs of columns that lie together in x, taps and columns of each
 
 cdef struct layout_t:
     const Py_ssize_t *code          # of each position
     Py_ssize_t length               # positions
     Py_ssize_t origin, rise, step   # position of the first tap of the first place, and on to the next of each
-
-
-cdef inline Py_ssize_t cut_at(Py_ssize_t length, Py_ssize_t parts, Py_ssize_t part) noexcept nogil:
-    """Where a part begins if `length` is cut into so many that are about equal."""
-    return part * length // parts
 
 
 cdef cell_t cell_of(const filters_t *job, Py_ssize_t block) noexcept nogil:
@@ -69,26 +65,33 @@ cdef cell_t cell_of(const filters_t *job, Py_ssize_t block) noexcept nogil:
         cell.count[i] = cut_at(lengths[i], job.parts[i], part + 1) - cell.first[i]
     cell.first[3] *= job.wide
     cell.count[3] = min(cell.count[3] * job.wide, job.outputs - cell.first[3])
+    cell.taps = cell.count[1] if job.joined else 1
+    cell.segments, cell.columns = cell.count[0] * cell.count[1] // cell.taps, cell.taps * cell.count[2]
     cell.depth = block % job.task.source.axis[0].taps
     cell.group = block // job.task.source.axis[0].taps
     return cell
+
+
+cdef inline Py_ssize_t layout_length(const axis_t *axis, Py_ssize_t rise, Py_ssize_t places,
+                                     Py_ssize_t taps) noexcept nogil:
+    """Positions that some places read with some taps: with a rise they share them, else there is one for each."""
+    return (places - 1) * rise + (taps - 1) * distance(axis) + 1 if rise else places * taps
 
 
 cdef layout_t layout_of(const axis_t *axis, Py_ssize_t rise, Py_ssize_t place, Py_ssize_t places, Py_ssize_t tap,
                         Py_ssize_t taps, Py_ssize_t *codes) noexcept nogil:
     """Lay out what some places read with some taps: positions that they share once, else tap by tap."""
     cdef layout_t layout
-    cdef Py_ssize_t span = (taps - 1) * axis.step, t, m
+    cdef Py_ssize_t t, m
+    layout.length = layout_length(axis, rise, places, taps)
     if rise:
-        layout.code = axis.code + axis.row[place] + tap * axis.step + min(span, 0)
-        layout.length = (places - 1) * rise + (span if span > 0 else -span) + 1
-        layout.origin, layout.rise, layout.step = -min(span, 0), rise, axis.step
+        layout.origin, layout.rise, layout.step = -min((taps - 1) * axis.step, 0), rise, axis.step
+        layout.code = axis.code + axis.row[place] + tap * axis.step - layout.origin
     else:
         for t in range(taps):
             for m in range(places):
                 codes[t * places + m] = axis.code[axis.row[place + m] + (tap + t) * axis.step]
-        layout.code, layout.length = codes, places * taps
-        layout.origin, layout.rise, layout.step = 0, 1, places
+        layout.code, layout.origin, layout.rise, layout.step = codes, 0, 1, places
     return layout
 
 
@@ -152,9 +155,7 @@ cdef void add_panels(const filters_t *job, const cell_t *cell, const real **xs, 
                      const Py_ssize_t *offsets, real *panel, real *part, double *total) noexcept nogil:
     """Add a chunk to the sums, whose lanes are outputs: total[panel][column][lane]."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
-    cdef Py_ssize_t segments = cell.count[0] * (1 if job.joined else cell.count[1])
-    cdef Py_ssize_t columns = cell.count[2] * (cell.count[1] if job.joined else 1)
-    cdef Py_ssize_t tiles = (columns + TILE_FULL - 1) // TILE_FULL
+    cdef Py_ssize_t tiles = (cell.columns + TILE_FULL - 1) // TILE_FULL
     cdef Py_ssize_t f, width, segment, tile, column, height, m, offset
     f = 0
     while f < cell.count[3]:
@@ -163,11 +164,11 @@ cdef void add_panels(const filters_t *job, const cell_t *cell, const real **xs, 
             gather_f32(gys, count, f, min(width, cell.count[3] - f), width, panel)
         else:
             gather_f64(gys, count, f, min(width, cell.count[3] - f), width, panel)
-        for segment in range(segments):
-            offset = offsets[segment * (cell.count[1] if job.joined else 1)]
+        for segment in range(cell.segments):
+            offset = offsets[segment * cell.taps]
             for tile in range(tiles):
-                column = cut_at(columns, tiles, tile)
-                height = cut_at(columns, tiles, tile + 1) - column
+                column = cut_at(cell.columns, tiles, tile)
+                height = cut_at(cell.columns, tiles, tile + 1) - column
                 memset(part, 0, height * width * sizeof(real))
                 if real is float:
                     outer_f32(height, <int> (width // lanes), xs, count, offset + column, panel, part)
@@ -179,12 +180,15 @@ cdef void add_panels(const filters_t *job, const cell_t *cell, const real **xs, 
         f += width
 
 
-cdef void add_columns(const filters_t *job, const cell_t *cell, const real **xs, const real **gys, Py_ssize_t count,
-                      Py_ssize_t *offsets, real *part, double *total) noexcept nogil:
+cdef void add_columns(const cell_t *cell, const real **xs, const real **gys, Py_ssize_t count, Py_ssize_t *offsets,
+                      real *part, double *total) noexcept nogil:
     """Add a chunk to the sums, whose lanes are columns: total[vector][output][lane]."""
-    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real), vectors, some, v, m
-    cdef Py_ssize_t *at = offsets + cell.count[0] * cell.count[1]
-    vectors = vectors_of(job, cell, offsets, at, lanes)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real), vectors = 0, segment, column, some, v, m
+    cdef Py_ssize_t *at = offsets + cell.count[0] * cell.count[1]       # where each vector lies
+    for segment in range(cell.segments):
+        for column from 0 <= column < cell.columns by lanes:
+            at[vectors] = offsets[segment * cell.taps] + column
+            vectors += 1
     for m in range(SPREAD_VECTORS):             # the last ones are taken several times
         at[vectors + m] = at[vectors - 1]
     v = 0
@@ -200,26 +204,11 @@ cdef void add_columns(const filters_t *job, const cell_t *cell, const real **xs,
         v += some
 
 
-cdef Py_ssize_t vectors_of(const filters_t *job, const cell_t *cell, const Py_ssize_t *offsets, Py_ssize_t *at,
-                           Py_ssize_t lanes) noexcept nogil:
-    """The vectors that the columns of a cell are cut into: where they lie in x."""
-    cdef Py_ssize_t segments = cell.count[0] * (1 if job.joined else cell.count[1])
-    cdef Py_ssize_t columns = cell.count[2] * (cell.count[1] if job.joined else 1)
-    cdef Py_ssize_t segment, column, count = 0
-    for segment in range(segments):
-        for column from 0 <= column < columns by lanes:
-            at[count] = offsets[segment * (cell.count[1] if job.joined else 1)] + column
-            count += 1
-    return count
-
-
 cdef void store_sums(real *kind, const filters_t *job, const cell_t *cell, const double *total) noexcept nogil:
     """Write the gradient of a cell's filters."""
     cdef const source_t *s = &job.task.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
-    cdef Py_ssize_t segments = cell.count[0] * (1 if job.joined else cell.count[1])
-    cdef Py_ssize_t columns = cell.count[2] * (cell.count[1] if job.joined else 1)
-    cdef Py_ssize_t padded = (columns + lanes - 1) // lanes * lanes
+    cdef Py_ssize_t padded = (cell.columns + lanes - 1) // lanes * lanes
     cdef Py_ssize_t f, f0, width, k, segment, column, lane, tap, c
     cdef const double *sums
     cdef real *result
@@ -231,14 +220,13 @@ cdef void store_sums(real *kind, const filters_t *job, const cell_t *cell, const
             tap = (cell.depth * s.axis[1].taps + cell.first[0] + k // cell.count[1]) * s.axis[2].taps \
                 + cell.first[1] + k % cell.count[1]
             result = filters + (f * s.taps + tap) * job.channels + cell.first[2]
-            segment = k // cell.count[1] if job.joined else k
-            column = k % cell.count[1] * cell.count[2] if job.joined else 0
+            segment, column = k // cell.taps, k % cell.taps * cell.count[2]
             if job.turned:
                 for c in range(cell.count[2]):
                     lane = segment * padded + column + c
                     result[c] = <real> total[(lane // lanes * cell.count[3] + f) * lanes + lane % lanes]
             else:
-                sums = total + f0 * segments * columns + (segment * columns + column) * width + f - f0
+                sums = total + f0 * cell.segments * cell.columns + (segment * cell.columns + column) * width + f - f0
                 for c in range(cell.count[2]):
                     result[c] = <real> sums[c * width]
 
@@ -261,7 +249,7 @@ cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int 
     for chunk in range(job.chunk0, job.chunk1):
         count = visit_chunk(kind, job, &cell, chunk, scratch, xs, gys, offsets)
         if job.turned:
-            add_columns(job, &cell, xs, gys, count, offsets, part, total)
+            add_columns(&cell, xs, gys, count, offsets, part, total)
         else:
             add_panels(job, &cell, xs, gys, count, offsets, panel, part, total)
     if job.chunk1 == job.pieces * job.rows * job.strips:
@@ -286,8 +274,7 @@ cdef inline Py_ssize_t longest_part(Py_ssize_t length, Py_ssize_t parts) noexcep
 
 cdef Py_ssize_t shared_rise(const axis_t *axis, Py_ssize_t rise, Py_ssize_t places, Py_ssize_t taps) noexcept nogil:
     """The rise of a layout whose places share positions, or 0 if it would be larger than one without."""
-    cdef Py_ssize_t span = (taps - 1) * (axis.step if axis.step > 0 else -axis.step)
-    return rise if (places - 1) * rise + span + 1 <= places * taps else 0
+    return rise if rise and layout_length(axis, rise, places, taps) <= places * taps else 0
 
 
 cdef bint plain_codes(const axis_t *axis) noexcept nogil:
@@ -302,7 +289,7 @@ cdef bint plain_codes(const axis_t *axis) noexcept nogil:
 cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_ssize_t groups, int threads):
     """Choose cells and chunks and lay out scratch memory; returns the number of blocks."""
     cdef source_t *s = &job.task.source
-    cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize, blocks, places, rows, strips, panels, i
+    cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize, blocks, columns, places, rows, strips, panels, i
     cdef Py_ssize_t most[4]
     job.turned = 2 * job.outputs <= lanes and job.outputs < s.axis[2].taps * job.channels
     job.wide = job.outputs if job.turned else lanes * TILE_VECTORS
@@ -321,7 +308,8 @@ cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_s
         blocks = groups * s.axis[0].taps * job.parts[0] * job.parts[1] * job.parts[2] * job.parts[3]
     most[0] = longest_part(s.axis[1].taps, job.parts[0])
     most[3] = min(job.outputs, longest_part(panels, job.parts[3]) * job.wide)
-    job.columns = most[0] * most[1] * most[2]
+    columns = most[0] * most[1] * most[2]
+    job.sums = columns * most[3]
 
     job.pieces = parts_of(s.axis[2].length, PLACES)
     places = longest_part(s.axis[2].length, job.pieces)
@@ -337,9 +325,8 @@ cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_s
     job.rise[1] = shared_rise(&s.axis[1], (<Axis> axes[1]).rise, rows, most[0])
     job.rise[2] = shared_rise(&s.axis[2], (<Axis> axes[2]).rise, places, most[1])
     job.joined = most[1] == 1 or (job.rise[2] > 0 and s.axis[2].step == 1)
-    cdef Py_ssize_t step1 = abs(s.axis[1].step), step2 = abs(s.axis[2].step)
-    cdef Py_ssize_t lines = (rows - 1) * job.rise[1] + (most[0] - 1) * step1 + 1 if job.rise[1] else rows * most[0]
-    cdef Py_ssize_t length = (places - 1) * job.rise[2] + (most[1] - 1) * step2 + 1 if job.rise[2] else places * most[1]
+    cdef Py_ssize_t lines = layout_length(&s.axis[1], job.rise[1], rows, most[0])
+    cdef Py_ssize_t length = layout_length(&s.axis[2], job.rise[2], places, most[1])
     cdef Py_ssize_t laid = 0 if job.in_place else strips * lines * length * most[2]
     cdef Py_ssize_t vectors = most[0] * most[1] * parts_of(most[2], lanes)
     job.row_codes = 0 if job.rise[1] else rows * most[0]
@@ -350,7 +337,7 @@ cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_s
         job.part_at = job.total_at + job.total_size
         job.codes_at = job.part_at + SPREAD_VECTORS * most[3] * VECTOR_BYTES
     else:
-        job.total_size = rounded(job.columns * (most[3] + 2 * lanes) * sizeof(double))
+        job.total_size = rounded(columns * (most[3] + 2 * lanes) * sizeof(double))
         job.part_at = job.total_at + job.total_size
         job.codes_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
     job.offsets_at = job.codes_at + rounded(
@@ -358,7 +345,6 @@ cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_s
     job.mix_at = job.offsets_at + rounded(
         (most[0] * most[1] + (vectors + SPREAD_VECTORS if job.turned else 0)) * sizeof(Py_ssize_t))
     job.task.scratch_size = job.mix_at + rounded(s.channels * itemsize)
-    job.sums = job.columns * most[3]
     return blocks
 
 
@@ -374,8 +360,7 @@ def filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssiz
     job.single = x.itemsize == 4
     job.gy_n = strides_of(gy, job.gy_stride)
     job.outputs, job.channels = gradient.shape[0] // groups, gradient.shape[2]
-    if 2.0 * s.batch * s.places * gradient.size < 4e5:
-        threads = 1
+    threads = threads_for(threads, 1.0 * s.batch * s.places * gradient.size)
     cdef Py_ssize_t blocks = plan_cells(&job, axes, x.itemsize, groups, threads)
     cdef _Scratch scratch = _Scratch(job.task.scratch_size, threads)
     job.task.scratch, job.task.scratch_size = scratch.first, scratch.size

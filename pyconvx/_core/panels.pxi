@@ -4,29 +4,6 @@ cdef enum:
     PACK_RUN = 128                  # elements of a filter copied at a time
 
 
-cdef void transpose_filters(const real *origin, Py_ssize_t step_output, Py_ssize_t step_channel, Py_ssize_t outputs,
-                            Py_ssize_t channels, real *to, Py_ssize_t width) noexcept nogil:
-    """to[c * width + o] = origin[o * step_output + c * step_channel]."""
-    cdef Py_ssize_t o, c, i, j
-    if step_output == 1:
-        for c in range(channels):
-            for o in range(outputs):
-                to[c * width + o] = origin[c * step_channel + o]
-        return
-    for o from 0 <= o < outputs by SQUARE:
-        for c from 0 <= c < channels by SQUARE:
-            if step_channel == 1 and o + SQUARE <= outputs and c + SQUARE <= channels:
-                if real is float:
-                    transpose_square_u32(<const cnp.uint32_t *> (origin + o * step_output + c), step_output,
-                                         <cnp.uint32_t *> (to + c * width + o), width)
-                else:
-                    transpose_square_u64(<const cnp.uint64_t *> (origin + o * step_output + c), step_output,
-                                         <cnp.uint64_t *> (to + c * width + o), width)
-                continue
-            for j in range(o, min(o + SQUARE, outputs)):
-                for i in range(c, min(c + SQUARE, channels)):
-                    to[i * width + j] = origin[j * step_output + i * step_channel]
-
 cdef class Panels:
     """Filters in panels of TILE_VECTORS vectors: [group][panel][tap][channel][lane], lanes beyond the last filter are
     0.
@@ -102,7 +79,7 @@ cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_grou
                         run = min(PACK_RUN, channels - channel0)
                         row = origin + group * step_group + first * step_output + tap * step_tap \
                             + channel0 * step_channel
-                        transpose_filters(row, step_output, step_channel, count, run, to, width)
+                        turn(row, step_output, step_channel, to, width, 1, count, run)
                         for channel in range(run if count < width else 0):
                             for lane in range(count, width):
                                 to[channel * width + lane] = 0

@@ -39,6 +39,16 @@ cdef inline Py_ssize_t output_of(Py_ssize_t panel, Py_ssize_t panels_per_group, 
     return panel // panels_per_group * outputs + panel % panels_per_group * wide
 
 
+cdef inline int threads_for(int threads, double products) noexcept nogil:
+    """How many threads so many multiplications are worth: few are done sooner than a thread wakes."""
+    return 1 if products < 2e5 else threads
+
+
+cdef inline Py_ssize_t cut_at(Py_ssize_t length, Py_ssize_t parts, Py_ssize_t part) noexcept nogil:
+    """Where a part begins if `length` is cut into so many that are about equal."""
+    return part * length // parts
+
+
 cdef inline bint all_zero(const unsigned char *bytes, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t i
     cdef unsigned char any_bit = 0
@@ -68,15 +78,14 @@ cdef class Convolution:
         cdef task_t *task = <task_t *> job
         if job_size > JOB_WORDS * <Py_ssize_t> sizeof(Py_ssize_t):
             raise SystemError("a job is larger than its copy")
-        self.task, self.job_size, self.threads = task, job_size, threads
+        self.task, self.job_size = task, job_size
         self.keep, self.itemsize = (axes, constants), <int> x.itemsize
         task.source, task.finishing = source_of(x, axes), False
         task.constants = cnp.PyArray_DATA(constants)
         task.zero = all_zero(<const unsigned char *> task.constants, constants.nbytes)
         task.y_n = strides_of(y, task.y_stride)
         task.y_channel = y.strides[AXES + 1] // y.itemsize if y.shape[AXES + 1] > 1 else 1
-        if 2 * products * task.source.batch * task.source.places < 4e5:     # less work than waking a thread
-            self.threads = 1
+        self.threads = threads_for(threads, products * task.source.batch * task.source.places)
         return 0
 
     cdef int end(self, block_t block, Py_ssize_t blocks) except -1:

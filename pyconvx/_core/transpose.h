@@ -1,10 +1,10 @@
-/* Squares of SQUARE x SQUARE elements, transposed in registers. */
+/* Rows and columns exchanged, a few by a few in registers. */
 #ifndef PYCONVX_TRANSPOSE_H
 #define PYCONVX_TRANSPOSE_H
 #include <stdint.h>
 #include "simd.h"
 
-#define SQUARE 16
+#define SQUARE 16 /* rows and columns that are near: a line of the cache */
 
 #if defined(__GNUC__)
 typedef uint32_t four __attribute__((vector_size(16), aligned(4), may_alias));
@@ -37,36 +37,16 @@ ALWAYS_INLINE void transpose_two(const uint64_t *from, ptrdiff_t x_step, uint64_
     *(two *)(to + y_step) = PICK2(a, b, 1, 3);
 }
 
-/* y[c * y_step + r] = x[r * x_step + c]; a line of y is written at a time. */
-static void transpose_square_u32(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t y_step)
-{
-    for (int c = 0; c < SQUARE; c += 4)
-        UNROLL for (int r = 0; r < SQUARE; r += 4) transpose_four(x + r * x_step + c, x_step, y + c * y_step + r, y_step);
-}
-
-static void transpose_square_u64(const uint64_t *x, ptrdiff_t x_step, uint64_t *y, ptrdiff_t y_step)
-{
-    for (int c = 0; c < SQUARE; c += 2)
-        UNROLL for (int r = 0; r < SQUARE; r += 2) transpose_two(x + r * x_step + c, x_step, y + c * y_step + r, y_step);
-}
 #define PIECE_U32 4
 #define PIECE_U64 2
 #else
-#define PLAIN_SQUARE(type, name) \
-    static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step) \
-    { \
-        for (int c = 0; c < SQUARE; c++) \
-            for (int r = 0; r < SQUARE; r++) y[c * y_step + r] = x[r * x_step + c]; \
-    }
-PLAIN_SQUARE(uint32_t, transpose_square_u32)
-PLAIN_SQUARE(uint64_t, transpose_square_u64)
 ALWAYS_INLINE void transpose_four(const uint32_t *from, ptrdiff_t x_step, uint32_t *to, ptrdiff_t y_step) { *to = *from; }
 ALWAYS_INLINE void transpose_two(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step) { *to = *from; }
 #define PIECE_U32 1
 #define PIECE_U64 1
 #endif
 
-/* The same for any number of rows and columns, which are near: runs of y are written one after the other. */
+/* y[c * y_step + r] = x[r * x_step + c]; runs of y are written one after the other. */
 #define ANY_SIZE(type, name, piece, turn) \
     static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
     { \

@@ -7,17 +7,9 @@ cdef extern from "transpose.h":
                        Py_ssize_t columns) noexcept nogil
     void transpose_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y, Py_ssize_t y_step, Py_ssize_t rows,
                        Py_ssize_t columns) noexcept nogil
-    void transpose_square_u32(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y,
-                              Py_ssize_t y_step) noexcept nogil
-    void transpose_square_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y,
-                              Py_ssize_t y_step) noexcept nogil
 
 cdef enum:
     STRIP = 256                     # rows of the result in one block
-
-ctypedef fused bits:
-    cnp.uint32_t
-    cnp.uint64_t
 
 cdef struct transpose_t:
     const void *x
@@ -29,35 +21,37 @@ cdef struct transpose_t:
 
 cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real *y, Py_ssize_t y_step,
                Py_ssize_t y_column, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
-    """y[column * y_step + row * y_column] = x[row * row_step + column * column_step], of which little is far."""
-    cdef Py_ssize_t row, column
-    if column_step == 1 and y_column == 1 and columns >= 4 and rows >= 4:
-        if real is float:
-            transpose_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns)
-        else:
-            transpose_u64(<const cnp.uint64_t *> x, row_step, <cnp.uint64_t *> y, y_step, rows, columns)
+    """y[column * y_step + row * y_column] = x[row * row_step + column * column_step]"""
+    cdef Py_ssize_t row0, column0, row, column, height, width
+    if row_step == 1 and y_column == 1:
+        for column in range(columns):
+            for row in range(rows):
+                y[column * y_step + row] = x[column * column_step + row]
         return
-    for column in range(columns):
-        for row in range(rows):
-            y[column * y_step + row * y_column] = x[row * row_step + column * column_step]
+    for column0 from 0 <= column0 < columns by SQUARE:
+        for row0 from 0 <= row0 < rows by SQUARE:
+            height = min(SQUARE, rows - row0)
+            width = min(SQUARE, columns - column0)
+            if column_step == 1 and y_column == 1:
+                if real is float:
+                    transpose_u32(<const cnp.uint32_t *> x + row0 * row_step + column0, row_step,
+                                  <cnp.uint32_t *> y + column0 * y_step + row0, y_step, height, width)
+                else:
+                    transpose_u64(<const cnp.uint64_t *> x + row0 * row_step + column0, row_step,
+                                  <cnp.uint64_t *> y + column0 * y_step + row0, y_step, height, width)
+                continue
+            for column in range(column0, column0 + width):
+                for row in range(row0, row0 + height):
+                    y[column * y_step + row * y_column] = x[row * row_step + column * column_step]
 
 
-cdef void transpose_strip(const bits *x, bits *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
+cdef void transpose_strip(const real *x, real *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
                           Py_ssize_t until) noexcept nogil:
     """Columns first .. until - 1 of x (rows, columns) as rows of y."""
-    cdef Py_ssize_t row0, row, column, i, j
-    for row0 from 0 <= row0 < rows by STRIP:        # runs of y are long, and what x is read again for is near
-        for column from first <= column < until by SQUARE:
-            for row from row0 <= row < min(row0 + STRIP, rows) by SQUARE:
-                if row + SQUARE <= rows and column + SQUARE <= until:
-                    if bits is cnp.uint32_t:
-                        transpose_square_u32(x + row * columns + column, columns, y + column * rows + row, rows)
-                    else:
-                        transpose_square_u64(x + row * columns + column, columns, y + column * rows + row, rows)
-                    continue
-                for j in range(column, min(column + SQUARE, until)):
-                    for i in range(row, min(row + SQUARE, rows)):
-                        y[j * rows + i] = x[i * columns + j]
+    cdef Py_ssize_t row
+    for row from 0 <= row < rows by STRIP:          # runs of y are long, and what x is read again for is near
+        turn(x + row * columns + first, columns, 1, y + first * rows + row, rows, 1, min(STRIP, rows - row),
+             until - first)
 
 
 cdef void transpose_block(void *argument, Py_ssize_t block, int worker) noexcept nogil:
@@ -65,11 +59,9 @@ cdef void transpose_block(void *argument, Py_ssize_t block, int worker) noexcept
     cdef Py_ssize_t start = block // job.strips * job.rows * job.columns
     cdef Py_ssize_t first = block % job.strips * STRIP, until = min(first + STRIP, job.columns)
     if job.single:
-        transpose_strip(<const cnp.uint32_t *> job.x + start, <cnp.uint32_t *> job.y + start, job.rows, job.columns,
-                        first, until)
+        transpose_strip(<const float *> job.x + start, <float *> job.y + start, job.rows, job.columns, first, until)
     else:
-        transpose_strip(<const cnp.uint64_t *> job.x + start, <cnp.uint64_t *> job.y + start, job.rows, job.columns,
-                        first, until)
+        transpose_strip(<const double *> job.x + start, <double *> job.y + start, job.rows, job.columns, first, until)
 
 
 def transpose(cnp.ndarray x, cnp.ndarray y, int threads):

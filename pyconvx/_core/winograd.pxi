@@ -118,9 +118,8 @@ cdef class WinogradPanels:
                 run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
                 for k in range(all_taps):
                     tap = d * all_taps + (all_taps - 1 - k if self.flipped else k)
-                    transpose_filters(origin + tap * step_tap + c * step_channel,
-                                      step_output, step_channel, min(lanes, self.outputs - first), run,
-                                      taps + k * FILTER_STEP, lanes)
+                    turn(origin + tap * step_tap + c * step_channel, step_output, step_channel,
+                         taps + k * FILTER_STEP, lanes, 1, min(lanes, self.outputs - first), run)
                 for i in range(run):
                     winograd_filters(self.form, taps + i * lanes, FILTER_STEP, points + i * lanes, FILTER_STEP)
                 to = self.data + group * self.group_size + start * POINTS * inner + first - start
@@ -322,8 +321,8 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         filters_of[x] = min(x // side, <Py_ssize_t> 5) * 6 + min(x % side, <Py_ssize_t> 5)
     parts = (tiles + TILE_FULL - 1) // TILE_FULL
     for sub in range(parts):
-        t = tiles * sub // parts
-        heights[sub] = tiles * (sub + 1) // parts - t
+        t = cut_at(tiles, parts, sub)
+        heights[sub] = cut_at(tiles, parts, sub + 1) - t
         for i in range(heights[sub]):
             tile_at[t + i] = sub * TILE_FULL + i
             for d in range(depth):

@@ -76,8 +76,8 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef Py_ssize_t panel = block // job.parts % job.panels
     cdef Py_ssize_t d = block // job.parts // job.panels % depth
     cdef Py_ssize_t group = block // job.parts // job.panels // depth
-    cdef Py_ssize_t f = part * job.outputs // job.parts
-    cdef Py_ssize_t height = (part + 1) * job.outputs // job.parts - f
+    cdef Py_ssize_t f = cut_at(job.outputs, job.parts, part)
+    cdef Py_ssize_t height = cut_at(job.outputs, job.parts, part + 1) - f
     cdef Py_ssize_t start = panel * wide
     cdef Py_ssize_t width = wide if job.channels - start > lanes else lanes
     cdef Py_ssize_t valid = min(width, job.channels - start)
