@@ -60,6 +60,7 @@ def extension(name: str, sources: list[str], flags: list[str] = FLAGS, numpy_api
 
 
 setup(
+    options={"build_ext": {"parallel": True}},  # as many compilers as processors: some modules take minutes
     ext_modules=[
         extension("_calls", ["_calls.pyx"]),
         extension("_cpu", ["_cpu.pyx"]),
