@@ -63,6 +63,7 @@ setup(
     options={"build_ext": {"parallel": True}},  # as many compilers as processors: some modules take minutes
     ext_modules=[
         extension("_calls", ["_calls.pyx"]),
+        extension("_compiled", ["_compiled.pyx"]),
         extension("_cpu", ["_cpu.pyx"]),
         extension("_memory", ["_memory.pyx"], numpy_api="1_22"),
         extension("_tables", ["_tables.pyx"]),

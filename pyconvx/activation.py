@@ -1,4 +1,4 @@
-"""Activations: nonlinearities by name, each with its derivative. Imports registry and the compiled core.
+"""Activations: nonlinearities by name, each with its derivative. Imports registry, compiled and the core.
 
 An elementwise activation is a function of x and a derivative in x and y; a rowwise one (softmax) sees whole
 rows on the last axis and brings its gradient. `evaluate` and `pull` run them over bounded blocks: those in
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._core import erfc
+from .compiled import ACTIVATION_FORMS, Compiled, compiled_of
 from .plugin import Bound, Plugin, accepted, calling, returned
 from .registry import Registry
 
@@ -26,6 +27,7 @@ __all__ = [
     "activations",
     "evaluate",
     "keeps_rows",
+    "kernel_of",
     "needs_result",
     "output_length",
     "parameters",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.floating[Any]]  # float32 or float64
+Kernel = tuple[str | Compiled, tuple[float, ...]]
+"""A compiled activation, of the core or of the plugin, and its parameters."""
 
 BLOCK = 65536
 """Elements that a plugin sees at once: temporaries stay in cache, and the call costs little per element."""
@@ -48,7 +52,14 @@ class Activation(Plugin):
 
     A `rowwise` activation sees (rows, length) and may mix the elements of a row; `output_size(length)`
     tells the length of its result where that differs. A parameter that is an array broadcasts against the
-    last axis of x. What `propagates_nan`, `limits` and `surrogate` declare is what `testing.check_activation` holds
+    last axis of x.
+
+    `compiled` is the function again in compiled form, `compiled_derivative` the derivative dy/dx of an elementwise one:
+    a PyCapsule named by its C signature, a SciPy LowLevelCallable, a numba cfunc, a ctypes function pointer, or a dict
+    of these by dtype. They fill rows, `void (const T *x, T *y, Py_ssize_t n, void *user)` with T float or double, or
+    `int (...)` and 0 unless they fail, without the GIL and from several threads, and y is never x. `user` is the data
+    that comes with them, or else points to the parameters, a double each, in their order. Where a dtype has none, or a
+    parameter is no number, the Python functions are called. What `propagates_nan`, `limits` and `surrogate` declare is what `testing.check_activation` holds
     the activation to.
 
     >>> import numpy as np, pyconvx as cx
@@ -71,8 +82,11 @@ class Activation(Plugin):
     """Whether an infinity gives the limit where there is one; otherwise it may give NaN."""
     surrogate: bool = False
     """Whether the derivative is meant to be another than that of the function, as of a step that is to be trained."""
-    kernel: str | None = None
-    """The compiled activation that computes the same from parameters that are numbers; for built-in ones."""
+    compiled: Any = None
+    compiled_derivative: Any = None
+    kernel: str | Compiled | None = None
+    """What computes the same from parameters that are numbers: a name in the core, for built-in ones, or what was given
+    in compiled form."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +98,15 @@ class Activation(Plugin):
             self._check_companion("gradient", self.gradient, ("x", "y", "gy"))
         if self.output_size is not None and not self.rowwise:
             raise TypeError(f"activation {self.name!r} takes output_size= only with rowwise=True")
+        if self.compiled is not None or self.compiled_derivative is not None:
+            if self.output_size is not None:
+                raise TypeError(f"activation {self.name!r} takes output_size= or compiled=, not both")
+            if self.rowwise and self.compiled_derivative is not None:
+                raise TypeError(f"rowwise activation {self.name!r} takes gradient=, compiled_derivative= is elementwise")
+            forward = ("compiled", self.compiled, ACTIVATION_FORMS)
+            backward = ("compiled_derivative", self.compiled_derivative, ACTIVATION_FORMS)
+            kernel = compiled_of(str(self), forward, backward, tuple(self.defaults), self.rowwise)
+            object.__setattr__(self, "kernel", kernel)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _named, (self.name,)
@@ -142,13 +165,22 @@ def parameters(bound: Bound[Activation]) -> tuple[float, ...] | None:
         return None
     if bound is not plugin.plain:
         with calling(plugin), np.errstate(all="ignore"):
-            plugin.function(np.empty(0, np.float32), **bound.params)
+            plugin.function(np.empty((0, 1) if plugin.rowwise else 0, np.float32), **bound.params)
     return tuple(map(float, values))
 
 
-def needs_result(bound: Bound[Activation]) -> bool:
+def kernel_of(bound: Bound[Activation], dtype: np.dtype[Any], backward: bool = False) -> Kernel | None:
+    """The compiled form for elements of a dtype, or that of its gradient; None if that is computed in Python."""
+    kernel = bound.plugin.kernel
+    if kernel is None or (isinstance(kernel, Compiled) and not kernel.has(dtype.itemsize, backward)):
+        return None
+    given = parameters(bound)
+    return None if given is None else (kernel, given)
+
+
+def needs_result(bound: Bound[Activation], dtype: np.dtype[Any]) -> bool:
     """Whether `pull` reads y, and not only its shape."""
-    return bound.plugin.rowwise or parameters(bound) is None
+    return bound.plugin.rowwise or kernel_of(bound, dtype, backward=True) is None
 
 
 def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threads: int = 1) -> Array:
@@ -160,16 +192,17 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threa
     >>> evaluate(activation("relu"), np.array([-1.0, 2.0]))
     array([0., 2.])
     """
-    plugin = bound.plugin
-    given = parameters(bound)
+    plugin, kernel = bound.plugin, kernel_of(bound, x.dtype)
     shape = x.shape
     if plugin.rowwise:
         if x.ndim == 0:
             raise ValueError(f"activation {plugin.name!r} works on rows, x must have an axis, got shape ()")
         shape = (*shape[:-1], output_length(bound, shape[-1]))
     y = _core.empty(shape, x.dtype) if out is None else out
-    if plugin.kernel is not None and given is not None:
-        _core.kernels.activate(plugin.kernel, given, x, y, threads)
+    if kernel is not None:
+        if plugin.rowwise and isinstance(kernel[0], Compiled) and np.may_share_memory(x, y):
+            x = x.copy()  # a row is read and written by a plugin that knows of no such thing
+        _core.kernels.activate(*kernel, x, y, threads)
         return y
     params = typed(bound, x)
     for x_block, y_block in _blocks(bound, x, y):
@@ -191,16 +224,16 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array, threads: int =
     """
     plugin = bound.plugin
     what, function = ("gradient", plugin.gradient) if plugin.gradient else ("derivative", plugin.derivative)
+    kernel = kernel_of(bound, x.dtype, backward=True)
+    gx = _core.empty(x.shape, x.dtype)
+    if kernel is not None:
+        _core.kernels.activate_gradient(*kernel, x, y, gy, gx, threads)
+        return gx
     if function is None:
         how = "gradient= (of x, y, gy)" if plugin.rowwise else "derivative= (dy/dx, of x and y)"
         raise ValueError(
             f"activation {plugin.name!r} (registered by {plugin.owner}) has no derivative; register it with {how}"
         )
-    given = parameters(bound)
-    gx = _core.empty(x.shape, x.dtype)
-    if plugin.kernel is not None and given is not None:
-        _core.kernels.activate_gradient(plugin.kernel, given, x, y, gy, gx, threads)
-        return gx
     leading = 3 if what == "gradient" else 2
     params = accepted(function, typed(bound, x), leading)
     for x_block, y_block, gy_block, gx_block in _blocks(bound, x, y, gy, gx):

@@ -92,6 +92,9 @@ class Plugin:
         """The parameters that have no default."""
         return tuple(key for key, default in self.defaults.items() if default is REQUIRED)
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} (registered by {self.owner})"
+
     def __post_init__(self) -> None:
         defaults = self._parameters_of("function", self.function, self._leading())
         object.__setattr__(self, "defaults", MappingProxyType(defaults))

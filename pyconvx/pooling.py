@@ -1,4 +1,4 @@
-"""Pooling types: how the elements of a window become one, by name, each with its gradient. Imports registry.
+"""Pooling types: how the elements of a window become one, by name, each with its gradient. Imports registry and compiled.
 
 Functions see windows as arrays (..., k), whose last axis is the window. Geometry is not their concern.
 """
@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .compiled import GRADIENT_FORMS, POOLING_FORMS, Compiled, compiled_of
 from .plugin import Bound, Plugin, accepted, calling, returned
 from .registry import Registry
 
-__all__ = ["Pooling", "evaluate", "pooling", "poolings", "slopes"]
+__all__ = ["Pooling", "evaluate", "kernel_of", "pooling", "poolings", "slopes"]
 
 Array = NDArray[Any]
 Indices = NDArray[np.intp]
@@ -29,7 +30,19 @@ class Pooling(Plugin):
     `indexed`, both get one more positional argument, `index` (...): the flat position of each output element
     in (N, *out, C) order, for randomness that does not depend on how the work is cut. If `exact`, y is an element of
     its window: windows and y have the dtype of x, whichever real one, and dy/dw may have any real dtype; else integers
-    are promoted before windows are made. What `ordered`, `propagates_nan`, `limits` and `surrogate` declare is what
+    are promoted before windows are made.
+
+    `compiled` is the function again in compiled form, `compiled_gradient` its gradient: each a PyCapsule named by its C
+    signature, a SciPy LowLevelCallable, a numba cfunc, a ctypes function pointer, or a dict of these by dtype. They get
+    n windows as rows, one for each of their taps, and run without the GIL and from several threads, with T float or
+    double: `int (const T *const *rows, Py_ssize_t taps, T *y, Py_ssize_t n, void *user)` fills y[i] from rows[t][i],
+    `int (const T *const *rows, Py_ssize_t taps, const T *y, T *const *slopes, Py_ssize_t n, void *user)` fills
+    slopes[t][i] with dy[i]/d rows[t][i], and both return 0 unless they fail. `compiled` may also be what
+    scipy.ndimage.generic_filter takes, `int (double *window, npy_intp taps, double *y, void *user)`, for one window at
+    a time, which returns 1 unless it fails. `user` is the data that comes with them, or else points to the parameters,
+    a double each, in their order. Where a dtype has none, or a parameter is no number, the Python functions are called.
+
+    What `ordered`, `propagates_nan`, `limits` and `surrogate` declare is what
     `testing.check_pooling` holds the pooling to.
 
     >>> import numpy as np, pyconvx as cx
@@ -58,13 +71,22 @@ class Pooling(Plugin):
     """Whether an infinity gives the limit where there is one; otherwise it may give NaN."""
     surrogate: bool = False
     """Whether the gradient is meant to be another than that of the function."""
-    kernel: str | None = None
-    """The compiled reduction that computes the same; for built-in poolings."""
+    compiled: Any = None
+    compiled_gradient: Any = None
+    kernel: str | Compiled | None = None
+    """What computes the same: the name of a reduction of the core, for built-in poolings, or what was given in compiled
+    form."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.gradient is not None:
             self._check_companion("gradient", self.gradient, ("w", "y", *self._leading()[1:]))
+        if self.compiled is not None or self.compiled_gradient is not None:
+            if self.indexed:
+                raise TypeError(f"pooling {self.name!r} takes indexed=True or compiled=, not both: it gets no index")
+            forward = ("compiled", self.compiled, POOLING_FORMS)
+            backward = ("compiled_gradient", self.compiled_gradient, GRADIENT_FORMS)
+            object.__setattr__(self, "kernel", compiled_of(str(self), forward, backward, tuple(self.defaults)))
 
     def _leading(self) -> tuple[str, ...]:
         return (*self.arguments, "index") if self.indexed else self.arguments
@@ -91,6 +113,24 @@ def pooling(kind: str | Pooling | Bound[Pooling], /, **params: Any) -> Bound[Poo
     lp(p=3)
     """
     return poolings.resolve(kind, params)
+
+
+def kernel_of(
+    bound: Bound[Pooling], dtype: np.dtype[Any], backward: bool = False
+) -> tuple[Compiled, tuple[float, ...]] | None:
+    """The function of a plugin in compiled form for windows of a dtype, or that of its gradient, and its parameters.
+
+    None if the plugin brings none. Raises what the Python function, which knows what it can take, raises for wrong
+    parameters.
+    """
+    kernel, values = bound.plugin.kernel, bound.params.values()
+    if not isinstance(kernel, Compiled) or dtype.kind != "f" or not kernel.has(dtype.itemsize, backward):
+        return None
+    if not all(isinstance(value, (int, float)) for value in values):
+        return None
+    if bound is not bound.plugin.plain:
+        evaluate(bound, np.zeros((1, 1), dtype))
+    return kernel, tuple(map(float, values))
 
 
 def evaluate(bound: Bound[Pooling], w: Array, index: Indices | None = None) -> Array:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._compiled import Compiled
 from ._tables import Axis
 
 Array = NDArray[Any]
@@ -30,7 +31,7 @@ class Panels:
 
 class Convolution:
     def fill(self, x: Array, bias: Array | None, y: Array, filters: Array | None = None) -> Any: ...
-    def finish(self, name: str, params: tuple[float, ...]) -> bool: ...
+    def finish(self, kernel: str | Compiled, params: tuple[float, ...]) -> bool: ...
     @property
     def scratch(self) -> int: ...
 
@@ -193,6 +194,20 @@ def pool_statistic_gradient(
     parameter: float,
     threads: int,
 ) -> None: ...
+def pool_foreign(
+    x: Array, y: Array, axes: Axes, constants: Array, compiled: Compiled, params: tuple[float, ...], threads: int
+) -> None: ...
+def pool_foreign_gradient(
+    x: Array,
+    y: Array,
+    gy: Array,
+    gx: Array,
+    axes: Axes,
+    constants: Array,
+    compiled: Compiled,
+    params: tuple[float, ...],
+    threads: int,
+) -> None: ...
 def gather_windows(
     x: Array,
     axes: Axes,
@@ -206,8 +221,8 @@ def scatter_windows(
     gx: Array, axes: Axes, places: NDArray[np.intp], sample: int, channel0: int, windows: Array
 ) -> None: ...
 def erfc(x: Array, out: Array) -> None: ...
-def activate(name: str, params: tuple[float, ...], x: Array, y: Array, threads: int) -> None: ...
+def activate(kernel: str | Compiled, params: tuple[float, ...], x: Array, y: Array, threads: int) -> None: ...
 def activate_gradient(
-    name: str, params: tuple[float, ...], x: Array, y: Array, gy: Array, gx: Array, threads: int
+    kernel: str | Compiled, params: tuple[float, ...], x: Array, y: Array, gy: Array, gx: Array, threads: int
 ) -> None: ...
 def transpose(x: Array, y: Array, threads: int) -> None: ...

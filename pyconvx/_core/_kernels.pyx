@@ -7,7 +7,7 @@ objects. Every loop is cut into blocks that any thread may do, in any order, wit
 import numpy as np
 
 cimport numpy as cnp
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
 from libc.math cimport erfc as erfc64
 from libc.math cimport erfcf as erfc32
 from libc.math cimport INFINITY, cos, frexp, sin, sqrt
@@ -15,6 +15,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from pyconvx._core._compiled cimport Compiled, foreign_t
 from pyconvx._core._tables cimport AXES, Axis, axis_t
 from pyconvx._core._tables cimport FIRST_MIX_CODE as FIRST_MIX
 from pyconvx._core._tables cimport NOTHING_CODE as NOTHING
@@ -184,6 +185,7 @@ LEAST_LANES = {name: lanes // 2 if HALVES else lanes for name, lanes in LANES.it
 
 include "source.pxi"
 include "scratch.pxi"
+include "foreign.pxi"
 include "activate.pxi"
 include "task.pxi"
 include "transpose.pxi"
@@ -203,5 +205,7 @@ include "pool.pxi"
 include "flat_pool.pxi"
 include "statistics.pxi"
 include "pool_gradient.pxi"
+include "window_rows.pxi"
+include "foreign_pool.pxi"
 include "windows.pxi"
 include "rows.pxi"

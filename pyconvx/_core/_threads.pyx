@@ -1,6 +1,6 @@
 """The thread pool of pool.c behind one function that kernels cimport. Imports nothing from pyconvx."""
 
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
 
 cdef extern from "pool.h":
     enum:
@@ -14,6 +14,8 @@ MAX_THREADS = POOL_MAX_THREADS
 cdef int poll() noexcept nogil:
     # What a signal handler raises, KeyboardInterrupt by default, waits in `pending` until `run` raises it.
     with gil:
+        if PyErr_Occurred() != NULL:  # set by a function of a plugin that a block called
+            return 1
         try:
             PyErr_CheckSignals()
             return 0
@@ -30,4 +32,6 @@ cdef int run(block_t block, void *job, Py_ssize_t blocks, int threads) except -1
     if pool_run(block, job, blocks, threads, poll) == POOL_DONE:
         return 0
     with gil:
+        if PyErr_Occurred() != NULL:
+            return -1
         raise pending.pop() if pending else RuntimeError("the process was forked by a signal handler during a kernel")

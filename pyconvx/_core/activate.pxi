@@ -17,15 +17,17 @@ cdef extern from "activations.h":
 
 cdef enum:
     ACTIVATE_ELEMENTS = 16384       # of one block
+    AWAY_DOUBLES = 512              # of the copy that keeps what a plugin reads away from what it writes
 
 ACTIVATIONS = {ACTIVATION_TABLE[i].name.decode(): i for i in range(ACTIVATION_COUNT)}
 
-cdef struct row_activation_t:       # what finishes a row
-    row_t function
+cdef struct row_activation_t:       # what finishes a row: one of the table, or that of a plugin
+    row_t function                  # NULL: that of a plugin
     row_gradient_t gradient
     bint rowwise
     int share
-    double params[ACTIVATION_PARAMETERS]
+    int itemsize
+    call_t call
 
 cdef struct activate_t:
     row_activation_t activation
@@ -37,23 +39,78 @@ cdef struct activate_t:
     Py_ssize_t rows_of_block
 
 
-cdef row_activation_t row_activation(str name, tuple params, int itemsize) except *:
-    """The compiled activation of that name: row functions for elements of 4 or 8 bytes, with their parameters."""
+cdef row_activation_t row_activation(object kernel, tuple params, int itemsize, bint backward=False) except *:
+    """An activation for elements of 4 or 8 bytes with its parameters: a name in ACTIVATIONS, or Compiled of a plugin."""
     cdef row_activation_t found
+    cdef foreign_t none
     cdef const activation_t *entry
-    cdef Py_ssize_t k
-    if name not in ACTIVATIONS:
-        raise ValueError(f"no compiled activation {name!r}: there are {', '.join(ACTIVATIONS)}")
+    cdef Compiled compiled
+    found.itemsize, found.share = itemsize, 1
+    if isinstance(kernel, Compiled):
+        compiled = kernel
+        found.function, found.gradient, found.rowwise = NULL, NULL, compiled.rowwise
+        prepare_call(&found.call, compiled.find(itemsize, backward), params)
+        if found.call.foreign.form not in (FOREIGN_ROW, FOREIGN_CHECKED_ROW):
+            raise ValueError(f"{compiled.label} has no compiled function for elements of {itemsize} bytes")
+        return found
+    if kernel not in ACTIVATIONS:
+        raise ValueError(f"no compiled activation {kernel!r}: there are {', '.join(ACTIVATIONS)}")
     if len(params) > ACTIVATION_PARAMETERS:
-        raise ValueError(f"activation {name!r} takes at most {ACTIVATION_PARAMETERS} parameters, got {params}")
-    entry = &ACTIVATION_TABLE[<Py_ssize_t> ACTIVATIONS[name]]
-    found.function = entry.row[itemsize == 8]
-    found.gradient = entry.gradient[itemsize == 8]
-    found.rowwise = entry.rowwise
-    found.share = entry.share
-    for k in range(ACTIVATION_PARAMETERS):
-        found.params[k] = params[k] if k < len(params) else 0.0
+        raise ValueError(f"activation {kernel!r} takes at most {ACTIVATION_PARAMETERS} parameters, got {params}")
+    entry = &ACTIVATION_TABLE[<Py_ssize_t> ACTIVATIONS[kernel]]
+    found.function, found.gradient = entry.row[itemsize == 8], entry.gradient[itemsize == 8]
+    found.rowwise, found.share = entry.rowwise, entry.share
+    none.form, none.function, none.user = FOREIGN_NONE, NULL, NULL
+    prepare_call(&found.call, &none, params)
     return found
+
+
+cdef inline void call_row(const call_t *call, const void *x, void *y, Py_ssize_t n) noexcept nogil:
+    cdef int status
+    if call.foreign.form == FOREIGN_ROW:
+        (<foreign_row_t> call.foreign.function)(x, y, n, user_of(call))
+    else:
+        status = (<foreign_checked_row_t> call.foreign.function)(x, y, n, user_of(call))
+        if status:
+            fail(call.failure, status)
+
+
+cdef void foreign_row(const row_activation_t *activation, const char *x, const char *gy, char *y,
+                      Py_ssize_t n) noexcept nogil:
+    """y = activation(x), or given gy, gy times the derivative at x. A plugin is never given one array to read and to
+    write, which compilers may have been promised.
+    """
+    cdef double away[AWAY_DOUBLES]
+    cdef const call_t *call = &activation.call
+    cdef Py_ssize_t size = activation.itemsize, count, i
+    if x != y and gy == NULL:
+        call_row(call, x, y, n)
+        return
+    while n > 0 and not failed(call.failure):
+        count = min(n, <Py_ssize_t> sizeof(away) // size)
+        if gy == NULL:
+            memcpy(away, x, count * size)
+            call_row(call, away, y, count)
+        else:
+            call_row(call, x, away, count)
+            if size == sizeof(float):
+                for i in range(count):
+                    (<float *> y)[i] = (<const float *> gy)[i] * (<float *> away)[i]
+            else:
+                for i in range(count):
+                    (<double *> y)[i] = (<const double *> gy)[i] * away[i]
+            gy += count * size
+        x += count * size
+        y += count * size
+        n -= count
+
+
+cdef inline void activate_row(const row_activation_t *activation, const void *x, void *y, Py_ssize_t n) noexcept nogil:
+    """y = activation(x) for n elements; y may be x, but not for a rowwise plugin."""
+    if activation.function != NULL:
+        activation.function(x, y, n, activation.call.params)
+    elif not failed(activation.call.failure):
+        foreign_row(activation, <const char *> x, NULL, <char *> y, n)
 
 
 cdef void activate_block(void *argument, Py_ssize_t block, int worker) noexcept nogil:
@@ -68,28 +125,32 @@ cdef void activate_block(void *argument, Py_ssize_t block, int worker) noexcept 
         n, rows = rows, 1
     for _ in range(rows):
         if job.gx == NULL:
-            job.activation.function(x, <char *> y, n, job.activation.params)
+            activate_row(&job.activation, x, <char *> y, n)
         else:
-            job.activation.gradient(x, y, gy, gx, n, job.activation.params)
+            if job.activation.gradient != NULL:
+                job.activation.gradient(x, y, gy, gx, n, job.activation.call.params)
+            elif not failed(job.activation.call.failure):
+                foreign_row(&job.activation, x, gy, gx, n)
             gy += job.y_step
             gx += job.x_step
         x += job.x_step
         y += job.y_step
 
 
-cdef int activate_rows(str name, tuple params, cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.ndarray gx,
+cdef int activate_rows(object kernel, tuple params, cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.ndarray gx,
                        int threads) except -1:
     cdef activate_t job
     cdef Py_ssize_t blocks
+    cdef int failure
     for array in (x, y, gy, gx):
         if array is not None and not (array.flags.c_contiguous and array.dtype == x.dtype):
-            raise ValueError(f"activation {name!r}: arrays must be contiguous and of one dtype")
+            raise ValueError("activate: arrays must be contiguous and of one dtype")
     if x.dtype != np.float32 and x.dtype != np.float64:
-        raise TypeError(f"activation {name!r}: x must be float32 or float64, got {x.dtype}")
-    job.activation = row_activation(name, params, x.itemsize)
+        raise TypeError(f"activate: x must be float32 or float64, got {x.dtype}")
+    job.activation = row_activation(kernel, params, x.itemsize, gx is not None)
     if (y.size * job.activation.share != x.size or (gx is not None and gx.size != x.size)
             or (gy is not None and gy.size != y.size)):
-        raise ValueError(f"activation {name!r}: arrays do not fit x of shape {(<object> x).shape}")
+        raise ValueError(f"activate: arrays do not fit x of shape {(<object> x).shape}")
     job.row = x.shape[x.ndim - 1] if job.activation.rowwise else 1
     job.rows = x.size // job.row if job.row else 0
     if job.rows == 0:
@@ -101,23 +162,26 @@ cdef int activate_rows(str name, tuple params, cnp.ndarray x, cnp.ndarray y, cnp
     job.gy = NULL if gy is None else <const char *> cnp.PyArray_DATA(gy)
     job.gx = NULL if gx is None else <char *> cnp.PyArray_DATA(gx)
     blocks = (job.rows + job.rows_of_block - 1) // job.rows_of_block
+    if job.activation.function == NULL:
+        job.activation.call.failure = &failure
+        return run_foreign(activate_block, &job, blocks, threads, &failure, (<Compiled> kernel).label)
     with nogil:
         run(activate_block, &job, blocks, threads)
     return 0
 
 
-def activate(str name, tuple params, cnp.ndarray x, cnp.ndarray y, int threads):
-    """Fill y with the compiled activation `name` of x, both contiguous and of one dtype; y may be x.
+def activate(kernel, tuple params, cnp.ndarray x, cnp.ndarray y, int threads):
+    """Fill y with an activation of x, both contiguous and of one dtype: a name in ACTIVATIONS, or Compiled of a plugin.
 
-    A rowwise activation works on rows of the last axis.
+    A rowwise activation works on rows of the last axis. y may be x, but not for a rowwise plugin.
     """
-    activate_rows(name, params, x, y, None, None, threads)
+    activate_rows(kernel, params, x, y, None, None, threads)
 
 
-def activate_gradient(str name, tuple params, cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.ndarray gx,
+def activate_gradient(kernel, tuple params, cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.ndarray gx,
                       int threads):
     """Fill gx with the gradient with respect to x, given gy, that with respect to y; gx may be gy.
 
     Of y, which an elementwise activation does not read, only the shape counts there.
     """
-    activate_rows(name, params, x, y, gy, gx, threads)
+    activate_rows(kernel, params, x, y, gy, gx, threads)

@@ -22,7 +22,7 @@ typedef struct {
     row_gradient_t gradient[2];
 } activation_t;
 
-#define ACTIVATION_PARAMETERS 2
+#define ACTIVATION_PARAMETERS 2 /* of a built-in one */
 #define ELEMENTWISE_ACTIVATIONS(DO) \
     DO(identity) DO(relu) DO(relu6) DO(leaky_relu) DO(elu) DO(selu) DO(celu) DO(gelu) DO(gelu_tanh) DO(silu) DO(mish) \
     DO(softplus) DO(softsign) DO(sigmoid) DO(log_sigmoid) DO(hard_sigmoid) DO(hard_swish) DO(hard_tanh) DO(tanh) \

@@ -203,7 +203,7 @@ cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **
         if kept < TURNED and left:
             continue
         if job.task.finishing:
-            job.task.activation.function(part, part, kept * width, job.task.activation.params)
+            activate_row(&job.task.activation, part, part, kept * width)
         turn(part, width, 1, y, job.task.y_channel, strip.y_step, kept, valid)
         y += kept * strip.y_step
         kept = 0

@@ -8,6 +8,7 @@ cdef enum:
     MOST_WORK = 1 << 20             # more would leave Ctrl-C waiting
     BACKWARD_CHANNELS = 256         # channels of one backward block
     STATISTIC_WORK = 8              # of an element of a window in statistics.pxi
+    FOREIGN_WORK = 4                # and in foreign_pool.pxi
 
 cdef enum divisor_t:
     DIVIDE_NOT
@@ -35,6 +36,8 @@ cdef struct pool_t:
     double value
     int statistic
     double parameter
+    Py_ssize_t effort               # of an element of a window, in additions or comparisons
+    call_t *call                    # the function of a plugin, or NULL
     Py_ssize_t places               # of one forward block
     Py_ssize_t width                # channels of one block
     Py_ssize_t channel_blocks
@@ -314,38 +317,44 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axe
     job.index, job.upper = NULL, NULL
     job.gx, job.saved = NULL, NULL
     job.statistic, job.parameter = NO_STATISTIC, 0
+    job.effort, job.call, job.scratch_size = 1, NULL, 0
     job.largest = True
     job.divisor, job.value = DIVIDE_NOT, 1.0
     return job
 
 
-cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads) except -1:
-    cdef Py_ssize_t size = rounded(job.source.channels * sizeof(double))
-    if job.statistic:
-        size = statistic_scratch(job.source.channels)
+cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads,
+                  str label=None) except -1:
+    """Run the blocks of a job whose scratch_size is what they need beyond a row of sums and, perhaps, mixes. label: of
+    the plugin whose function they call.
+    """
+    cdef int failure
+    job.scratch_size += statistic_scratch(job.source.channels) if job.statistic else rounded(
+        job.source.channels * sizeof(double))
     if job.source.mixed or job.statistic:
-        size += CHUNK * job.source.channels * itemsize
+        job.scratch_size += CHUNK * job.source.channels * itemsize
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
-    cdef _Scratch scratch = _Scratch(size, threads)
+    cdef _Scratch scratch = _Scratch(job.scratch_size, threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
+    if job.call != NULL:
+        job.call.failure = &failure
+        return run_foreign(block, job, blocks, threads, &failure, label)
     with nogil:
         run(block, job, blocks, threads)
     return 0
 
 
-cdef int run_forward(block_t block, pool_t *job, Py_ssize_t itemsize, int threads) except -1:
+cdef int run_forward(block_t block, pool_t *job, Py_ssize_t itemsize, int threads, str label=None) except -1:
     """Blocks are some places with all channels, or one place of a long window with some channels."""
-    cdef double taps = job.source.taps
-    if job.statistic:
-        taps *= STATISTIC_WORK
+    cdef double taps = 1.0 * job.source.taps * job.effort
     job.width = job.source.channels
     if taps * job.width > MOST_WORK:
         job.width = min(job.width, max(64, <Py_ssize_t> (MOST_WORK / taps) // 64 * 64))
     job.channel_blocks = (job.source.channels + job.width - 1) // job.width
     job.places = max(1, <Py_ssize_t> (FORWARD_WORK / (taps * (job.width + 8))))  # a tap costs as much as 8 channels
     cdef Py_ssize_t pieces = (job.source.batch * job.source.places + job.places - 1) // job.places
-    return run_pool(block, job, itemsize, pieces * job.channel_blocks, threads)
+    return run_pool(block, job, itemsize, pieces * job.channel_blocks, threads, label)
 
 
 def pool_extremum(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray index, tuple axes,

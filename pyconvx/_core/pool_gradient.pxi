@@ -77,58 +77,86 @@ cdef inline bint few_taps(const pool_t *job) noexcept nogil:
     return job.source.taps <= min(<Py_ssize_t> CHUNK, 4 * job.width)
 
 
+cdef struct band_t:                 # what a backward block owns, and the places whose windows may reach into it
+    Py_ssize_t n
+    Py_ssize_t channel0, channels
+    Py_ssize_t low[AXES]            # of the source
+    Py_ssize_t high[AXES]
+    Py_ssize_t begin[AXES]          # of the places
+    Py_ssize_t end[AXES]
+
+
+cdef void start_backward(const pool_t *job, Py_ssize_t block, band_t *band) noexcept nogil:
+    cdef const source_t *s = &job.source
+    cdef Py_ssize_t number = block % job.bands, i
+    band.n = block // job.bands // job.channel_blocks
+    band.channel0 = block // job.bands % job.channel_blocks * job.width
+    band.channels = min(job.width, s.channels - band.channel0)
+    for i in range(AXES):
+        band.begin[i], band.end[i], band.low[i], band.high[i] = 0, s.axis[i].length, 0, s.length[i]
+    band.begin[job.cut], band.end[job.cut] = job.begin[number], job.end[number]
+    band.low[job.cut], band.high[job.cut] = job.edge[number], job.edge[number + 1]
+
+
+cdef inline bint holds(const band_t *band, const Py_ssize_t *at) noexcept nogil:
+    return at[0] < band.end[0] and at[1] < band.end[1] and at[2] < band.end[2]
+
+
+cdef inline void step_in(const band_t *band, Py_ssize_t *at) noexcept nogil:
+    """Go on to the next place of a band; behind the last one, `holds` is false."""
+    at[2] += 1
+    if at[2] == band.end[2]:
+        at[1] += 1
+        if at[1] == band.end[1]:
+            at[0] += 1
+            if at[0] == band.end[0]:
+                return
+            at[1] = band.begin[1]
+        at[2] = band.begin[2]
+
+
 cdef void gradient_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
-    cdef Py_ssize_t band = block % job.bands
-    cdef Py_ssize_t channel0 = block // job.bands % job.channel_blocks * job.width
-    cdef Py_ssize_t channels = min(job.width, s.channels - channel0)
-    cdef Py_ssize_t n = block // job.bands // job.channel_blocks
+    cdef band_t band
+    start_backward(job, block, &band)
+    cdef Py_ssize_t n = band.n, channel0 = band.channel0, channels = band.channels
     cdef real *gx = <real *> job.gx + n * s.stride_n + channel0
     cdef const real *gy
     cdef const cnp.int32_t *winner
     cdef real part[BACKWARD_CHANNELS]
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t codes[AXES]
-    cdef Py_ssize_t begin[AXES]
-    cdef Py_ssize_t end[AXES]
-    cdef Py_ssize_t low[AXES]
-    cdef Py_ssize_t high[AXES]
-    cdef Py_ssize_t i, p0, p1, p2, offset, c
+    cdef Py_ssize_t offset, c
     cdef real divisor
     cdef window_t window
     cdef slope_t slope
     slope.job, slope.window, slope.image = job, &window, <const real *> job.x + n * s.stride_n
     if job.statistic:
         lay_out(job, worker, channel0, channels, &window)
-    for i in range(AXES):
-        begin[i], end[i], low[i], high[i] = 0, s.axis[i].length, 0, s.length[i]
-    begin[job.cut], end[job.cut] = job.begin[band], job.end[band]
-    low[job.cut], high[job.cut] = job.edge[band], job.edge[band + 1]
-    for p0 in range(begin[0], end[0]):
-        for p1 in range(begin[1], end[1]):
-            for p2 in range(begin[2], end[2]):
-                at[0], at[1], at[2] = p0, p1, p2
-                offset = n * job.y_n + target(s, at, job.y_stride) + channel0
-                gy = <const real *> job.y + offset
-                if job.statistic:
-                    study(kind, job, <const real *> slope.image, at, NULL, &window)
-                    slope.y, slope.rule = <const real *> job.saved + offset, prepare_slopes(kind, job, at, &window)
-                    spread(s, gx, at, low, high, gy, NULL, channels, part, &slope)
-                elif job.winner != NULL:
-                    winner = job.winner + offset
-                    if few_taps(job):
-                        spread(s, gx, at, low, high, gy, winner, channels, part, NULL)
-                    else:
-                        for c in range(channels):
-                            codes_of(s, at, winner[c], codes)
-                            add_to_tap(s, gx + c, codes, low, high, gy + c, 1, 1)
-                elif job.divisor == DIVIDE_NOT:
-                    spread(s, gx, at, low, high, gy, NULL, channels, part, NULL)
-                else:
-                    divisor = <real> divisor_of(job, at)
-                    for c in range(channels):
-                        part[c] = gy[c] / divisor
-                    spread(s, gx, at, low, high, part, NULL, channels, part, NULL)
+    at[0], at[1], at[2] = band.begin[0], band.begin[1], band.begin[2]
+    while holds(&band, at):
+        offset = n * job.y_n + target(s, at, job.y_stride) + channel0
+        gy = <const real *> job.y + offset
+        if job.statistic:
+            study(kind, job, <const real *> slope.image, at, NULL, &window)
+            slope.y, slope.rule = <const real *> job.saved + offset, prepare_slopes(kind, job, at, &window)
+            spread(s, gx, at, band.low, band.high, gy, NULL, channels, part, &slope)
+        elif job.winner != NULL:
+            winner = job.winner + offset
+            if few_taps(job):
+                spread(s, gx, at, band.low, band.high, gy, winner, channels, part, NULL)
+            else:
+                for c in range(channels):
+                    codes_of(s, at, winner[c], codes)
+                    add_to_tap(s, gx + c, codes, band.low, band.high, gy + c, 1, 1)
+        elif job.divisor == DIVIDE_NOT:
+            spread(s, gx, at, band.low, band.high, gy, NULL, channels, part, NULL)
+        else:
+            divisor = <real> divisor_of(job, at)
+            for c in range(channels):
+                part[c] = gy[c] / divisor
+            spread(s, gx, at, band.low, band.high, part, NULL, channels, part, NULL)
+        step_in(&band, at)
 
 
 cdef void gradient_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -142,7 +170,7 @@ def pool_gradient(cnp.ndarray gy, cnp.ndarray gx, cnp.ndarray winner, tuple axes
     """Add to gx the gradient of pool_extremum, given its winners, or of pool_sum, with winner None."""
     cdef pool_t job = gradient_job(gy, gx, winner, axes)
     job.divisor, job.value = DIVISORS[divisor], value
-    run_backward(&job, gx.itemsize, axes, threads)
+    run_backward(gradient_any, &job, gx.itemsize, axes, threads)
 
 
 def pool_statistic_gradient(cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.ndarray gx, tuple axes,
@@ -150,8 +178,8 @@ def pool_statistic_gradient(cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.nd
     """Add to gx the gradient of pool_statistic for lp, std, logsumexp and softmax; gx has the strides of x."""
     cdef pool_t job = gradient_job(gy, gx, None, axes)
     job.x, job.constants, job.saved = cnp.PyArray_DATA(x), cnp.PyArray_DATA(constants), cnp.PyArray_DATA(y)
-    job.statistic, job.parameter = STATISTICS[statistic], parameter
-    run_backward(&job, gx.itemsize, axes, threads)
+    job.statistic, job.parameter, job.effort = STATISTICS[statistic], parameter, 2 * STATISTIC_WORK
+    run_backward(gradient_any, &job, gx.itemsize, axes, threads)
 
 
 cdef pool_t gradient_job(cnp.ndarray gy, cnp.ndarray gx, cnp.ndarray winner, tuple axes):
@@ -162,7 +190,8 @@ cdef pool_t gradient_job(cnp.ndarray gy, cnp.ndarray gx, cnp.ndarray winner, tup
     return job
 
 
-cdef int run_backward(pool_t *job, Py_ssize_t itemsize, tuple axes, int threads) except -1:
+cdef int run_backward(block_t block, pool_t *job, Py_ssize_t itemsize, tuple axes, int threads,
+                      str label=None) except -1:
     """Blocks are some channels of a band of a sample."""
     cut = next((i for i in range(AXES) if axes[i].source > 1), AXES - 1)
     highest, lowest = axes[cut].reach()
@@ -171,7 +200,7 @@ cdef int run_backward(pool_t *job, Py_ssize_t itemsize, tuple axes, int threads)
     job.width = min(s.channels, <Py_ssize_t> BACKWARD_CHANNELS)
     job.channel_blocks = (s.channels + job.width - 1) // job.width
     cdef double taps = s.taps if job.winner == NULL or few_taps(job) else 16
-    cdef double work = 1.0 * s.places * job.width * taps * (2 * STATISTIC_WORK if job.statistic else 1)
+    cdef double work = 1.0 * s.places * job.width * taps * job.effort
     # bands narrower than a window are read by many of them: only where a block would be too long without
     cdef double wide = axes[cut].source / (2.0 * axes[cut].taps * axes[cut].step)
     job.bands = max(1, min(s.length[cut], <Py_ssize_t> max(work / MOST_WORK, min(work / BACKWARD_WORK, wide))))
@@ -179,4 +208,4 @@ cdef int run_backward(pool_t *job, Py_ssize_t itemsize, tuple axes, int threads)
     begin, end = np.searchsorted(highest, edges[:job.bands]), np.searchsorted(lowest, edges[1:])
     cdef Py_ssize_t[::1] edge = edges, first = begin, last = end
     job.edge, job.begin, job.end = &edge[0], &first[0], &last[0]
-    return run_pool(gradient_any, job, itemsize, s.batch * job.channel_blocks * job.bands, threads)
+    return run_pool(block, job, itemsize, s.batch * job.channel_blocks * job.bands, threads, label)

@@ -290,7 +290,7 @@ def pool_statistic(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray
     element, and `upper` that of the upper one. A percentile is for windows of up to MOST_SORTED taps.
     """
     cdef pool_t job = pool_job(x, y, winner, axes, constants)
-    job.statistic, job.parameter = STATISTICS[statistic], parameter
+    job.statistic, job.parameter, job.effort = STATISTICS[statistic], parameter, STATISTIC_WORK
     if job.statistic == PERCENTILE and job.source.taps > MOST_SORTED:
         raise ValueError(f"a percentile is for windows of up to {MOST_SORTED} taps, got {job.source.taps}")
     if upper is not None:

@@ -29,7 +29,7 @@ cdef inline void finish(const task_t *task, real *y, Py_ssize_t places, Py_ssize
     if step == outputs and not task.activation.rowwise:
         places, outputs = 1, places * outputs
     for _ in range(places):
-        task.activation.function(y, y, outputs, task.activation.params)
+        activate_row(&task.activation, y, y, outputs)
         y += step
 
 
@@ -71,6 +71,7 @@ cdef class Convolution:
     cdef bint finishes              # blocks hold whole places, or outputs of them, and end with `finish`
     cdef bint whole                 # they hold whole places
     cdef object keep                # what the job points to
+    cdef Compiled plugin            # whose function finishes, or None
 
     cdef int begin(self, void *job, Py_ssize_t job_size, cnp.ndarray x, cnp.ndarray y, tuple axes,
                    cnp.ndarray constants, int threads, double products) except -1:
@@ -95,10 +96,14 @@ cdef class Convolution:
 
     cdef int run(self, void *job, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y) except -1:
         cdef task_t *task = <task_t *> job
+        cdef int failure
         cdef _Scratch scratch = _Scratch(task.scratch_size, self.threads)
         task.scratch, task.scratch_size = scratch.first, scratch.size
         task.x, task.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
         task.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+        if self.plugin is not None:
+            task.activation.call.failure = &failure
+            return run_foreign(self.block, job, self.blocks, self.threads, &failure, self.plugin.label)
         with nogil:
             run(self.block, job, self.blocks, self.threads)
         return 0
@@ -124,13 +129,15 @@ cdef class Convolution:
         if self.blocks:
             self.run(job, x, bias, y)
 
-    def finish(self, str name, tuple params):
-        """Have the compiled activation `name` applied to all that is filled; returns False if the kernel cannot."""
-        cdef row_activation_t activation = row_activation(name, params, self.itemsize)
+    def finish(self, kernel, tuple params):
+        """Have an activation, as of `activate`, applied to all that is filled; returns False if the kernel cannot."""
+        cdef row_activation_t activation = row_activation(kernel, params, self.itemsize)
+        cdef bint plugin = activation.function == NULL
         if not self.finishes or activation.share != 1 or (
-                activation.rowwise and not (self.whole and self.task.y_channel == 1)):
+                activation.rowwise and not (self.whole and self.task.y_channel == 1 and not plugin)):
             return False
         self.task.activation, self.task.finishing = activation, True
+        self.plugin = kernel if plugin else None
         return True
 
     @property

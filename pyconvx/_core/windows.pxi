@@ -2,8 +2,8 @@
 
 def gather_windows(cnp.ndarray x, tuple axes, cnp.ndarray constants, const Py_ssize_t[::1] places, Py_ssize_t sample,
                    Py_ssize_t channel0, cnp.ndarray windows):
-    """Fill windows (places, channels, m), contiguous, from x (N, D, H, W, C) of any real dtype but float16: places of
-    one sample, channels from channel0.
+    """Fill windows (m, places, channels), contiguous, from x (N, D, H, W, C) of any real dtype but float16: rising
+    places of one sample, channels from channel0.
 
     Every window must hold exactly m elements.
     """
@@ -25,33 +25,36 @@ def gather_windows(cnp.ndarray x, tuple axes, cnp.ndarray constants, const Py_ss
 
 cdef int gather(element *window, cnp.ndarray x, tuple axes, cnp.ndarray constants, const Py_ssize_t[::1] places,
                 Py_ssize_t sample, Py_ssize_t channel0, cnp.ndarray windows) except -1:
-    cdef source_t s = source_of(x, axes)
+    axes[2].runs()  # makes what `alike` reads
+    cdef pool_t job = pool_job(x, x, None, axes, constants)
+    cdef const source_t *s = &job.source
     cdef const element *image = <const element *> cnp.PyArray_DATA(x) + sample * s.stride_n
-    cdef const element *constant = <const element *> cnp.PyArray_DATA(constants)
-    cdef const element *row
-    cdef Py_ssize_t channels = windows.shape[1], m = windows.shape[2]
+    cdef Py_ssize_t channels = windows.shape[2], m = windows.shape[0]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t codes[AXES]
-    cdef Py_ssize_t p, tap, filled, c
-    cdef _Scratch scratch = _Scratch(s.channels * sizeof(element), 1)
+    cdef Py_ssize_t p = 0, listed, count, some, gap
+    cdef Py_ssize_t numbers_at = rounded(s.taps * sizeof(void *))
+    cdef Py_ssize_t mixes_at = numbers_at + rounded(s.taps * sizeof(cnp.int32_t))
+    cdef _Scratch scratch = _Scratch(mixes_at + (s.taps * s.channels * sizeof(element) if s.mixed else 0), 1)
+    cdef rows_t r
+    r.row, r.number = <const void **> scratch.first, <cnp.int32_t *> (scratch.first + numbers_at)
+    r.mixes = scratch.first + mixes_at
     with nogil:
-        for p in range(places.shape[0]):
-            split(&s, places[p], at)
-            filled = 0
-            for tap in range(s.taps):
-                codes_of(&s, at, tap, codes)
-                row = tap_row(&s, image, constant, codes[0], codes[1], codes[2], <element *> scratch.first)
-                if row != NULL and filled < m:
-                    for c in range(channels):
-                        window[c * m + filled] = row[channel0 + c]
-                    filled += 1
-            window += channels * m
+        while p < places.shape[0]:
+            split(s, places[p], at)
+            listed = 1
+            while p + listed < places.shape[0] and places[p + listed] == places[p] + listed:
+                listed += 1
+            some = alike(s, at, listed, &gap)
+            count = collect_all(window, &job, image, at, channel0, &r)
+            lay_rows(window, &r, min(count, m), some, gap * s.stride[2], channels, window + p * channels,
+                     places.shape[0] * channels)
+            p += some
     return 0
 
 
 def scatter_windows(cnp.ndarray gx, tuple axes, const Py_ssize_t[::1] places, Py_ssize_t sample, Py_ssize_t channel0,
                     cnp.ndarray windows):
-    """The adjoint of gather_windows: add windows (places, channels, m) to gx where they were read from."""
+    """The adjoint of gather_windows: add windows (m, places, channels) to gx where they were read from."""
     if gx.itemsize == 4:
         scatter(<float *> cnp.PyArray_DATA(windows), gx, axes, places, sample, channel0, windows)
     else:
@@ -62,7 +65,7 @@ cdef int scatter(const real *window, cnp.ndarray gx, tuple axes, const Py_ssize_
                  Py_ssize_t channel0, cnp.ndarray windows) except -1:
     cdef source_t s = source_of(gx, axes)
     cdef real *image = <real *> cnp.PyArray_DATA(gx) + sample * s.stride_n + channel0
-    cdef Py_ssize_t channels = windows.shape[1], m = windows.shape[2]
+    cdef Py_ssize_t m = windows.shape[0], step = windows.shape[1] * windows.shape[2], channels = windows.shape[2]
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t codes[AXES]
     cdef Py_ssize_t low[AXES]
@@ -75,7 +78,7 @@ cdef int scatter(const real *window, cnp.ndarray gx, tuple axes, const Py_ssize_
             for tap in range(s.taps):
                 codes_of(&s, at, tap, codes)
                 if codes[0] != NOTHING and codes[1] != NOTHING and codes[2] != NOTHING and filled < m:
-                    add_to_tap(&s, image, codes, low, s.length, window + filled, m, channels)
+                    add_to_tap(&s, image, codes, low, s.length, window + filled * step, 1, channels)
                     filled += 1
-            window += channels * m
+            window += channels
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activation import Activation, evaluate, keeps_rows, needs_result, output_length, parameters, pull
+from ..activation import Activation, evaluate, keeps_rows, kernel_of, needs_result, output_length, pull
 from ..activation import activation as bind
 from ..plugin import Bound
 from . import arrays
@@ -42,7 +42,7 @@ class _Plan:
 
     def _target(self, x: Array) -> Array | None:
         """`out` as a kernel can fill it from the rows x, if it can: then nothing can fail any more."""
-        if self.out is None or self.compute != self.result or parameters(self.bound) is None:
+        if self.out is None or self.compute != self.result or kernel_of(self.bound, self.compute) is None:
             return None
         y = self.out if self.axis is None else np.moveaxis(self.out, self.axis, -1)
         if not (y.flags.c_contiguous and y.flags.aligned):
@@ -64,7 +64,7 @@ class _Plan:
             x = x.copy()
         y = evaluate(self.bound, x, threads=num_threads())
         result = arrays.deliver(self._unrows(y), self.out, self.result)
-        saved = y.copy() if needs_result(self.bound) and arrays.overlaps(result, y) else y
+        saved = y.copy() if needs_result(self.bound, self.compute) and arrays.overlaps(result, y) else y
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""

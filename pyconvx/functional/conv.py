@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core import Repeat
-from ..activation import Activation, evaluate, keeps_rows, needs_result, output_length, parameters, pull
+from ..activation import Activation, Kernel, evaluate, keeps_rows, kernel_of, needs_result, output_length, parameters, pull
 from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
@@ -107,13 +107,12 @@ class _Plan:
         axes, constants = form.reads(adjoint=transposed)
         return kind(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
 
-    def _finish(self) -> tuple[str, tuple[float, ...]] | None:
+    def _finish(self) -> Kernel | None:
         """The activation as a kernel can apply it, if it can."""
         activation = self.activation
-        if activation is None or activation.plugin.kernel is None or activation.plugin.output_size is not None:
+        if activation is None or activation.plugin.output_size is not None:
             return None
-        given = parameters(activation)
-        return None if given is None else (activation.plugin.kernel, given)
+        return kernel_of(activation, self.form.compute)
 
     def _empty(self, apart: bool = False) -> Array:
         """The sum, to be computed: (N, D, H, W, channels), `apart` in memory with channels first. Asked for first:
@@ -140,7 +139,9 @@ class _Plan:
         y = arrays.to_canonical("out", self.out, self.form.rank, self.form.layout)
         activation = self.activation
         if activation is not None and (
-            activation.plugin.output_size is not None or parameters(activation) is None or not y.flags.c_contiguous
+            activation.plugin.output_size is not None
+            or kernel_of(activation, self.form.compute) is None
+            or not y.flags.c_contiguous
         ):
             return None
         return y if arrays.as_kernel_input(y, self.form.compute) is y else None
@@ -194,7 +195,7 @@ class _Plan:
         activation = self.activation
         y = z if activation is None else evaluate(activation, z, threads=num_threads())
         result = self._deliver(y)
-        saved = y.copy() if activation is not None and needs_result(activation) and arrays.overlaps(result, y) else y
+        saved = y.copy() if activation is not None and needs_result(activation, z.dtype) and arrays.overlaps(result, y) else y
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """Gradients of x, filters and (if there is one) bias."""

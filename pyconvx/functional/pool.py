@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from .. import _core
 from ..geometry import Window, adaptive_windows, pool_windows
 from ..plugin import Bound
-from ..pooling import Pooling, evaluate, pooling, slopes
+from ..pooling import Pooling, evaluate, kernel_of, pooling, slopes
 from ..windows import adaptive_axis, forward_axis, one
 from . import arrays
 from .arrays import Array, Layout
@@ -48,6 +49,9 @@ STATISTICS = {
     "percentile": (0.0, 100.0),
 }
 """Other compiled reductions, and the range of the parameter in which they are as good as their function."""
+LONG = 64
+"""Elements of a window from which on they are laid one after the other for a plugin in Python, as NumPy's sums are then
+as exact as may be; in shorter ones those of a tap are, and NumPy's reductions run along them in vectors."""
 MOST_SORTED = 64
 """Elements of the longest window whose percentile is found by sorting in vectors; np.partition does longer ones."""
 
@@ -165,10 +169,15 @@ class _Reduction:
             if y.size:
                 _core.kernels.pool_sum(x, y, self.axes, self.constants, self.divisor, self.value, num_threads())
             return y, index, None
+        compiled = kernel_of(self.kind, x.dtype)
+        if compiled is not None:
+            if y.size:
+                _core.kernels.pool_foreign(x, y, self.axes, self.constants, *compiled, num_threads())
+            return y, index, (x, y.copy()) if backward else None
         flat = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
         for at, windows, number in self._windows(x):
             flat[at] = evaluate(self.kind, windows, number)
-        return y, index, (x, flat.copy()) if backward else None
+        return y, index, (x, y.copy()) if backward else None
 
     def gradient(self, saved: Any, gy: Array) -> Array:
         """Gradient of x, given what forward saved and the gradient of y (N, D, H, W, C)."""
@@ -182,12 +191,20 @@ class _Reduction:
             _core.kernels.pool_gradient(gy, gx, saved, self.axes, self.divisor, self.value, num_threads())
             return gx
         x, y = saved
+        compiled = kernel_of(self.kind, gy.dtype, backward=True) if x.dtype == gy.dtype else None
+        if compiled is not None:
+            x = x if x.strides == gx.strides else np.ascontiguousarray(x)
+            _core.kernels.pool_foreign_gradient(x, y, gy, gx, self.axes, self.constants, *compiled, num_threads())
+            return gx
+        y = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
         gy = gy.reshape(y.shape)
         for at, windows, number in self._windows(x):
             slope = slopes(self.kind, windows, y[at].astype(self.seen, copy=False), number)
             sample, places, channels = at
-            gradient = np.ascontiguousarray(slope * gy[at][..., None], gx.dtype)
-            _core.kernels.scatter_windows(gx, self.axes, places.ravel(), sample, int(channels[0]), gradient)
+            if isinstance(places, slice):
+                places = np.arange(places.start, places.stop)
+            gradient = np.ascontiguousarray(np.moveaxis(slope * gy[at][..., None], -1, 0), gx.dtype)
+            _core.kernels.scatter_windows(gx, self.axes, places, sample, channels.start, gradient)
         return gx
 
     def _statistic_gradient(self, kernel: str, saved: Any, gy: Array, gx: Array) -> None:
@@ -214,32 +231,40 @@ class _Reduction:
         present = [axis.present() for axis in self.axes]
         return np.asarray(np.multiply.outer(np.multiply.outer(present[0], present[1]), present[2]).ravel())
 
-    def _windows(self, x: Array) -> Iterator[tuple[tuple[int, Array, Array], Array, Array]]:
-        """Bounded blocks of windows of one length: their index in (N, places, C), (places, channels, window),
-        numbers.
+    def _windows(self, x: Array) -> Iterator[tuple[tuple[int, Any, slice], Array, Array | None]]:
+        """Bounded blocks of windows of one length: their index in (N, places, C), (places, channels, window), and their
+        numbers where those are asked for.
         """
-        count = math.prod(self.shape[1:-1])
-        channels = self.shape[-1]
+        count, channels = math.prod(self.shape[1:-1]), self.shape[-1]
         held = self._held()
-        for length in np.unique(held):
+        lengths = {math.prod(map(int, some)) for some in product(*(np.unique(axis.present()) for axis in self.axes))}
+        for length in sorted(lengths):
             places = np.flatnonzero(held == length)
             wide = min(channels, max(1, BLOCK // length))
             step = max(1, BLOCK // (length * wide))
             for sample in range(self.shape[0]):
                 for start in range(0, len(places), step):
                     some = places[start : start + step]
+                    together = some[-1] - some[0] + 1 == len(some)
                     for first in range(0, channels, wide):
-                        columns = np.arange(first, min(first + wide, channels))
-                        windows = np.empty((len(some), len(columns), length), x.dtype)
-                        _core.kernels.gather_windows(x, self.axes, self.constants, some, sample, first, windows)
-                        number = (sample * count + some[:, None]) * channels + columns
-                        yield (sample, some[:, None], columns), windows.astype(self.seen, copy=False), number
+                        columns = slice(first, min(first + wide, channels))
+                        at = (sample, slice(some[0], some[-1] + 1) if together else some, columns)
+                        number = None
+                        if self.kind.plugin.indexed:
+                            number = (sample * count + some[:, None]) * channels + np.arange(channels)[columns]
+                        yield at, self._laid_out(x, sample, some, columns, int(length)), number
+
+    def _laid_out(self, x: Array, sample: int, places: Array, columns: slice, length: int) -> Array:
+        rows = np.empty((length, len(places), columns.stop - columns.start), x.dtype)
+        _core.kernels.gather_windows(x, self.axes, self.constants, places, sample, columns.start, rows)
+        windows = np.moveaxis(rows, 0, -1).astype(self.seen, copy=False)
+        return np.ascontiguousarray(windows) if length > LONG else windows
 
 
 def _statistic(kind: Bound[Pooling], taps: int) -> tuple[str | None, float]:
     """The compiled statistic that does a pooling, and its parameter; None where only its function in Python can."""
     kernel = kind.plugin.kernel
-    if kernel is None or kernel in BASIC:
+    if not isinstance(kernel, str) or kernel in BASIC:
         return None, 0.0
     parameter = float(next(iter(kind.params.values()), 50.0))
     low, high = STATISTICS[kernel]

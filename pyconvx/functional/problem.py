@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _core
+from ..activation import Kernel
 from .arrays import Array
 from .parallel import num_threads
 from .prepare import PreparedFilters, as_taps
@@ -34,7 +35,7 @@ class Problem:
     axes: tuple[Any, ...]
     strides: tuple[int, ...]  # of the windows on the three axes
     constants: Array  # (4, C)
-    finish: tuple[str, tuple[float, ...]] | None = None  # the compiled activation of the result, and its parameters
+    finish: Kernel | None = None  # the compiled activation of the result
     own: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property

@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import _core
 from .._core import Repeat
-from ..activation import Activation, parameters
+from ..activation import Activation, kernel_of
+from ..compiled import Compiled
 from ..plugin import Bound
 from .arrays import Array, empty, exchange
 from .parallel import num_threads
@@ -37,17 +38,20 @@ def repeat_of(
     """
     finish = None
     if activation is not None:
-        name, given = activation.plugin.kernel, parameters(activation)
-        if name is None or given is None or activation.plugin.output_size is not None:
+        compiled = kernel_of(activation, y.dtype)
+        in_place = activation.plugin.output_size is None and not (
+            activation.plugin.rowwise and isinstance(activation.plugin.kernel, Compiled)
+        )
+        if compiled is None or not in_place:
             return None
-        finish = partial(_finish, _core.kernels, name, given, num_threads())
+        finish = partial(_finish, _core.kernels, *compiled, num_threads())
     if not exchanged:
         return Repeat(kernel.fill, result, y.dtype, finish)
     return Repeat(partial(_fill_exchanged, kernel, x, y.shape, finish), result, y.dtype)
 
 
-def _finish(kernels: Any, name: str, given: tuple[float, ...], threads: int, y: Array) -> None:
-    kernels.activate(name, given, y, y, threads)
+def _finish(kernels: Any, compiled: Any, given: tuple[float, ...], threads: int, y: Array) -> None:
+    kernels.activate(compiled, given, y, y, threads)
 
 
 def _fill_exchanged(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 
-from ...activation import Activation, evaluate, keeps_rows, output_length, parameters, typed
+from ...activation import Activation, evaluate, keeps_rows, kernel_of, output_length, pull, typed
 from ...plugin import Bound, accepted, returned
 from .. import reference
 from ..strategies.windows import LAYOUTS, array_shape
@@ -149,8 +149,25 @@ def definition(subject: Subject, case: Block) -> None:
 
 def compiled(subject: Subject, case: Block) -> None:
     """The compiled rows against the Python function."""
-    want = evaluate(subject.bound, _seen(subject.bound, case.array)).reshape(len(case.array), -1)
-    numeric.compared(row_map(subject), case.array, want, "as compiled")
+    x = _seen(subject.bound, case.array)
+    seen = x.copy()
+    y = evaluate(subject.bound, seen).reshape(len(case.array), -1)
+    require_close("x after the compiled function", seen, x, 0, "as before")
+    numeric.compared(row_map(subject), case.array, y, "as compiled")
+
+
+def compiled_gradient(subject: Subject, case: Block) -> None:
+    """The gradient by compiled rows against that by the Python functions."""
+    bound, rows = subject.bound, case.array
+    x = _seen(bound, rows)
+    y = evaluate(bound, x)
+    gy = varied(y.shape, x.dtype)
+    got = pull(bound, x, y, gy).reshape(rows.shape)
+    numeric.gradient_compared(row_map(subject), rows, gy.reshape(len(rows), -1), got, "as compiled")
+
+
+def _compiles(subject: Subject, backward: bool = False) -> bool:
+    return any(kernel_of(subject.bound, np.dtype(dtype), backward) is not None for dtype in ("float32", "float64"))
 
 
 @dataclass(frozen=True)
@@ -220,7 +237,14 @@ LAWS = (
         "Its compiled form is its Python form, within rounding.",
         _rows(near_or_far),
         compiled,
-        lambda subject: parameters(subject.bound) is not None,
+        _compiles,
+    ),
+    Law(
+        "compiled_gradient",
+        "The gradient of its compiled form is that of its Python form, within rounding.",
+        _rows(near_or_far),
+        compiled_gradient,
+        lambda subject: has_gradient(subject) and _compiles(subject, backward=True),
     ),
     Law(
         "in_convolution",

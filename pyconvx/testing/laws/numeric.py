@@ -214,3 +214,15 @@ def compared(row_map: RowMap, rows: Array, want: Array, why: str) -> None:
     at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
     allowed = allowance(row_map.forward, rows, at, want, eps, magnitude(rows))
     require_close("result", row_map.forward(rows, at), want, allowed, why)
+
+
+def gradient_compared(row_map: RowMap, rows: Array, gy: Array, got: Array, why: str) -> None:
+    """A gradient (P, n) that was taken in another way against `backward`, within rounding of the dtype of the rows."""
+    backward = row_map.backward
+    assert backward is not None
+    at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
+    want = backward(rows, at, gy)
+    allowed = allowance(
+        lambda wide, at: backward(wide, at, gy.astype(np.float64)), rows, at, want, eps, np.abs(gy).max(initial=1)
+    )
+    require_close("gradient", got, want, allowed, why, about=rows)

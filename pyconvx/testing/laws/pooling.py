@@ -158,8 +158,19 @@ def definition(subject: Subject, case: Block) -> None:
 def compiled(subject: Subject, case: Block) -> None:
     """Windows one after another along a line, against the Python function."""
     w = case.array
-    want = cx.pool1d(w.reshape(1, -1, 1), w.shape[-1], subject.bound)
-    numeric.compared(row_map(subject), w, want.reshape(-1, 1), "as compiled")
+    seen = w.copy()
+    y = cx.pool1d(seen.reshape(1, -1, 1), w.shape[-1], subject.bound)
+    require_close("w after the compiled function", seen, w, 0, "as before")
+    numeric.compared(row_map(subject), w, y.reshape(-1, 1), "as compiled")
+
+
+def compiled_gradient(subject: Subject, case: Block) -> None:
+    """The gradient of windows one after another along a line against that by the Python function."""
+    w = case.array
+    y, pullback = cx.vjp(cx.pool1d, w.reshape(1, -1, 1), w.shape[-1], subject.bound)
+    gy = varied(y.shape, w.dtype)
+    got = pullback(gy)[0].reshape(w.shape)
+    numeric.gradient_compared(row_map(subject), w, gy.reshape(-1, 1), got, "as compiled")
 
 
 def _has_compiled_twin(subject: Subject) -> bool:
@@ -258,6 +269,13 @@ LAWS = (
         _windows(near),
         compiled,
         _has_compiled_twin,
+    ),
+    Law(
+        "compiled_gradient",
+        "The gradient of its compiled form is that of its Python form, within rounding.",
+        _windows(near),
+        compiled_gradient,
+        lambda subject: subject.bound.plugin.gradient is not None and _has_compiled_twin(subject),
     ),
     Law(
         "in_pooling",

@@ -4,6 +4,8 @@ import itertools
 from functools import partial
 
 import numpy as np
+from foreign import activation as foreign_activation
+from foreign import both
 
 from .wrong import wrong
 
@@ -201,6 +203,50 @@ def wrong_constant(x):
 @activation("compiled", kernel="relu")
 def is_not_what_its_kernel_is(x):
     return np.abs(x)
+
+
+@activation("compiled", compiled=both(foreign_activation, lambda x: x**2 * (np.arange(x.size) < max(x.size - 1, 1))))
+def last_of_a_compiled_row_is_zero(x):
+    return x**2
+
+
+@activation("compiled", compiled={"float32": foreign_activation(lambda x: x.astype(np.float16) ** 2, "float32")})
+def compiled_float32_is_coarse(x):
+    return x**2
+
+
+@activation("compiled", compiled=both(foreign_activation, lambda x: np.where(x < 0, x, x**2)))
+def compiled_is_wrong_for_negative_numbers(x):
+    return x**2
+
+
+def clears(x):
+    y = x**2
+    x[...] = 0
+    return y
+
+
+@activation("compiled", compiled=both(foreign_activation, clears))
+def compiled_writes_into_x(x):
+    return x**2
+
+
+@activation(
+    "compiled_gradient in_convolution",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: 2 * np.roll(x, 1)),
+)
+def compiled_derivative_of_a_neighbour(x):
+    return x**2
+
+
+@activation(
+    "compiled_gradient",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: 2 * np.abs(x)),
+)
+def compiled_derivative_lacks_a_sign(x):
+    return x**2
 
 
 # Activations: memory.

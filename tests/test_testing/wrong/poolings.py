@@ -3,6 +3,8 @@
 from functools import partial
 
 import numpy as np
+from foreign import both, pooling_gradient, window
+from foreign import pooling as foreign_pooling
 
 from .wrong import wrong
 
@@ -151,3 +153,36 @@ def averages_in_float32(w):
 @pooling("compiled in_pooling", kernel="max")
 def is_not_what_is_compiled(w):
     return w.min(-1)
+
+
+@pooling("compiled", compiled=both(foreign_pooling, lambda w: w[:, :8].sum(-1)))
+def compiled_leaves_out_elements_beyond_eight(w):
+    return w.sum(-1)
+
+
+@pooling("compiled in_pooling", compiled=window(lambda w: w[0] if w.size == 1 else w[1:].sum()))
+def compiled_begins_one_too_late(w):
+    return w.sum(-1)
+
+
+@pooling("compiled", compiled=both(foreign_pooling, lambda w: w.sum(-1) * (np.arange(len(w)) != 2)))
+def compiled_leaves_out_the_third_window(w):
+    return w.sum(-1)
+
+
+@pooling(
+    "compiled_gradient in_pooling",
+    gradient=lambda w, y: 2 * w,
+    compiled_gradient=both(pooling_gradient, lambda w, y: 2 * w[:, ::-1]),
+)
+def compiled_gradient_backwards(w):
+    return (w * w).sum(-1)
+
+
+@pooling(
+    "compiled_gradient",
+    gradient=lambda w, y: 2 * w,
+    compiled_gradient=both(pooling_gradient, lambda w, y: 2 * w * (w.shape[-1] > 1)),
+)
+def compiled_gradient_wrong_for_one_element(w):
+    return (w * w).sum(-1)
