@@ -33,6 +33,7 @@ __all__ = [
     "parameters",
     "pull",
     "typed",
+    "works_in_place",
 ]
 
 Array = NDArray[np.floating[Any]]  # float32 or float64
@@ -59,8 +60,9 @@ class Activation(Plugin):
     of these by dtype. They fill rows, `void (const T *x, T *y, Py_ssize_t n, void *user)` with T float or double, or
     `int (...)` and 0 unless they fail, without the GIL and from several threads, and y is never x. `user` is the data
     that comes with them, or else points to the parameters, a double each, in their order. Where a dtype has none, or a
-    parameter is no number, the Python functions are called. What `propagates_nan`, `limits` and `surrogate` declare is what `testing.check_activation` holds
-    the activation to.
+    parameter is no number, the Python functions are called.
+
+    What `propagates_nan`, `limits` and `surrogate` declare is what `testing.check_activation` holds the activation to.
 
     >>> import numpy as np, pyconvx as cx
     >>> with cx.activations.temporarily("square", lambda x: x * x, derivative=lambda x, y: 2 * x):
@@ -102,7 +104,9 @@ class Activation(Plugin):
             if self.output_size is not None:
                 raise TypeError(f"activation {self.name!r} takes output_size= or compiled=, not both")
             if self.rowwise and self.compiled_derivative is not None:
-                raise TypeError(f"rowwise activation {self.name!r} takes gradient=, compiled_derivative= is elementwise")
+                raise TypeError(
+                    f"rowwise activation {self.name!r} takes gradient=, compiled_derivative= is elementwise"
+                )
             forward = ("compiled", self.compiled, ACTIVATION_FORMS)
             backward = ("compiled_derivative", self.compiled_derivative, ACTIVATION_FORMS)
             kernel = compiled_of(str(self), forward, backward, tuple(self.defaults), self.rowwise)
@@ -178,6 +182,12 @@ def kernel_of(bound: Bound[Activation], dtype: np.dtype[Any], backward: bool = F
     return None if given is None else (kernel, given)
 
 
+def works_in_place(bound: Bound[Activation]) -> bool:
+    """Whether the compiled form may write over the rows that it reads: not where a plugin is given whole rows."""
+    plugin = bound.plugin
+    return plugin.output_size is None and not (plugin.rowwise and isinstance(plugin.kernel, Compiled))
+
+
 def needs_result(bound: Bound[Activation], dtype: np.dtype[Any]) -> bool:
     """Whether `pull` reads y, and not only its shape."""
     return bound.plugin.rowwise or kernel_of(bound, dtype, backward=True) is None
@@ -200,8 +210,8 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threa
         shape = (*shape[:-1], output_length(bound, shape[-1]))
     y = _core.empty(shape, x.dtype) if out is None else out
     if kernel is not None:
-        if plugin.rowwise and isinstance(kernel[0], Compiled) and np.may_share_memory(x, y):
-            x = x.copy()  # a row is read and written by a plugin that knows of no such thing
+        if not works_in_place(bound) and np.may_share_memory(x, y):
+            x = x.copy()
         _core.kernels.activate(*kernel, x, y, threads)
         return y
     params = typed(bound, x)

@@ -19,7 +19,7 @@ from cpython.pycapsule cimport PyCapsule_New
 ctypedef void (*activation_f32_t)(const float *x, float *y, Py_ssize_t n, void *user) noexcept nogil
 ctypedef void (*activation_f64_t)(const double *x, double *y, Py_ssize_t n, void *user) noexcept nogil
 
-# y[i] = the pooling of rows[0][i], rows[1][i], ... rows[taps - 1][i], for i < n. Returns 0, or anything else for failure.
+# y[i] = the pooling of rows[0][i], rows[1][i], ... rows[taps - 1][i], for i < n. Returns 0 unless it fails.
 ctypedef int (*pooling_f32_t)(const float *const *rows, Py_ssize_t taps, float *y, Py_ssize_t n,
                               void *user) noexcept nogil
 ctypedef int (*pooling_f64_t)(const double *const *rows, Py_ssize_t taps, double *y, Py_ssize_t n,

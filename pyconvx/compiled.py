@@ -88,7 +88,7 @@ def _named(c_type: Any) -> str:
     if hasattr(c_type, "contents"):
         return f"{_named(c_type._type_)} *"
     names = {ctypes.c_float: "float", ctypes.c_double: "double", ctypes.c_int: "int", ctypes.c_ssize_t: "Py_ssize_t"}
-    return names.get(c_type, c_type.__name__)
+    return names.get(c_type) or str(c_type.__name__)
 
 
 def _unpacked(what: str, given: Any) -> tuple[str, int, int]:
@@ -104,7 +104,7 @@ def _unpacked(what: str, given: Any) -> tuple[str, int, int]:
         given = given.ctypes
     import ctypes
 
-    if not isinstance(given, ctypes._CFuncPtr):
+    if not isinstance(given, ctypes._CFuncPtr):  # type: ignore[attr-defined]
         raise TypeError(
             f"{what} must be a PyCapsule named by its C signature, a scipy.LowLevelCallable, a numba cfunc, a ctypes "
             f"function pointer, or a dict of these by dtype, got {given!r}"
@@ -113,7 +113,9 @@ def _unpacked(what: str, given: Any) -> tuple[str, int, int]:
     if not address:
         raise TypeError(f"{what} must be a function, got the NULL pointer {given!r}")
     if given._flags_ & 4:  # FUNCFLAG_PYTHONAPI: it would be called without the GIL that it counts on
-        raise TypeError(f"{what} must be a function that needs no GIL, as CFUNCTYPE makes and CDLL loads, got {given!r}")
+        raise TypeError(
+            f"{what} must be a function that needs no GIL, as CFUNCTYPE makes and CDLL loads, got {given!r}"
+        )
     if given.argtypes is None:
         raise TypeError(f"{what} must have argtypes and restype set, or its signature is not known, got {given!r}")
     return f"{_named(given.restype)} ({', '.join(map(_named, given.argtypes))})", address, 0
@@ -150,20 +152,16 @@ def compiled_of(
     backward: tuple[str, Any, tuple[Form, ...]],
     parameters: tuple[str, ...],
     rowwise: bool = False,
-) -> Compiled | None:
-    """What a plugin brings in compiled form, each as (name of the field, what was given, forms); None if nothing.
+) -> Compiled:
+    """What a plugin brings in compiled form, each as (name of the field, what was given, forms).
 
     label: what messages call the plugin; parameters: its parameters.
 
     Raises TypeError for what is no compiled function, ValueError for one of another signature, naming those accepted,
     or one with data of its own whose plugin has parameters.
     """
-    functions = [
-        _functions(f"{what} of {label}", given, forms) for what, given, forms in (forward, backward)
-    ]
-    if not any(functions):
-        return None
-    owning = any(user for found in functions for _, _, user in found.values())
+    there, back = (_functions(f"{what} of {label}", given, forms) for what, given, forms in (forward, backward))
+    owning = any(user for found in (there, back) for _, _, user in found.values())
     if parameters and owning:
         raise ValueError(
             f"{label} has parameters ({', '.join(parameters)}), which its compiled functions get in place of data of "
@@ -173,4 +171,4 @@ def compiled_of(
         raise ValueError(
             f"{label} has {len(parameters)} parameters, and compiled functions get {MOST_PARAMETERS} at most"
         )
-    return Compiled(label, *functions, rowwise, len(parameters), (forward[1], backward[1]))
+    return Compiled(label, there, back, rowwise, len(parameters), (forward[1], backward[1]))

@@ -1,4 +1,6 @@
-"""Pooling types: how the elements of a window become one, by name, each with its gradient. Imports registry and compiled.
+"""Pooling types: how the elements of a window become one, by name, each with its gradient.
+
+Imports registry and compiled.
 
 Functions see windows as arrays (..., k), whose last axis is the window. Geometry is not their concern.
 """

@@ -282,10 +282,10 @@ def test_parameters_that_are_numbers_are_compiled():
     for name, params in CASES:
         bound = cx.activation(name, **params)
         assert parameters(bound) == tuple(float(value) for value in bound.params.values())
-        assert not needs_result(bound)
+        assert not needs_result(bound, np.dtype(np.float32))
     slopes = cx.activation("prelu", alpha=[0.5, 2.0])
     assert parameters(slopes) is None
-    assert needs_result(slopes)
+    assert needs_result(slopes, np.dtype(np.float32))
     assert cx.activate(np.array([[-1.0, -1.0], [3.0, 4.0]]), slopes).tolist() == [[-0.5, -2.0], [3.0, 4.0]]
 
 

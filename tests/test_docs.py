@@ -57,6 +57,21 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_pages_quote_what_is_run():
+    """Blocks that a page cannot run are parts of the example package or of a test."""
+    package = ROOT / "examples" / "plugin_package"
+    sources = [*package.rglob("*"), ROOT / "tests" / "test_compiled.py"]
+    run = "\n".join(path.read_text(encoding="utf-8") for path in sources if path.suffix in (".py", ".pyx", ".toml"))
+    quoted = [
+        block
+        for page in (ROOT / "docs").glob("write_*.md")
+        for block in re.findall(r"^```(?:cython|py|toml)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    ]
+    assert len(quoted) >= 12
+    for block in quoted:
+        assert block in run, block
+
+
 def built_in(registry):
     """Return the names of the library's own plugins; another test may have registered more."""
     return {name for name, plugin in registry.items() if plugin.owner.startswith("pyconvx.")}

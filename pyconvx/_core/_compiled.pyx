@@ -1,4 +1,7 @@
-"""Functions that plugins bring along, compiled elsewhere: their addresses, for kernels. Imports nothing from pyconvx."""
+"""Functions that plugins bring along, compiled elsewhere: their addresses, for kernels.
+
+Imports nothing from pyconvx.
+"""
 
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 

@@ -40,7 +40,7 @@ cdef struct activate_t:
 
 
 cdef row_activation_t row_activation(object kernel, tuple params, int itemsize, bint backward=False) except *:
-    """An activation for elements of 4 or 8 bytes with its parameters: a name in ACTIVATIONS, or Compiled of a plugin."""
+    """An activation for elements of 4 or 8 bytes, with its parameters: a name in ACTIVATIONS, or a plugin's."""
     cdef row_activation_t found
     cdef foreign_t none
     cdef const activation_t *entry

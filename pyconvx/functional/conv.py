@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from .._core import Repeat
-from ..activation import Activation, Kernel, evaluate, keeps_rows, kernel_of, needs_result, output_length, parameters, pull
+from ..activation import (
+    Activation,
+    Kernel,
+    evaluate,
+    keeps_rows,
+    kernel_of,
+    needs_result,
+    output_length,
+    parameters,
+    pull,
+)
 from ..activation import activation as bind_activation
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
@@ -195,7 +205,11 @@ class _Plan:
         activation = self.activation
         y = z if activation is None else evaluate(activation, z, threads=num_threads())
         result = self._deliver(y)
-        saved = y.copy() if activation is not None and needs_result(activation, z.dtype) and arrays.overlaps(result, y) else y
+        saved = (
+            y.copy()
+            if activation is not None and needs_result(activation, z.dtype) and arrays.overlaps(result, y)
+            else y
+        )
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """Gradients of x, filters and (if there is one) bias."""

@@ -12,8 +12,7 @@ from typing import Any
 
 from .. import _core
 from .._core import Repeat
-from ..activation import Activation, kernel_of
-from ..compiled import Compiled
+from ..activation import Activation, kernel_of, works_in_place
 from ..plugin import Bound
 from .arrays import Array, empty, exchange
 from .parallel import num_threads
@@ -39,10 +38,7 @@ def repeat_of(
     finish = None
     if activation is not None:
         compiled = kernel_of(activation, y.dtype)
-        in_place = activation.plugin.output_size is None and not (
-            activation.plugin.rowwise and isinstance(activation.plugin.kernel, Compiled)
-        )
-        if compiled is None or not in_place:
+        if compiled is None or not works_in_place(activation):
             return None
         finish = partial(_finish, _core.kernels, *compiled, num_threads())
     if not exchanged:

@@ -1,6 +1,7 @@
 """Plugins for signals that come in waves. Each is defined in NumPy, and compiled in `_kernels`."""
 
 import numpy as np
+
 import pyconvx as cx
 
 from . import _kernels
