@@ -171,4 +171,4 @@ def compiled_of(
         raise ValueError(
             f"{label} has {len(parameters)} parameters, and compiled functions get {MOST_PARAMETERS} at most"
         )
-    return Compiled(label, there, back, rowwise, len(parameters), (forward[1], backward[1]))
+    return Compiled(label, there, back, rowwise, (forward[1], backward[1]))

@@ -10,6 +10,5 @@ cdef class Compiled:
     cdef foreign_t backward[2]
     cdef readonly str label
     cdef readonly bint rowwise
-    cdef readonly Py_ssize_t parameters
     cdef object keep
     cdef const foreign_t *find(self, Py_ssize_t itemsize, bint backward) noexcept

@@ -14,8 +14,7 @@ def unpacked(capsule: Any) -> tuple[str | None, int, int]: ...
 class Compiled:
     label: str
     rowwise: bool
-    parameters: int
     def __init__(
-        self, label: str, forward: Functions, backward: Functions, rowwise: bool, parameters: int, keep: Any
+        self, label: str, forward: Functions, backward: Functions, rowwise: bool, keep: Any
     ) -> None: ...
     def has(self, itemsize: int, backward: bool = False) -> bool: ...

@@ -25,12 +25,11 @@ cdef class Compiled:
     """Functions for float32 and float64: `forward`, and `backward` with its gradient.
 
     Each maps the size of an element in bytes to (form, address, address of its own data or 0). label: what messages
-    call the plugin. rowwise: rows must not be cut. parameters: how many numbers functions without data of their own
-    are handed. keep: what must not be freed while the functions may be called.
+    call the plugin. rowwise: rows must not be cut. keep: what must not be freed while the functions may be called.
     """
 
-    def __cinit__(self, str label, dict forward, dict backward, bint rowwise, Py_ssize_t parameters, object keep):
-        self.label, self.rowwise, self.parameters, self.keep = label, rowwise, parameters, keep
+    def __cinit__(self, str label, dict forward, dict backward, bint rowwise, object keep):
+        self.label, self.rowwise, self.keep = label, rowwise, keep
         for double in range(2):
             take(&self.forward[double], forward.get(8 if double else 4))
             take(&self.backward[double], backward.get(8 if double else 4))

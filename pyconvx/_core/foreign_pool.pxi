@@ -61,9 +61,13 @@ cdef void foreign_pool_block(real *kind, const foreign_pool_t *job, Py_ssize_t b
         count = collect_all(kind, pool, <const real *> pool.x + n * s.stride_n, at, channel0, &r)
         if places > 1 and apart != channels:
             laid = <real *> (scratch + job.laid_at)
-            lay_rows(laid, &r, count, places, apart, channels, laid, places * channels)
             for t in range(count):
-                r.row[t] = laid + t * places * channels
+                if real is float:
+                    phase_f32(r.row[t], (places - 1) * apart + channels, apart, channels, places, laid)
+                else:
+                    phase_f64(r.row[t], (places - 1) * apart + channels, apart, channels, places, laid)
+                r.row[t] = laid
+                laid += places * channels
         if count:
             status = call_rows(job, &r, count,
                                <real *> pool.y + n * pool.y_n + target(s, at, pool.y_stride) + channel0,
@@ -97,7 +101,8 @@ cdef int lay_scratch(foreign_pool_t *job, Compiled compiled, const foreign_t *fo
         job.rows_at += CHUNK * pixel
     job.numbers_at = job.rows_at + rounded(2 * taps * sizeof(void *))
     job.laid_at = job.numbers_at + rounded(taps * sizeof(cnp.int32_t))
-    job.slopes_at = job.laid_at + (rounded(taps * job.most * pixel) if job.most > 1 else 0)
+    # whole vectors are written beyond the end of what is laid
+    job.slopes_at = job.laid_at + (rounded(taps * job.most * pixel) + VECTOR_BYTES if job.most > 1 else 0)
     job.mixes_at = job.slopes_at + rounded(taps * max(<Py_ssize_t> sizeof(double), width * itemsize))
     job.pool.scratch_size = job.mixes_at + (taps * pixel if s.mixed else 0)
     return 0
