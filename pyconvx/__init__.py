@@ -91,9 +91,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """`cx.testing`, for authors of plugins, is imported on first use."""
-    if name == "testing":
+    """`cx.nn`, layers and networks, and `cx.testing`, for authors of plugins, are imported on first use."""
+    if name in ("nn", "testing"):
         import importlib
 
-        return importlib.import_module("pyconvx.testing")
+        return importlib.import_module(f"pyconvx.{name}")
     raise AttributeError(f"module 'pyconvx' has no attribute {name!r}")

@@ -1,0 +1,273 @@
+"""Layers of other kinds: dense, flat, padded, activated, dropped out, normalised. May import layer and functional."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import functional
+from .initializers import fill
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape
+
+__all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
+
+
+@dataclass(eq=False, repr=False)
+class Dense(Layer):
+    """Every output is a weighted sum of all inputs: activation(x @ weights + bias), x (N, features).
+
+    units: how many outputs. Parameters: weights (features, units), and bias unless bias=False.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> cx.nn.Dense(10, activation="softmax")(np.ones((2, 64))).sum(-1).round(5).tolist()
+    [1.0, 1.0]
+    """
+
+    units: int
+    _: KW_ONLY
+    bias: bool = True
+    activation: Any = None
+    initializer: Any = "glorot_uniform"
+    bias_initializer: Any = "zeros"
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 1:
+            raise ValueError(f"{self!r} takes samples of one axis, got the shape {input_shape}: put Flatten() before")
+        if self.activation is None:
+            return (self.units,)
+        return functional.output_shape(functional.activate, (1, self.units), self.activation)[1:]
+
+    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
+        features = input_shape[0]
+        params = {"weights": fill(self.initializer, rng, (features, self.units), features, self.units, dtype)}
+        if self.bias:
+            params["bias"] = fill(self.bias_initializer, rng, (self.units,), features, self.units, dtype)
+        return params, {}
+
+    def _sum(self, x: Array) -> Array:
+        z: Array = x @ self.params["weights"]
+        return z + self.params["bias"] if self.bias else z
+
+    def forward(self, x: Array, run: Run) -> Array:
+        z = self._sum(x)
+        return z if self.activation is None else functional.activate(z, self.activation)
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        y, activated = self._sum(x), None
+        weights = self.params["weights"]
+        if self.activation is not None:
+            y, activated = functional.vjp(functional.activate, y, self.activation)
+
+        def back(gy: Any) -> tuple[Array, Params]:
+            gz = np.asarray(gy) if activated is None else activated(gy)[0]
+            gradients = {"weights": x.T @ gz}
+            if self.bias:
+                gradients["bias"] = gz.sum(0)
+            return gz @ weights.T, gradients
+
+        return y, back
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return input_shape[0] * self.units
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        return None
+
+
+@dataclass(eq=False, repr=False)
+class Flatten(Layer):
+    """Each sample as one row of features.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> cx.nn.Flatten()(np.ones((2, 4, 4, 3))).shape
+    (2, 48)
+    """
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (math.prod(input_shape),)
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        return x.reshape(len(x), -1), lambda gy: (np.asarray(gy).reshape(x.shape), {})
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        return None
+
+
+@dataclass(eq=False, repr=False)
+class Activation(Layer):
+    """An activation by name, or a bound one: `activate` as a layer. Rows lie along the channels.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> cx.nn.Activation("relu")(np.array([[-1.0, 2.0]])).tolist()
+    [[0.0, 2.0]]
+    """
+
+    activation: Any
+    _: KW_ONLY
+    layout: str = "channels_last"
+
+    def _axis(self, ndim: int) -> int:
+        return 1 if self.layout == "channels_first" and ndim > 1 else -1
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        axis = self._axis(1 + len(input_shape))
+        return functional.output_shape(functional.activate, (1, *input_shape), self.activation, axis=axis)[1:]
+
+    def forward(self, x: Array, run: Run) -> Array:
+        return functional.activate(x, self.activation, axis=self._axis(x.ndim))
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        y, pullback = functional.vjp(functional.activate, x, self.activation, axis=self._axis(x.ndim))
+        return y, lambda gy: (pullback(gy)[0], {})
+
+
+@dataclass(eq=False, repr=False)
+class Pad(Layer):
+    """Spatial axes padded, or cropped by negative amounts, in any mode: `pad` as a layer.
+
+    width: an int, or a (before, after) pair, for all spatial axes, or one of these per axis.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> cx.nn.Pad(1, "reflect")(np.ones((1, 4, 4, 3))).shape
+    (1, 6, 6, 3)
+    """
+
+    width: Any
+    mode: Any = "zeros"
+    _: KW_ONLY
+    layout: str = "channels_last"
+
+    def _widths(self, ndim: int) -> dict[int, Any]:
+        axes = range(2, ndim) if self.layout == "channels_first" else range(1, ndim - 1)
+        each = self.width
+        if isinstance(each, (int, np.integer)) or (len(each) == 2 and all(isinstance(n, int) for n in each)):
+            return dict.fromkeys(axes, each)
+        if len(each) != len(axes):
+            raise ValueError(
+                f"width must be an int, a pair, or one of these per spatial axis ({len(axes)}), got {each}"
+            )
+        return dict(zip(axes, each, strict=True))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        widths = self._widths(1 + len(input_shape))
+        return functional.output_shape(functional.pad, (1, *input_shape), widths, self.mode)[1:]
+
+    def forward(self, x: Array, run: Run) -> Array:
+        return functional.pad(x, self._widths(x.ndim), self.mode)
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        y, pullback = functional.vjp(functional.pad, x, self._widths(x.ndim), self.mode)
+        return y, lambda gy: (pullback(gy)[0], {})
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        widths = self._widths(1 + len(input_shape)).values()
+        before = tuple(each if isinstance(each, (int, np.integer)) else each[0] for each in widths)
+        return {"kernel_size": (1,) * len(before), "padding": tuple(max(n, 0) for n in before)}
+
+
+@dataclass(eq=False, repr=False)
+class Dropout(Layer):
+    """While training, sets elements to 0 with probability `rate` and scales the rest by 1 / (1 - rate); else nothing.
+
+    Needs rng= in a call with training=True. Raises ValueError without it, and for a rate outside 0 <= rate < 1.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> cx.nn.Dropout(0.5)(np.ones((1, 4)), training=True, rng=np.random.default_rng(0)).tolist()
+    [[2.0, 2.0, 2.0, 0.0]]
+
+    Source: Srivastava et al. 2014.
+    """
+
+    rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"rate must be at least 0 and less than 1, got {self.rate}")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        if not run.training or self.rate == 0:
+            return x, lambda gy: (np.asarray(gy), {})
+        if run.rng is None:
+            raise ValueError(f"{self!r} draws what it drops: give rng= with training=True")
+        kept = run.rng.random(x.shape, np.float32) >= self.rate
+        scale = (kept / np.float64(1 - self.rate)).astype(x.dtype)
+        return x * scale, lambda gy: (np.asarray(gy) * scale, {})
+
+
+@dataclass(eq=False, repr=False)
+class BatchNorm(Layer):
+    """Each channel shifted and scaled to mean 0 and variance 1, then by `shift` and `scale`, which are learned.
+
+    While training, mean and variance are those of the batch, and `updates` of `vjp` receives the new running ones:
+    (1 - momentum) * old + momentum * batch. Otherwise they are the running ones, `state["mean"]` and `["variance"]`.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> y = cx.nn.BatchNorm()(np.array([[1.0], [3.0]]), training=True)
+    >>> y.round(3).tolist()
+    [[-1.0], [1.0]]
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167; ONNX BatchNormalization, with PyTorch's momentum.
+    """
+
+    _: KW_ONLY
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+    layout: str = "channels_last"
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def _channels(self, ndim: int) -> int:
+        return 1 if self.layout == "channels_first" else ndim - 1
+
+    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
+        channels = (input_shape[self._channels(1 + len(input_shape)) - 1],)
+        params = {"scale": np.ones(channels, dtype), "shift": np.zeros(channels, dtype)}
+        return params, {"mean": np.zeros(channels, dtype), "variance": np.ones(channels, dtype)}
+
+    def factors(self) -> tuple[Array, Array]:
+        """(factor, offset): without training the layer is x * factor + offset, per channel."""
+        factor = self.params["scale"] / np.sqrt(self.state["variance"].astype(np.float64) + self.epsilon)
+        return factor, self.params["shift"] - self.state["mean"] * factor
+
+    def _column(self, values: Array, ndim: int) -> Array:
+        shape = [1] * ndim
+        shape[self._channels(ndim)] = -1
+        return values.reshape(shape)
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        axes = tuple(axis for axis in range(x.ndim) if axis != self._channels(x.ndim))
+        if run.training:
+            mean, variance = x.mean(axes, np.float64), x.var(axes, np.float64)
+            count = x.size // mean.size
+            for name, batch in (("mean", mean), ("variance", variance * count / max(count - 1, 1))):
+                old = self.state[name]
+                run.updates[name] = ((1 - self.momentum) * old + self.momentum * batch).astype(old.dtype)
+        else:
+            mean, variance = (self.state[name].astype(np.float64) for name in ("mean", "variance"))
+        spread = np.sqrt(variance + self.epsilon)
+        column = [self._column(each.astype(x.dtype), x.ndim) for each in (mean, 1 / spread)]
+        normal = (x - column[0]) * column[1]
+        scale = self.params["scale"]
+        y = normal * self._column(scale, x.ndim) + self._column(self.params["shift"], x.ndim)
+
+        def back(gy: Any) -> tuple[Array, Params]:
+            gy = np.asarray(gy)
+            shifts, scales = gy.sum(axes, dtype=np.float64), (gy * normal).sum(axes, dtype=np.float64)
+            gradients = {"scale": scales.astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
+            gx = gy
+            if run.training:
+                count = x.size // shifts.size
+                gx = gy - self._column((shifts / count).astype(x.dtype), x.ndim)
+                gx = gx - normal * self._column((scales / count).astype(x.dtype), x.ndim)
+            return gx * self._column((scale / spread).astype(x.dtype), x.ndim), gradients
+
+        return y, back

@@ -1,0 +1,125 @@
+"""Networks as plain data that JSON can hold, and back. May import the layers, plugins and registries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..activation import activation
+from ..padding import padding
+from ..plugin import Bound, Plugin
+from ..pooling import pooling
+from . import basic, conv, pool
+from .initializers import initializers
+from .layer import Layer
+from .sequential import Parallel, Residual, Sequential
+
+__all__ = ["from_config", "to_config"]
+
+BY_NAME: dict[str, Callable[[str], Any]] = {
+    "activation": activation,
+    "padding_mode": padding,
+    "mode": padding,
+    "kind": pooling,
+    "initializer": initializers.resolve,
+    "bias_initializer": initializers.resolve,
+}
+"""Options that name a plugin, and what finds it."""
+LAYERS: dict[str, type[Layer]] = {
+    **{name: getattr(module, name) for module in (basic, conv, pool) for name in module.__all__},
+    **{kind.__name__: kind for kind in (Parallel, Residual, Sequential)},
+}
+"""Every layer by the name of its class."""
+
+
+def to_config(layer: Layer) -> dict[str, Any]:
+    """A layer or network as dicts, lists, strings and numbers, without its parameters.
+
+    Raises TypeError for an option that is neither.
+    """
+    kind = type(layer).__name__
+    if isinstance(layer, Residual):
+        path, shortcut = layer.layers
+        inner: dict[str, Any] = {"layers": [to_config(each) for each in path]}  # type: ignore[attr-defined]
+        if not (type(shortcut) is Sequential and len(shortcut) == 0):
+            inner["shortcut"] = to_config(shortcut)
+        return {"layer": kind, **inner}
+    if isinstance(layer, Parallel):
+        inner = {"layers": list(map(to_config, layer)), "merge": layer.merge, "layout": layer.layout}
+        return {"layer": kind, **inner}
+    if isinstance(layer, Sequential):
+        return {"layer": kind, "layers": list(map(to_config, layer))}
+    return {"layer": kind, **{name: _plain(layer, name, value) for name, value in layer.options().items()}}
+
+
+def _plain(layer: Layer, name: str, value: Any) -> Any:
+    if isinstance(value, Plugin):
+        return value.name
+    if isinstance(value, Bound):
+        given = {key: each for key, each in value.params.items() if each is not value.plugin.defaults[key]}
+        params = {key: _plain(layer, name, each) for key, each in given.items()}
+        return {"name": value.name, "params": params} if params else value.name
+    if isinstance(value, (tuple, list)):
+        return [_plain(layer, name, each) for each in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"option {name} of {layer!r} cannot be written as plain data: {value!r}")
+
+
+def from_config(config: Any, where: str = "network") -> Layer:
+    """A layer or network of what `to_config` made, or its JSON text. Parameters are not part of it.
+
+    Raises ValueError that says where, for a layer, option or plugin that is not known.
+    """
+    if isinstance(config, (str, bytes)):
+        config = json.loads(config)
+    if not isinstance(config, Mapping) or not isinstance(config.get("layer"), str):
+        raise ValueError(f'{where} must be a dict with the key "layer", got {config!r}')
+    options = {key: value for key, value in config.items() if key != "layer"}
+    kind = LAYERS.get(config["layer"])
+    if kind is None:
+        raise ValueError(f"{where}: there is no layer {config['layer']!r}")
+    inner = options.pop("layers", None)
+    layers = []
+    if inner is not None:
+        if not isinstance(inner, list):
+            raise ValueError(f"{where}: layers must be a list, got {inner!r}")
+        layers = [from_config(each, f"{where}.layers[{i}]") for i, each in enumerate(inner)]
+    if "shortcut" in options:
+        options["shortcut"] = from_config(options["shortcut"], f"{where}.shortcut")
+    for name, value in options.items():
+        if name in BY_NAME:
+            options[name] = _found(BY_NAME[name], value, f"{where}.{name}")
+        elif isinstance(value, list):
+            options[name] = _tuples(value)
+    try:
+        return kind(*layers, **options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}, {config['layer']}: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _found(find: Callable[..., Any], value: Any, where: str) -> Any:
+    """The option as it was, once the plugin that it names is known to exist."""
+    if isinstance(value, list):
+        return tuple(_found(find, each, where) for each in value)
+    if value is None:
+        return None
+    try:
+        if isinstance(value, Mapping):
+            bound = find(value["name"])
+            return type(bound)(bound.plugin, {**bound.params, **value.get("params", {})})
+        find(value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error
+    return value

@@ -1,0 +1,317 @@
+"""Convolutional layers. May import layer, initializers, geometry and the functional core."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import functional
+from ..geometry import conv_windows
+from .initializers import fill
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape, ranks, sizes
+
+__all__ = [
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
+    "ConvTranspose3D",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "DepthwiseConv3D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SeparableConv3D",
+]
+
+
+@dataclass(eq=False, repr=False)
+class _Convolution(Layer):
+    """Filters and a bias, and the options of the operation, which are those of `conv2d`."""
+
+    rank: ClassVar[int]
+    operation: ClassVar[str] = "conv"
+
+    _: KW_ONLY
+    stride: Any = 1
+    padding: Any = "valid"
+    padding_mode: Any = "zeros"
+    dilation: Any = 1
+    bias: bool = True
+    activation: Any = None
+    layout: str = "channels_last"
+    initializer: Any = "he_normal"
+    bias_initializer: Any = "zeros"
+
+    def filters_shape(self, channels: int) -> Shape:
+        """(F, *kernel, C // groups), whatever the layout."""
+        raise NotImplementedError
+
+    def groups_of(self, channels: int) -> int:
+        """How many independent groups channels and filters fall into."""
+        return 1
+
+    def options_of(self, channels: int) -> dict[str, Any]:
+        """The options of the operation."""
+        names = ("stride", "padding", "padding_mode", "dilation", "activation", "layout")
+        return {**{name: getattr(self, name) for name in names}, "groups": self.groups_of(channels)}
+
+    @property
+    def function(self) -> Any:
+        """The operation."""
+        return getattr(functional, f"{self.operation}{self.rank}d")
+
+    def channels_of(self, shape: Shape) -> int:
+        """Of the input, by its shape without N."""
+        if len(shape) != self.rank + 1:
+            raise ValueError(f"{self!r} takes samples of {self.rank} spatial axes and channels, got the shape {shape}")
+        return shape[0 if self.layout == "channels_first" else -1]
+
+    def spatial_of(self, shape: Shape) -> Shape:
+        """The spatial axes of a shape without N."""
+        return shape[1:] if self.layout == "channels_first" else shape[:-1]
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        channels = self.channels_of(input_shape)
+        first, *kernel, last = self.filters_shape(channels)
+        shape = (first, last, *kernel) if self.layout == "channels_first" else (first, *kernel, last)
+        return functional.output_shape(self.function, input_shape, shape, **self.options_of(channels))
+
+    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
+        channels = self.channels_of(input_shape)
+        shape = self.filters_shape(channels)
+        taps = math.prod(shape[1:-1])
+        sums, reached = taps * shape[-1], taps * shape[0] // self.groups_of(channels)
+        if self.operation == "conv_transpose":
+            sums, reached = reached, sums
+        filters = fill(self.initializer, rng, shape, sums, reached, dtype)
+        if self.layout == "channels_first":
+            filters = np.ascontiguousarray(np.moveaxis(filters, -1, 1))
+        params = {"filters": filters}
+        if self.bias:
+            outputs = shape[0] if self.operation == "conv" else shape[-1] * self.groups_of(channels)
+            params["bias"] = fill(self.bias_initializer, rng, (outputs,), sums, reached, dtype)
+        return params, {}
+
+    def _arguments(self, x: Array) -> tuple[Array, Array, Array | None]:
+        return x, self.params["filters"], self.params.get("bias")
+
+    def forward(self, x: Array, run: Run) -> Array:
+        y: Array = self.function(*self._arguments(x), **self.options_of(self.channels_of(x.shape[1:])))
+        return y
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        options = self.options_of(self.channels_of(x.shape[1:]))
+        y, pullback = functional.vjp(self.function, *self._arguments(x), **options)
+
+        def back(gy: Any) -> tuple[Array, Params]:
+            gx, *gradients = pullback(gy)
+            return gx, dict(zip(("filters", "bias"), gradients, strict=False))
+
+        return y, back
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        places = input_shape if self.operation == "conv_transpose" else self.output_shape(input_shape)
+        return math.prod(self.filters_shape(self.channels_of(input_shape))) * math.prod(self.spatial_of(places))
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        if self.operation == "conv_transpose":
+            return None
+        _, *kernel, _ = self.filters_shape(self.channels_of(input_shape))
+        windows = conv_windows(self.spatial_of(input_shape), kernel, self.stride, self.padding, self.dilation)
+        return {
+            "kernel_size": tuple(kernel),
+            "stride": sizes(self.stride, self.rank),
+            "dilation": sizes(self.dilation, self.rank),
+            "padding": tuple(window.before for window in windows),
+        }
+
+
+@dataclass(eq=False, repr=False)
+class _Conv(_Convolution):
+    """A convolution over # spatial axes: `conv#d` with filters of its own.
+
+    filters: how many; kernel_size: an int, or one per spatial axis. All other options are those of `conv#d`;
+    initializer, bias_initializer: names in `nn.initializers`. Parameters: filters, and bias unless bias=False.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> layer = cx.nn.Conv#D(6, 5, padding="same", activation="relu")
+    >>> layer(np.ones((2, *(8,) * #, 3))).shape == (2, *(8,) * #, 6)
+    True
+    """
+
+    filters: int
+    kernel_size: Any
+    groups: int = field(default=1, kw_only=True)
+
+    def groups_of(self, channels: int) -> int:
+        return self.groups
+
+    def filters_shape(self, channels: int) -> Shape:
+        if channels % self.groups:
+            raise ValueError(f"groups must divide the channels, got {channels} channels for {self!r}")
+        return (self.filters, *sizes(self.kernel_size, self.rank), channels // self.groups)
+
+
+@dataclass(eq=False, repr=False)
+class _ConvTranspose(_Convolution):
+    """A transposed convolution over # spatial axes: `conv_transpose#d` with filters of its own.
+
+    filters: channels of the result; kernel_size: an int, or one per spatial axis. All other options are those of
+    `conv_transpose#d`. Parameters: filters (channels of x, *kernel, filters // groups), and bias unless bias=False.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> layer = cx.nn.ConvTranspose#D(3, 2, stride=2)
+    >>> layer(np.ones((2, *(4,) * #, 6))).shape == (2, *(8,) * #, 3)
+    True
+    """
+
+    operation: ClassVar[str] = "conv_transpose"
+    filters: int
+    kernel_size: Any
+    output_padding: Any = field(default=0, kw_only=True)
+    groups: int = field(default=1, kw_only=True)
+
+    def groups_of(self, channels: int) -> int:
+        return self.groups
+
+    def filters_shape(self, channels: int) -> Shape:
+        if self.filters % self.groups:
+            raise ValueError(f"groups must divide the filters, got {self!r}")
+        return (channels, *sizes(self.kernel_size, self.rank), self.filters // self.groups)
+
+    def options_of(self, channels: int) -> dict[str, Any]:
+        return {**super().options_of(channels), "output_padding": self.output_padding}
+
+
+@dataclass(eq=False, repr=False)
+class _DepthwiseConv(_Convolution):
+    """A convolution over # spatial axes of each channel by itself, with `multiplier` filters for each.
+
+    kernel_size: an int, or one per spatial axis. All other options are those of `conv#d`. Parameters: filters
+    (C * multiplier, *kernel, 1), and bias unless bias=False.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> layer = cx.nn.DepthwiseConv#D(3, padding="same")
+    >>> layer(np.ones((2, *(8,) * #, 5))).shape == (2, *(8,) * #, 5)
+    True
+    """
+
+    kernel_size: Any
+    multiplier: int = field(default=1, kw_only=True)
+
+    def groups_of(self, channels: int) -> int:
+        return channels
+
+    def filters_shape(self, channels: int) -> Shape:
+        return (channels * self.multiplier, *sizes(self.kernel_size, self.rank), 1)
+
+
+@dataclass(eq=False, repr=False)
+class _SeparableConv(Layer):
+    """A convolution over # spatial axes in two steps: each channel by itself, then filters of one tap over them all.
+
+    filters: how many at the second step; kernel_size, multiplier, stride, padding, padding_mode, dilation: of the first
+    one; bias, activation: of the second. Parameters: depthwise, filters, and bias unless bias=False.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> layer = cx.nn.SeparableConv#D(6, 3, padding="same")
+    >>> layer(np.ones((2, *(8,) * #, 5))).shape == (2, *(8,) * #, 6)
+    True
+
+    Source: Chollet 2017, arXiv:1610.02357.
+    """
+
+    rank: ClassVar[int]
+    depthwise: ClassVar[type[_DepthwiseConv]]
+    pointwise: ClassVar[type[_Conv]]
+
+    filters: int
+    kernel_size: Any
+    _: KW_ONLY
+    multiplier: int = 1
+    stride: Any = 1
+    padding: Any = "valid"
+    padding_mode: Any = "zeros"
+    dilation: Any = 1
+    bias: bool = True
+    activation: Any = None
+    layout: str = "channels_last"
+    initializer: Any = "he_normal"
+    bias_initializer: Any = "zeros"
+
+    def steps(self) -> tuple[_DepthwiseConv, _Conv]:
+        """The two convolutions, with the parameters of this layer."""
+        first = self.depthwise(
+            self.kernel_size,
+            multiplier=self.multiplier,
+            stride=self.stride,
+            padding=self.padding,
+            padding_mode=self.padding_mode,
+            dilation=self.dilation,
+            bias=False,
+            layout=self.layout,
+            initializer=self.initializer,
+        )
+        second = self.pointwise(
+            self.filters,
+            1,
+            bias=self.bias,
+            activation=self.activation,
+            layout=self.layout,
+            initializer=self.initializer,
+            bias_initializer=self.bias_initializer,
+        )
+        if self.params:
+            first.params = {"filters": self.params["depthwise"]}
+            second.params = {name: array for name, array in self.params.items() if name != "depthwise"}
+        return first, second
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        first, second = self.steps()
+        return second.output_shape(first.output_shape(input_shape))
+
+    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
+        first, second = self.steps()
+        depthwise = first.make(input_shape, rng, dtype)[0]["filters"]
+        return {"depthwise": depthwise, **second.make(first.output_shape(input_shape), rng, dtype)[0]}, {}
+
+    def forward(self, x: Array, run: Run) -> Array:
+        first, second = self.steps()
+        return second.forward(first.forward(x, run), run)
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        first, second = self.steps()
+        middle, first_back = first.pull(x, run)
+        y, second_back = second.pull(middle, run)
+
+        def back(gy: Any) -> tuple[Array, Params]:
+            gradient, gradients = second_back(gy)
+            gx, depthwise = first_back(gradient)
+            return gx, {"depthwise": depthwise["filters"], **gradients}
+
+        return y, back
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        first, second = self.steps()
+        return first.multiply_adds(input_shape) + second.multiply_adds(first.output_shape(input_shape))
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        return self.steps()[0].window(input_shape)
+
+
+Conv1D, Conv2D, Conv3D = ranks(_Conv)
+ConvTranspose1D, ConvTranspose2D, ConvTranspose3D = ranks(_ConvTranspose)
+DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D = ranks(_DepthwiseConv)
+SeparableConv1D, SeparableConv2D, SeparableConv3D = ranks(_SeparableConv)
+for _separable, _first, _second in (
+    (SeparableConv1D, DepthwiseConv1D, Conv1D),
+    (SeparableConv2D, DepthwiseConv2D, Conv2D),
+    (SeparableConv3D, DepthwiseConv3D, Conv3D),
+):
+    _separable.depthwise, _separable.pointwise = _first, _second

@@ -1,0 +1,175 @@
+"""What a layer is: options, parameters, and a call that leaves nothing behind. May import the functional core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from threading import Lock
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Layer", "LayerPullback", "Params", "Run", "Shape", "ranks", "sizes"]
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+Params = dict[str, Array]
+LayerPullback = Callable[[Any], tuple[Array, Params]]
+
+_building = Lock()
+
+
+@dataclass
+class Run:
+    """How a network is run."""
+
+    training: bool
+    rng: np.random.Generator | None
+    """What dropout draws from."""
+    updates: Params
+    """Receives new state, keyed as `state` of the layer that is run."""
+
+
+@dataclass(eq=False, repr=False)
+class Layer:
+    """One step of a network. Subclasses are dataclasses whose fields are the options.
+
+    `params` holds what is learned, by name, and `state` what is only remembered (the statistics of BatchNorm). Both are
+    empty until the shape of the input is known: at the first call, or by `build`. A call changes neither, so that one
+    layer serves many threads. Arrays have a first axis N; shapes are told without it.
+    """
+
+    def __post_init__(self) -> None:
+        self.params: Params = {}
+        self.state: Params = {}
+        self.input_shape: Shape | None = None
+
+    # what a subclass defines
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the result for that of the input, both without N. Raises ValueError if the layer cannot."""
+        raise NotImplementedError
+
+    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
+        """Fresh parameters, and fresh state."""
+        return {}, {}
+
+    def forward(self, x: Array, run: Run) -> Array:
+        """The result alone."""
+        return self.pull(x, run)[0]
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        """The result with its pullback, which returns gx and the gradients of `params`."""
+        raise NotImplementedError
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """Multiplications, each with an addition, for one sample."""
+        return 0
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        """What `receptive_field` needs: {} for a layer that works place by place, None for one that sees all places."""
+        return {}
+
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """The shapes of the parameters, by name, for that of the input."""
+        params, _ = self.make(input_shape, np.random.default_rng(0), np.dtype(np.float32))
+        return {name: array.shape for name, array in params.items()}
+
+    # what a user calls
+
+    def build(self, input_shape: Any, *, seed: int | np.random.Generator = 0, dtype: Any = np.float32) -> Layer:
+        """Make the parameters for an input of that shape (without N), and return the layer.
+
+        seed: an int or a Generator; the same int gives the same parameters. Raises ValueError for a shape that the
+        layer cannot take.
+        """
+        shape = _shape(input_shape)
+        self.output_shape(shape)
+        rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+        made = self.make(shape, rng, np.dtype(dtype))
+        self.params, self.state = made
+        self.input_shape = shape
+        return self
+
+    def __call__(self, x: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Array:
+        """The result for x (N, ...). Builds the layer if that has not been done.
+
+        training: whether dropout and batch statistics apply; rng: what dropout draws from.
+        """
+        return self.forward(self._built(x), Run(training, rng, {}))
+
+    def vjp(
+        self,
+        x: Any,
+        *,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        updates: Params | None = None,
+    ) -> tuple[Array, LayerPullback]:
+        """The result for x (N, ...), with its pullback: pullback(gy) is (gx, gradients keyed as `params`).
+
+        updates: a dict that receives new state, keyed as `state`, for the caller to keep or not.
+        """
+        return self.pull(self._built(x), Run(training, rng, {} if updates is None else updates))
+
+    def _built(self, given: Any) -> Array:
+        x: Array = np.asarray(given)
+        if self.input_shape is None:
+            with _building:
+                if self.input_shape is None:
+                    self.build(x.shape[1:], dtype=x.dtype if x.dtype.kind == "f" and x.itemsize > 2 else np.float32)
+        return x
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learned. Raises ValueError before the layer is built."""
+        if self.input_shape is None:
+            raise ValueError(f"{self!r} has no parameters yet: call it, or build(input_shape)")
+        return sum(array.size for array in self.params.values())
+
+    def options(self) -> dict[str, Any]:
+        """The options that are not defaults, by name."""
+        return {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not _default(field) and value != _default(field)
+        }
+
+    def __repr__(self) -> str:
+        given = self.options()
+        required = [repr(given.pop(field.name)) for field in fields(self) if _default(field) is MISSING]
+        return f"{type(self).__name__}({', '.join([*required, *(f'{key}={value!r}' for key, value in given.items())])})"
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _shape(given: Any) -> Shape:
+    try:
+        shape = tuple(int(n) for n in given)
+    except TypeError:
+        raise TypeError(f"input_shape must be a tuple of ints, without N, got {given!r}") from None
+    if any(n < 1 for n in shape):
+        raise ValueError(f"input_shape must be a tuple of positive ints, without N, got {given!r}")
+    return shape
+
+
+L = TypeVar("L", bound=Layer)
+
+
+def ranks(layer: type[L]) -> tuple[type[L], type[L], type[L]]:
+    """A layer over any number of spatial axes as three classes, named for 1, 2 and 3; # in its docstring is that."""
+    name = layer.__name__.strip("_")
+    made = []
+    for rank in (1, 2, 3):
+        doc = (layer.__doc__ or "").replace("#", str(rank))
+        members = {"rank": rank, "__doc__": doc, "__module__": layer.__module__}
+        made.append(type(f"{name}{rank}D", (layer,), members))
+    return made[0], made[1], made[2]
+
+
+def sizes(value: Any, rank: int) -> tuple[int, ...]:
+    """An int, or one per spatial axis, as a tuple."""
+    return (int(value),) * rank if isinstance(value, (int, np.integer)) else tuple(value)

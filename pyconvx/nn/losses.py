@@ -1,0 +1,125 @@
+"""Losses by name, each with its gradient. Imports the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..plugin import Bound, Plugin, calling, returned
+from ..registry import Registry
+
+__all__ = ["Loss", "loss_and_gradient", "losses"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Loss(Plugin):
+    """A registered loss. `function(y, target, **params)` returns the loss (N,) of each prediction y (N, ...).
+
+    `gradient(y, target, **params)` returns its derivative with respect to y, of the shape of y.
+    """
+
+    kind: ClassVar[str] = "loss"
+    arguments: ClassVar[tuple[str, ...]] = ("y", "target")
+
+    gradient: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_companion("gradient", self.gradient, ("y", "target"))
+
+
+losses: Registry[Loss] = Registry(Loss.kind, Loss, "pyconvx.losses")
+"""Every loss by name."""
+
+
+def loss_and_gradient(given: str | Loss | Bound[Loss], y: Array, target: Any) -> tuple[float, Array]:
+    """The mean loss of predictions y (N, ...), and its gradient with respect to y.
+
+    Raises UnknownNameError for an unknown name, ValueError for targets that do not fit y.
+
+    >>> loss_and_gradient("mse", np.array([[1.0], [3.0]]), np.array([[1.0], [1.0]]))
+    (2.0, array([[0.],
+           [2.]]))
+    """
+    bound = losses.resolve(given)
+    plugin, target = bound.plugin, np.asarray(target)
+    assert plugin.gradient is not None
+    with calling(plugin):
+        each = plugin.function(y, target, **bound.params)
+        slope = plugin.gradient(y, target, **bound.params)
+    each = returned(plugin, "function", each, y.shape[:1], np.dtype(np.float64))
+    slope = returned(plugin, "gradient", slope, y.shape, np.dtype(np.float64))
+    return float(each.mean(dtype=np.float64)), np.asarray(slope / len(y), y.dtype)
+
+
+def _alike(y: Array, target: Array) -> Array:
+    """The difference of predictions and targets of one shape."""
+    if target.shape != y.shape:
+        raise ValueError(f"target must have the shape of the prediction, {y.shape}, got {target.shape}")
+    return np.asarray(y - target)
+
+
+def _per_sample(each: Array) -> Array:
+    return np.asarray(each.reshape(len(each), -1).mean(-1))
+
+
+def _shares(y: Array, target: Array, label_smoothing: float) -> tuple[Array, Array]:
+    """Logarithms of softmax over the last axis, and the shares that they ought to have."""
+    if target.dtype.kind in "iu" and target.shape == y.shape[:-1]:
+        if target.size and not (target.min() >= 0 and target.max() < y.shape[-1]):
+            raise ValueError(f"labels must be in 0...{y.shape[-1] - 1}, got {target.min()}...{target.max()}")
+        wanted = (np.arange(y.shape[-1]) == target[..., None]).astype(y.dtype)
+    else:
+        _alike(y, target)
+        wanted = target.astype(y.dtype)
+    if label_smoothing:
+        wanted = (1 - label_smoothing) * wanted + label_smoothing / y.shape[-1]
+    shifted = y - y.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))), wanted
+
+
+def _cross_entropy_gradient(y: Array, target: Array, label_smoothing: float = 0.0) -> Array:
+    logarithms, wanted = _shares(y, target, label_smoothing)
+    gradient = np.exp(logarithms) * wanted.sum(-1, keepdims=True) - wanted
+    return np.asarray(gradient / max(gradient[0, ..., 0].size if len(y) else 1, 1))
+
+
+@losses.register("cross_entropy", gradient=_cross_entropy_gradient)
+def cross_entropy(y: Array, target: Array, label_smoothing: float = 0.0) -> Array:
+    """Of the softmax of y, (N, ..., classes), which are logits: target are labels (N, ...) or shares (N, ..., classes).
+
+    A mean over all axes between N and classes. PyTorch's CrossEntropyLoss; Szegedy et al. 2015 for label_smoothing.
+    """
+    logarithms, wanted = _shares(y, target, label_smoothing)
+    return _per_sample(-(logarithms * wanted).sum(-1))
+
+
+@losses.register("mse", gradient=lambda y, target: 2 * _alike(y, target) / max(y[0].size if len(y) else 1, 1))
+def mse(y: Array, target: Array) -> Array:
+    """Mean squared error."""
+    return _per_sample(np.square(_alike(y, target)))
+
+
+@losses.register("mae", gradient=lambda y, target: np.sign(_alike(y, target)) / max(y[0].size if len(y) else 1, 1))
+def mae(y: Array, target: Array) -> Array:
+    """Mean absolute error, with gradient 0 where there is no error."""
+    return _per_sample(np.abs(_alike(y, target)))
+
+
+def _huber_gradient(y: Array, target: Array, delta: float = 1.0) -> Array:
+    return np.asarray(np.clip(_alike(y, target), -delta, delta) / max(y[0].size if len(y) else 1, 1))
+
+
+@losses.register("huber", gradient=_huber_gradient)
+def huber(y: Array, target: Array, delta: float = 1.0) -> Array:
+    """Half the squared error up to `delta`, then linear. Huber 1964."""
+    if not delta > 0:
+        raise ValueError(f"delta must be positive, got {delta}")
+    error = np.abs(_alike(y, target))
+    return _per_sample(np.where(error <= delta, np.square(error) / 2, delta * (error - delta / 2)))

@@ -1,0 +1,116 @@
+"""Networks in files: .npz, and .safetensors where that package is installed. May import the layers and config."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config import from_config, to_config
+from .layer import Layer, Params
+
+__all__ = ["load", "save"]
+
+CONFIG = "config"
+FORMAT = 1
+
+
+def save(net: Layer, path: str | Path) -> None:
+    """Write a built network, its configuration, parameters and state, to a file that ends in .npz or .safetensors.
+
+    Nothing is pickled. Raises ValueError for a network that is not built, or another ending.
+
+    >>> import numpy as np, pyconvx as cx, tempfile
+    >>> net = cx.nn.Sequential(cx.nn.Conv2D(2, 3), cx.nn.GlobalPool()).build((8, 8, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cx.nn.save(net, f"{folder}/net.npz")
+    ...     again = cx.nn.load(f"{folder}/net.npz")
+    >>> bool((again(np.ones((1, 8, 8, 1))) == net(np.ones((1, 8, 8, 1)))).all())
+    True
+    """
+    if net.input_shape is None:
+        raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
+    about = json.dumps({"format": FORMAT, "input_shape": list(net.input_shape), "network": to_config(net)})
+    arrays = _keyed(net)
+    path = Path(path)
+    if path.suffix == ".npz":
+        arrays[CONFIG] = np.frombuffer(about.encode(), np.uint8)
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+    elif path.suffix == ".safetensors":
+        from safetensors.numpy import save_file
+
+        save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, path, metadata={CONFIG: about})
+    else:
+        raise ValueError(f"path must end in .npz or .safetensors, got {str(path)!r}")
+
+
+def load(path: str | Path) -> Layer:
+    """Read a network that `save` wrote. Only arrays of numbers and a text are read, nothing is executed.
+
+    Raises OSError for a file that cannot be opened, ValueError that says why for one that holds no such network, or one
+    whose arrays do not fit its configuration.
+    """
+    path = Path(path)
+    if path.suffix not in (".npz", ".safetensors"):
+        raise ValueError(f"path must end in .npz or .safetensors, got {str(path)!r}")
+    try:
+        about, arrays = _read_npz(path) if path.suffix == ".npz" else _read_safetensors(path)
+        if not isinstance(about, Mapping) or about.get("format") != FORMAT:
+            raise ValueError(f"it is of no format known here ({FORMAT})")
+        net = from_config(about.get("network"))
+        _put(net, tuple(about.get("input_shape") or ()), arrays)
+    except OSError:
+        raise
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} holds no network: {error}") from error
+    return net
+
+
+def _keyed(net: Layer) -> dict[str, Any]:
+    kinds = {"params": net.params, "state": net.state}
+    return {f"{kind}/{key}": array for kind, each in kinds.items() for key, array in each.items()}
+
+
+def _put(net: Layer, input_shape: tuple[int, ...], arrays: Params) -> None:
+    """Fill a network, built for what it takes, with arrays of just its names, shapes and kind of numbers."""
+    wanted = _shapes(net, input_shape)
+    if wanted.keys() != arrays.keys():
+        raise ValueError(f"arrays are missing or too many: {', '.join(sorted(wanted.keys() ^ arrays.keys()))}")
+    for key, array in arrays.items():
+        if array.dtype not in (np.float32, np.float64) or array.shape != wanted[key]:
+            raise ValueError(f"{key} must be floats of shape {wanted[key]}, got {array.dtype} of shape {array.shape}")
+    for kind in ("params", "state"):
+        own = {key.removeprefix(f"{kind}/"): array for key, array in arrays.items() if key.startswith(f"{kind}/")}
+        setattr(net, kind, own)
+
+
+def _shapes(net: Layer, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    net.build(input_shape)
+    return {key: array.shape for key, array in _keyed(net).items()}
+
+
+def _read_npz(path: Path) -> tuple[Any, Params]:
+    with np.load(path, allow_pickle=False) as file:
+        if CONFIG not in file.files:
+            raise ValueError("it has no configuration")
+        text = file[CONFIG]
+        if text.dtype != np.uint8:
+            raise ValueError("its configuration is no text")
+        return json.loads(text.tobytes()), {key: file[key] for key in file.files if key != CONFIG}
+
+
+def _read_safetensors(path: Path) -> tuple[Any, Params]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        if CONFIG not in metadata:
+            raise ValueError("it has no configuration")
+        names = list(file.keys())
+        return json.loads(metadata[CONFIG]), {name: file.get_tensor(name) for name in names}

@@ -1,0 +1,70 @@
+"""Schedules by name: by what the learning rate is multiplied as training goes on. Imports the registry."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..plugin import Bound, Plugin, calling
+from ..registry import Registry
+
+__all__ = ["Schedule", "factor", "schedules"]
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule(Plugin):
+    """A registered schedule. `function(progress, **params)` returns a factor, for a progress from 0 to 1.
+
+    >>> round(factor("cosine", 0.5), 6)
+    0.5
+    """
+
+    kind: ClassVar[str] = "schedule"
+    arguments: ClassVar[tuple[str, ...]] = ("progress",)
+
+
+schedules: Registry[Schedule] = Registry(Schedule.kind, Schedule, "pyconvx.schedules")
+"""Every schedule by name."""
+
+
+def factor(given: str | Schedule | Bound[Schedule], progress: float) -> float:
+    """The factor of a schedule. Raises UnknownNameError for an unknown name."""
+    bound = schedules.resolve(given)
+    with calling(bound.plugin):
+        return float(bound.plugin.function(progress, **bound.params))
+
+
+@schedules.register("constant")
+def constant(progress: float) -> float:
+    """Always 1."""
+    return 1.0
+
+
+@schedules.register("linear")
+def linear(progress: float, end: float = 0.0) -> float:
+    """From 1 to `end` in a straight line."""
+    return 1 - (1 - end) * progress
+
+
+@schedules.register("cosine")
+def cosine(progress: float, end: float = 0.0) -> float:
+    """From 1 to `end` along half a cosine. Loshchilov and Hutter 2017, arXiv:1608.03983."""
+    return end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@schedules.register("step")
+def step(progress: float, drops: int = 3, factor: float = 0.1) -> float:
+    """Times `factor` at each of so many drops, evenly apart."""
+    return float(factor ** min(int(progress * (drops + 1)), drops))
+
+
+@schedules.register("one_cycle")
+def one_cycle(progress: float, rise: float = 0.3, start: float = 0.04, end: float = 1e-4) -> float:
+    """Up from `start` to 1 during the share `rise`, then down to `end`, both along half a cosine.
+
+    Smith and Topin 2018, arXiv:1708.07120.
+    """
+    if progress < rise:
+        return start + (1 - start) * (1 - math.cos(math.pi * progress / rise)) / 2
+    return end + (1 - end) * (1 + math.cos(math.pi * (progress - rise) / (1 - rise))) / 2

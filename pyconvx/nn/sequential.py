@@ -1,0 +1,239 @@
+"""Networks: layers one after another, beside one another, and around a shortcut. May import layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape
+
+__all__ = ["Parallel", "Residual", "Sequential"]
+
+
+class _Group(Layer):
+    """Layers that are one: parameters and state are theirs, keyed "0.filters" for those of the first, and so on."""
+
+    def __init__(self, *layers: Any) -> None:
+        if len(layers) == 1 and isinstance(layers[0], Sequence):
+            layers = tuple(layers[0])
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"{type(self).__name__} is made of layers, got {layer!r}")
+        self.layers: tuple[Layer, ...] = layers
+        self.input_shape: Shape | None = None
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+
+    @property
+    def params(self) -> Params:
+        """What is learned, in one flat dict of the layers' own arrays."""
+        return {f"{i}.{key}": array for i, layer in enumerate(self.layers) for key, array in layer.params.items()}
+
+    @params.setter
+    def params(self, values: Params) -> None:
+        for i, layer in enumerate(self.layers):
+            layer.params = _of(i, values)
+
+    @property
+    def state(self) -> Params:
+        """What is remembered, keyed in the same way."""
+        return {f"{i}.{key}": array for i, layer in enumerate(self.layers) for key, array in layer.state.items()}
+
+    @state.setter
+    def state(self, values: Params) -> None:
+        for i, layer in enumerate(self.layers):
+            layer.state = _of(i, values)
+
+    def inputs(self, input_shape: Shape) -> list[Shape]:
+        """The shape of each layer's input."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Any, *, seed: int | np.random.Generator = 0, dtype: Any = np.float32) -> Layer:
+        shape = tuple(input_shape)
+        self.output_shape(shape)
+        rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+        for layer, given in zip(self.layers, self.inputs(shape), strict=True):
+            layer.build(given, seed=rng, dtype=dtype)
+        self.input_shape = shape
+        return self
+
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        pairs = enumerate(zip(self.layers, self.inputs(input_shape), strict=True))
+        return {f"{i}.{key}": own for i, (layer, given) in pairs for key, own in layer.param_shapes(given).items()}
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return sum(
+            layer.multiply_adds(shape) for layer, shape in zip(self.layers, self.inputs(input_shape), strict=True)
+        )
+
+
+def _of(index: int, values: Params) -> Params:
+    prefix = f"{index}."
+    return {key.removeprefix(prefix): array for key, array in values.items() if key.startswith(prefix)}
+
+
+def _keep(run: Run, index: int, inner: Run) -> None:
+    run.updates.update({f"{index}.{key}": array for key, array in inner.updates.items()})
+
+
+class Sequential(_Group):
+    """Layers one after another.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> net = cx.nn.Sequential(
+    ...     cx.nn.Conv2D(8, 3, padding="same", activation="relu"),
+    ...     cx.nn.MaxPool2D(2),
+    ...     cx.nn.Flatten(),
+    ...     cx.nn.Dense(10),
+    ... )
+    >>> net(np.ones((2, 8, 8, 1))).shape
+    (2, 10)
+    >>> {key: array.shape for key, array in net.params.items()}
+    {'0.filters': (8, 3, 3, 1), '0.bias': (8,), '3.weights': (128, 10), '3.bias': (10,)}
+    >>> y, pullback = net.vjp(np.ones((2, 8, 8, 1)))
+    >>> gx, gradients = pullback(np.ones_like(y))
+    >>> gx.shape, list(gradients) == list(net.params)
+    ((2, 8, 8, 1), True)
+    """
+
+    def inputs(self, input_shape: Shape) -> list[Shape]:
+        shapes = [input_shape]
+        for i, layer in enumerate(self.layers):
+            try:
+                shapes.append(layer.output_shape(shapes[-1]))
+            except ValueError as error:
+                raise ValueError(f"layer {i}, {layer!r}: {error}") from error
+        return shapes[:-1]
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.layers[-1].output_shape(self.inputs(input_shape)[-1]) if self.layers else input_shape
+
+    def forward(self, x: Array, run: Run) -> Array:
+        for i, layer in enumerate(self.layers):
+            inner = Run(run.training, run.rng, {})
+            x = layer.forward(x, inner)
+            _keep(run, i, inner)
+        return x
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        pullbacks = []
+        for i, layer in enumerate(self.layers):
+            inner = Run(run.training, run.rng, {})
+            x, pullback = layer.pull(x, inner)
+            _keep(run, i, inner)
+            pullbacks.append(pullback)
+
+        def back(gy: Any) -> tuple[Array, Params]:
+            found: list[Params] = []
+            for pullback in reversed(pullbacks):
+                gy, gradients = pullback(gy)
+                found.append(gradients)
+            numbered = enumerate(reversed(found))
+            return gy, {f"{i}.{key}": array for i, each in numbered for key, array in each.items()}
+
+        return x, back
+
+
+class Parallel(_Group):
+    """Layers that see the same x, whose results are added, or concatenated along the channels.
+
+    merge: "concat" or "add"; layout: where the channels lie. Raises ValueError where shapes do not fit one another.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> both = cx.nn.Parallel([cx.nn.Conv2D(4, 1), cx.nn.Conv2D(2, 3, padding="same")], merge="concat")
+    >>> both(np.ones((1, 5, 5, 3))).shape
+    (1, 5, 5, 6)
+    """
+
+    def __init__(self, *layers: Any, merge: str = "concat", layout: str = "channels_last") -> None:
+        super().__init__(*layers)
+        if merge not in ("concat", "add"):
+            raise ValueError(f'merge must be "concat" or "add", got {merge!r}')
+        if not self.layers:
+            raise ValueError("Parallel needs at least one layer")
+        self.merge, self.layout = merge, layout
+
+    def _axis(self, ndim: int) -> int:
+        """Of the channels, in arrays with N."""
+        return 1 if self.layout == "channels_first" else ndim - 1
+
+    def inputs(self, input_shape: Shape) -> list[Shape]:
+        return [input_shape] * len(self.layers)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        shapes = [layer.output_shape(input_shape) for layer in self.layers]
+        axis = self._axis(1 + len(shapes[0])) - 1
+        alike = {shape if self.merge == "add" else (*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+        if len(alike) > 1 or len(set(map(len, shapes))) > 1:
+            raise ValueError(f"results of shapes {', '.join(map(str, shapes))} cannot be merged by {self.merge!r}")
+        if self.merge == "add":
+            return shapes[0]
+        return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])
+
+    def _merged(self, results: list[Array]) -> Array:
+        if self.merge == "concat":
+            return np.concatenate(results, self._axis(results[0].ndim))
+        total = results[0] + results[1] if len(results) > 1 else results[0]
+        for result in results[2:]:
+            total += result
+        return total
+
+    def forward(self, x: Array, run: Run) -> Array:
+        results = []
+        for i, layer in enumerate(self.layers):
+            inner = Run(run.training, run.rng, {})
+            results.append(layer.forward(x, inner))
+            _keep(run, i, inner)
+        return self._merged(results)
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        results, pullbacks = [], []
+        for i, layer in enumerate(self.layers):
+            inner = Run(run.training, run.rng, {})
+            result, pullback = layer.pull(x, inner)
+            _keep(run, i, inner)
+            results.append(result)
+            pullbacks.append(pullback)
+        ends = np.cumsum([result.shape[self._axis(result.ndim)] for result in results])
+
+        def back(gy: Any) -> tuple[Array, Params]:
+            gy = np.asarray(gy)
+            parts = [gy] * len(results)
+            if self.merge == "concat":
+                parts = np.split(gy, ends[:-1], self._axis(gy.ndim))
+            found = [pullback(part) for pullback, part in zip(pullbacks, parts, strict=True)]
+            gx = found[0][0]
+            for gradient, _ in found[1:]:
+                gx = gx + gradient
+            return gx, {f"{i}.{key}": array for i, (_, each) in enumerate(found) for key, array in each.items()}
+
+        return self._merged(results), back
+
+
+class Residual(Parallel):
+    """Layers around which x is led as it is, or through `shortcut`, and added: layers(x) + shortcut(x).
+
+    shortcut: a layer that gives x the shape of what the layers make of it, where that is another one.
+
+    >>> import numpy as np, pyconvx as cx
+    >>> block = cx.nn.Residual(cx.nn.Conv2D(8, 3, padding="same", activation="relu"), cx.nn.Conv2D(3, 1))
+    >>> block(np.ones((1, 5, 5, 3))).shape
+    (1, 5, 5, 3)
+
+    Source: He et al. 2015, arXiv:1512.03385.
+    """
+
+    def __init__(self, *layers: Any, shortcut: Layer | None = None) -> None:
+        super().__init__(Sequential(*layers), Sequential() if shortcut is None else shortcut, merge="add")
