@@ -68,5 +68,5 @@ setup(
         extension("_tables", ["_tables.pyx"]),
         extension("_threads", ["_threads.pyx", "pool.c"], [*FLAGS, *(["-pthread", "-std=gnu11"] if GNU else [])]),
         *(extension(f"_kernels_{name}", ["_kernels.pyx"], FLAGS + flags) for name, flags in INSTRUCTION_SETS.items()),
-    ]
+    ],
 )

@@ -422,10 +422,11 @@ def globe(i: tuple[Indices, ...], n: tuple[int, ...], poles: bool = False) -> tu
     equations on a sphere, Atmosphere 11 (1973).
     """
     (latitude, longitude), (rows, columns) = i, n
-    period = max(2 * rows - 2, 1) if poles else 2 * rows  # once around the globe, over both poles
-    latitude = latitude % period
-    beyond = latitude >= rows
+    if poles and rows == 1:
+        latitude = np.zeros_like(latitude)
+    half = max(rows - 1 if poles else rows, 1)  # rows from pole to pole
+    crossed = (latitude - (latitude > 0) if poles else latitude) // half  # how many poles lie in between
+    row, beyond = latitude - crossed * half, crossed % 2 == 1
     if columns % 2 and beyond.any():
         raise ValueError(f"crossing a pole is half a turn, which takes an even number of longitudes, got {columns}")
-    mirrored = (period if poles else period - 1) - latitude
-    return np.where(beyond, mirrored, latitude), (longitude + np.where(beyond, columns // 2, 0)) % columns
+    return np.where(beyond, rows - 1 - row, row), (longitude + np.where(beyond, columns // 2, 0)) % columns
