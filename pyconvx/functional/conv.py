@@ -458,7 +458,7 @@ def conv(
     stride, dilation : int or one int per spatial axis, at least 1.
     padding : how much: "valid", "same" (ceil(n / stride) outputs, the odd element after), "same_lower" (before),
         "full", "causal" (one axis only), an int, one int per axis, or one (before, after) pair per axis.
-    padding_mode : with what: a name in `paddings`, or one name per spatial axis.
+    padding_mode : with what: a name in `paddings`, or one name per spatial axis; a joint mode is for all of them.
     groups : the channels and filters are split into so many independent groups; C for a depthwise convolution.
     activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
     algorithm : "auto", or "fft", "depthwise", "planes", "winograd", "bands", "direct" or "plain" to force one where it

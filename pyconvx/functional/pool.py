@@ -362,8 +362,8 @@ def pool(
     stride : int or one int per spatial axis; None is `size`.
     padding : how much, as for `conv#d`.
     padding_mode : None: padded positions hold nothing (max ignores them, avg does not count them;
-        ``count_include_pad=True`` and ``divisor=`` of avg change what it divides by). A mode, or one per spatial axis:
-        they hold what the mode says.
+        ``count_include_pad=True`` and ``divisor=`` of avg change what it divides by). A mode, or one per spatial axis
+        (a joint one is for all of them): they hold what the mode says.
     dilation : int or one int per spatial axis, the distance between elements of a window.
     ceil_mode : also take windows that hang over the end, if they start within x or the padding before it.
     return_indices : for max and min, also return the flat index of each winner within the spatial extent of its sample
