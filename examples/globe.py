@@ -6,6 +6,7 @@ With the name of a file as its argument it also draws what it computes: that is 
 import sys
 
 import numpy as np
+from numpy.typing import NDArray
 
 import pyconvx as cx
 
@@ -14,11 +15,12 @@ latitude = np.radians(np.linspace(85, -85, ROWS))[:, None]
 longitude = np.radians(np.linspace(-175, 175, COLUMNS))[None, :]
 
 
-def cloud(north, east, radius):
+def cloud(north: float, east: float, radius: float) -> NDArray[np.float64]:
     """1 at a place of the globe, and less with the distance from it, which is an angle; all in degrees."""
     north, east = np.radians(north), np.radians(east)
     cosine = np.sin(latitude) * np.sin(north) + np.cos(latitude) * np.cos(north) * np.cos(longitude - east)
-    return np.exp(-0.5 * (np.degrees(np.arccos(np.clip(cosine, -1, 1))) / radius) ** 2)
+    distance = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    return np.asarray(np.exp(-0.5 * (distance / radius) ** 2))
 
 
 world = cloud(72, 0, 8)[..., None]  # (18, 36, 1), one channel: a cloud beside the north pole
@@ -38,7 +40,7 @@ gx, _ = pullback(np.ones_like(y))
 assert np.isclose(gx.sum(), y.size)  # the weights of the filter add up to 1
 
 
-def draw(file):
+def draw(file: str) -> None:
     """Write a picture of a small map with what is around it, and of both clouds."""
     from pyconvx import plot
 

@@ -145,7 +145,7 @@ class Border:
 
     def parts(self) -> Iterable[_Part]:
         """The index map of the border; if that is long, a bounded number of places at once."""
-        if math.prod(self.extended) - math.prod(self.sizes) <= KEPT:
+        if math.prod(self.extended) - math.prod(each.stop - each.start for each in self.own[1]) <= KEPT:
             return _kept(self.mode, self.sizes, self.widths)
         return _made(self.mode, self.sizes, self.widths)
 
