@@ -96,8 +96,8 @@ class _Plan:
         if self._border_of_x is None:
             x = arrays.as_kernel_input(self.x, form.compute, apart=True)
         else:
-            x = self._extended(self._border_of_x, self.x)
-        return self._problem(x, self.filters, form.transposed, None if self._folded else self._offset())
+            x = self._border_of_x.extend(self.x, form.compute, form.layout == "channels_first")
+        return self._problem(x, self.filters, form.transposed, None if self._border_of_y else self._offset())
 
     def supposed(self) -> Problem:
         """The problem as far as shapes tell it: no array is read, copied or packed."""
@@ -105,16 +105,8 @@ class _Plan:
         apart = self.form.layout == "channels_first" and (border is not None or self.x.dtype == self.form.compute)
         shape = self.x.shape if border is None else border.shape_with(self.x.shape)
         x = arrays.canonical(arrays.outline, shape, self.form.compute, apart)
-        bias = None if self._folded else self.bias
+        bias = None if self._border_of_y else self.bias
         return self._problem(x, self.filters, self.form.transposed, bias, Supposed)
-
-    @property
-    def copied(self) -> int:
-        """Bytes of the copy with a border that a joint mode takes, of x or of the result."""
-        if self.form.border is None:
-            return 0
-        shape = self.form.canonical_shape if self._folded else self.form.border.shape_with(self.x.shape)
-        return math.prod(shape) * self.form.compute.itemsize
 
     @property
     def _border_of_x(self) -> Border | None:
@@ -122,20 +114,15 @@ class _Plan:
         return None if self.form.transposed else self.form.border
 
     @property
-    def _folded(self) -> bool:
-        """Whether kernels fill a result with a border, which is folded, and has its bias and activation, afterwards."""
-        return self.form.transposed and self.form.border is not None
+    def _border_of_y(self) -> Border | None:
+        """The one that they fill around the sum, which is folded, and has its bias and activation, afterwards."""
+        return self.form.border if self.form.transposed else None
 
-    def _extended(self, border: Border, x: Array, linear: bool = False) -> Array:
-        """x (N, D, H, W, channels) with its border, as kernels take it."""
-        apart = self.form.layout == "channels_first"
-        y = arrays.canonical(arrays.empty, border.shape_with(x.shape), self.form.compute, apart)
-        return border.extend(x, y, linear)
-
-    def _fold(self, border: Border, gradient: Array, apart: bool) -> Array:
-        """The adjoint of that; `apart` in memory with channels first."""
-        shape = border.shape_without(gradient.shape)
-        return border.fold(gradient, arrays.canonical(arrays.empty, shape, self.form.compute, apart))
+    @property
+    def copied(self) -> int:
+        """Bytes of what has such a border."""
+        border, shape = self.form.border, self.form.canonical_shape if self.form.transposed else self.x.shape
+        return 0 if border is None else math.prod(border.shape_with(shape)) * self.form.compute.itemsize
 
     def _offset(self) -> Array | None:
         """The bias as kernels take it."""
@@ -143,11 +130,10 @@ class _Plan:
 
     def _settled(self, z: Array, apart: bool = False) -> Array:
         """The sum with its bias, from what a kernel has computed, in the same memory order."""
-        if not self._folded or self.form.border is None:
-            return z
-        z = self._fold(self.form.border, z, apart)
-        if self.bias is not None:
-            z += self._offset()
+        if self._border_of_y is not None:
+            z = self._border_of_y.fold(z, apart)
+            if self.bias is not None:
+                z += self._offset()
         return z
 
     def _problem(
@@ -183,7 +169,7 @@ class _Plan:
 
     def _direct_target(self) -> Array | None:
         """`out` as the kernels can fill it, if they can: then nothing but a kernel may fail any more."""
-        if self.out is None or self.out.dtype != self.form.compute or self._folded:
+        if self.out is None or self.out.dtype != self.form.compute or self._border_of_y:
             return None
         if arrays.overlaps(self.out, self.given, self.filters, self.bias):
             return None
@@ -200,7 +186,7 @@ class _Plan:
         apart = self.out is None and self.form.result == self.form.compute and self._apart()
         y = self._empty(apart) if target is None else target
         problem = self.problem()
-        problem.finish = None if self._folded else self._finish()
+        problem.finish = None if self._border_of_y else self._finish()
         finished = compute(problem, self.algorithm, y)
         y = self._settled(y, apart)
         if not finished and self.activation is not None:
@@ -258,8 +244,8 @@ class _Plan:
             if activation is not None:
                 gz = pull(activation, z, saved, gz, num_threads())
             total = None if self.bias is None else gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
-            if self._folded and self.form.border is not None:
-                gz = np.ascontiguousarray(self._extended(self.form.border, gz, linear=True))
+            if self._border_of_y is not None:
+                gz = self._border_of_y.extend(gz, gz.dtype, linear=True)
             gradients = [self._gradient_of_x(problem, gz), self._gradient_of_filters(problem, gz)]
             if self.bias is not None and total is not None:
                 gradients.append(total.astype(arrays.gradient_dtype(self.bias, self.form.compute)))
@@ -277,7 +263,7 @@ class _Plan:
             forced = "plain"
         compute(adjoint, forced, gx)
         if self._border_of_x is not None:
-            gx = self._fold(self._border_of_x, gx, apart)
+            gx = self._border_of_x.fold(gx, apart)
         form, dtype = self.form, arrays.gradient_dtype(self.given, self.form.compute)
         return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, dtype)
 

@@ -1,4 +1,5 @@
-"""Joint padding modes: x laid out with its border, and the way back of a gradient. May import geometry and padding.
+"""Joint padding modes: x laid out with its border, and the way back of a gradient. May import geometry, padding
+and arrays.
 
 Kernels read tables of one axis each, which a rule of all axes at once is not. So the border is gathered around a copy
 of x, which the kernels read without padding; the gradient of that is added up where the border came from.
@@ -19,7 +20,7 @@ from ..geometry import Window
 from ..padding import JointMap, PaddingMode, joint_map
 from ..plugin import Bound
 from ..remember import remembered
-from .arrays import Array, constant_of
+from .arrays import Array, canonical, constant_of, empty
 
 __all__ = ["Border", "border_of", "without_padding"]
 
@@ -114,7 +115,7 @@ class Border:
     axes: tuple[int, ...]
     sizes: tuple[int, ...]
     widths: Pairs
-    extended: tuple[int, ...] = field(init=False)
+    whole: tuple[int, ...] = field(init=False)
     """Sizes of the axes with their border."""
     own: tuple[tuple[slice, ...], tuple[slice, ...]] = field(init=False)
     """Where the elements of x that are not cropped are with the border, and without."""
@@ -126,12 +127,12 @@ class Border:
             spans.append((first, max(first, min(n, n + after)), before))
         sizes = (n + sum(width) for n, width in zip(self.sizes, self.widths, strict=True))
         to = tuple(slice(first + before, stop + before) for first, stop, before in spans)
-        object.__setattr__(self, "extended", tuple(sizes))
+        object.__setattr__(self, "whole", tuple(sizes))
         object.__setattr__(self, "own", (to, tuple(slice(first, stop) for first, stop, _ in spans)))
 
     def shape_with(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of x with its border."""
-        return self._replaced(shape, self.extended)
+        return self._replaced(shape, self.whole)
 
     def shape_without(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of x, from that with its border."""
@@ -145,7 +146,7 @@ class Border:
 
     def parts(self) -> Iterable[_Part]:
         """The index map of the border; if that is long, a bounded number of places at once."""
-        if math.prod(self.extended) - math.prod(each.stop - each.start for each in self.own[1]) <= KEPT:
+        if math.prod(self.whole) - math.prod(each.stop - each.start for each in self.own[1]) <= KEPT:
             return _kept(self.mode, self.sizes, self.widths)
         return _made(self.mode, self.sizes, self.widths)
 
@@ -163,17 +164,19 @@ class Border:
         """x with the axes that have a border in front."""
         return x.transpose(*self.axes, *(axis for axis in range(x.ndim) if axis not in self.axes))
 
-    def extend(self, x: Array, y: Array, linear: bool = False) -> Array:
-        """Fill y, of the shape with the border, from x; returns it. linear: constants count as 0."""
+    def extend(self, x: Array, dtype: np.dtype[Any], apart: bool = False, linear: bool = False) -> Array:
+        """x with its border, in `dtype`; `apart` in memory with channels first. linear: constants count as 0."""
+        y = canonical(empty, self.shape_with(x.shape), dtype, apart)
         x, filled = self._front(x), self._front(y)
         to, come = self.own
         filled[to] = x[come]
         for part in self.parts():
-            filled[part.places] = _taken(x, part.table, y.dtype, linear)
+            filled[part.places] = _taken(x, part.table, dtype, linear)
         return y
 
-    def fold(self, gy: Array, gx: Array) -> Array:
-        """The adjoint: fill gx, of the shape of x, with the sum of what each element's images received; returns it."""
+    def fold(self, gy: Array, apart: bool = False) -> Array:
+        """The adjoint: the sum of what each element of x received with its images."""
+        gx = canonical(empty, self.shape_without(gy.shape), gy.dtype, apart)
         gx[...] = 0
         gy, sums = self._front(gy), self._front(gx)
         to, come = self.own

@@ -205,17 +205,17 @@ class _JointPlan:
     out: Array | None
 
     def run(self) -> Array:
-        x, dtype = self.x, self.x.dtype.newbyteorder("=")
+        dtype = self.x.dtype.newbyteorder("=")
         if dtype == np.bool_ and self.border.weighs:
             raise weighs_bool("mode", self.border.mode)
-        return arrays.deliver(self.border.extend(x, np.empty(self.shape, dtype)), self.out, dtype)
+        return arrays.deliver(self.border.extend(self.x, dtype), self.out, dtype)
 
     def vjp(self) -> tuple[Array, Pullback]:
         compute, _ = arrays.compute_dtypes(self.x.dtype)
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
-            gx = self.border.fold(arrays.as_gradient(gy, self.shape, compute), np.empty(self.x.shape, compute))
+            gx = self.border.fold(arrays.as_gradient(gy, self.shape, compute))
             return (gx.astype(arrays.gradient_dtype(self.x, compute), copy=False),)
 
         return self.run(), pullback

@@ -102,7 +102,7 @@ class _Plan:
             canonical = gy.reshape(self.canonical) if self.squeeze else self._canonical_of(gy)
             gx = reduction.gradient(saved, np.ascontiguousarray(canonical))
             if self.border is not None:
-                gx = self.border.fold(gx, arrays.empty(self.x.shape, gx.dtype))
+                gx = self.border.fold(gx)
             dtype = arrays.gradient_dtype(self.given, compute)
             return (arrays.deliver_canonical(gx, self.rank, self.layout, self._batched, None, dtype),)
 
@@ -113,7 +113,7 @@ class _Plan:
         x = self.x.view(np.uint8) if self.x.dtype == np.bool_ else self.x
         if self.border is None:
             return arrays.as_kernel_input(x, self.compute)
-        return self.border.extend(x, arrays.empty(self.source, self.compute))
+        return self.border.extend(x, self.compute)
 
     @property
     def source(self) -> tuple[int, ...]:
@@ -132,7 +132,7 @@ class _Plan:
             return result
         if self.border is not None:
             own = np.arange(math.prod(self.x.shape[1:-1]), dtype=np.intp).reshape(1, *self.x.shape[1:-1], 1)
-            index = self.border.extend(own, np.empty((1, *self.source[1:-1], 1), np.intp)).ravel()[index]
+            index = self.border.extend(own, own.dtype).ravel()[index]
         if self.squeeze:
             return result, index.reshape(self.shape)
         return result, arrays.deliver_canonical(index, self.rank, self.layout, self._batched, None, index.dtype)

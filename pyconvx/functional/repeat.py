@@ -81,6 +81,5 @@ def _fill_extended(
     kernel: Any, shape: Shape, border: Border, x: Array, bias: Array | None, y: Array, filters: Array | None
 ) -> Any:
     """`fill` of a kernel that reads x with its border, of that shape."""
-    extended = empty(shape, x.dtype)
-    border.extend(x.reshape(border.shape_without(shape)), extended)
-    return kernel.fill(extended, bias, y, filters)
+    x = border.extend(x.reshape(border.shape_without(shape)), x.dtype)
+    return kernel.fill(x, bias, y, filters)
