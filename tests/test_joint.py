@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx.functional import joint
+from pyconvx.listing import entries
 from pyconvx.padding import OUTSIDE, joint_map
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import as_reduction, reference_mode
@@ -87,6 +88,16 @@ def test_picture_of_a_globe():
         [8, 5, 6, 7, 8, 5],
         [2, 3, 4, 1, 2, 3],
     ]
+
+
+def test_the_list_of_plugins_shows_a_small_map():
+    (globe,) = (entry for entry in entries("paddings") if entry.name == "globe")
+    assert globe.picture == "2 3 4 1 2 3 / 4 | 1 2 3 4 | 1 / 8 | 5 6 7 8 | 5 / 6 7 8 5 6 7"
+    with cx.paddings.temporarily("test:volume", wrapped, joint=True, ranks=(3,)):
+        (volume,) = (entry for entry in entries("paddings") if entry.name == "test:volume")
+    assert volume.picture == "8 5 6 7 8 5 / 4 | 1 2 3 4 | 1 / 8 | 5 6 7 8 | 5 / 4 1 2 3 4 1"
+    (line,) = (entry for entry in entries("paddings") if entry.name == "test:wrapped")
+    assert line.picture == "4 | 1 2 3 4 | 1"
 
 
 @pytest.mark.parametrize("poles", [False, True])
