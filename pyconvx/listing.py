@@ -11,7 +11,7 @@ import numpy as np
 
 from .activation import Activation, activations, evaluate
 from .offers import BrokenPluginError, distribution_of
-from .padding import OUTSIDE, PaddingMode, index_map, paddings
+from .padding import OUTSIDE, PaddingMode, index_map, joint_map, paddings
 from .picture import filters
 from .plugin import Bound, Plugin
 from .pooling import Pooling, poolings
@@ -26,6 +26,7 @@ KINDS: dict[str, Registry[Any]] = {
     "filters": filters,
 }
 AXIS, PAD = 3, 4  # elements, and how far they are padded on either side, in the picture of a padding mode
+MAP = 2, 2, 4  # sizes of the last axes in the picture of a joint mode
 WINDOW = (1.0, 4.0, 2.0, 2.0)
 BARS = "▁▂▃▄▅▆▇█"
 CURVE = np.linspace(-4, 4, 17)
@@ -108,7 +109,9 @@ def _drawn(picture: Callable[[Bound[Any]], str], bound: Bound[Any]) -> str:
 
 
 def _padded(bound: Bound[Any]) -> str:
-    """The elements 1 2 3 and what surrounds them."""
+    """The elements 1 2 3, or those of a small map, and what surrounds them."""
+    if bound.plugin.joint:
+        return _surrounded(bound)
     i = np.arange(-PAD, AXIS + PAD, dtype=np.intp)
     table = index_map(bound, i, AXIS)
     read = np.where(table.index == OUTSIDE, bound.params.get("value", 0), table.index + 1)
@@ -116,6 +119,23 @@ def _padded(bound: Bound[Any]) -> str:
     numbers = [f"{number:g}" for number in (read * weight).sum(0)]
     sides = numbers[:PAD], numbers[PAD : PAD + AXIS], numbers[PAD + AXIS :]
     return " | ".join(map(" ".join, sides))
+
+
+def _surrounded(bound: Bound[Any]) -> str:
+    """A map of rows, 1 2 3 4 and 5 6 7 8, and what is around it; of three axes the first of two such maps."""
+    sizes = MAP[-min(bound.plugin.ranks) :]
+    lines = [np.arange(-1, n + 1) if axis >= len(sizes) - 2 else np.arange(1) for axis, n in enumerate(sizes)]
+    table = joint_map(bound, np.ix_(*lines), sizes)
+    read = np.arange(1.0, np.prod(sizes) + 1).reshape(sizes)[table.index]
+    read = read * (1.0 if table.weight is None else table.weight)
+    shape = tuple(map(len, lines))
+    read = np.broadcast_to(np.where(False if table.outside is None else table.outside, table.value, read), shape)
+    rows = [[f"{number:g}" for number in row] for row in read.reshape(-1, shape[-1])]
+    own = range(1, len(rows) - 1) if len(sizes) > 1 else range(1)
+    pictures = (
+        f"{row[0]} | {' '.join(row[1:-1])} | {row[-1]}" if at in own else " ".join(row) for at, row in enumerate(rows)
+    )
+    return " / ".join(pictures)
 
 
 def _curve(bound: Bound[Any]) -> str:

@@ -1,13 +1,15 @@
-"""Padding modes: with what a border is filled, as an index map per axis. Imports registry.
+"""Padding modes: with what a border is filled, as an index map per axis or of all axes at once. Imports registry.
 
 The rule of a mode says for coordinates of the padded axis, -before ... n + after - 1, which element of the
 axis each one takes. `index_map` calls it and checks the answer, so that compiled code may follow the table
-unchecked.
+unchecked. The rule of a joint mode says the same of all axes at once; `joint_map` calls and checks it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,10 +18,12 @@ from numpy.typing import NDArray
 from .plugin import Bound, Plugin, calling
 from .registry import Registry
 
-__all__ = ["OUTSIDE", "IndexMap", "PaddingMode", "index_map", "padding", "paddings"]
+__all__ = ["OUTSIDE", "IndexMap", "JointMap", "PaddingMode", "index_map", "joint_map", "padding", "paddings"]
 
 Indices = NDArray[np.intp]
 Weights = NDArray[np.float64]
+
+RANKS = (1, 2, 3)
 
 OUTSIDE = int(np.iinfo(np.intp).min)
 """In an index map: the coordinate takes the constant. Not -1, so that a map that forgets to wrap raises."""
@@ -39,10 +43,37 @@ class PaddingMode(Plugin):
     >>> with cx.paddings.temporarily("bounce", lambda i, n: np.minimum(i % (2 * n), 2 * n - 1 - i % (2 * n))):
     ...     cx.pad([1, 2, 3], 2, "bounce")
     array([2, 1, 1, 2, 3, 3, 2])
+
+    With `joint` the rule is one of all padded axes at once. `i` is a tuple of one read-only array of coordinates per
+    axis, which broadcast against each other to a mesh, and `n` the tuple of lengths; both have as many entries as there
+    are axes, a number in `ranks`. The rule returns a tuple of one index array per axis, each of which broadcasts to the
+    mesh; `OUTSIDE` in any of them stands for the constant. It may also return a pair (that tuple, weight).
+
+    >>> with cx.paddings.temporarily("torus", lambda i, n: (i[0] % n[0], i[1] % n[1]), joint=True, ranks=(2,)):
+    ...     cx.pad([[1, 2], [3, 4]], 1, "torus")
+    array([[4, 3, 4, 3],
+           [2, 1, 2, 1],
+           [4, 3, 4, 3],
+           [2, 1, 2, 1]])
     """
 
     kind: ClassVar[str] = "padding mode"
     arguments: ClassVar[tuple[str, ...]] = ("i", "n")
+
+    joint: bool = False
+    """Whether the rule is one of all padded axes at once, and not of each by itself."""
+    ranks: tuple[int, ...] = RANKS
+    """For how many axes a joint rule is."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.joint, bool):
+            raise TypeError(f"joint of {self.kind} {self.name!r} must be True or False (a bool), got {self.joint!r}")
+        ranks = self.ranks
+        if not isinstance(ranks, tuple) or not ranks or not all(type(rank) is int and rank > 0 for rank in ranks):
+            raise TypeError(f"ranks of {self.kind} {self.name!r} must be a tuple of positive ints, got {ranks!r}")
+        if ranks != RANKS and not self.joint:
+            raise TypeError(f"{self.kind} {self.name!r} takes ranks= only with joint=True")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _named, (self.name,)
@@ -146,6 +177,108 @@ def _terms(bound: Bound[PaddingMode], i: Indices, result: Any) -> tuple[NDArray[
 def _error(bound: Bound[PaddingMode], problem: str) -> ValueError:
     plugin = bound.plugin
     return ValueError(f"{plugin.kind} {plugin.name!r} (of {plugin.owner}) gave no index map: {problem}")
+
+
+@dataclass(frozen=True, eq=False)
+class JointMap:
+    """A checked table for a mesh of coordinates of several axes: each takes weight * x[index], or the constant `value`.
+
+    A weight of 0 is nothing at all, whatever the element.
+    """
+
+    index: tuple[Indices, ...]  # one per axis; they broadcast to the mesh, and are 0 where `outside`
+    outside: NDArray[np.bool_] | None  # of the mesh: where the constant is; None if nowhere
+    weight: Weights | None  # of the mesh; None when all weights are 1
+    value: Any
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        more = (array.nbytes for array in (self.outside, self.weight) if array is not None)
+        return sum(index.nbytes for index in self.index) + sum(more)
+
+
+def joint_map(bound: Bound[PaddingMode], i: tuple[Indices, ...], n: tuple[int, ...]) -> JointMap:
+    """Return what a mesh of coordinates of axes of lengths `n` takes under a joint padding mode.
+
+    i: one array of coordinates per axis; they broadcast against each other to the mesh. Raises ValueError, naming the
+    mode and the first coordinate concerned, if the rule returns anything but an index map, and if a length is 0 and the
+    mode would need an element.
+
+    >>> joint_map(padding("globe"), (np.array([[-1]]), np.arange(4)), (2, 4)).index
+    (array([[0]]), array([[2, 3, 0, 1]]))
+    """
+    value = bound.params.get("value", 0)
+    shape = np.broadcast_shapes(*(each.shape for each in i))
+    if 0 in shape:
+        return JointMap(tuple(np.zeros(shape, np.intp) for _ in n), None, None, value)
+    coordinates = tuple(each.view() for each in i)
+    for each in coordinates:
+        each.flags.writeable = False
+    with calling(bound.plugin), np.errstate(all="ignore"):
+        result = bound.plugin.function(coordinates, n, **bound.params)
+    index, weight = _joint_parts(bound, shape, len(n), result)
+
+    def require(condition: NDArray[np.bool_], what: str) -> None:
+        """`condition` must hold all over the mesh."""
+        if not condition.all():
+            at = tuple(np.argwhere(~np.broadcast_to(condition, shape))[0])
+            place, source = (tuple(int(np.broadcast_to(a, shape)[at]) for a in arrays) for arrays in (i, index))
+            weighed = "" if weight is None else f" with weight {np.broadcast_to(weight, shape)[at]:g}"
+            raise _error(bound, f"{what}; coordinate {place} of axes of lengths {n} has index {source}{weighed}")
+
+    constant = _any(each == OUTSIDE for each in index)
+    if 0 in n and not constant.all():
+        raise ValueError(f"cannot extend an empty axis with {bound.plugin.kind} {bound.name!r}")
+    good = (((each >= 0) & (each < size)) | (each == OUTSIDE) for each, size in zip(index, n, strict=True))
+    require(_all(good), f"every index must be in {' x '.join(f'0...{size - 1}' for size in n)} or OUTSIDE")
+    own = _all(each == at for each, at in zip(index, i, strict=True))
+    if weight is not None:
+        require(np.isfinite(weight), "every weight must be finite")
+        require(~constant | (weight == 0) | (weight == 1), "a constant must have the weight 1")
+        own = own & (weight == 1)
+        constant = constant & (weight != 0)
+    inside = _all((at >= 0) & (at < size) for at, size in zip(i, n, strict=True))
+    require(~inside | own, "an element must map to itself")
+    index = tuple(np.where(each == OUTSIDE, 0, each).astype(np.intp) for each in index)
+    outside = None
+    if constant.any():
+        outside = np.ascontiguousarray(np.broadcast_to(constant, shape))
+        index = tuple(np.where(outside, 0, each) for each in index)
+    if weight is None or (weight == 1).all():
+        return JointMap(index, outside, None, value)
+    return JointMap(index, outside, np.array(np.broadcast_to(weight, shape), np.float64), value)
+
+
+def _all(conditions: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return reduce(np.logical_and, conditions)
+
+
+def _any(conditions: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return reduce(np.logical_or, conditions)
+
+
+def _joint_parts(
+    bound: Bound[PaddingMode], shape: tuple[int, ...], axes: int, result: Any
+) -> tuple[tuple[NDArray[Any], ...], NDArray[Any] | None]:
+    """The index of each axis and the weight, if there is one, that a joint rule returned."""
+    pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], tuple)
+    index, weight = result if pair else (result, None)
+    if not isinstance(index, tuple) or len(index) != axes:
+        raise _error(bound, f"index must be a tuple of {axes} arrays of integers, one per axis, got {index!r}")
+    parts = [(f"index of axis {axis}", each, "iu", "integers") for axis, each in enumerate(index)]
+    if pair:
+        parts.append(("weight", weight, "biuf", "real numbers"))
+    for what, array, kinds, numbers in parts:
+        if not isinstance(array, np.ndarray):
+            raise _error(bound, f"{what} must be an array of {numbers}, got {array!r}")
+        if array.dtype.kind not in kinds:
+            raise _error(bound, f"{what} must be an array of {numbers}, got dtype {array.dtype}")
+        if len(array.shape) > len(shape) or any(
+            size not in (1, whole) for size, whole in zip(array.shape[::-1], shape[::-1], strict=False)
+        ):
+            raise _error(bound, f"{what} must broadcast to shape {shape}, got {array.shape}")
+    return index, weight
 
 
 # The built-in modes. The pictures show two or more coordinates on either side of the axis 1 2 3.
@@ -266,3 +399,34 @@ def odd_reflect(i: Indices, n: int) -> tuple[Indices, Weights]:
 def odd_symmetric(i: Indices, n: int) -> tuple[Indices, Weights]:
     """`-1 0 1 | 1 2 3 | 3 4 5`: 2 * edge - symmetric. numpy.pad's "symmetric" with reflect_type="odd"."""
     return _odd(symmetric(i, n), i, n, 2 * n)
+
+
+@paddings.register("globe", joint=True, ranks=(2,))
+def globe(i: tuple[Indices, ...], n: tuple[int, ...], poles: bool = False) -> tuple[Indices, ...]:
+    """A map of the world: rows are latitudes from pole to pole, columns longitudes all the way round.
+
+    Beyond the first and last column it goes on at the other side; beyond a pole on the other side of the globe, half a
+    turn away, which takes an even number of columns. The map `1 2 3 4` over `5 6 7 8`, and what surrounds it:
+
+        2   3 4 1 2   3
+            -------
+        4 | 1 2 3 4 | 1
+        8 | 5 6 7 8 | 5
+            -------
+        6   7 8 5 6   7
+
+    poles: the first and the last row are the poles themselves, and beyond them follow the rows next to them; otherwise
+    the poles lie half a row beyond the map, whose rows are repeated.
+
+    Source: the double Fourier sphere of P. E. Merilees, The pseudospectral approximation applied to the shallow water
+    equations on a sphere, Atmosphere 11 (1973).
+    """
+    (latitude, longitude), (rows, columns) = i, n
+    if poles and rows == 1:
+        latitude = np.zeros_like(latitude)
+    half = max(rows - 1 if poles else rows, 1)  # rows from pole to pole
+    crossed = (latitude - (latitude > 0) if poles else latitude) // half  # how many poles lie in between
+    row, beyond = latitude - crossed * half, crossed % 2 == 1
+    if columns % 2 and beyond.any():
+        raise ValueError(f"crossing a pole is half a turn, which takes an even number of longitudes, got {columns}")
+    return np.where(beyond, rows - 1 - row, row), (longitude + np.where(beyond, columns // 2, 0)) % columns

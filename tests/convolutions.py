@@ -13,6 +13,7 @@ from pyconvx.testing.bounds import (
     reference_mode,
     roundings,
 )
+from pyconvx.testing.strategies import mode_names
 
 
 def referring(case):
@@ -107,7 +108,7 @@ SQUARES = [(3, 1), (3, 1), (3, 2), (4, 1), (5, 1), (5, 2), (7, 2), (10, 3)]  # t
 def square_cases(count, seed, squares=SQUARES):
     """Random configurations with square filters: (rank, x, filters, bias, options)."""
     rng = np.random.default_rng(seed)
-    modes = cx.paddings.names()
+    modes = mode_names()
     for _ in range(count):
         rank = int(rng.choice([2, 2, 2, 3]))
         side, stride = squares[int(rng.integers(len(squares)))]

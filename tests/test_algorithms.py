@@ -11,6 +11,7 @@ import pyconvx as cx
 from pyconvx import _core
 from pyconvx.functional.algorithms import CANDIDATES
 from pyconvx.testing import reference
+from pyconvx.testing.strategies import mode_names
 
 NAMES = [candidate.name for candidate in CANDIDATES]
 ALONE = ["depthwise", "fft"]  # those for groups of one channel
@@ -235,7 +236,7 @@ def test_an_input_that_is_broadcast_gives_the_bits_of_a_copy():
 def depthwise_cases(count, seed):
     """Random depthwise configurations: rows of places of all lengths, kernels with code of their own and others."""
     rng = np.random.default_rng(seed)
-    modes = cx.paddings.names()
+    modes = mode_names()
     for _ in range(count):
         rank = int(rng.choice([1, 2, 2, 3]))
         channels = int(rng.choice([2, 3, 8, 15, 16, 17, 33, 40]))
@@ -272,7 +273,7 @@ def test_depthwise_agrees_with_the_reference(isa):
 def picture_cases(count, seed):
     """Random configurations with few filters per group and stride 1 along rows: pictures, signals and volumes."""
     rng = np.random.default_rng(seed)
-    modes = cx.paddings.names()
+    modes = mode_names()
     for _ in range(count):
         rank = int(rng.choice([1, 2, 2, 2, 3]))
         groups, channels, outputs = (int(rng.choice([1, 1, 3])), int(rng.integers(1, 5)), int(rng.integers(1, 4)))

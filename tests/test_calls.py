@@ -32,9 +32,10 @@ def anew(function, *args, **options):
 @given(case=strategies.conv_cases())
 def test_the_second_call_gives_the_bits_of_the_first(case, prepared):
     options = {**case.options}
-    modes = options.get("padding_mode", "zeros")
-    modes = modes if isinstance(modes, tuple) else (modes,) * case.rank
-    options["padding_mode"] = tuple(getattr(mode, "name", mode) for mode in modes)  # names are remembered
+    modes = options["padding_mode"]  # whose names are remembered
+    each = modes if isinstance(modes, tuple) else (modes,)
+    names = tuple(getattr(mode, "name", mode) for mode in each)
+    options["padding_mode"] = names if isinstance(modes, tuple) else names[0]
     x, filters = case.x.array, case.filters.array
     if prepared:
         filters = cx.prepare(filters, options.get("layout", "channels_last"))

@@ -114,7 +114,7 @@ def linear(mode):
     """The mode without its constant."""
     if isinstance(mode, tuple):
         return tuple(linear(one) for one in mode)
-    return mode if isinstance(mode, str) else "zeros"
+    return mode if isinstance(mode, str) or "value" not in mode.params else "zeros"
 
 
 @given(case=conv_transpose_cases(dtypes=("float64",), values=("whole",), empty=False))

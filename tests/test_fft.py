@@ -8,6 +8,7 @@ from pyconvx import _core
 from pyconvx.functional import fft
 from pyconvx.functional.problem import plain
 from pyconvx.testing import reference
+from pyconvx.testing.strategies import mode_names
 
 PROMISE = {np.dtype("f"): 1e-5, np.dtype("d"): 1e-14}  # of max|y|
 
@@ -20,7 +21,7 @@ def close(got, want, dtype):
 def cases(count, seed):
     """Random configurations with one channel per group: (rank, x, filters, bias, options)."""
     rng = np.random.default_rng(seed)
-    modes = cx.paddings.names()
+    modes = mode_names()
     for _ in range(count):
         rank = int(rng.choice([1, 2, 2, 2, 3]))
         groups, outputs = int(rng.choice([1, 1, 2, 5])), int(rng.choice([1, 1, 2, 3]))

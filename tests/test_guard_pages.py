@@ -19,11 +19,12 @@ import pyconvx as cx
 from pyconvx import _core, remember
 from pyconvx.functional.algorithms import CANDIDATES, choose
 from pyconvx.functional.operation import supposed
+from pyconvx.testing.strategies import mode_names
 
 CONVOLUTIONS = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
 TRANSPOSED = {1: cx.conv_transpose1d, 2: cx.conv_transpose2d, 3: cx.conv_transpose3d}
 ALGORITHMS = [candidate.name for candidate in CANDIDATES]
-PADDINGS, POOLINGS = cx.paddings.names(), cx.poolings.names()
+PADDINGS, POOLINGS = mode_names(), cx.poolings.names()
 COMPILED = [name for name in cx.activations.names() if cx.activations[name].kernel is not None]
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))

@@ -6,6 +6,7 @@ rest of functional, the plugins and geometry.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,9 @@ from . import arrays
 from .algorithms import Candidate, Problem, Supposed, check_algorithm, choose, compute
 from .arrays import Array, Layout
 from .filter_gradient import filter_gradient
+from .joint import Border, border_of, without_padding
 from .operation import Pullback, repeated
-from .padded import Modes, adjoint_axes, constants_of, forward_axes, modes_of
+from .padded import NO_PADDING, Modes, adjoint_axes, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 from .prepare import PreparedFilters, filters_of
 from .problem import direct_unfit
@@ -53,13 +55,14 @@ class _Form:
     layout: Layout
     transposed: bool
     batched: bool
-    windows: tuple[Window, ...]  # of the convolution, in either case
+    windows: tuple[Window, ...]  # of the convolution, in either case; over what has its border already if that is joint
     modes: Modes
+    border: Border | None  # of a joint mode: around x, or with `transposed` around the result
     groups: int
     compute: np.dtype[Any]
     result: np.dtype[Any]
     channels: int  # of x
-    canonical_shape: tuple[int, ...]  # (N, D, H, W, channels) before the activation
+    canonical_shape: tuple[int, ...]  # (N, D, H, W, channels) of the sum, before it is folded and activated
     shape: tuple[int, ...]
 
     @property
@@ -100,15 +103,48 @@ class _Plan:
     def problem(self) -> Problem:
         """What the kernels are to do."""
         form = self.form
-        x = arrays.as_kernel_input(self.x, form.compute, apart=True)
-        bias = None if self.bias is None else np.ascontiguousarray(self.bias, form.compute)
-        return self._problem(x, self.filters, form.transposed, bias)
+        if self._border_of_x is None:
+            x = arrays.as_kernel_input(self.x, form.compute, apart=True)
+        else:
+            x = self._border_of_x.extend(self.x, form.compute, form.layout == "channels_first")
+        return self._problem(x, self.filters, form.transposed, None if self._border_of_y else self._offset())
 
     def supposed(self) -> Problem:
         """The problem as far as shapes tell it: no array is read, copied or packed."""
-        apart = self.form.layout == "channels_first" and self.x.dtype == self.form.compute
-        x = arrays.canonical(arrays.outline, self.x.shape, self.form.compute, apart)
-        return self._problem(x, self.filters, self.form.transposed, self.bias, Supposed)
+        border = self._border_of_x
+        apart = self.form.layout == "channels_first" and (border is not None or self.x.dtype == self.form.compute)
+        shape = self.x.shape if border is None else border.shape_with(self.x.shape)
+        x = arrays.canonical(arrays.outline, shape, self.form.compute, apart)
+        bias = None if self._border_of_y else self.bias
+        return self._problem(x, self.filters, self.form.transposed, bias, Supposed)
+
+    @property
+    def _border_of_x(self) -> Border | None:
+        """The border of a joint mode that kernels need around x."""
+        return None if self.form.transposed else self.form.border
+
+    @property
+    def _border_of_y(self) -> Border | None:
+        """The one that they fill around the sum, which is folded, and has its bias and activation, afterwards."""
+        return self.form.border if self.form.transposed else None
+
+    @property
+    def copied(self) -> int:
+        """Bytes of what has such a border."""
+        border, shape = self.form.border, self.form.canonical_shape if self.form.transposed else self.x.shape
+        return 0 if border is None else math.prod(border.shape_with(shape)) * self.form.compute.itemsize
+
+    def _offset(self) -> Array | None:
+        """The bias as kernels take it."""
+        return None if self.bias is None else np.ascontiguousarray(self.bias, self.form.compute)
+
+    def _settled(self, z: Array, apart: bool = False) -> Array:
+        """The sum with its bias, from what a kernel has computed, in the same memory order."""
+        if self._border_of_y is not None:
+            z = self._border_of_y.fold(z, apart)
+            if self.bias is not None:
+                z += self._offset()
+        return z
 
     def _problem(
         self, x: Array, filters: Array, transposed: bool, bias: Array | None, kind: type[Problem] = Problem
@@ -142,7 +178,7 @@ class _Plan:
 
     def _direct_target(self) -> Array | None:
         """`out` as the kernels can fill it, if they can: then nothing but a kernel may fail any more."""
-        if self.out is None or self.out.dtype != self.form.compute:
+        if self.out is None or self.out.dtype != self.form.compute or self._border_of_y:
             return None
         if arrays.overlaps(self.out, self.given, self.filters, self.bias):
             return None
@@ -161,8 +197,10 @@ class _Plan:
         apart = self.out is None and self.form.result == self.form.compute and self._apart()
         y = self._empty(apart) if target is None else target
         problem = self.problem()
-        problem.finish = self._finish()
-        if not compute(problem, self.algorithm, y) and self.activation is not None:
+        problem.finish = None if self._border_of_y else self._finish()
+        finished = compute(problem, self.algorithm, y)
+        y = self._settled(y, apart)
+        if not finished and self.activation is not None:
             y = np.moveaxis(y, -1, 1) if apart else y
             in_place = y if self.activation.plugin.output_size is None else None
             y = evaluate(self.activation, y, in_place, num_threads())
@@ -173,7 +211,7 @@ class _Plan:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         form = self.form
         first = form.layout == "channels_first"
-        if self.prepared is None and (first or form.transposed):
+        if (self.prepared is None or form.border is not None) and (first or form.transposed):
             return None
         given = [array for array in (self.given, self.filters, self.bias, self.out) if array is not None]
         if any(array.dtype != form.compute or not array.flags.c_contiguous for array in given):
@@ -190,7 +228,7 @@ class _Plan:
         problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
         kernel, finish = candidate.kernel(problem, y), self._finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None
-        return repeat_of(kernel, problem.x.shape, y, form.shape, first and not apart, rest)
+        return repeat_of(kernel, problem.x.shape, y, form.shape, first and not apart, rest, form.border)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
@@ -202,6 +240,7 @@ class _Plan:
         if self.out is not None and arrays.overlaps(self.out, problem.x, problem.filters):
             problem.x, problem.filters = problem.x.copy(), problem.filters.copy()
         compute(problem, self.algorithm, z)
+        z = self._settled(z)
         activation = self.activation
         y = z if activation is None else evaluate(activation, z, threads=num_threads())
         result = self._deliver(y)
@@ -219,9 +258,11 @@ class _Plan:
             )
             if activation is not None:
                 gz = pull(activation, z, saved, gz, num_threads())
+            total = None if self.bias is None else gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
+            if self._border_of_y is not None:
+                gz = self._border_of_y.extend(gz, gz.dtype, linear=True)
             gradients = [self._gradient_of_x(problem, gz), self._gradient_of_filters(problem, gz)]
-            if self.bias is not None:
-                total = gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
+            if self.bias is not None and total is not None:
                 gradients.append(total.astype(arrays.gradient_dtype(self.bias, self.form.compute)))
             return tuple(gradients)
 
@@ -231,11 +272,13 @@ class _Plan:
         """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
         adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
         apart = self.form.layout == "channels_first"
-        gx = arrays.canonical(arrays.empty, self.x.shape, self.form.compute, apart)
+        gx = arrays.canonical(arrays.empty, problem.x.shape, self.form.compute, apart)
         forced = self.algorithm if self.algorithm in ("direct", "plain") else "auto"
         if forced == "direct" and direct_unfit(adjoint) is not None:
             forced = "plain"
         compute(adjoint, forced, gx)
+        if self._border_of_x is not None:
+            gx = self._border_of_x.fold(gx, apart)
         form, dtype = self.form, arrays.gradient_dtype(self.given, self.form.compute)
         return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, dtype)
 
@@ -361,7 +404,11 @@ def _form(
     shape = (*spatial, last) if layout == "channels_last" else (last, *spatial)
     shape = (x[0], *shape) if batched else shape
     arrays.checked_shape(shape, compute.itemsize)
-    canonical = (x[0], *(1,) * (3 - rank), *spatial, outputs)
+    border = border_of(modes[0], windows) if modes[0].plugin.joint else None
+    if modes[0].plugin.joint:
+        windows, modes = without_padding(windows), (NO_PADDING,) * rank
+    sums = tuple(window.source if transposed else window.out for window in windows)
+    canonical = (x[0], *(1,) * (3 - rank), *sums, outputs)
     return _Form(
         rank,
         layout,
@@ -369,6 +416,7 @@ def _form(
         batched,
         windows,
         modes,
+        border,
         groups,
         compute,
         result,
@@ -411,7 +459,7 @@ def conv(
     stride, dilation : int or one int per spatial axis, at least 1.
     padding : how much: "valid", "same" (ceil(n / stride) outputs, the odd element after), "same_lower" (before),
         "full", "causal" (one axis only), an int, one int per axis, or one (before, after) pair per axis.
-    padding_mode : with what: a name in `paddings`, or one name per spatial axis.
+    padding_mode : with what: a name in `paddings`, or one name per spatial axis; a joint mode is for all of them.
     groups : the channels and filters are split into so many independent groups; C for a depthwise convolution.
     activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
     algorithm : "auto", or "fft", "depthwise", "planes", "winograd", "bands", "direct" or "plain" to force one where it

@@ -67,5 +67,5 @@ def explain(function: Callable[..., Any], *shapes: Any, **options: Any) -> Expla
     places = problem.x.shape[0] * math.prod(window.out for window in call.form.windows)
     flops = 2 * places * math.prod(problem.filters.shape)
     moved = (problem.x.size + problem.filters.size + math.prod(call.form.canonical_shape)) * problem.x.itemsize
-    scratch = chosen.kernel(problem, call.outline(chosen)).scratch
+    scratch = chosen.kernel(problem, call.outline(chosen)).scratch + call.copied
     return Explanation(chosen.name, tuple(reasons), call.shape, flops, moved, scratch)

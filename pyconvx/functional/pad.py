@@ -13,8 +13,9 @@ from ..padding import OUTSIDE, IndexMap, PaddingMode, index_map, odd_reflect, od
 from ..plugin import Bound
 from . import arrays
 from .arrays import Array
+from .joint import Border
 from .operation import Pullback, operation
-from .padded import weighs_bool
+from .padded import ranks_of, separate, weighs_bool
 
 __all__ = ["pad"]
 
@@ -194,6 +195,45 @@ def _give_back(gy: Array, axis: int, coordinates: Array, table: IndexMap, gx: Ar
             np.add.at(gx, (*at, index[columns]), part)
 
 
+@dataclass(eq=False, repr=False)
+class _JointPlan:
+    """A padding along several axes at once, checked but not computed."""
+
+    x: Array
+    border: Border
+    shape: tuple[int, ...]
+    out: Array | None
+
+    def run(self) -> Array:
+        dtype = self.x.dtype.newbyteorder("=")
+        if dtype == np.bool_ and self.border.weighs:
+            raise weighs_bool("mode", self.border.mode)
+        return arrays.deliver(self.border.extend(self.x, dtype), self.out, dtype)
+
+    def vjp(self) -> tuple[Array, Pullback]:
+        compute, _ = arrays.compute_dtypes(self.x.dtype)
+
+        def pullback(gy: Any) -> tuple[Array, ...]:
+            """The gradient of x."""
+            gx = self.border.fold(arrays.as_gradient(gy, self.shape, compute))
+            return (gx.astype(arrays.gradient_dtype(self.x, compute), copy=False),)
+
+        return self.run(), pullback
+
+
+def _joint_axes(mode: Bound[PaddingMode], pad_width: Any, ndim: int) -> tuple[int, ...]:
+    """The axes that a joint mode is for: those that pad_width names, otherwise all."""
+    named = isinstance(pad_width, Mapping)
+    axes = tuple(sorted({axis % ndim for axis in pad_width})) if named else tuple(range(ndim))
+    if len(axes) not in mode.plugin.ranks:
+        what = f"pad_width names {len(axes)}" if named else f"x has {ndim}"
+        raise ValueError(
+            f"mode {mode.name!r} is for {ranks_of(mode)} axes at once, and {what}: give pad_width as a mapping from "
+            f"the axes to be padded, such as {{0: 1, 1: 1}}"
+        )
+    return axes
+
+
 @operation(arrays=1)
 def pad(
     x: Any,
@@ -202,19 +242,22 @@ def pad(
     *,
     out: Array | None = None,
     **params: Any,
-) -> _Plan:
+) -> _Plan | _JointPlan:
     """Pad x, of any rank, as numpy.pad does, in any registered mode.
 
     x: array of any real dtype, which is kept. pad_width: as numpy.pad takes it: an int, (before, after), one of these
     per axis, or a mapping from axes to them; a negative amount crops. mode: a name in `paddings`, a bound one, or one
-    per axis; params: parameters of the mode. Returns an array with n + before + after elements along each axis. Raises
-    TypeError for an argument of a wrong type, ValueError for a wrong value or a constant that the dtype cannot hold.
+    per axis; a joint one is for all the axes that a mapping names, or for all there are. params: parameters of the
+    mode. Returns an array with n + before + after elements along each axis. Raises TypeError for an argument of a wrong
+    type, ValueError for a wrong value or a constant that the dtype cannot hold.
 
     >>> import numpy as np, pyconvx as cx
     >>> cx.pad([1, 2, 3], 2, "reflect")
     array([3, 2, 1, 2, 3, 2, 1])
     >>> cx.pad([1, 2, 3], (1, -1), "constant", value=9)
     array([9, 1, 2])
+    >>> cx.pad(np.zeros((36, 72, 3)), {0: 2, 1: 2}, "globe").shape  # latitude, longitude, channels
+    (40, 76, 3)
 
     Source: numpy.pad of NumPy 2, bit for bit in the modes that it has.
     """
@@ -223,7 +266,7 @@ def pad(
     if isinstance(mode, Sequence) and not isinstance(mode, str):
         if len(mode) != array.ndim:
             raise ValueError(f"mode must be one mode, or one per axis ({array.ndim}), got {mode!r}")
-        modes = tuple(padding(each, **params) for each in mode)
+        modes = separate("mode", tuple(padding(each, **params) for each in mode))
     else:
         modes = (padding(mode, **params),) * array.ndim
     for each in modes:
@@ -235,4 +278,8 @@ def pad(
             raise ValueError(f"pad_width {widths[axis]} crops more than axis {axis} of size {n} has")
     arrays.checked_shape(shape, array.itemsize)
     result = arrays.as_output(out, shape, array.dtype.newbyteorder("="))
+    if modes and modes[0].plugin.joint:
+        axes = _joint_axes(modes[0], pad_width, array.ndim)
+        sizes, pairs = tuple(array.shape[axis] for axis in axes), tuple(widths[axis] for axis in axes)
+        return _JointPlan(array, Border(modes[0], axes, sizes, pairs), shape, result)
     return _Plan(array, widths, modes, shape, result)

@@ -1,5 +1,5 @@
-"""Padding modes as the operations take them: one for all spatial axes, or one per axis. May import windows and
-padding.
+"""Padding modes as the operations take them: one for all spatial axes, joint or not, or one per axis. May import
+windows and padding.
 """
 
 from __future__ import annotations
@@ -15,19 +15,49 @@ from ..plugin import Bound
 from ..windows import adjoint_axis, forward_axis, one
 from .arrays import Array, constant_of
 
-__all__ = ["Modes", "adjoint_axes", "constants_of", "forward_axes", "modes_of", "weighs_bool"]
+__all__ = [
+    "NO_PADDING",
+    "Modes",
+    "adjoint_axes",
+    "constants_of",
+    "forward_axes",
+    "modes_of",
+    "ranks_of",
+    "separate",
+    "weighs_bool",
+]
 
 Modes = tuple[Bound[PaddingMode], ...]
 SPATIAL = 3
+NO_PADDING = padding("zeros")
+"""The mode of axes that have their border already."""
 
 
 def modes_of(padding_mode: Any, rank: int) -> Modes:
-    """The mode of each spatial axis; ValueError for a wrong number of them or an unknown name."""
+    """The mode of each spatial axis, or the joint one of all, as many times; ValueError for a wrong number of them, an
+    unknown name, and a joint mode for another number of axes.
+    """
     if isinstance(padding_mode, Sequence) and not isinstance(padding_mode, str):
         if len(padding_mode) != rank:
             raise ValueError(f"padding_mode must be one mode, or one per spatial axis ({rank}), got {padding_mode!r}")
-        return tuple(padding(mode) for mode in padding_mode)
-    return (padding(padding_mode),) * rank
+        return separate("padding_mode", tuple(padding(mode) for mode in padding_mode))
+    mode = padding(padding_mode)
+    if mode.plugin.joint and rank not in mode.plugin.ranks:
+        raise ValueError(f"padding_mode {mode.name!r} is for {ranks_of(mode)} spatial axes at once, got {rank}")
+    return (mode,) * rank
+
+
+def separate(name: str, modes: Modes) -> Modes:
+    """Modes of one axis each; ValueError, naming the argument, for a joint one among them."""
+    for mode in modes:
+        if mode.plugin.joint:
+            raise ValueError(f"{name} {mode.name!r} is for all axes at once: it is given by itself, not one per axis")
+    return modes
+
+
+def ranks_of(mode: Bound[PaddingMode]) -> str:
+    """For how many axes a joint mode is, in words."""
+    return " or ".join(map(str, mode.plugin.ranks))
 
 
 def forward_axes(windows: tuple[Window, ...], modes: Modes | None) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from ..pooling import Pooling, evaluate, kernel_of, pooling, slopes
 from ..windows import adaptive_axis, forward_axis, one
 from . import arrays
 from .arrays import Array, Layout
+from .joint import Border, border_of, without_padding
 from .operation import Pullback, operation, ranked
 from .padded import constants_of, forward_axes, modes_of, weighs_bool
 from .parallel import num_threads
@@ -69,6 +70,7 @@ class _Plan:
     kind: Bound[Pooling]
     axes: Any  # a function that makes the three index tables
     constants: Array  # of the padding modes
+    border: Border | None  # of a joint one: the tables are those of x with its border
     return_indices: bool
     squeeze: bool  # drop the spatial axes of the result
     out: Array | None
@@ -103,6 +105,8 @@ class _Plan:
             gy = arrays.as_gradient(gy, self.shape, compute)
             canonical = gy.reshape(self.canonical) if self.squeeze else self._canonical_of(gy)
             gx = reduction.gradient(saved, np.ascontiguousarray(canonical))
+            if self.border is not None:
+                gx = self.border.fold(gx)
             dtype = arrays.gradient_dtype(self.given, compute)
             return (arrays.deliver_canonical(gx, self.rank, self.layout, self._batched, None, dtype),)
 
@@ -111,7 +115,14 @@ class _Plan:
     def _input(self) -> Array:
         """x as kernels take it: truth values are the integers 0 and 1."""
         x = self.x.view(np.uint8) if self.x.dtype == np.bool_ else self.x
-        return arrays.as_kernel_input(x, self.compute)
+        if self.border is None:
+            return arrays.as_kernel_input(x, self.compute)
+        return self.border.extend(x, self.compute)
+
+    @property
+    def source(self) -> tuple[int, ...]:
+        """The shape of what kernels read."""
+        return self.x.shape if self.border is None else self.border.shape_with(self.x.shape)
 
     def _canonical_of(self, gy: Array) -> Array:
         return arrays.to_canonical("gy", gy, self.rank, self.layout)
@@ -123,6 +134,9 @@ class _Plan:
             result = arrays.deliver_canonical(y, self.rank, self.layout, self._batched, self.out, self.result)
         if index is None:
             return result
+        if self.border is not None:
+            own = np.arange(math.prod(self.x.shape[1:-1]), dtype=np.intp).reshape(1, *self.x.shape[1:-1], 1)
+            index = self.border.extend(own, own.dtype).ravel()[index]
         if self.squeeze:
             return result, index.reshape(self.shape)
         return result, arrays.deliver_canonical(index, self.rank, self.layout, self._batched, None, index.dtype)
@@ -136,7 +150,7 @@ class _Reduction:
     """How the windows of one call are reduced: forward and backward side by side."""
 
     def __init__(self, plan: _Plan) -> None:
-        self.kind, self.source, self.shape = plan.kind, plan.x.shape, plan.canonical
+        self.kind, self.source, self.shape = plan.kind, plan.source, plan.canonical
         self.axes, self.constants = plan.axes(), plan.constants
         self.indices = plan.return_indices
         self.seen = plan.result if plan.kind.plugin.exact else plan.compute  # by a reduction in Python
@@ -301,7 +315,7 @@ def _pool(
     squeeze: bool,
     out: Any,
 ) -> _Plan:
-    """What windowed, adaptive and global pooling share; `make(sizes)` gives windows' count, tables and modes."""
+    """What windowed, adaptive and global pooling share; `make(sizes)` gives their count, tables, modes, border."""
     arrays.check_layout(layout)
     given = arrays.as_array("x", x)
     view = arrays.to_canonical("x", given, rank, layout)
@@ -317,13 +331,16 @@ def _pool(
     if bound.plugin.exact:
         result = given.dtype.newbyteorder("=")
         compute = np.dtype(np.uint8) if result == np.bool_ else compute if result.kind == "f" else result
-    spatial, axes, modes = make(view.shape[4 - rank : 4])
+    spatial, axes, modes, border = make(view.shape[4 - rank : 4])
     constants = constants_of(modes, view.shape[-1], result if bound.plugin.exact else compute)
     if modes is not None and (return_indices or result == np.bool_):
-        for mode, axis in zip(modes, axes()[3 - rank :], strict=True):
-            if result == np.bool_ and axis.mixed:
+        tables = axes()[3 - rank :] if border is None else ()
+        weighs = [axis.mixed for axis in tables] if border is None else [border.weighs]
+        sourced = [axis.sourced for axis in tables] if border is None else [border.sourced]
+        for mode, weighed, from_x in zip(modes, weighs, sourced, strict=False):
+            if result == np.bool_ and weighed:
                 raise weighs_bool("padding_mode", mode)
-            if return_indices and not axis.sourced:
+            if return_indices and not from_x:
                 raise ValueError(f"return_indices needs a padding_mode whose elements come from x, got {mode.name!r}")
     return _Plan(
         rank=rank,
@@ -333,6 +350,7 @@ def _pool(
         kind=bound,
         axes=axes,
         constants=constants.astype(compute, copy=False),
+        border=border,
         return_indices=return_indices,
         squeeze=squeeze,
         out=out,
@@ -369,8 +387,9 @@ def pool(
     stride : int or one int per spatial axis; None is `size`.
     padding : how much, as for `conv#d`.
     padding_mode : None: padded positions hold nothing (max ignores them, avg does not count them;
-        ``count_include_pad=True`` and ``divisor=`` of avg change what it divides by). A mode, or one per spatial axis:
-    they hold what the mode says. dilation : int or one int per spatial axis, the distance between elements of a window.
+        ``count_include_pad=True`` and ``divisor=`` of avg change what it divides by). A mode, or one per spatial axis
+        (a joint one is for all of them): they hold what the mode says.
+    dilation : int or one int per spatial axis, the distance between elements of a window.
     ceil_mode : also take windows that hang over the end, if they start within x or the padding before it.
     return_indices : for max and min, also return the flat index of each winner within the spatial extent of its sample
         and channel, as `unpool#d` takes it. The first of equals wins, and the first NaN before all.
@@ -404,7 +423,10 @@ def pool(
                         f"padding ({window.before}, {window.after}) leaves a pooling window of size {window.taps} "
                         f"without an element on spatial axis {axis} of size {window.source}"
                     )
-        return tuple(window.out for window in windows), lambda: forward_axes(windows, modes), modes
+        out = tuple(window.out for window in windows)
+        if modes is None or not modes[0].plugin.joint:
+            return out, lambda: forward_axes(windows, modes), modes, None
+        return out, lambda: forward_axes(without_padding(windows), None), modes, border_of(modes[0], windows)
 
     return _pool(rank, x, kind, params, layout, make, arrays.flag("return_indices", return_indices), False, out)
 
@@ -450,6 +472,7 @@ def adaptive_pool(
             tuple(out for _, out in pairs),
             lambda: (one(),) * (3 - rank) + tuple(adaptive_axis(n, out) for n, out in pairs),
             None,
+            None,
         )
 
     return _pool(rank, x, kind, params, layout, make, False, False, out)
@@ -484,7 +507,7 @@ def global_pool(
 
     def make(sizes: tuple[int, ...]) -> Any:
         pairs = adaptive_windows(sizes, 1)
-        return (1,) * rank, lambda: (one(),) * (3 - rank) + tuple(adaptive_axis(n, 1) for n, _ in pairs), None
+        return (1,) * rank, lambda: (one(),) * (3 - rank) + tuple(adaptive_axis(n, 1) for n, _ in pairs), None, None
 
     return _pool(rank, x, kind, params, layout, make, False, not arrays.flag("keepdims", keepdims), out)
 

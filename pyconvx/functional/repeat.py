@@ -1,6 +1,6 @@
 """How a convolution is done again for other arrays of its form, by a kernel that is ready.
 
-May import the core, the activations, arrays and parallel.
+May import the core, the activations, arrays, joint and parallel.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .._core import Repeat
 from ..activation import Activation, kernel_of, works_in_place
 from ..plugin import Bound
 from .arrays import Array, empty, exchange
+from .joint import Border
 from .parallel import num_threads
 
 __all__ = ["repeat_of"]
@@ -29,11 +30,13 @@ def repeat_of(
     result: Shape,
     exchanged: bool,
     activation: Bound[Activation] | None,
+    border: Border | None,
 ) -> Repeat | None:
     """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.
 
     x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills.
-    exchanged: the caller's arrays are channels first, and the kernel takes none such.
+    exchanged: the caller's arrays are channels first, and the kernel takes none such. border: that the kernel needs
+    around x, whose arrays are then channels last.
     """
     finish = None
     if activation is not None:
@@ -41,6 +44,8 @@ def repeat_of(
         if compiled is None or not works_in_place(activation):
             return None
         finish = partial(_finish, _core.kernels, *compiled, num_threads())
+    if border is not None:
+        return Repeat(partial(_fill_extended, kernel, x, border), result, y.dtype, finish)
     if not exchanged:
         return Repeat(kernel.fill, result, y.dtype, finish)
     return Repeat(partial(_fill_exchanged, kernel, x, y.shape, finish), result, y.dtype)
@@ -70,3 +75,11 @@ def _fill_exchanged(
             finish(sums)
         exchange(sums, y, n, math.prod(y_shape[1:-1]))
     return flagged
+
+
+def _fill_extended(
+    kernel: Any, shape: Shape, border: Border, x: Array, bias: Array | None, y: Array, filters: Array | None
+) -> Any:
+    """`fill` of a kernel that reads x with its border, of that shape."""
+    x = border.extend(x.reshape(border.shape_without(shape)), x.dtype)
+    return kernel.fill(x, bias, y, filters)

@@ -19,6 +19,7 @@ __all__ = [
     "checks",
     "conv_cases",
     "conv_transpose_cases",
+    "joint_paddings",
     "law_tests",
     "pad_cases",
     "paddings",

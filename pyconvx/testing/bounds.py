@@ -17,7 +17,7 @@ from ..padding import padding
 from ..plugin import Bound, accepted
 from ..pooling import Pooling
 from . import reference
-from .reference.padding import modes_per_axis
+from .reference.padding import is_joint, modes_per_axis
 
 Array = NDArray[Any]
 
@@ -42,7 +42,10 @@ def reference_mode(mode: Any) -> Any:
     if isinstance(mode, (tuple, list)):
         return tuple(reference_mode(one) for one in mode)
     bound = mode if isinstance(mode, Bound) else padding(mode)
-    return (bound.name if bound.name in reference.PADDINGS else bound.plugin.function, dict(bound.params))
+    name, rule = bound.name, bound.plugin.function
+    if bound.plugin.joint:
+        return (name if name in reference.JOINT else reference.Joint(rule), dict(bound.params))
+    return (name if name in reference.PADDINGS else rule, dict(bound.params))
 
 
 def absolute_mode(mode: Any) -> Any:
@@ -50,6 +53,8 @@ def absolute_mode(mode: Any) -> Any:
     if isinstance(mode, (tuple, list)) and not (len(mode) == 2 and isinstance(mode[1], dict)):
         return tuple(absolute_mode(one) for one in mode)
     value = abs(mode[1].get("value", 0)) if isinstance(mode, tuple) else 0
+    if is_joint(mode):
+        return (reference.Joint(_absolute_joint(mode)), {"value": value})
 
     def rule(i: Array, n: int, value: Any = value) -> tuple[Array, Array]:
         found = reference.sources(mode, i.tolist(), n)
@@ -64,6 +69,17 @@ def absolute_mode(mode: Any) -> Any:
     return (rule, {"value": value})
 
 
+def _absolute_joint(mode: Any) -> Any:
+    def rule(i: tuple[Array, ...], n: tuple[int, ...], value: Any = 0) -> tuple[tuple[Array, ...], Array]:
+        found = reference.joint_sources(mode, [each.ravel().tolist() for each in i], n)
+        shape = tuple(each.size for each in i)
+        places = np.array([source.place or (reference.OUTSIDE,) * len(n) for source in found.values()], np.intp)
+        weight = np.array([abs(source.weight) for source in found.values()])
+        return tuple(axis.reshape(shape) for axis in places.reshape(-1, len(n)).T), weight.reshape(shape)
+
+    return rule
+
+
 def absolute(x: Any) -> Any:
     """|x| in float64; None stays None."""
     return None if x is None else np.abs(np.asarray(x).astype(np.float64))
@@ -71,6 +87,8 @@ def absolute(x: Any) -> Any:
 
 def roundings(terms: int, modes: Any, rank: int) -> int:
     """Roundings on the way of one term: the sum, its product, and up to three weighted elements for each odd axis."""
+    if is_joint(modes):
+        return terms + 3
     odd = sum("odd" in str(one) or callable(one[0]) for one in modes_per_axis(modes, rank))
     return int(terms * 3**odd + 2 * odd + 2)
 

@@ -37,7 +37,7 @@ __all__ = [
 EXAMPLES = 100
 
 DEFINITIONS = {
-    PaddingMode.kind: tuple(reference.PADDINGS),
+    PaddingMode.kind: (*reference.PADDINGS, *reference.JOINT),
     Activation.kind: tuple(reference.ACTIVATIONS),
     Pooling.kind: tuple(reference.REDUCTIONS),
 }
@@ -194,8 +194,9 @@ def check_padding(
     """Try every law of padding modes on a mode: its index map, its gradient, and the operations that read through it.
 
     mode: a name, or a bound one; params: its parameters. like: a plain definition to compare with, `like(x, before,
-    after)` of a vector x (n,), which returns it padded (before + n + after,), as numpy.pad does; or the name of a
-    built-in. examples: how many cases each law is tried on.
+    after)` of a vector x (n,), which returns it padded (before + n + after,), as numpy.pad does; for a joint mode
+    `like(x, pad_width)`, with one (before, after) per axis; or the name of a built-in. examples: how many cases each
+    law is tried on.
 
     Raises LawBroken, an AssertionError, if a law does not hold, and tells the simplest case found.
 

@@ -333,3 +333,54 @@ def constant_of_one(i, n, value=1.0):
 def cylinder_with_a_cap(i, n):
     wrapped = i % n
     return np.where(i < 0, wrapped, np.minimum(i, n - 1))
+
+
+# Joint padding modes.
+
+
+def over_the_poles(i, n):
+    """Rows, columns and where the other side of the globe is."""
+    (latitude, longitude), (rows, columns) = i, n
+    latitude = latitude % (2 * rows)
+    beyond = latitude >= rows
+    if columns % 2 and beyond.any():
+        raise ValueError("an even number of longitudes, please")
+    return np.minimum(latitude, 2 * rows - 1 - latitude), (longitude + beyond * (columns // 2)) % columns, beyond
+
+
+@right("paddings", joint=True, ranks=(2,), like="globe")
+def sphere(i, n):
+    return over_the_poles(i, n)[:2]
+
+
+@right("paddings", joint=True, ranks=(2,))
+def wind(i, n):
+    """A vector points the other way beyond a pole."""
+    row, column, beyond = over_the_poles(i, n)
+    return (row, column), np.where(beyond, -1, 1)
+
+
+@right("paddings", joint=True, like=lambda x, pad_width: np.pad(x, pad_width, "wrap"))
+def torus(i, n):
+    return tuple(at % size for at, size in zip(i, n, strict=True))
+
+
+@right("paddings", joint=True, ranks=(2,))
+def klein_bottle(i, n):
+    turned = i[0] // n[0] % 2 == 1
+    column = i[1] % n[1]
+    return i[0] % n[0], np.where(turned, n[1] - 1 - column, column)
+
+
+@right("paddings", joint=True, ranks=(2, 3))
+def round_corners(i, n, value=0.0):
+    """Edges are repeated, and nothing is beyond a corner."""
+    corner = np.all(np.broadcast_arrays(*((at < 0) | (at >= size) for at, size in zip(i, n, strict=True))), axis=0)
+    first, *others = (np.clip(at, 0, size - 1) for at, size in zip(i, n, strict=True))
+    return np.where(corner, OUTSIDE, first), *others
+
+
+@right("paddings", joint=True)
+def fading_with_distance(i, n):
+    beyond = [np.maximum(np.maximum(-at, at - size + 1), 0) for at, size in zip(i, n, strict=True)]
+    return tuple(np.clip(at, 0, size - 1) for at, size in zip(i, n, strict=True)), 0.5 ** sum(beyond)

@@ -45,6 +45,23 @@ def test_a_pad_case_can_be_called(case, mode):
     assert cx.pad(np.ones(3), 2, mode).shape == (7,)
 
 
+@given(testing.joint_paddings(2))
+def test_a_joint_mode_can_be_called(mode):
+    assert cx.pad(np.ones((3, 4)), 2, mode).shape == (7, 8)
+
+
+def test_every_joint_mode_is_drawn_for_its_ranks():
+    rule = lambda i, n: (i[0] % n[0], i[1] % n[1], i[2] % n[2])  # noqa: E731
+    with cx.paddings.temporarily("brand_new", rule, joint=True, ranks=(3,)):
+        assert find(testing.joint_paddings(3), lambda bound: True).name == "brand_new"
+        assert find(testing.joint_paddings(2), lambda bound: bound.params.get("poles")).name == "globe"
+
+
+def test_joint_modes_are_drawn_for_convolutions_and_poolings():
+    for cases in (testing.conv_cases(), testing.pool_cases()):
+        assert find(cases, lambda case: getattr(case.options["padding_mode"], "name", "") == "globe").rank == 2
+
+
 @settings(max_examples=20)
 @given(testing.poolings())
 def test_a_pooling_can_be_used(kind):
@@ -56,7 +73,8 @@ def test_every_registered_plugin_is_drawn_and_new_ones_too(name):
     strategy, registry = getattr(testing, name)(), PLUGINS[name]
     function = {"paddings": lambda i, n: i % n, "activations": np.sin, "poolings": lambda w: w.max(-1)}[name]
     with registry.temporarily("brand_new", function):
-        for wanted in (*registry.names()[:3], "brand_new"):
+        separate = [each for each in registry.names() if not getattr(registry[each], "joint", False)]
+        for wanted in (*separate[:3], "brand_new"):
             assert find(strategy, lambda bound, wanted=wanted: bound.name == wanted).name == wanted
 
 

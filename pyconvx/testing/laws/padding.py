@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +14,12 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 
-from ...padding import OUTSIDE, IndexMap, PaddingMode, index_map
+from ...padding import OUTSIDE, IndexMap, JointMap, PaddingMode, index_map, joint_map
 from ...plugin import Bound, accepted
 from .. import reference
 from ..bounds import reference_mode
 from ..strategies.conv import ConvCase, conv_cases
-from ..strategies.pad import PadCase, pad_cases
+from ..strategies.pad import PadCase, joint_pad_cases, pad_cases
 from ..strategies.pool import PoolCase, pool_cases
 from . import purity
 from .inputs import varied
@@ -26,53 +28,94 @@ from .ranks import CONV, POOL
 from .shared import purity_laws
 
 Array = NDArray[Any]
+Lines = list[NDArray[np.intp]]
+
+ALONE = 80  # coordinates that are asked for one by one
 
 
 @dataclass(frozen=True)
 class Extension:
-    """An axis of n elements, and how far it is extended at either end."""
+    """An axis of n elements, and how far it is extended at either end; for a joint mode one number of each per axis."""
 
-    n: int
-    before: int
-    after: int
-
-    @property
-    def coordinates(self) -> Array:
-        return np.arange(-self.before, self.n + self.after, dtype=np.intp)
+    n: Any
+    before: Any
+    after: Any
 
     @property
-    def width(self) -> tuple[int, int]:
-        return self.before, self.after
+    def sizes(self) -> tuple[int, ...]:
+        return self.n if isinstance(self.n, tuple) else (self.n,)
+
+    @property
+    def width(self) -> tuple[tuple[int, int], ...]:
+        """As numpy.pad takes it."""
+        if isinstance(self.n, tuple):
+            return tuple(zip(self.before, self.after, strict=True))
+        return ((self.before, self.after),)
+
+    @property
+    def lines(self) -> Lines:
+        """The coordinates of each axis."""
+        ranges = zip(self.sizes, self.width, strict=True)
+        return [np.arange(-before, n + after, dtype=np.intp) for n, (before, after) in ranges]
 
 
 def _extensions(subject: Subject) -> st.SearchStrategy[Extension]:
-    """Axes from one element on, with pads shorter and much longer than they are."""
+    """Axes from one element on, with pads shorter and much longer than they are. A joint mode gets mostly even ones."""
     amounts = st.integers(0, 4) | st.integers(5, 30)
-    return st.builds(Extension, st.integers(1, 5) | st.integers(6, 12), amounts, amounts)
+    if not subject.bound.plugin.joint:
+        return st.builds(Extension, st.integers(1, 5) | st.integers(6, 12), amounts, amounts)
+    length, few = st.integers(1, 3).map(lambda n: 2 * n) | st.integers(1, 5), st.integers(0, 3) | st.integers(0, 9)
+
+    def of(rank: int) -> st.SearchStrategy[Extension]:
+        amount = few if rank < 3 else st.integers(0, 3)
+        return st.builds(Extension, *(st.tuples(*[numbers] * rank) for numbers in (length, amount, amount)))
+
+    return st.sampled_from(subject.bound.plugin.ranks).flatmap(of)
 
 
-def _rule(bound: Bound[PaddingMode], i: Array, n: int) -> Any:
-    """What the rule returns. It may refuse, with a ValueError, pads as long as the axis or longer."""
+def _rule(bound: Bound[PaddingMode], lines: Lines, sizes: tuple[int, ...]) -> tuple[Any, ...]:
+    """What the rule returns for these coordinates, one array after the other.
+
+    It may refuse, with a ValueError, pads as long as an axis or longer, and if it is a joint one also sizes.
+    """
+    joint = bound.plugin.joint
     try:
         with np.errstate(all="ignore"):
-            return bound.plugin.function(i, n, **bound.params)
+            i, n = (tuple(lines), sizes) if joint else (lines[0], sizes[0])
+            result = bound.plugin.function(i, n, **bound.params)
     except ValueError:
-        if i.size and (i.min() <= -n or i.max() >= 2 * n - 1):
+        pairs = list(zip(lines, sizes, strict=True))
+        if any(i.size and (i.min() <= -n or i.max() >= 2 * n - 1) for i, n in pairs):
+            reject()
+        if joint and any(((i < 0) | (i >= n)).any() for i, n in pairs):
             reject()
         raise
+    if joint and isinstance(result, tuple) and result and isinstance(result[0], tuple):
+        return (*result[0], *result[1:])
+    return result if isinstance(result, tuple) else (result,)
 
 
-def _table(bound: Bound[PaddingMode], i: Array, n: int) -> IndexMap:
-    """The checked index map; what is wrong with it refutes a law."""
-    _rule(bound, i.copy(), n)
+def _mesh(lines: Lines) -> Lines:
+    """Coordinates of each axis as a rule gets them."""
+    return list(np.ix_(*lines)) if len(lines) > 1 else lines
+
+
+def _reads(bound: Bound[PaddingMode], lines: Lines, sizes: tuple[int, ...]) -> Array:
+    """Weights (L, elements + 1) with which the L points of a mesh take elements and, last, the constant.
+
+    What is wrong with the index map refutes a law.
+    """
+    mesh = _mesh(lines)
+    _rule(bound, [each.copy() for each in mesh], sizes)
     try:
-        return index_map(bound, i, n)
+        if bound.plugin.joint:
+            return _joint_reads(joint_map(bound, tuple(mesh), sizes), tuple(map(len, lines)), sizes)
+        return _line_reads(index_map(bound, lines[0], sizes[0]), sizes[0])
     except ValueError as error:
         raise Refuted(str(error), "an index map") from None
 
 
-def _reads(table: IndexMap, n: int) -> Array:
-    """Weights (L, n + 1) with which coordinates take elements and, last, the constant."""
+def _line_reads(table: IndexMap, n: int) -> Array:
     weight = np.ones(table.index.shape) if table.weight is None else table.weight
     used = (weight != 0) & ~((table.index == OUTSIDE) & (weight != 1))
     reads = np.zeros((table.index.shape[1], n + 1))
@@ -82,97 +125,128 @@ def _reads(table: IndexMap, n: int) -> Array:
     return reads
 
 
+def _joint_reads(table: JointMap, shape: tuple[int, ...], sizes: tuple[int, ...]) -> Array:
+    flat = np.ravel_multi_index(tuple(np.broadcast_to(each, shape) for each in table.index), sizes)
+    flat = np.where(False if table.outside is None else table.outside, math.prod(sizes), flat).ravel()
+    reads = np.zeros((flat.size, math.prod(sizes) + 1))
+    reads[np.arange(flat.size), flat] = 1 if table.weight is None else table.weight.ravel()
+    return reads
+
+
 def calls(subject: Subject, case: Extension) -> list[purity.Call]:
     """The rule, with the coordinates of an extended axis."""
     bound = subject.bound
-    return [purity.Call("the rule", lambda i: _rule(bound, i, case.n), (case.coordinates,))]
+    return [purity.Call("the rule", lambda *i: _rule(bound, list(i), case.sizes), tuple(_mesh(case.lines)))]
 
 
 def index_range(subject: Subject, case: Extension) -> None:
-    """Coordinates outside the axis."""
-    i = case.coordinates
-    _table(subject.bound, i[(i < 0) | (i >= case.n)], case.n)
+    """Coordinates outside of each axis, with all of the others."""
+    for axis, n in enumerate(case.sizes):
+        lines = case.lines
+        lines[axis] = lines[axis][(lines[axis] < 0) | (lines[axis] >= n)]
+        _reads(subject.bound, lines, case.sizes)
 
 
 def interior(subject: Subject, case: Extension) -> None:
-    """Coordinates of the axis alone, and among others."""
-    _table(subject.bound, np.arange(case.n, dtype=np.intp), case.n)
-    _table(subject.bound, case.coordinates, case.n)
+    """Elements alone, and among other coordinates."""
+    _reads(subject.bound, [np.arange(n, dtype=np.intp) for n in case.sizes], case.sizes)
+    _reads(subject.bound, case.lines, case.sizes)
 
 
 def independent(subject: Subject, case: Extension) -> None:
-    """Coordinates together, one by one and backwards."""
-    bound, i, n = subject.bound, case.coordinates, case.n
-    together = _reads(_table(bound, i, n), n)
-    alone = np.concatenate([_reads(_table(bound, i[at : at + 1], n), n) for at in range(i.size)])
+    """Coordinates together, some by themselves and all backwards."""
+    bound, lines, sizes = subject.bound, case.lines, case.sizes
+    together = _reads(bound, lines, sizes)
+    points = list(itertools.product(*lines))
+    some = np.unique(np.linspace(0, len(points) - 1, min(len(points), ALONE)).astype(int))
+    alone = np.concatenate([_reads(bound, [np.array([i]) for i in points[at]], sizes) for at in some])
     allowed = 1e-12 * (1 + np.abs(together))
-    why = f"weight (coordinate from {-case.before} on, element)"
-    require_close("index map", together, alone, allowed, f"{why} as for each coordinate by itself")
-    backwards = _reads(_table(bound, i[::-1].copy(), n), n)[::-1]
+    why = f"weight (coordinate from {-np.asarray(case.before)} on, element)"
+    why_alone = f"{why} as for each coordinate by itself"
+    require_close("index map", together[some], alone, allowed[some], why_alone)
+    backwards = _reads(bound, [line[::-1].copy() for line in lines], sizes)[::-1]
     require_close("index map", backwards, together, allowed, f"{why} in whatever order they are given")
 
 
 def _padded(bound: Bound[PaddingMode], case: Extension, x: Array) -> tuple[Array, Any, Array]:
-    """The padded vector, its pullback, and the weights (L, n + 1) by which it must have been made."""
-    reads = _reads(_table(bound, case.coordinates, case.n), case.n)
+    """The padded x, its pullback, and the weights (L, elements + 1) by which it must have been made."""
+    reads = _reads(bound, case.lines, case.sizes)
     y, pullback = cx.vjp(cx.pad, x, case.width, bound)
     return y, pullback, reads
 
 
 def adjoint(subject: Subject, case: Extension) -> None:
     """<pad(x) - pad(0), gy> = <x, gx>, and the gradient by the transposed index map."""
-    x = varied((case.n,)) + 0.125
+    x = varied(case.sizes) + 0.125
     y, pullback, reads = _padded(subject.bound, case, x)
-    gy = varied(y.shape)[::-1]
+    gy = np.flip(varied(y.shape))
     (gx,) = pullback(gy)
     scale = np.abs(reads).sum() + 1
-    nothing = cx.pad(np.zeros(case.n), case.width, subject.bound)
-    left, right = np.asarray((y - nothing) @ gy), np.asarray(x @ gx)
+    nothing = cx.pad(np.zeros(case.sizes), case.width, subject.bound)
+    left, right = np.asarray(((y - nothing) * gy).sum()), np.asarray((x * gx).sum())
     require_close("<pad(x) - pad(0), gy>", left, right, 1e-11 * scale, "which is <x, gradient of x>")
-    require_close("gradient", gx, reads[:, : case.n].T @ gy, 1e-11 * scale, "by the transposed index map")
+    transposed = (reads[:, : x.size].T @ gy.ravel()).reshape(x.shape)
+    require_close("gradient", gx, transposed, 1e-11 * scale, "by the transposed index map")
 
 
 def gradient_sum(subject: Subject, case: Extension) -> None:
     """The gradient of the sum of y counts what is read."""
-    _, pullback, reads = _padded(subject.bound, case, np.zeros(case.n))
-    (gx,) = pullback(np.ones(len(reads)))
-    total, want = np.asarray(gx.sum()), np.asarray(reads[:, : case.n].sum())
+    y, pullback, reads = _padded(subject.bound, case, np.zeros(case.sizes))
+    (gx,) = pullback(np.ones(y.shape))
+    total, want = np.asarray(gx.sum()), np.asarray(reads[:, : gx.size].sum())
     require_close("sum of the gradient", total, want, 1e-11 * (1 + np.abs(reads).sum()), "the sum of all weights")
+
+
+def _takers(bound: Bound[PaddingMode], case: Extension) -> Array:
+    """Whether (L, elements) coordinates take elements, were it by weights that add up to 0."""
+    reads = _reads(bound, case.lines, case.sizes)
+    if bound.plugin.joint:
+        return np.asarray(reads[:, :-1] != 0)
+    table = index_map(bound, case.lines[0], case.sizes[0])
+    used = np.ones(table.index.shape, np.bool_) if table.weight is None else table.weight != 0
+    return np.stack([((table.index == at) & used).any(0) for at in range(case.sizes[0])], 1)
 
 
 def not_finite(subject: Subject, case: Extension) -> None:
     """A NaN and an infinity at each element."""
-    bound, n = subject.bound, case.n
-    table = _table(bound, case.coordinates, n)
-    used = np.ones(table.index.shape, np.bool_) if table.weight is None else table.weight != 0
-    takes = [((table.index == at) & used).any(0) for at in range(n)]
-    usual = np.isfinite(cx.pad(np.ones(n), case.width, bound))
-    for at, special in ((at, special) for at in range(n) for special in (np.nan, np.inf)):
-        x = np.ones(n)
-        x[at] = special
-        spoilt = ~np.isfinite(cx.pad(x, case.width, bound))
-        where = case.coordinates
-        if (spoilt != (takes[at] | ~usual)).any():
+    bound, takers = subject.bound, _takers(subject.bound, case)
+    usual = np.isfinite(cx.pad(np.ones(case.sizes), case.width, bound)).ravel()
+    points = list(itertools.product(*(line.tolist() for line in case.lines)))
+    names = points if subject.bound.plugin.joint else [point[0] for point in points]
+    elements = range(math.prod(case.sizes))
+    for at, special in itertools.product(elements, (np.nan, np.inf)):
+        x = np.ones(case.sizes)
+        x.flat[at] = special
+        spoilt = ~np.isfinite(cx.pad(x, case.width, bound)).ravel()
+        takes = takers[:, at]
+        if (spoilt != (takes | ~usual)).any():
+            element = np.unravel_index(at, case.sizes)
             raise Refuted(
-                f"{special} at element {at} reaches coordinates {where[spoilt].tolist()}",
-                f"{where[takes[at]].tolist()}, which take that element",
+                f"{special} at element {', '.join(map(str, element))} reaches coordinates "
+                f"{[names[place] for place in np.flatnonzero(spoilt)]}",
+                f"{[names[place] for place in np.flatnonzero(takes)]}, which take that element",
             )
 
 
 def _definition(subject: Subject) -> Any:
-    like = subject.definition(reference.PADDINGS)
+    known = (*reference.PADDINGS, *reference.JOINT)
+    like, joint = subject.definition(known), subject.bound.plugin.joint
     if isinstance(like, str):
-        mode = (like, accepted(reference.PADDINGS[like], subject.bound.params, 2))
-        return lambda x, before, after: reference.pad(x, (before, after), mode)
+        if like not in (reference.JOINT if joint else reference.PADDINGS):
+            raise ValueError(f"like must be a mode that is{'' if joint else ' not'} joint, as {subject.bound!r}")
+        functions: Any = reference.JOINT if joint else reference.PADDINGS
+        mode = (like, accepted(functions[like], subject.bound.params, 2))
+        return lambda x, *width: reference.pad(x, width[0] if joint else width, mode)
     return like
 
 
 def definition(subject: Subject, case: Extension) -> None:
     """`like`, or the reference for a built-in, on numbers that are all different."""
-    _rule(subject.bound, case.coordinates, case.n)
-    x = np.arange(case.n) ** 2 * 3.0 + 1
+    _rule(subject.bound, _mesh(case.lines), case.sizes)
+    x = (np.arange(math.prod(case.sizes)) ** 2 * 3.0 + 1).reshape(case.sizes)
     got = cx.pad(x, case.width, subject.bound)
-    want = np.asarray(_definition(subject)(x, *case.width), np.float64)
+    width = (case.width,) if subject.bound.plugin.joint else case.width[0]
+    want = np.asarray(_definition(subject)(x, *width), np.float64)
     require_close("padded x", got, want, 1e-9 * (1 + np.abs(want)), "by definition, for x =", x)
 
 
@@ -188,6 +262,12 @@ def _or_refused(bound: Bound[PaddingMode], call: Any) -> Any:
         if any(repr(bound.name) in note for note in getattr(error, "__notes__", ())):
             reject()
         raise
+
+
+def _pads(subject: Subject) -> st.SearchStrategy[PadCase]:
+    if subject.bound.plugin.joint:
+        return joint_pad_cases(subject.bound, dtypes=("float64",))
+    return pad_cases(dtypes=("float64",), modes=(subject.bound,))
 
 
 def in_pad(subject: Subject, case: PadCase) -> None:
@@ -214,7 +294,8 @@ def in_convolution(subject: Subject, case: ConvCase) -> None:
 
 
 def _poolings(subject: Subject) -> st.SearchStrategy[PoolCase]:
-    drawn = pool_cases(kinds=("sum",), dtypes=("float64",), values=("normal",), empty=False)
+    ranks = subject.bound.plugin.ranks
+    drawn = pool_cases(kinds=("sum",), dtypes=("float64",), values=("normal",), empty=False, ranks=ranks)
     return drawn.map(lambda case: replace(case, options={**case.options, "padding_mode": subject.bound}))
 
 
@@ -233,7 +314,7 @@ LAWS = (
     Law(
         "index_range",
         "A coordinate outside the axis takes elements 0 to n - 1 or OUTSIDE, by finite weights, however far it is "
-        "(a rule may refuse pads as long as the axis by a ValueError).",
+        "(a rule may refuse pads as long as the axis by a ValueError, and a joint one sizes that it is not for).",
         _extensions,
         index_range,
     ),
@@ -261,15 +342,17 @@ LAWS = (
     ),
     Law(
         "in_pad",
-        "Arrays of any rank are padded by it, with the gradient.",
-        lambda subject: pad_cases(dtypes=("float64",), modes=(subject.bound,)),
+        "Arrays of any rank, or any that have the axes of a joint mode, are padded by it, with the gradient.",
+        _pads,
         in_pad,
         share=0.3,
     ),
     Law(
         "in_convolution",
         "Convolutions of rank 1 to 3 in either layout read through it, with their gradients.",
-        lambda subject: conv_cases(dtypes=("float64",), values=("normal",), modes=False, empty=False),
+        lambda subject: conv_cases(
+            dtypes=("float64",), values=("normal",), modes=False, empty=False, ranks=subject.bound.plugin.ranks
+        ),
         in_convolution,
         share=0.15,
     ),

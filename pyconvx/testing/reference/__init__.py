@@ -1,14 +1,15 @@
 """Every operation of pyconvx in plain NumPy float64: slow, obviously right, sharing no code with the library.
 
 Tests, fuzzing and plugin authors compare against it. Options are those of the public functions; a padding mode,
-pooling kind or activation is a name, the plugin's own function, or a pair (name or function, parameters). This
+pooling kind or activation is a name, the plugin's own function (in `Joint`, if that is a joint padding mode), or a pair
+(name or function, parameters). This
 package imports numpy only, so that nothing it says can be wrong in the same way as what it checks.
 """
 
 from .activation import ACTIVATIONS, activate, activate_vjp
 from .axes import amounts, conv_size, pool_size, transpose_size
 from .convolution import conv, conv_transpose, conv_transpose_vjp, conv_vjp
-from .padding import OUTSIDE, PADDINGS, Source, pad, pad_vjp, sources
+from .padding import JOINT, OUTSIDE, PADDINGS, Joint, JointSource, Source, joint_sources, pad, pad_vjp, sources
 from .pooling import (
     Windows,
     adaptive,
@@ -26,10 +27,13 @@ from .reduction import REDUCTIONS, SLOPES
 
 __all__ = [
     "ACTIVATIONS",
+    "JOINT",
     "OUTSIDE",
     "PADDINGS",
     "REDUCTIONS",
     "SLOPES",
+    "Joint",
+    "JointSource",
     "Source",
     "Windows",
     "activate",
@@ -45,6 +49,7 @@ __all__ = [
     "conv_vjp",
     "global_pool",
     "global_pool_vjp",
+    "joint_sources",
     "pad",
     "pad_vjp",
     "pool",

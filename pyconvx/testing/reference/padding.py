@@ -2,6 +2,7 @@
 
 A mode is a name, a rule `rule(i, n)` as plugins write it, or a pair (name or rule, parameters). An element of the
 padded axis is `constant + sum of weight * x[index]`: padding is an affine map, its gradient the transposed linear part.
+A joint mode, of all axes at once, is the same of a whole map: its name, or `Joint(rule)`.
 """
 
 from __future__ import annotations
@@ -90,6 +91,102 @@ PADDINGS: dict[str, Callable[..., Source]] = {
 }
 
 
+@dataclass(frozen=True)
+class Joint:
+    """The rule of a joint mode, which is one of all axes at once."""
+
+    rule: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class JointSource:
+    """One element of a map with its border: weight * x[place], or the constant where there is no place."""
+
+    place: tuple[int, ...] | None
+    weight: float = 1
+    constant: Any = 0
+
+
+def _globe(place: tuple[int, ...], sizes: tuple[int, ...], poles: bool = False) -> JointSource:
+    """Step over a pole, which turns the globe by half, until the latitude is one of the map."""
+    (latitude, longitude), (rows, columns) = place, sizes
+    if poles and rows == 1:
+        latitude = 0
+    while not 0 <= latitude < rows:
+        if columns % 2:
+            raise ValueError(f"{columns} longitudes have no half turn")
+        if poles:
+            latitude = -latitude if latitude < 0 else 2 * (rows - 1) - latitude
+        else:
+            latitude = -1 - latitude if latitude < 0 else 2 * rows - 1 - latitude
+        longitude += columns // 2
+    return JointSource((latitude, longitude % columns))
+
+
+JOINT: dict[str, Callable[..., JointSource]] = {"globe": _globe}
+
+
+def is_joint(mode: Any) -> bool:
+    """Whether a mode, with or without parameters, is one of all axes at once."""
+    name = mode[0] if isinstance(mode, tuple) else mode
+    return isinstance(name, Joint) or (isinstance(name, str) and name in JOINT)
+
+
+Places = dict[tuple[int, ...], JointSource]
+
+
+def joint_sources(mode: Any, coordinates: Sequence[Sequence[int]], sizes: tuple[int, ...]) -> Places:
+    """Where the elements at a mesh of coordinates, one sequence per axis, come from, by their index in the mesh."""
+    name, params = mode if isinstance(mode, tuple) else (mode, {})
+    shape = tuple(map(len, coordinates))
+    if isinstance(name, str):
+        places = {at: tuple(axis[i] for axis, i in zip(coordinates, at, strict=True)) for at in np.ndindex(*shape)}
+        return {at: JOINT[name](place, sizes, **params) for at, place in places.items()}
+    result = name.rule(np.ix_(*(np.array(axis, np.intp) for axis in coordinates)), sizes, **params)
+    index, weight = result if isinstance(result[0], tuple) else (result, np.ones(shape))
+    index, weight = [np.broadcast_to(each, shape) for each in index], np.broadcast_to(weight, shape)
+    found = {}
+    for at in np.ndindex(*shape):
+        place = tuple(int(each[at]) for each in index)
+        if OUTSIDE in place:
+            found[at] = JointSource(None, constant=params.get("value", 0) if weight[at] else 0)
+        else:
+            found[at] = JointSource(place, float(weight[at]))
+    return found
+
+
+def pad_joint(x: Array, axes: Sequence[int], widths: Sequence[Pair], mode: Any, linear: bool = False) -> Array:
+    """Extend some axes of x at once (a negative amount crops). The dtype stays. linear: constants count as 0."""
+    rows = np.moveaxis(x, axes, range(len(axes)))
+    sizes = rows.shape[: len(axes)]
+    coordinates = _coordinates(sizes, widths)
+    y = np.zeros((*map(len, coordinates), *rows.shape[len(axes) :]), x.dtype)
+    for at, source in joint_sources(mode, coordinates, sizes).items():
+        if source.place is None:
+            y[at] = 0 if linear else source.constant
+        elif source.weight == 1:
+            y[at] = rows[source.place]
+        elif x.dtype == np.bool_:
+            raise TypeError(f"padding mode {mode!r} weighs elements, and bool has no arithmetic")
+        elif source.weight != 0:
+            y[at] = rows[source.place] * _as(source.weight, x.dtype)
+    return np.moveaxis(y, range(len(axes)), axes)
+
+
+def pad_joint_vjp(gy: Array, axes: Sequence[int], widths: Sequence[Pair], mode: Any, sizes: tuple[int, ...]) -> Array:
+    """The transpose of pad_joint's linear part. sizes: the lengths of those axes of x."""
+    rows = np.moveaxis(gy, axes, range(len(axes)))
+    gx = np.zeros((*sizes, *rows.shape[len(axes) :]), gy.dtype)
+    for at, source in joint_sources(mode, _coordinates(sizes, widths), sizes).items():
+        if source.place is not None and source.weight != 0:
+            gx[source.place] += source.weight * rows[at]
+    return np.moveaxis(gx, range(len(axes)), axes)
+
+
+def _coordinates(sizes: Sequence[int], widths: Sequence[Pair]) -> list[range]:
+    return [range(-before, n + after) for n, (before, after) in zip(sizes, widths, strict=True)]
+
+
 def sources(mode: Any, coordinates: Sequence[int], n: int) -> list[Source]:
     """Where the elements at these coordinates of an axis of length n come from."""
     name, params = mode if isinstance(mode, tuple) else (mode, {})
@@ -150,7 +247,9 @@ def pad_axis_vjp(gy: Array, axis: int, before: int, after: int, mode: Any, n: in
 
 
 def pad_spatial(x: Array, widths: Sequence[Pair], mode: Any, linear: bool = False) -> Array:
-    """Pad x (N, *spatial, C) along its spatial axes, the first one first."""
+    """Pad x (N, *spatial, C) along its spatial axes, the first one first, or by a joint mode all at once."""
+    if is_joint(mode):
+        return pad_joint(x, range(1, 1 + len(widths)), widths, mode, linear)
     for axis, ((before, after), one) in enumerate(zip(widths, modes_per_axis(mode, len(widths)), strict=True), 1):
         x = pad_axis(x, axis, before, after, one, linear)
     return x
@@ -158,6 +257,8 @@ def pad_spatial(x: Array, widths: Sequence[Pair], mode: Any, linear: bool = Fals
 
 def pad_spatial_vjp(gy: Array, widths: Sequence[Pair], mode: Any, spatial: Sequence[int]) -> Array:
     """The transpose of pad_spatial, last axis first. spatial: the sizes before padding."""
+    if is_joint(mode):
+        return pad_joint_vjp(gy, range(1, 1 + len(widths)), widths, mode, tuple(spatial))
     modes = modes_per_axis(mode, len(widths))
     for axis in reversed(range(len(widths))):
         before, after = widths[axis]
@@ -182,10 +283,20 @@ def pad_pairs(pad_width: Any, ndim: int) -> list[Pair]:
     return [(int(before), int(after)) for before, after in table]
 
 
+def _named_axes(pad_width: Any, ndim: int) -> list[int]:
+    return sorted(axis % ndim for axis in pad_width) if isinstance(pad_width, dict) else list(range(ndim))
+
+
 def pad(x: Any, pad_width: Any, mode: Any = "zeros", **params: Any) -> Array:
-    """Extend (where an amount is negative: crop) x along every axis, the first axis first. The dtype stays."""
+    """Extend (where an amount is negative: crop) x along every axis, the first axis first. The dtype stays.
+
+    A joint mode is for the axes that a mapping names, or for all.
+    """
     y = np.asarray(x)
     mode = (mode, params) if params else mode
+    if is_joint(mode):
+        axes = _named_axes(pad_width, y.ndim)
+        return pad_joint(y, axes, [pad_pairs(pad_width, y.ndim)[axis] for axis in axes], mode)
     for axis, ((before, after), one) in enumerate(
         zip(pad_pairs(pad_width, y.ndim), modes_per_axis(mode, y.ndim), strict=True)
     ):
@@ -198,7 +309,11 @@ def pad_vjp(x: Any, pad_width: Any, mode: Any = "zeros", *, gy: Any, **params: A
     """The gradient of sum(gy * pad(x, ...)) with respect to x."""
     x, gy = np.asarray(x), np.asarray(gy).astype(np.float64)
     mode = (mode, params) if params else mode
-    pairs, modes = pad_pairs(pad_width, x.ndim), modes_per_axis(mode, x.ndim)
+    pairs = pad_pairs(pad_width, x.ndim)
+    if is_joint(mode):
+        axes = _named_axes(pad_width, x.ndim)
+        return pad_joint_vjp(gy, axes, [pairs[axis] for axis in axes], mode, tuple(x.shape[axis] for axis in axes))
+    modes = modes_per_axis(mode, x.ndim)
     for axis in reversed(range(x.ndim)):
         before, after = pairs[axis]
         if (before, after) != (0, 0):

@@ -6,8 +6,8 @@ valid by construction: sizes are drawn last, large enough for the windows. May i
 
 from .arrays import FLOATS, FORMS, REALS, VALUES, Drawn, arrays, drawn, reshaped
 from .conv import ConvCase, conv_cases, conv_transpose_cases
-from .pad import PadCase, pad_cases
-from .plugins import activations, kind_names, mode_names, padding_modes, paddings, pool_params, poolings
+from .pad import PadCase, joint_pad_cases, pad_cases
+from .plugins import activations, joint_paddings, kind_names, mode_names, padding_modes, paddings, pool_params, poolings
 from .pool import PoolCase, adaptive_cases, pool_cases
 from .windows import LAYOUTS
 
@@ -27,6 +27,8 @@ __all__ = [
     "conv_cases",
     "conv_transpose_cases",
     "drawn",
+    "joint_pad_cases",
+    "joint_paddings",
     "kind_names",
     "mode_names",
     "pad_cases",

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ..reference.axes import amounts, transpose_size
 from .arrays import VALUES, Array, Drawn, drawn
-from .plugins import padding_modes
-from .windows import LAYOUTS, array_shape, batch_size, each_axis, padding_amounts, per_axis, sizes
+from .plugins import padding_modes, perhaps_joint
+from .windows import LAYOUTS, RANKS, array_shape, batch_size, each_axis, padding_amounts, per_axis, sizes
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class _Windows(NamedTuple):
         return per_axis(self.options["dilation"], self.rank)
 
 
-def _windows(draw: st.DrawFn, largest: int, depthwise: bool = False) -> _Windows:
-    """Windows of any rank, with pads up to `largest`."""
-    rank = draw(st.integers(1, 3))
+def _windows(draw: st.DrawFn, largest: int, depthwise: bool = False, ranks: Sequence[int] = RANKS) -> _Windows:
+    """Windows of any of the ranks, with pads up to `largest`."""
+    rank = draw(st.sampled_from([rank for rank in ranks if rank in RANKS]))
     groups, inner, outer = _channels(draw, depthwise)
     kernel = tuple(draw(st.integers(1, 3 if rank == 3 else 9 if depthwise else 4)) for _ in range(rank))
     options = {
@@ -116,21 +116,26 @@ def conv_cases(
     modes: bool = True,
     empty: bool = True,
     depthwise: bool = False,
+    ranks: Sequence[int] = RANKS,
 ) -> ConvCase:
     """Calls of conv1d, conv2d and conv3d over all options but activation and algorithm.
 
     depthwise: with one filter per channel, of up to 9 taps along an axis.
     """
-    windows = _windows(draw, 6, depthwise)
+    windows = _windows(draw, 6, depthwise, ranks)
     rank, kernel, padding = windows.rank, windows.kernel, windows.options["padding"]
     reaches = [(k - 1) * d + 1 for k, d in zip(kernel, windows.dilations, strict=True)]
     totals = [sum(pair) for pair in amounts(padding, (1,) * rank, kernel, windows.strides, windows.dilations)]
     if isinstance(padding, str) and padding.startswith("same"):
         totals = reaches
     least = [max(1, reach - total) for reach, total in zip(reaches, totals, strict=True)]
-    windows.options["padding_mode"] = draw(padding_modes(rank)) if modes else "zeros"
+    spatial = sizes(draw, rank, least)
+    mode: Any = "zeros"
+    if modes:
+        mode, spatial = draw(perhaps_joint(draw(padding_modes(rank)), spatial))
+    windows.options["padding_mode"] = mode
     channels = windows.inner, windows.outer
-    return _conv_case(draw, windows, sizes(draw, rank, least), channels, dtypes, forms, values, empty)
+    return _conv_case(draw, windows, spatial, channels, dtypes, forms, values, empty)
 
 
 @st.composite

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from ...padding import PaddingMode
 from ...plugin import Bound
 from .arrays import REALS, Drawn, drawn
 from .plugins import bound_mode, copied, padding_modes
@@ -55,3 +56,26 @@ def pad_cases(
             one if isinstance(mode, Bound) else mode
         )  # fmt: skip
     return PadCase(x, width, copied(mode) if x.dtype == "bool" else mode)
+
+
+@st.composite
+def joint_pad_cases(
+    draw: st.DrawFn,
+    mode: Bound[PaddingMode],
+    dtypes: Sequence[str] = REALS,
+    forms: Sequence[str] = ("plain",),
+    values: Sequence[str] = ("normal", "whole"),
+) -> PadCase:
+    """Calls of pad in a joint mode, along as many of up to four axes as it is for; most of them of even length."""
+    rank = draw(st.sampled_from(mode.plugin.ranks))
+    ndim = draw(st.integers(rank, max(rank, 4)))
+    axes = sorted(draw(st.permutations(range(ndim)))[:rank])
+    shape = tuple(draw(st.integers(1, 3).map(lambda n: 2 * n) | st.integers(1, 3)) for _ in range(ndim))
+    width = {}
+    for axis in axes:
+        n = shape[axis]
+        before = draw(st.integers(-n, 9 if rank < 3 else 3))
+        width[axis] = before, draw(st.integers(max(-n, -n - before), 9 if rank < 3 else 3))
+    by_name = ndim > rank or draw(st.booleans())
+    x = draw(drawn(shape, dtypes, forms, values))
+    return PadCase(x, width if by_name else tuple(width.values()), copied(mode) if x.dtype == "bool" else mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ...activation import Activation
 from ...activation import activations as ACTIVATIONS
-from ...padding import PaddingMode, index_map, padding
+from ...padding import PaddingMode, index_map, joint_map, padding
 from ...padding import paddings as PADDINGS
 from ...plugin import Bound, bind
 from ...pooling import Pooling
@@ -17,7 +18,7 @@ from ...pooling import poolings as POOLINGS
 from ...registry import Registry
 
 KNOWN: dict[str, dict[str, dict[str, st.SearchStrategy[Any]]]] = {
-    "padding mode": {"constant": {"value": st.sampled_from([0, 1.5, -2])}},
+    "padding mode": {"constant": {"value": st.sampled_from([0, 1.5, -2])}, "globe": {"poles": st.booleans()}},
     "activation": {
         "leaky_relu": {"alpha": st.sampled_from([0.01, 0.5, 2.0])},
         "prelu": {"alpha": st.sampled_from([0.25, 0.0, -1.0])},
@@ -43,25 +44,32 @@ KNOWN: dict[str, dict[str, dict[str, st.SearchStrategy[Any]]]] = {
 
 
 def paddings() -> st.SearchStrategy[Bound[PaddingMode]]:
-    """Every registered padding mode that needs no parameter, with its defaults or other parameters that are known."""
-    return _bound(PADDINGS)
+    """Every registered padding mode of one axis that needs no parameter, with its defaults or other parameters that are
+    known.
+    """
+    return _bound(PADDINGS, mode_names)
+
+
+def joint_paddings(rank: int) -> st.SearchStrategy[Bound[PaddingMode]]:
+    """The same of joint modes for so many axes. They may refuse sizes: a globe takes an even number of longitudes."""
+    return _bound(PADDINGS, lambda: joint_names(rank))
 
 
 def activations() -> st.SearchStrategy[Bound[Activation]]:
     """Every registered activation that needs no parameter, with its defaults or other parameters that are known."""
-    return _bound(ACTIVATIONS)
+    return _bound(ACTIVATIONS, lambda: _names(ACTIVATIONS))
 
 
 def poolings() -> st.SearchStrategy[Bound[Pooling]]:
     """Every registered pooling that needs no parameter, with its defaults or other parameters that are known."""
-    return _bound(POOLINGS)
+    return _bound(POOLINGS, kind_names)
 
 
-def _bound(registry: Registry[Any]) -> st.SearchStrategy[Any]:
+def _bound(registry: Registry[Any], names: Callable[[], tuple[str, ...]]) -> st.SearchStrategy[Any]:
     def params(name: str) -> st.SearchStrategy[Any]:
         return _params(registry.kind, name).map(lambda values: bind(registry[name], values))
 
-    return st.deferred(lambda: st.sampled_from(_names(registry))).flatmap(params)
+    return st.deferred(lambda: st.sampled_from(names())).flatmap(params)
 
 
 def _params(kind: str, name: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -73,8 +81,13 @@ def _names(registry: Registry[Any]) -> tuple[str, ...]:
 
 
 def mode_names() -> tuple[str, ...]:
-    """The registered modes that need no parameter."""
-    return _names(PADDINGS)
+    """The registered modes of one axis that need no parameter."""
+    return tuple(name for name in _names(PADDINGS) if not PADDINGS[name].joint)
+
+
+def joint_names(rank: int) -> tuple[str, ...]:
+    """The registered joint modes for so many axes that need no parameter."""
+    return tuple(name for name in _names(PADDINGS) if PADDINGS[name].joint and rank in PADDINGS[name].ranks)
 
 
 def kind_names() -> tuple[str, ...]:
@@ -97,9 +110,15 @@ def copied(mode: Any) -> Any:
     """The mode, or modes, with those that weigh elements, which bool cannot do, replaced by "edge"."""
     if isinstance(mode, tuple):
         return tuple(copied(one) for one in mode)
-    if mode is None or index_map(padding(mode), np.arange(-3, 6), 3).weight is None:
+    if mode is None:
         return mode
-    return "edge"
+    bound, i = padding(mode), np.arange(-3, 7)
+    if bound.plugin.joint:
+        rank = bound.plugin.ranks[0]
+        weighs = joint_map(bound, np.ix_(*(i,) * rank), (4,) * rank).weight is not None
+    else:
+        weighs = index_map(bound, i, 4).weight is not None
+    return "edge" if weighs else mode
 
 
 @st.composite
@@ -112,3 +131,11 @@ def padding_modes(draw: st.DrawFn, rank: int) -> Any:
     modes = draw(st.tuples(*[one] * rank))
     has_zeros = any(mode == "zeros" for mode in modes)
     return tuple(bound_mode("constant", 0) if has_zeros and isinstance(m, Bound) else m for m in modes)
+
+
+@st.composite
+def perhaps_joint(draw: st.DrawFn, mode: Any, spatial: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """A mode and the sizes that it is for: mostly those given, at times a joint mode and the next even sizes."""
+    if joint_names(len(spatial)) and draw(st.integers(0, 5)) == 5:
+        return draw(joint_paddings(len(spatial))), tuple(n + n % 2 for n in spatial)
+    return mode, spatial

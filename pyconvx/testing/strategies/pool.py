@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ...pooling import poolings
 from ..reference.pooling import sliding
 from .arrays import Drawn, drawn
-from .plugins import copied, kind_names, padding_modes, pool_params
-from .windows import LAYOUTS, array_shape, batch_size, each_axis, padding_amounts, per_axis, sizes
+from .plugins import copied, kind_names, padding_modes, perhaps_joint, pool_params
+from .windows import LAYOUTS, RANKS, array_shape, batch_size, each_axis, padding_amounts, per_axis, sizes
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ def pool_cases(
     forms: Sequence[str] = ("plain",),
     values: Sequence[str] = ("normal", "whole"),
     empty: bool = True,
+    ranks: Sequence[int] = RANKS,
 ) -> PoolCase:
-    """Calls of pool1d, pool2d and pool3d over all options but return_indices. kinds: every registered one."""
-    rank = draw(st.integers(1, 3))
+    """Calls of pool1d, pool2d and pool3d over all options but return_indices. kinds, ranks: by default all."""
+    rank = draw(st.sampled_from([rank for rank in ranks if rank in RANKS]))
     kind = draw(st.sampled_from(tuple(kinds) or kind_names()))
     size = draw(each_axis(st.integers(1, 4 if rank < 3 else 3), rank))
     stride = draw(st.none() | each_axis(st.integers(1, 4), rank))
@@ -46,9 +47,9 @@ def pool_cases(
     padding = draw(padding_amounts(rank, 3))
     ceil_mode = draw(st.booleans())
     layout = draw(st.sampled_from(LAYOUTS))
-    spatial = list(sizes(draw, rank, (1,) * rank))
+    spatial = sizes(draw, rank, (1,) * rank)
     if rank == 2:
-        spatial = [min(n, 14) for n in spatial]
+        spatial = tuple(min(n, 14) for n in spatial)
     taps, dilations = per_axis(size, rank), per_axis(dilation, rank)
 
     def fits() -> bool:
@@ -60,10 +61,12 @@ def pool_cases(
     for _ in range(sum((k - 1) * d for k, d in zip(taps, dilations, strict=True)) + 1):
         if fits():
             break
-        spatial = [n + 1 for n in spatial]
+        spatial = tuple(n + 1 for n in spatial)
     if not fits():  # an amount that leaves some window empty at every size
         padding = "valid"
-        spatial = [max(n, (k - 1) * d + 1) for n, k, d in zip(spatial, taps, dilations, strict=True)]
+        spatial = tuple(max(n, (k - 1) * d + 1) for n, k, d in zip(spatial, taps, dilations, strict=True))
+    if mode is not None:
+        mode, spatial = draw(perhaps_joint(mode, spatial))
     params: dict[str, Any] = draw(pool_params(kind))
     options = {
         "stride": stride,

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 LAYOUTS = ("channels_last", "channels_first")
+RANKS = (1, 2, 3)
 
 
 def each_axis(values: st.SearchStrategy[int], rank: int) -> st.SearchStrategy[Any]:

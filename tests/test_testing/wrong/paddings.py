@@ -152,3 +152,88 @@ def tabulating():
 
 
 wrong("paddings", "independent", make=tabulating, name="remembers_tables_by_their_length")
+
+
+# Joint modes.
+
+
+joint = partial(wrong, "paddings", joint=True, ranks=(2,))
+
+
+def over_the_poles(latitude, rows):
+    """The row on either side of the globe, and whether it is the other side."""
+    latitude = latitude % (2 * rows)
+    return np.minimum(latitude, 2 * rows - 1 - latitude), latitude >= rows
+
+
+@joint("definition", like="globe")
+def globe_without_half_a_turn(i, n):
+    return over_the_poles(i[0], n[0])[0], i[1] % n[1]
+
+
+@joint("index_range")
+def globe_off_by_one_beyond_one_pole(i, n):
+    row, beyond = over_the_poles(i[0], n[0])
+    return np.where(i[0] >= n[0], row + 1, row), (i[1] + beyond * (n[1] // 2)) % n[1]
+
+
+@joint("definition", like="globe")
+def globe_that_turns_beyond_one_pole_only(i, n):
+    row, beyond = over_the_poles(i[0], n[0])
+    return row, (i[1] + (beyond & (i[0] < 0)) * (n[1] // 2)) % n[1]
+
+
+@joint("definition", like="globe")
+def globe_that_turns_for_one_row_only(i, n):
+    return over_the_poles(i[0], n[0])[0], (i[1] + ((i[0] == -1) | (i[0] == n[0])) * (n[1] // 2)) % n[1]
+
+
+@joint("definition", like="globe")
+def globe_that_never_turns_back(i, n):
+    return over_the_poles(i[0], n[0])[0], (i[1] + ((i[0] < 0) | (i[0] >= n[0])) * (n[1] // 2)) % n[1]
+
+
+@joint("interior")
+def globe_that_always_turns(i, n):
+    return over_the_poles(i[0], n[0])[0], (i[1] + n[1] // 2) % n[1]
+
+
+@joint("interior index_range")
+def latitude_and_longitude_exchanged(i, n):
+    row, beyond = over_the_poles(i[0], n[0])
+    return (i[1] + beyond * (n[1] // 2)) % n[1], row
+
+
+@joint("input_untouched any_memory")
+def globe_that_writes_to_its_coordinates(i, n):
+    i[1][...] = i[1] % n[1]
+    row, beyond = over_the_poles(i[0], n[0])
+    return row, (i[1] + beyond * (n[1] // 2)) % n[1]
+
+
+@joint("independent")
+def globe_that_turns_all_if_one_is_beyond_a_pole(i, n):
+    row, beyond = over_the_poles(i[0], n[0])
+    inside = (i[0] >= 0) & (i[0] < n[0]) & (i[1] >= 0) & (i[1] < n[1])
+    return row, np.where(inside, i[1], i[1] + beyond.any() * (n[1] // 2)) % n[1]
+
+
+@joint("interior")
+def torus_that_weighs_its_elements(i, n):
+    return (i[0] % n[0], i[1] % n[1]), np.full((1, 1), 0.5)
+
+
+@joint("index_range")
+def torus_with_infinite_weights(i, n):
+    inside = (i[0] >= 0) & (i[0] < n[0]) & (i[1] >= 0) & (i[1] < n[1])
+    return (i[0] % n[0], i[1] % n[1]), np.where(inside, 1, np.inf)
+
+
+@joint("index_range interior")
+def torus_that_forgets_an_axis(i, n):
+    return (i[0] % n[0],)
+
+
+@joint("definition", like=lambda x, pad_width: np.pad(x, pad_width, "wrap"))
+def torus_with_a_twist(i, n):
+    return i[0] % n[0], (i[1] + i[0] // n[0]) % n[1]
