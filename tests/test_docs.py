@@ -109,7 +109,8 @@ def docstrings():
     public = [getattr(cx, name) for name in cx.__all__]
     beside = [importlib.import_module(f"pyconvx.{name}") for name in ("plot", "demo")]
     kit = [getattr(cx.testing, name) for name in cx.testing.__all__ if name.startswith(("check", "law_"))]
-    for documented in [*(p for p in public if hasattr(p, "__name__")), *beside, *kit]:
+    layers = [each for each in map(cx.nn.__dict__.get, cx.nn.__all__) if hasattr(each, "__name__")]
+    for documented in [*(p for p in public if hasattr(p, "__name__")), *beside, *kit, *layers]:
         for test in finder.find(documented, documented.__name__):
             if test.examples:
                 yield test

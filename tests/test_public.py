@@ -77,6 +77,7 @@ ARROWS = {
     "functional": OPERATIONS,
     "": OPERATIONS | {"functional", "offers"},
     "testing": OPERATIONS | {"functional", ""},
+    "nn": OPERATIONS | {"functional"},
     "plot": {""},
     "demo": {"", "plot"},
     "listing": PLUGINS | {"padding", "activation", "pooling", "picture", "offers"},
@@ -135,7 +136,7 @@ def test_import_loads_little_besides_numpy():
     others = {name for name in extra - own if not name.startswith(allowed)}
     assert {name.split(".")[0] for name in others} <= sys.stdlib_module_names, others
     assert len(others) <= 20, others
-    assert not own & {"pyconvx.testing", "pyconvx.plot", "pyconvx.demo", "pyconvx.cli"}
+    assert not own & {"pyconvx.testing", "pyconvx.nn", "pyconvx.plot", "pyconvx.demo", "pyconvx.cli"}
 
 
 STUBS = sorted(PACKAGE.rglob("*.pyi"))

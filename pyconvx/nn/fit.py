@@ -256,7 +256,7 @@ def _write(path: Path, net: Layer, chosen: Optimizer, history: History, best: Pa
 
 def _resume(path: Path, net: Layer, chosen: Optimizer) -> tuple[History, Params]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             parts: dict[str, Params] = {"net": {}, "best": {}, "optimizer": {}}
             for key in file.files:

@@ -96,7 +96,7 @@ def _shapes(net: Layer, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ..
 
 
 def _read_npz(path: Path) -> tuple[Any, Params]:
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         if CONFIG not in file.files:
             raise ValueError("it has no configuration")
         text = file[CONFIG]
