@@ -160,6 +160,13 @@ class Border:
         """Whether all is an element of x as it is."""
         return all(part.table.weight is None and part.table.outside is None for part in self.parts())
 
+    def _own(self, ndim: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """`own` for an array of so many axes."""
+        to, come = [slice(None)] * ndim, [slice(None)] * ndim
+        for axis, one, other in zip(self.axes, *self.own, strict=True):
+            to[axis], come[axis] = one, other
+        return tuple(to), tuple(come)
+
     def _front(self, x: Array) -> Array:
         """x with the axes that have a border in front."""
         return x.transpose(*self.axes, *(axis for axis in range(x.ndim) if axis not in self.axes))
@@ -167,9 +174,9 @@ class Border:
     def extend(self, x: Array, dtype: np.dtype[Any], apart: bool = False, linear: bool = False) -> Array:
         """x with its border, in `dtype`; `apart` in memory with channels first. linear: constants count as 0."""
         y = canonical(empty, self.shape_with(x.shape), dtype, apart)
+        to, come = self._own(x.ndim)
+        y[to] = x[come]  # of the arrays as they are: NumPy copies whole rows then
         x, filled = self._front(x), self._front(y)
-        to, come = self.own
-        filled[to] = x[come]
         for part in self.parts():
             filled[part.places] = _taken(x, part.table, dtype, linear)
         return y
@@ -178,9 +185,9 @@ class Border:
         """The adjoint: the sum of what each element of x received with its images."""
         gx = canonical(empty, self.shape_without(gy.shape), gy.dtype, apart)
         gx[...] = 0
+        to, come = self._own(gx.ndim)
+        gx[come] = gy[to]
         gy, sums = self._front(gy), self._front(gx)
-        to, come = self.own
-        sums[come] = gy[to]
         for part in self.parts():
             _give_back(gy[part.places], part.table, sums)
         return gx
