@@ -7,7 +7,7 @@ cdef enum:
     BACKWARD_WORK = 1 << 17         # and a backward block
     MOST_WORK = 1 << 20             # more would leave Ctrl-C waiting
     BACKWARD_CHANNELS = 256         # channels of one backward block
-    STATISTIC_WORK = 8              # of an element of a window in statistics.pxi
+    STATISTIC_WORK = 2              # of an element of a window in statistics.pxi
 
 cdef enum divisor_t:
     DIVIDE_NOT
@@ -35,6 +35,8 @@ cdef struct pool_t:
     double value
     int statistic
     double parameter
+    Py_ssize_t together             # most places of a statistic at once
+    bint quick                      # most windows need one look only
     Py_ssize_t places               # of one forward block
     Py_ssize_t width                # channels of one block
     Py_ssize_t channel_blocks
@@ -314,6 +316,7 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axe
     job.index, job.upper = NULL, NULL
     job.gx, job.saved = NULL, NULL
     job.statistic, job.parameter = NO_STATISTIC, 0
+    job.together, job.quick = 1, False
     job.largest = True
     job.divisor, job.value = DIVIDE_NOT, 1.0
     return job
@@ -322,9 +325,9 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axe
 cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads) except -1:
     cdef Py_ssize_t size = rounded(job.source.channels * sizeof(double))
     if job.statistic:
-        size = statistic_scratch(job.source.channels)
+        size = statistic_scratch(job)
     if job.source.mixed or job.statistic:
-        size += CHUNK * job.source.channels * itemsize
+        size += min(<Py_ssize_t> CHUNK, job.source.taps) * rows_apart(job, itemsize) * (1 + (job.together > 1))
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
     cdef _Scratch scratch = _Scratch(size, threads)

@@ -171,7 +171,7 @@ cdef int run_backward(pool_t *job, Py_ssize_t itemsize, tuple axes, int threads)
     job.width = min(s.channels, <Py_ssize_t> BACKWARD_CHANNELS)
     job.channel_blocks = (s.channels + job.width - 1) // job.width
     cdef double taps = s.taps if job.winner == NULL or few_taps(job) else 16
-    cdef double work = 1.0 * s.places * job.width * taps * (2 * STATISTIC_WORK if job.statistic else 1)
+    cdef double work = 1.0 * s.places * job.width * taps * (8 * STATISTIC_WORK if job.statistic else 1)
     # bands narrower than a window are read by many of them: only where a block would be too long without
     cdef double wide = axes[cut].source / (2.0 * axes[cut].taps * axes[cut].step)
     job.bands = max(1, min(s.length[cut], <Py_ssize_t> max(work / MOST_WORK, min(work / BACKWARD_WORK, wide))))
