@@ -699,3 +699,20 @@ def test_a_flat_window_has_no_deviation(size, value, dtype):
     y, pullback = cx.vjp(cx.pool2d, x, size, "std", stride=1)
     assert (y == 0).all()
     assert (pullback(np.ones_like(y))[0] == 0).all()
+
+
+@every_isa
+@every_statistic
+@pytest.mark.parametrize("channels", [1, 3, 17, 64])
+def test_places_done_together_have_the_bits_of_each_alone(isa, kind, params, channels):
+    """Also next to elements whose powers or exponentials overflow."""
+    x = Drawn((1, 5, 23, channels), "float64", seed=6).plain.astype(np.float32)
+    x[0, 3, 7, 0], x[0, 2, 11, -1], x[0, 0, 20, 0] = 1e30, np.nan, -np.inf
+    with _core.using(isa):
+        for size, stride, dilation in itertools.product((2, 3), (1, 2, 3), (1, 2)):
+            reach = (size - 1) * dilation + 1
+            y = cx.pool2d(x, size, kind, stride=stride, dilation=dilation, **params)
+            for place in range(y.shape[2]):
+                window = x[:, :, place * stride : place * stride + reach]
+                one = cx.pool2d(window, size, kind, stride=(stride, 1), dilation=dilation, **params)
+                np.testing.assert_array_equal(y[:, :, place : place + 1], one)

@@ -137,7 +137,7 @@ cdef extern from "reductions.h":
     enum:
         SUM_PLAIN, SUM_DEVIATIONS, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED
         SLOPE_SIGN, SLOPE_RATIO, SLOPE_POWER, SLOPE_DEVIATION, SLOPE_SHARE, SLOPE_WEIGHTED
-        MOST_SORTED, MOST_PAIRS
+        MOST_SORTED, MOST_PAIRS, MOST_WHOLE
     void top_f32(bint deviation, const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
                  const float *center, float *top) noexcept nogil
     void top_f64(bint deviation, const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
@@ -160,7 +160,18 @@ cdef extern from "reductions.h":
                     float *y) noexcept nogil
     void raised_f64(const double *top, const double *sum, double temperature, Py_ssize_t channels,
                     double *y) noexcept nogil
-    Py_ssize_t sorting_network(Py_ssize_t count, unsigned char *pairs) noexcept nogil
+    bint quick_f32(int statistic, const float **rows, const float **powers, Py_ssize_t count, Py_ssize_t channels,
+                   bint again, float parameter, float inverse, float *y) noexcept nogil
+    bint quick_f64(int statistic, const double **rows, const double **powers, Py_ssize_t count, Py_ssize_t channels,
+                   bint again, double parameter, double inverse, double *y) noexcept nogil
+    void exponentials_f32(const float *x, Py_ssize_t count, float temperature, float inverse, float *y) noexcept nogil
+    void exponentials_f64(const double *x, Py_ssize_t count, double temperature, double inverse,
+                          double *y) noexcept nogil
+    Py_ssize_t sorting_network(Py_ssize_t count, Py_ssize_t low, Py_ssize_t high, unsigned char *pairs) noexcept nogil
+    void median_of_4_f32(const float **rows, Py_ssize_t channels, float *y) noexcept nogil
+    void median_of_4_f64(const double **rows, Py_ssize_t channels, double *y) noexcept nogil
+    void median_of_9_f32(const float **rows, Py_ssize_t channels, float *y) noexcept nogil
+    void median_of_9_f64(const double **rows, Py_ssize_t channels, double *y) noexcept nogil
     void rank_f32(const float **rows, const cnp.int32_t *numbers, Py_ssize_t count, const unsigned char *pairs,
                   Py_ssize_t length, Py_ssize_t channels, Py_ssize_t low, Py_ssize_t high, float weight, float *y,
                   cnp.int32_t *lower, cnp.int32_t *upper) noexcept nogil

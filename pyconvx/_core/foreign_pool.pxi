@@ -11,13 +11,13 @@ cdef struct foreign_pool_t:
     call_t call
     Py_ssize_t most                 # places of which rows are laid
     # where the parts of scratch memory begin, in bytes
-    Py_ssize_t rows_at, numbers_at, laid_at, slopes_at, mixes_at
+    Py_ssize_t numbers_at, laid_at, slopes_at, mixes_at
 
 
 cdef inline rows_t rows_of(const foreign_pool_t *job, int worker) noexcept nogil:
     cdef rows_t r
     cdef char *scratch = job.pool.scratch + worker * job.pool.scratch_size
-    r.row, r.number = <const void **> (scratch + job.rows_at), <cnp.int32_t *> (scratch + job.numbers_at)
+    r.row, r.number = <const void **> scratch, <cnp.int32_t *> (scratch + job.numbers_at)
     r.mixes = scratch + job.mixes_at
     return r
 
@@ -96,10 +96,7 @@ cdef int lay_scratch(foreign_pool_t *job, Compiled compiled, const foreign_t *fo
     prepare_call(&job.call, foreign, params)
     job.pool.call, job.pool.effort = &job.call, FOREIGN_WORK
     job.most = max(1, LAID_ROWS // (taps * pixel)) if pixel < WIDE_ROW else 1
-    job.rows_at = rounded(s.channels * sizeof(double))          # after what run_pool asks for
-    if s.mixed:
-        job.rows_at += CHUNK * pixel
-    job.numbers_at = job.rows_at + rounded(2 * taps * sizeof(void *))
+    job.numbers_at = rounded(2 * taps * sizeof(void *))         # after the rows and, in a gradient, the slopes
     job.laid_at = job.numbers_at + rounded(taps * sizeof(cnp.int32_t))
     # whole vectors are written beyond the end of what is laid
     job.slopes_at = job.laid_at + (rounded(taps * job.most * pixel) + VECTOR_BYTES if job.most > 1 else 0)

@@ -7,7 +7,7 @@ cdef enum:
     BACKWARD_WORK = 1 << 17         # and a backward block
     MOST_WORK = 1 << 20             # more would leave Ctrl-C waiting
     BACKWARD_CHANNELS = 256         # channels of one backward block
-    STATISTIC_WORK = 8              # of an element of a window in statistics.pxi
+    STATISTIC_WORK = 2              # of an element of a window in statistics.pxi
     FOREIGN_WORK = 4                # and in foreign_pool.pxi
 
 cdef enum divisor_t:
@@ -38,6 +38,8 @@ cdef struct pool_t:
     double parameter
     Py_ssize_t effort               # of an element of a window, in additions or comparisons
     call_t *call                    # the function of a plugin, or NULL
+    Py_ssize_t together             # most places of a statistic at once
+    bint quick                      # most windows need one look only
     Py_ssize_t places               # of one forward block
     Py_ssize_t width                # channels of one block
     Py_ssize_t channel_blocks
@@ -318,6 +320,7 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axe
     job.gx, job.saved = NULL, NULL
     job.statistic, job.parameter = NO_STATISTIC, 0
     job.effort, job.call, job.scratch_size = 1, NULL, 0
+    job.together, job.quick = 1, False
     job.largest = True
     job.divisor, job.value = DIVIDE_NOT, 1.0
     return job
@@ -329,10 +332,11 @@ cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t bl
     the plugin whose function they call.
     """
     cdef int failure
-    job.scratch_size += statistic_scratch(job.source.channels) if job.statistic else rounded(
+    job.scratch_size += statistic_scratch(job) if job.statistic else rounded(
         job.source.channels * sizeof(double))
     if job.source.mixed or job.statistic:
-        job.scratch_size += CHUNK * job.source.channels * itemsize
+        job.scratch_size += (min(<Py_ssize_t> CHUNK, job.source.taps) * rows_apart(job, itemsize)
+                             * (1 + (job.together > 1)))
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
     cdef _Scratch scratch = _Scratch(job.scratch_size, threads)

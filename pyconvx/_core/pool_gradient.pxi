@@ -178,7 +178,7 @@ def pool_statistic_gradient(cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.nd
     """Add to gx the gradient of pool_statistic for lp, std, logsumexp and softmax; gx has the strides of x."""
     cdef pool_t job = gradient_job(gy, gx, None, axes)
     job.x, job.constants, job.saved = cnp.PyArray_DATA(x), cnp.PyArray_DATA(constants), cnp.PyArray_DATA(y)
-    job.statistic, job.parameter, job.effort = STATISTICS[statistic], parameter, 2 * STATISTIC_WORK
+    job.statistic, job.parameter, job.effort = STATISTICS[statistic], parameter, 8 * STATISTIC_WORK
     run_backward(gradient_any, &job, gx.itemsize, axes, threads)
 
 

@@ -6,6 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The name of an instruction: for what vector extensions have no word for, and gcc sees in scalars by chance only. */
+#if defined(__GNUC__) && defined(__SSE2__)
+#include <immintrin.h>
+#if defined(__AVX512F__)
+#define X86(name) _mm512_##name
+#elif defined(__AVX2__)
+#define X86(name) _mm256_##name
+#else
+#define X86(name) _mm_##name
+#endif
+#endif
+
 /* TILE_FULL is the most rows of the register tile (output pixels or channels held in registers at once), TILE_VECTORS
    its width. 14 x 2 accumulators + 2 filters + 1 broadcast fill the 32 registers of AVX-512,
    6 x 2 + 2 + 1 the 16 of AVX2 and SSE2. 14 and 7 divide the 56, 28, 14 and 7 pixel rows of usual networks. */

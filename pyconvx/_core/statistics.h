@@ -9,13 +9,15 @@ ALWAYS_INLINE void NAME(top_body)(const int deviation, const REAL *const *rows, 
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
         const VECTOR middle = *(const VECTOR *)(center + c);
         VECTOR best = NAME(splat)((REAL)-INFINITY);
-        if (!fresh) best = *(const VECTOR *)(top + c);
+        MASK missing = {0};
+        if (!fresh) best = *(const VECTOR *)(top + c), missing = NAME(is_nan)(best);
         for (ptrdiff_t t = 0; t < count; t++) {
             VECTOR w = NAME(load)(rows[t] + c, channels - c, 0);
             if (deviation) w = NAME(absolute)(w - middle);
-            best = NAME(select)(NAME(less)(best, w) | ~NAME(equal)(w, w), w, best);
+            best = NAME(greater)(w, best);
+            missing |= NAME(is_nan)(w);
         }
-        *(VECTOR *)(top + c) = best;
+        *(VECTOR *)(top + c) = NAME(of_bits)(NAME(as_bits)(best) | missing);
     }
 }
 
@@ -55,14 +57,23 @@ ALWAYS_INLINE VECTOR NAME(exp_below)(VECTOR w, VECTOR top, REAL inverse, VECTOR 
     return NAME(vexp_falling)(NAME(keep)(below, *distance * inverse));
 }
 
+ALWAYS_INLINE VECTOR NAME(whole_power)(VECTOR base, int p)
+{
+    VECTOR power = NAME(splat)(1);
+    if (p & 1) power = base;
+    while (p /= 2) {
+        base *= base;
+        if (p & 1) power *= base;
+    }
+    return power;
+}
+
 /* (|w| / top) ^ p for 0 <= |w| <= top. */
 ALWAYS_INLINE VECTOR NAME(powered)(VECTOR w, VECTOR top, REAL p)
 {
-    VECTOR base = NAME(absolute)(w) / top, power = NAME(splat)(1);
-    if (p < 0 || p > 16 || p != (REAL)(int)p) return NAME(vexp)(NAME(vlog)(base) * p);
-    for (int rest = (int)p; rest; rest /= 2, base *= base)
-        if (rest & 1) power *= base;
-    return power;
+    const VECTOR base = NAME(absolute)(w) / top;
+    if (p < 0 || p > MOST_WHOLE || p != (REAL)(int)p) return NAME(vexp)(NAME(vlog)(base) * p);
+    return NAME(whole_power)(base, (int)p);
 }
 
 /* sum[c] = the sum over the rows of what `statistic` sums; weighted[c]: a second sum, of softmax. */
@@ -128,16 +139,127 @@ static void NAME(raised)(const REAL *top, const REAL *sum, REAL temperature, ptr
                     *(const VECTOR *)(top + c) + temperature * NAME(vlog)(*(const VECTOR *)(sum + c)));
 }
 
-/* Sort vectors lane by lane, by a network of pairs. */
-ALWAYS_INLINE void NAME(sort)(VECTOR *values, const unsigned char *pairs, ptrdiff_t count)
+/* Most windows need no scaling by the largest element, which is found out afterwards: `quick` sums powers as they are,
+   and exponentials that are not relative to the largest, so that those of an element serve all windows that hold it. */
+
+/* exp(w / temperature); NaN where a sum of some could be infinite or vanish. */
+ALWAYS_INLINE VECTOR NAME(exponential)(VECTOR w, REAL temperature, REAL inverse)
 {
-    for (ptrdiff_t k = 0; k < count; k++) {
-        VECTOR *low = values + pairs[2 * k], *high = values + pairs[2 * k + 1];
-        const VECTOR a = *low, b = *high;
-        const MASK swapped = NAME(less)(b, a);
-        *low = NAME(select)(swapped, b, a);
-        *high = NAME(select)(swapped, a, b);
+    const MASK near = NAME(less)(NAME(absolute)(w), NAME(splat)((sizeof(REAL) == 4 ? 60 : 600) * temperature));
+    return NAME(of_bits)(NAME(as_bits)(NAME(exp_scaled)(w, inverse)) | ~near);
+}
+
+static void NAME(exponentials)(const REAL *x, ptrdiff_t count, REAL temperature, REAL inverse, REAL *y)
+{
+    for (ptrdiff_t c = 0; c < count; c += LANES)
+        NAME(store)(y + c, count - c, NAME(exponential)(NAME(load)(x + c, count - c, 0), temperature, inverse));
+}
+
+ALWAYS_INLINE VECTOR NAME(square_root)(VECTOR x)
+{
+    REAL root[LANES];
+    *(VECTOR *)root = x;
+    for (int l = 0; l < LANES; l++) root[l] = sizeof(REAL) == 4 ? (REAL)sqrtf((float)root[l]) : (REAL)sqrt(root[l]);
+    return *(const VECTOR *)root;
+}
+
+/* x ^ (1 / p) for a normal x > 0. The logarithm's error, relative to what may be a large one, goes by a step of Newton. */
+ALWAYS_INLINE VECTOR NAME(any_root)(VECTOR x, REAL p, REAL inverse)
+{
+    const VECTOR near = NAME(exp_scaled)(NAME(vlog_normal)(x), inverse);
+    return near + near * inverse * (x - NAME(whole_power)(near, (int)p)) / x;
+}
+
+ALWAYS_INLINE int NAME(quick_body)(const int statistic, const int power, const int ready, const REAL *const *rows,
+                                   const REAL *const *powers, ptrdiff_t count, ptrdiff_t channels, int again,
+                                   REAL parameter, REAL inverse, REAL *y)
+{
+    const REAL small = sizeof(REAL) == 4 ? (REAL)0x1p-84 : (REAL)0x1p-900;
+    MASK all = ~(MASK){0};
+    for (ptrdiff_t c = 0; c < channels; c += LANES) {
+        const ptrdiff_t lanes = channels - c;
+        const VECTOR first = NAME(load)(rows[0] + c, lanes, 0);
+        VECTOR total = {0}, second = {0}, middle = {0}, top = first, value = {0};
+        MASK bits = {0}, sound;
+        if (statistic == SUM_DEVIATIONS) {
+            for (ptrdiff_t t = 0; t < count; t++) second += NAME(load)(rows[t] + c, lanes, 0) - first;
+            middle = first + second / (REAL)count;
+        }
+        if (statistic == SUM_WEIGHTED)
+            for (ptrdiff_t t = 1; t < count; t++) top = NAME(greater)(NAME(load)(rows[t] + c, lanes, 0), top);
+        for (ptrdiff_t t = 0; t < count; t++) {
+            VECTOR w = {0}, term;
+            if (statistic != SUM_SHARES || !ready) w = NAME(load)(rows[t] + c, lanes, 0);
+            if (statistic == SUM_POWERS || statistic == SUM_DEVIATIONS) {
+                w -= middle;
+                bits |= NAME(as_bits)(w);
+                term = NAME(absolute)(w);
+                if (power == 2) term *= term;
+                if (power == 3) term *= term * term;
+                if (power == 0) term = NAME(whole_power)(term, (int)parameter);
+            }
+            else {
+                if (ready) term = NAME(load)(powers[t] + c, lanes, 0);
+                else term = NAME(exponential)(w, parameter, inverse);
+                if (statistic == SUM_WEIGHTED) second += term * (w - top);
+            }
+            total += term;
+        }
+        if (statistic == SUM_POWERS || statistic == SUM_DEVIATIONS) {
+            sound = NAME(less)(NAME(splat)(small), total) & NAME(less)(total, NAME(splat)(1 / small));
+            sound |= NAME(equal)(NAME(absolute)(NAME(of_bits)(bits)), (VECTOR){0});
+        }
+        else sound = NAME(equal)(total, total);
+        if (statistic == SUM_SHARES) value = parameter * NAME(vlog_normal)(total);
+        if (statistic == SUM_WEIGHTED) value = top + second / total;
+        if (statistic == SUM_POWERS && power == 1) value = total;
+        if (statistic == SUM_POWERS && power == 2) value = NAME(square_root)(total);
+        if (statistic == SUM_POWERS && (power == 0 || power == 3))
+            value = NAME(keep)(NAME(less)((VECTOR){0}, total), NAME(any_root)(total, parameter, inverse));
+        if (statistic == SUM_DEVIATIONS) value = NAME(square_root)(total) / parameter;
+        if (again) value = NAME(select)(sound, value, NAME(load)(y + c, lanes, 0));
+        NAME(store)(y + c, lanes, value);
+        all &= sound; /* lanes without a channel hold zeros */
     }
+    INTEGER whole = -1;
+    for (int l = 0; l < LANES; l++) whole &= ((const INTEGER *)&all)[l];
+    return whole != 0;
+}
+
+/* y[c] = the statistic of rows[t][c]: lp, std, logsumexp or softmax, by what it sums. powers: the exponentials of the rows,
+   or NULL. Returns whether y is right in all channels; if not, it is to be found another way, and then `again` fills in
+   the channels that were right. parameter: that of the statistic, of std the square root of the count. */
+static int NAME(quick)(int statistic, const REAL *const *rows, const REAL *const *powers, ptrdiff_t count,
+                       ptrdiff_t channels, int again, REAL parameter, REAL inverse, REAL *y)
+{
+#define CASE(condition, which, power, ready) \
+    if (statistic == which && (condition)) \
+        return NAME(quick_body)(which, power, ready, rows, powers, count, channels, again, parameter, inverse, y);
+    CASE(parameter == 1, SUM_POWERS, 1, 0)
+    CASE(parameter == 2, SUM_POWERS, 2, 0)
+    CASE(parameter == 3, SUM_POWERS, 3, 0)
+    CASE(1, SUM_POWERS, 0, 0)
+    CASE(1, SUM_DEVIATIONS, 2, 0)
+    CASE(powers, SUM_SHARES, 0, 1)
+    CASE(1, SUM_SHARES, 0, 0)
+    CASE(powers, SUM_WEIGHTED, 0, 1)
+    CASE(1, SUM_WEIGHTED, 0, 0)
+#undef CASE
+    return 0;
+}
+
+/* Lane by lane, the lesser goes to `low`. */
+ALWAYS_INLINE void NAME(exchange)(VECTOR *low, VECTOR *high)
+{
+    const VECTOR a = *low, b = *high;
+    *low = NAME(lesser)(b, a);
+    *high = NAME(greater)(a, b);
+}
+
+ALWAYS_INLINE VECTOR NAME(between)(VECTOR below, VECTOR above, REAL weight)
+{
+    if (weight == 0) return below;
+    return NAME(select)(NAME(equal)(below, above), below, (1 - weight) * below + weight * above);
 }
 
 /* The number of the row that stands at `rank` in a stable order of the rows, whose element there is `value`. */
@@ -155,26 +277,51 @@ ALWAYS_INLINE void NAME(find_rank)(const VECTOR *window, const int32_t *numbers,
     for (ptrdiff_t l = 0; l < lanes && l < LANES; l++) found[l] = (int32_t)((const REAL *)&number)[l];
 }
 
-/* y[c] = the element at rank `low` of the rows, or between it and the next; the numbers of both rows unless NULL. */
+ALWAYS_INLINE void NAME(median_body)(const ptrdiff_t count, const unsigned char *pairs, const ptrdiff_t length,
+                                     const REAL *const *rows, ptrdiff_t channels, REAL *y)
+{
+    for (ptrdiff_t c = 0; c < channels; c += LANES) {
+        VECTOR sorted[9];
+        MASK missing = {0};
+        UNROLL for (ptrdiff_t t = 0; t < count; t++) {
+            sorted[t] = NAME(load)(rows[t] + c, channels - c, 0);
+            missing |= NAME(is_nan)(sorted[t]);
+        }
+        UNROLL_LINE for (ptrdiff_t k = 0; k < length; k++)
+            NAME(exchange)(sorted + pairs[2 * k], sorted + pairs[2 * k + 1]);
+        const VECTOR middle = NAME(between)(sorted[(count - 1) / 2], sorted[count / 2], (REAL)(count % 2 ? 0 : 0.5));
+        NAME(store)(y + c, channels - c, NAME(of_bits)(NAME(as_bits)(middle) | missing));
+    }
+}
+
+/* y[c] = the median of rows[t][c]; the vectors of a window stay in registers. */
+static void NAME(median_of_4)(const REAL *const *rows, ptrdiff_t channels, REAL *y)
+{
+    NAME(median_body)(4, median_4, sizeof median_4 / 2, rows, channels, y);
+}
+
+static void NAME(median_of_9)(const REAL *const *rows, ptrdiff_t channels, REAL *y)
+{
+    NAME(median_body)(9, median_9, sizeof median_9 / 2, rows, channels, y);
+}
+
+/* y[c] = the element at rank `low` of the rows, or between it and that at `high`; the numbers of both rows unless NULL. */
 static void NAME(rank)(const REAL *const *rows, const int32_t *numbers, ptrdiff_t count, const unsigned char *pairs,
                        ptrdiff_t length, ptrdiff_t channels, ptrdiff_t low, ptrdiff_t high, REAL weight, REAL *y,
                        int32_t *lower, int32_t *upper)
 {
     VECTOR window[MOST_SORTED], sorted[MOST_SORTED];
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
-        VECTOR missing = {0};
+        MASK missing = {0};
         for (ptrdiff_t t = 0; t < count; t++) {
             const VECTOR w = NAME(load)(rows[t] + c, channels - c, 0);
-            const MASK number = NAME(equal)(w, w);
-            missing = NAME(select)(number, missing, w);
-            window[t] = sorted[t] = NAME(select)(number, w, NAME(splat)((REAL)INFINITY)); /* NaN is sorted last */
+            const MASK is_nan = NAME(is_nan)(w);
+            missing |= is_nan;
+            window[t] = sorted[t] = NAME(select)(is_nan, NAME(splat)((REAL)INFINITY), w); /* NaN is sorted last */
         }
-        NAME(sort)(sorted, pairs, length);
-        const VECTOR below = sorted[low], above = sorted[high];
-        VECTOR between = below;
-        if (weight != 0)
-            between = NAME(select)(NAME(equal)(below, above), below, (1 - weight) * below + weight * above);
-        NAME(store)(y + c, channels - c, NAME(select)(NAME(equal)(missing, missing), between, missing));
+        for (ptrdiff_t k = 0; k < length; k++) NAME(exchange)(sorted + pairs[2 * k], sorted + pairs[2 * k + 1]);
+        const VECTOR below = sorted[low], above = sorted[high], value = NAME(between)(below, above, weight);
+        NAME(store)(y + c, channels - c, NAME(of_bits)(NAME(as_bits)(value) | missing));
         if (lower) {
             NAME(find_rank)(window, numbers, count, below, low, lower + c, channels - c);
             NAME(find_rank)(window, numbers, count, above, high, upper + c, channels - c);

@@ -1,5 +1,6 @@
 # Pooling by the reductions of statistics.h: they look at the rows of a window more than once. A window of up to CHUNK
-# taps is collected once, a longer one for each look.
+# taps is collected once, a longer one for each look. Where the windows of neighbouring places lie in x as one, a row
+# holds the channels of all these places.
 
 cdef enum statistic_t:
     NO_STATISTIC
@@ -15,13 +16,16 @@ STATISTICS = {
 }
 cdef enum:
     STATES = 5                      # arrays of one value for each channel, in scratch memory
+    MOST_TOGETHER = 1024            # channels of places that are done at once
+    MOST_COPIED = 64                # bytes of a place whose channels are brought together by copying
 
 cdef struct window_t:               # one window, and what has been found out about it
     const void *rows[CHUNK]
     cnp.int32_t numbers[CHUNK]
     Py_ssize_t count                # of rows known: 0 before the first look
     Py_ssize_t channel0
-    Py_ssize_t channels
+    Py_ssize_t places               # at once
+    Py_ssize_t channels             # of all of them
     unsigned char pairs[2 * MOST_PAIRS]
     Py_ssize_t sorted               # how many rows the pairs sort
     Py_ssize_t length               # how many pairs there are
@@ -35,31 +39,95 @@ cdef struct window_t:               # one window, and what has been found out ab
     void *mix
 
 
-cdef Py_ssize_t statistic_scratch(Py_ssize_t channels) noexcept nogil:
-    return (STATES + 2) * rounded((channels + VECTOR_BYTES) * sizeof(double))
+cdef inline Py_ssize_t state_size(const pool_t *job) noexcept nogil:
+    return rounded((job.source.channels * job.together + VECTOR_BYTES) * sizeof(double))
+
+
+cdef Py_ssize_t statistic_scratch(const pool_t *job) noexcept nogil:
+    return (STATES + 2) * state_size(job)
+
+
+cdef inline Py_ssize_t rows_apart(const pool_t *job, Py_ssize_t itemsize) noexcept nogil:
+    """Bytes of a row in scratch memory."""
+    return rounded(job.source.channels * job.together * itemsize) + VECTOR_BYTES if job.together > 1 else (
+        job.source.channels * itemsize)
 
 
 cdef void lay_out(const pool_t *job, int worker, Py_ssize_t channel0, Py_ssize_t channels, window_t *w) noexcept nogil:
-    cdef Py_ssize_t size = rounded((job.source.channels + VECTOR_BYTES) * sizeof(double))
+    cdef Py_ssize_t size = state_size(job)
     cdef char *scratch = job.scratch + worker * job.scratch_size
     w.center, w.scale, w.sum, w.weighted = scratch, scratch + size, scratch + 2 * size, scratch + 3 * size
     w.part, w.total, w.total_weighted = scratch + 4 * size, <double *> (scratch + 5 * size), <double *> (
         scratch + 6 * size)
     w.mix = scratch + 7 * size
-    w.channel0, w.channels, w.count, w.sorted = channel0, channels, 0, 0
+    w.channel0, w.places, w.channels, w.count, w.sorted = channel0, 1, channels, 0, 0
+
+
+cdef inline bint moves_along(const axis_t *axis, Py_ssize_t at) noexcept nogil:
+    """Whether every tap of a place on this axis is a coordinate or nothing, so that it is for others next to it."""
+    cdef Py_ssize_t k, c
+    for k in range(axis.taps):
+        c = axis.code[axis.row[at] + k * axis.step]
+        if c < 0 and c != NOTHING:
+            return False
+    return True
+
+
+cdef Py_ssize_t places_together(const pool_t *job, const Py_ssize_t *at, Py_ssize_t left) noexcept nogil:
+    """How many of the next places, of `left`, read the same taps at equal distances along the last axis."""
+    cdef const axis_t *last = &job.source.axis[2]
+    cdef Py_ssize_t first, rise, run
+    if job.together == 1:
+        return 1
+    first, rise = last.row[at[2]], last.row[1] - last.row[0]
+    run = last.until[first] - first - reach_of(last)
+    if last.code[first] < 0 or run < rise or not (
+            moves_along(&job.source.axis[0], at[0]) and moves_along(&job.source.axis[1], at[1])):
+        return 1
+    return min(min(left, job.together), min(last.length - at[2], run // rise + 1))
+
+
+cdef inline void put_together(const source_t *s, const real *row, Py_ssize_t apart, Py_ssize_t places,
+                              void *to) noexcept nogil:
+    """The channels of some places, `apart` elements from one to the next."""
+    if real is float:
+        phase_f32(row, (places - 1) * apart + s.channels, apart, s.channels, places, to)
+    else:
+        phase_f64(row, (places - 1) * apart + s.channels, apart, s.channels, places, to)
+
+
+cdef void bring_together(const pool_t *job, const real **rows, window_t *w) noexcept nogil:
+    """Have each row, which is that of the first place, hold the channels of all places."""
+    cdef const source_t *s = &job.source
+    cdef Py_ssize_t apart = s.axis[2].row[1] - s.axis[2].row[0], t
+    cdef char *to = <char *> w.mix      # which holds no mixes then
+    apart *= s.stride[2]
+    if apart == s.channels:
+        return
+    for t in range(w.count):
+        put_together(s, rows[t], apart, w.places, to)
+        rows[t] = <real *> to
+        to += rows_apart(job, sizeof(real))
+
+
+cdef void next_rows(real *kind, const pool_t *job, const real *image, const Py_ssize_t *at, Py_ssize_t *tap,
+                    window_t *w) noexcept nogil:
+    cdef const real **rows = <const real **> w.rows
+    cdef Py_ssize_t t
+    w.count = collect(job, image, at, tap, rows, w.numbers, <real *> w.mix)
+    for t in range(w.count):
+        rows[t] += w.channel0
 
 
 cdef Py_ssize_t more_rows(real *kind, const pool_t *job, const real *image, const Py_ssize_t *at, Py_ssize_t *tap,
                           window_t *w) noexcept nogil:
     """The next rows of a window, which are all that it has if it is short."""
-    cdef const real **rows = <const real **> w.rows
-    cdef Py_ssize_t t
     if w.count and job.source.taps <= CHUNK:
         tap[0] = job.source.taps
         return w.count
-    w.count = collect(job, image, at, tap, rows, w.numbers, <real *> w.mix)
-    for t in range(w.count):
-        rows[t] += w.channel0
+    next_rows(kind, job, image, at, tap, w)
+    if w.places > 1:
+        bring_together(job, <const real **> w.rows, w)
     return w.count
 
 
@@ -205,11 +273,24 @@ cdef void sort_out(real *kind, const pool_t *job, const real *image, const Py_ss
     cdef double position
     w.count = 0
     more_rows(kind, job, image, at, &tap, w)
-    if w.sorted != w.count:
-        w.sorted, w.length = w.count, sorting_network(w.count, w.pairs)
     position = job.parameter / 100 * (w.count - 1)
     low = <Py_ssize_t> position
     high = min(low + 1, w.count - 1)
+    if lower == NULL and job.parameter == 50 and (w.count == 4 or w.count == 9):
+        if w.count == 4:
+            if real is float:
+                median_of_4_f32(rows, w.channels, y)
+            else:
+                median_of_4_f64(rows, w.channels, y)
+        elif real is float:
+            median_of_9_f32(rows, w.channels, y)
+        else:
+            median_of_9_f64(rows, w.channels, y)
+        return
+    if lower == NULL and position == low:
+        high = low
+    if w.sorted != w.count:
+        w.sorted, w.length = w.count, sorting_network(w.count, low, high, w.pairs)
     if real is float:
         rank_f32(rows, w.numbers, w.count, w.pairs, w.length, w.channels, low, high, <float> (position - low), y, lower,
                  upper)
@@ -217,22 +298,87 @@ cdef void sort_out(real *kind, const pool_t *job, const real *image, const Py_ss
         rank_f64(rows, w.numbers, w.count, w.pairs, w.length, w.channels, low, high, position - low, y, lower, upper)
 
 
+cdef bint share_powers(real *kind, const pool_t *job, const real **powers, window_t *w) noexcept nogil:
+    """Exponentials of what neighbouring windows have in common, once; returns whether they have enough of that."""
+    cdef const source_t *s = &job.source
+    cdef const axis_t *last = &s.axis[2]
+    cdef const real **rows = <const real **> w.rows
+    cdef Py_ssize_t size = rows_apart(job, sizeof(real)), rise, span, t
+    cdef char *line = <char *> w.mix    # which holds no mixes then
+    cdef char *to = line + s.taps * size
+    if w.places == 1 or s.stride[2] != s.channels:
+        return False
+    rise = last.row[1] - last.row[0]
+    span = (w.places - 1) * rise + reach_of(last)
+    if 4 * span > 3 * w.places * last.taps or rise > 1 and job.statistic == SOFTMAX:
+        return False
+    for t in range(w.count):
+        if t % last.taps == 0:
+            if t:
+                line += last.taps * size
+            if real is float:
+                exponentials_f32(rows[t], span * s.channels, <float> job.parameter, <float> (1 / job.parameter),
+                                 <float *> line)
+            else:
+                exponentials_f64(rows[t], span * s.channels, job.parameter, 1 / job.parameter, <double *> line)
+        powers[t] = <real *> line + t % last.taps * last.step * s.channels
+        if rise > 1:
+            put_together(s, powers[t], rise * s.channels, w.places, to)
+            powers[t] = <real *> to
+            to += size
+    return True
+
+
+cdef bint look_once(real *kind, const pool_t *job, const real *image, const Py_ssize_t *at, bint again, window_t *w,
+                    real *y) noexcept nogil:
+    """The statistic of those channels that one look is enough for; returns whether these are all."""
+    cdef const real *powers[CHUNK]
+    cdef const real **shared = NULL
+    cdef Py_ssize_t tap = 0
+    cdef double parameter = job.parameter
+    cdef int summed = SUM_POWERS
+    next_rows(kind, job, image, at, &tap, w)
+    if w.count == 1 and job.statistic != LP:
+        return False                    # the element itself, not rounded
+    if job.statistic == STD:
+        summed, parameter = SUM_DEVIATIONS, sqrt(<double> w.count)
+    elif job.statistic != LP:
+        summed = SUM_SHARES if job.statistic == LOGSUMEXP else SUM_WEIGHTED
+        if share_powers(kind, job, powers, w):
+            shared = powers
+    if w.places > 1 and (shared == NULL or job.statistic == SOFTMAX):
+        bring_together(job, <const real **> w.rows, w)
+    if real is float:
+        return quick_f32(summed, <const float **> w.rows, shared, w.count, w.channels, again, <float> parameter,
+                         <float> (1 / parameter), y)
+    else:
+        return quick_f64(summed, <const double **> w.rows, shared, w.count, w.channels, again, parameter, 1 / parameter,
+                         y)
+
+
 cdef void statistic_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
     cdef const real *image
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t n, channel0, channels, offset
-    cdef Py_ssize_t places = start_forward(job, block, at, &n, &channel0, &channels)
+    cdef Py_ssize_t left = start_forward(job, block, at, &n, &channel0, &channels)
+    cdef real *y
     cdef window_t w
     lay_out(job, worker, channel0, channels, &w)
-    for _ in range(places):
+    while left:
+        w.places = places_together(job, at, left)
+        w.channels = w.places * channels
         offset = n * job.y_n + target(s, at, job.y_stride) + channel0
-        image = <const real *> job.x + n * s.stride_n
+        image, y = <const real *> job.x + n * s.stride_n, <real *> job.y + offset
         if job.statistic == PERCENTILE:
             sort_out(kind, job, image, at, offset, &w)
-        else:
+        elif not (job.quick and look_once(kind, job, image, at, False, &w, y)):
             study(kind, job, image, at, NULL if job.winner == NULL else job.winner + offset, &w)
-            conclude(kind, job, at, &w, <real *> job.y + offset)
+            conclude(kind, job, at, &w, y)
+            if job.quick:               # what a channel holds must not depend on others
+                look_once(kind, job, image, at, True, &w, y)
+        left -= w.places
+        at[2] += w.places - 1
         n += step_on(s, at)
 
 
@@ -295,4 +441,17 @@ def pool_statistic(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray
         raise ValueError(f"a percentile is for windows of up to {MOST_SORTED} taps, got {job.source.taps}")
     if upper is not None:
         job.upper = <cnp.int32_t *> cnp.PyArray_DATA(upper)
+    cdef const source_t *s = &job.source
+    cdef const axis_t *last = &s.axis[2]
+    cdef Py_ssize_t rise = axes[2].rise
+    cdef bint close = rise * s.stride[2] == s.channels or s.channels * x.itemsize <= MOST_COPIED
+    if s.taps <= CHUNK:
+        # temperatures whose multiples and quotients are far from the largest number and from the smallest
+        job.quick = job.statistic == STD or job.statistic == LP and parameter in range(1, MOST_WHOLE + 1) or \
+            job.statistic in (LOGSUMEXP, SOFTMAX) and 1e-30 < parameter < 1e30
+        close = close or job.quick and job.statistic == LOGSUMEXP and 4 * rise < 3 * last.taps
+        if last.length > 1 and rise and close and last.step > 0 and s.stride[2] > 0 and job.y_stride[2] == s.channels:
+            job.together = max(1, MOST_TOGETHER // s.channels)
+            axes[2].runs()              # makes `until`
+            job.source.axis[2] = (<Axis> axes[2]).table
     run_forward(statistic_any, &job, x.itemsize, threads)

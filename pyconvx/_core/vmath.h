@@ -5,12 +5,15 @@
 
    The order of additions matters here: these lines must never see -fassociative-math or -ffast-math. */
 
-/* exp_terms: (exp(r) - 1 - r) / r^2, |r| < 0.4; log_terms: (2 atanh(s) - 2 s) / s^3 by s^2; log1p_terms:
+/* exp_terms: (exp(r) - 1 - r) / r^2, |r| < 0.4; exp2_terms: (2^r - 1) / r, |r| <= 0.5; log_terms: (2 atanh(s) - 2 s) / s^3 by s^2; log1p_terms:
    (log(1 + f) - f) / f^2, -1/4 <= f <= 1/2; tanh_terms: (x - tanh(x)) / x^3 by x^2, x < 0.625; tail_over / tail_under:
    P(X > a) exp(a^2 / 2) for X normal with mean 0 and variance 1, a <= far_tail. */
 #if DIGITS == 24
+#define LESSER X86(min_ps)
+#define GREATER X86(max_ps)
 #define MANTISSA 23
 #define ONE_BITS 0x3f800000
+#define THREE_QUARTERS_BITS 0x3f400000
 #define HALVED_ROOT_BITS 0x3f3504f3  /* sqrt(1/2) */
 #define UPPER_HALF -0x1000           /* twelve digits: their square is exact */
 #define SHIFTER 0x1.8p23f            /* x + SHIFTER rounds x to an integer, which stands in the low bits */
@@ -27,6 +30,8 @@ enum {
     NAME(far_tail) = 15              /* where a normal tail, also times x, is 0 */
 };
 static const REAL NAME(exp_terms)[] = {0.5f, 0.16666667f, 0.041666113f, 0.008333226f, 0.0013958326f, 0.0001993853f};
+static const REAL NAME(exp2_terms)[] = {
+    0.69314724f, 0.24022652f, 0.055503104f, 0.009617693f, 0.0013406645f, 0.00015594682f};
 static const REAL NAME(log_terms)[] = {0.6666666f, 0.40000337f, 0.2853724f, 0.23583555f};
 static const REAL NAME(log1p_terms)[] = {
     -0.49999997f, 0.3333334f, -0.25000304f, 0.19999878f, -0.16652237f, 0.14266007f, -0.12740068f, 0.11794237f,
@@ -36,8 +41,11 @@ static const REAL NAME(tanh_terms)[] = {
 static const REAL NAME(tail_over)[] = {0.5f, 0.43924426f, 0.18393873f, 0.040870450f, 0.0041514951f};
 static const REAL NAME(tail_under)[] = {1.0f, 1.6763735f, 1.2054250f, 0.47132796f, 0.10245315f, 0.010406143f};
 #else
+#define LESSER X86(min_pd)
+#define GREATER X86(max_pd)
 #define MANTISSA 52
 #define ONE_BITS 0x3ff0000000000000
+#define THREE_QUARTERS_BITS 0x3fe8000000000000
 #define HALVED_ROOT_BITS 0x3fe6a09e667f3bcd
 #define UPPER_HALF -0x8000000
 #define SHIFTER 0x1.8p52
@@ -54,6 +62,10 @@ static const REAL NAME(exp_terms)[] = {
     0.5, 0.16666666666666677, 0.0416666666666667, 0.008333333333321615, 0.0013888888888866837, 0.000198412698861588,
     2.4801587360557085e-05, 2.75572441816478e-06, 2.7557242759582795e-07, 2.5109044986733434e-08,
     2.092444319280883e-09};
+static const REAL NAME(exp2_terms)[] = {
+    0.6931471805599453, 0.24022650695910072, 0.055504108664821736, 0.009618129107628562, 0.0013333558146381738,
+    0.00015403530393171818, 1.5252733864845006e-05, 1.3215487003424042e-06, 1.0178047531204895e-07,
+    7.0548148293764284e-09, 4.457239311799267e-10, 2.5855250136351528e-11};
 static const REAL NAME(log_terms)[] = {
     0.6666666666666735, 0.3999999999941109, 0.2857142874326264, 0.22222198475988186, 0.181835697398004,
     0.15313903244986232, 0.14797507739981575};
@@ -145,6 +157,15 @@ ALWAYS_INLINE VECTOR NAME(with_sign)(VECTOR x, VECTOR y)
     return NAME(of_bits)(NAME(as_bits)(x) | (NAME(as_bits)(y) & SIGN_BIT));
 }
 
+/* The lesser and the greater of each lane; y of equals, and where one is NaN. */
+#if defined(X86)
+ALWAYS_INLINE VECTOR NAME(lesser)(VECTOR x, VECTOR y) { return LESSER(x, y); }
+ALWAYS_INLINE VECTOR NAME(greater)(VECTOR x, VECTOR y) { return GREATER(x, y); }
+#else
+ALWAYS_INLINE VECTOR NAME(lesser)(VECTOR x, VECTOR y) { return NAME(select)(NAME(less)(x, y), x, y); }
+ALWAYS_INLINE VECTOR NAME(greater)(VECTOR x, VECTOR y) { return NAME(select)(NAME(less)(y, x), x, y); }
+#endif
+
 /* The same choice, as a sum of what is masked: where both are at hand, gcc sees that it is one masked move. */
 ALWAYS_INLINE VECTOR NAME(replace)(MASK which, REAL by, VECTOR x)
 {
@@ -216,6 +237,15 @@ ALWAYS_INLINE VECTOR NAME(vexp_falling)(VECTOR x)
     return NAME(scale)(p, n);
 }
 
+/* exp(x * factor) where that is a normal number, anything elsewhere. */
+ALWAYS_INLINE VECTOR NAME(exp_scaled)(VECTOR x, REAL factor)
+{
+    const REAL steps = factor * LOG2E;
+    const VECTOR n = x * steps + SHIFTER, r = x * steps - (n - SHIFTER);
+    const VECTOR p = r * POLYNOMIAL(r, exp2_terms) + 1;
+    return NAME(of_bits)(NAME(as_bits)(p) + (NAME(as_bits)(n) << MANTISSA)); /* p has the bits of 2^n p but for n */
+}
+
 /* exp(x) - 1 */
 ALWAYS_INLINE VECTOR NAME(vexpm1)(VECTOR x)
 {
@@ -248,14 +278,20 @@ ALWAYS_INLINE VECTOR NAME(vtanh)(VECTOR x)
     return NAME(with_sign)(y, x);
 }
 
+/* A normal x > 0 is 2^n (1 + f) with 1 + f from that of bits `least` to twice that: f, and n. */
+ALWAYS_INLINE VECTOR NAME(fraction)(VECTOR x, const INTEGER least, VECTOR *n)
+{
+    const MASK moved = NAME(as_bits)(x) + (ONE_BITS - least);
+    const VECTOR exponent = NAME(of_bits)((moved >> MANTISSA) + NAME(as_bits)(NAME(splat)(INTEGERS)));
+    *n = exponent - (INTEGERS + (REAL)(ONE_BITS >> MANTISSA));
+    return NAME(of_bits)((moved & ((((MASK){0} + 1) << MANTISSA) - 1)) + least) - 1;
+}
+
 /* log(x) + low for a normal x > 0. */
 ALWAYS_INLINE VECTOR NAME(logarithm)(VECTOR x, VECTOR low)
 {
-    const MASK moved = NAME(as_bits)(x) + (ONE_BITS - HALVED_ROOT_BITS);
-    const VECTOR exponent = NAME(of_bits)((moved >> MANTISSA) + NAME(as_bits)(NAME(splat)(INTEGERS)));
-    const VECTOR n = exponent - (INTEGERS + (REAL)(ONE_BITS >> MANTISSA));
-    const MASK fraction = (moved & ((((MASK){0} + 1) << MANTISSA) - 1)) + HALVED_ROOT_BITS;
-    const VECTOR f = NAME(of_bits)(fraction) - 1;
+    VECTOR n;
+    const VECTOR f = NAME(fraction)(x, HALVED_ROOT_BITS, &n);
     const VECTOR s = f / (2 + f), square = s * s, half = (REAL)0.5 * f * f;
     const VECTOR tail = square * POLYNOMIAL(square, log_terms);
     return n * LN2_HIGH - ((half - (s * (half + tail) + (n * LN2_LOW + low))) - f);
@@ -296,6 +332,14 @@ ALWAYS_INLINE VECTOR NAME(vlog1p_unit)(VECTOR x)
     return NAME(keep)(large, NAME(splat)(LN2)) + (f + f * (f * POLYNOMIAL(f, log1p_terms)));
 }
 
+/* log(x) for a normal x > 0, without a division. */
+ALWAYS_INLINE VECTOR NAME(vlog_normal)(VECTOR x)
+{
+    VECTOR n;
+    const VECTOR f = NAME(fraction)(x, THREE_QUARTERS_BITS, &n);
+    return n * LN2_HIGH + (f + (f * (f * POLYNOMIAL(f, log1p_terms)) + n * LN2_LOW));
+}
+
 /* For X normal with mean 0 and variance 1, and 0 <= a <= far_tail: exp(-a^2 / 2) = *power 2^n, and P(X > a) is the
    result times that. Over and under have positive terms only: nothing cancels. */
 ALWAYS_INLINE VECTOR NAME(normal_tail)(VECTOR a, VECTOR *power, VECTOR *shifted)
@@ -326,8 +370,11 @@ ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
     for (ptrdiff_t k = 0; k < count; k++) y[k] = some[k];
 }
 
+#undef LESSER
+#undef GREATER
 #undef MANTISSA
 #undef ONE_BITS
+#undef THREE_QUARTERS_BITS
 #undef HALVED_ROOT_BITS
 #undef UPPER_HALF
 #undef SIGN_BIT
