@@ -58,7 +58,8 @@ class Activation(Plugin):
     `compiled` is the function again in compiled form, `compiled_derivative` the derivative dy/dx of an elementwise one:
     a PyCapsule named by its C signature, a SciPy LowLevelCallable, a numba cfunc, a ctypes function pointer, or a dict
     of these by dtype. They fill rows, `void (const T *x, T *y, Py_ssize_t n, void *user)` with T float or double, or
-    `int (...)` and 0 unless they fail, without the GIL and from several threads, and y is never x. `user` is the data
+    `int (...)` and 0 unless they fail, without the GIL and from several threads, and y is never x. A `void` one must not
+    raise. `user` is the data
     that comes with them, or else points to the parameters, a double each, in their order. Where a dtype has none, or a
     parameter is no number, the Python functions are called.
 
@@ -101,8 +102,12 @@ class Activation(Plugin):
         if self.output_size is not None and not self.rowwise:
             raise TypeError(f"activation {self.name!r} takes output_size= only with rowwise=True")
         if self.compiled is not None or self.compiled_derivative is not None:
+            if self.kernel is not None:
+                raise TypeError(f"activation {self.name!r} takes kernel= or compiled=, not both")
             if self.output_size is not None:
                 raise TypeError(f"activation {self.name!r} takes output_size= or compiled=, not both")
+            if self.compiled_derivative is not None and self.derivative is None and not self.rowwise:
+                raise TypeError(f"activation {self.name!r} takes compiled_derivative= with derivative=, its definition")
             if self.rowwise and self.compiled_derivative is not None:
                 raise TypeError(
                     f"rowwise activation {self.name!r} takes gradient=, compiled_derivative= is elementwise"
@@ -169,8 +174,9 @@ def parameters(bound: Bound[Activation]) -> tuple[float, ...] | None:
         return None
     if bound is not plugin.plain:
         with calling(plugin), np.errstate(all="ignore"):
-            plugin.function(np.empty((0, 1) if plugin.rowwise else 0, np.float32), **bound.params)
-    return tuple(map(float, values))
+            plugin.function(np.zeros((0, 1) if plugin.rowwise else 1, np.float32), **bound.params)
+    with calling(plugin):
+        return tuple(map(float, values))
 
 
 def kernel_of(bound: Bound[Activation], dtype: np.dtype[Any], backward: bool = False) -> Kernel | None:

@@ -61,19 +61,22 @@ _TYPES = {
     "void": "void",
 }
 _TYPE = "|".join(sorted(map(re.escape, _TYPES), key=len, reverse=True))
+_WORDS = r"(?!(?:unsigned|signed|long|short|int|char|float|double|void)\b)"  # of types, which are no names
 
 
 def _shape(signature: str) -> tuple[str, ...] | None:
     """The types of the result and the arguments, without names and const; None for what is no such signature."""
-    match = re.fullmatch(r"\s*([^()]*?)\s*\(([^()]*)\)[\w\s?-]*", signature)
+    signature = re.sub(r"__pyx_t_\w*?(float(?:32|64)_t|int(?:p|32|64)_t)\b", r"\1", signature)  # Cython's names of them
+    match = re.fullmatch(r"\s*([^()]*?)\s*\(([^()]*)\)[\w\s?*-]*", signature)
     if match is None:
         return None
     types = []
     for declared in (match[1], *match[2].split(",")):
-        parts = re.fullmatch(rf"({_TYPE})\b((?:\s*\*)*)\s*\w*", re.sub(r"\bconst\b", " ", declared).strip())
+        bare = re.sub(r"\b(?:const|restrict|__restrict|__restrict__)\b", " ", declared).strip()
+        parts = re.fullmatch(rf"({_TYPE})\b((?:\s*\*)*)\s*{_WORDS}\w*\s*((?:\[\])?)", bare)
         if parts is None:
             return None
-        types.append(_TYPES[parts[1]] + re.sub(r"\s", "", parts[2]))
+        types.append(_TYPES[parts[1]] + re.sub(r"\s", "", parts[2]) + ("*" if parts[3] else ""))
     return tuple(types)
 
 
@@ -88,7 +91,7 @@ def _named(c_type: Any) -> str:
     if hasattr(c_type, "contents"):
         return f"{_named(c_type._type_)} *"
     names = {ctypes.c_float: "float", ctypes.c_double: "double", ctypes.c_int: "int", ctypes.c_ssize_t: "Py_ssize_t"}
-    return names.get(c_type) or str(c_type.__name__)
+    return names.get(c_type) or str(getattr(c_type, "__name__", c_type))
 
 
 def _unpacked(what: str, given: Any) -> tuple[str, int, int]:
@@ -126,17 +129,24 @@ def _functions(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, tupl
     if given is None:
         return {}
     if isinstance(given, Mapping):
-        found = {}
+        found: dict[int, tuple[int, int, int]] = {}
         for key, function in given.items():
             try:
-                dtype = np.dtype(key).name
+                dtype = np.dtype(key).name if key is not None and np.dtype(key).isnative else repr(key)
             except TypeError:
                 dtype = repr(key)
-            if dtype not in SIZES:
-                raise ValueError(f"{what} must have the keys {' and '.join(map(repr, SIZES))}, got {key!r}")
+            if dtype not in SIZES or SIZES[dtype] in found:
+                raise ValueError(f"{what} must have the keys {' and '.join(map(repr, SIZES))}, once, got {key!r}")
             suiting = tuple(form for form in forms if dtype in form.dtypes)
-            found[SIZES[dtype]] = _functions(f"{what} for {dtype}", function, suiting)[SIZES[dtype]]
+            found[SIZES[dtype]] = _function(f"{what} for {dtype}", function, suiting)[SIZES[dtype]]
+        if not found:
+            raise ValueError(f"{what} must have the key 'float32' or 'float64', got {given!r}")
         return found
+    return _function(what, given, forms)
+
+
+def _function(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, tuple[int, int, int]]:
+    """The same of one function, for each size of element that its form serves."""
     signature, address, user = _unpacked(what, given)
     shape = _shape(signature)
     for form in forms:
@@ -171,4 +181,5 @@ def compiled_of(
         raise ValueError(
             f"{label} has {len(parameters)} parameters, and compiled functions get {MOST_PARAMETERS} at most"
         )
-    return Compiled(label, there, back, rowwise, (forward[1], backward[1]))
+    keep = [list(each.values()) if isinstance(each, Mapping) else each for each in (forward[1], backward[1])]
+    return Compiled(label, there, back, rowwise, keep)

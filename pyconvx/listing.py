@@ -75,10 +75,9 @@ def _abilities(plugin: Plugin) -> tuple[bool | None, bool | None]:
     if isinstance(plugin, PaddingMode):
         return True, True  # an index map is a table that compiled loops read, and its gradient the same table
     if isinstance(plugin, Activation):
-        slopes = (plugin.derivative, plugin.gradient, plugin.compiled_derivative)
-        return plugin.kernel is not None, any(slope is not None for slope in slopes)
+        return plugin.kernel is not None, plugin.derivative is not None or plugin.gradient is not None
     if isinstance(plugin, Pooling):
-        return plugin.kernel is not None, plugin.gradient is not None or plugin.compiled_gradient is not None
+        return plugin.kernel is not None, plugin.gradient is not None
     return None, None
 
 

@@ -84,8 +84,12 @@ class Pooling(Plugin):
         if self.gradient is not None:
             self._check_companion("gradient", self.gradient, ("w", "y", *self._leading()[1:]))
         if self.compiled is not None or self.compiled_gradient is not None:
+            if self.kernel is not None:
+                raise TypeError(f"pooling {self.name!r} takes kernel= or compiled=, not both")
             if self.indexed:
                 raise TypeError(f"pooling {self.name!r} takes indexed=True or compiled=, not both: it gets no index")
+            if self.compiled_gradient is not None and self.gradient is None:
+                raise TypeError(f"pooling {self.name!r} takes compiled_gradient= with gradient=, its definition")
             forward = ("compiled", self.compiled, POOLING_FORMS)
             backward = ("compiled_gradient", self.compiled_gradient, GRADIENT_FORMS)
             object.__setattr__(self, "kernel", compiled_of(str(self), forward, backward, tuple(self.defaults)))
@@ -118,9 +122,9 @@ def pooling(kind: str | Pooling | Bound[Pooling], /, **params: Any) -> Bound[Poo
 
 
 def kernel_of(
-    bound: Bound[Pooling], dtype: np.dtype[Any], backward: bool = False
+    bound: Bound[Pooling], dtype: np.dtype[Any], taps: int, backward: bool = False
 ) -> tuple[Compiled, tuple[float, ...]] | None:
-    """The function of a plugin in compiled form for windows of a dtype, or that of its gradient, and its parameters.
+    """The function of a plugin in compiled form for windows of so many taps, or of its gradient, and its parameters.
 
     None if the plugin brings none. Raises what the Python function, which knows what it can take, raises for wrong
     parameters.
@@ -131,8 +135,9 @@ def kernel_of(
     if not all(isinstance(value, (int, float)) for value in values):
         return None
     if bound is not bound.plugin.plain:
-        evaluate(bound, np.zeros((1, 1), dtype))
-    return kernel, tuple(map(float, values))
+        evaluate(bound, np.zeros((1, min(taps, 2**16)), dtype))
+    with calling(bound.plugin):
+        return kernel, tuple(map(float, values))
 
 
 def evaluate(bound: Bound[Pooling], w: Array, index: Indices | None = None) -> Array:

@@ -70,7 +70,7 @@ def test_a_plugin_is_loaded_when_it_is_asked_for(acme):
         """,
     )
     assert told == [
-        "True True 9",
+        "True True 10",
         "imported",
         "[8.] acme.plugins of Acme 1.2",
         "(array([12.]),) [1 2 2 2] acme.plugins of Acme 1.2",

@@ -50,21 +50,24 @@ cdef int run_foreign(block_t block, void *job, Py_ssize_t blocks, int threads, i
     """Run blocks that call a plugin's function and note in `failure` what it returned if it failed.
 
     An error of Python that the function set is raised as itself. In another thread than this one it is lost with the
-    state of that thread: then all is done again in this one, to see it.
+    state of that thread: then all is done once more in this one, only to see it, for the results are spoiled by then.
     """
+    cdef int status
     try:
-        while True:
+        failure[0] = 0
+        with nogil:
+            run(block, job, blocks, threads)
+        raised()
+        status = failure[0]
+        if status == 0:
+            return 0
+        if threads > 1:
             failure[0] = 0
             with nogil:
-                run(block, job, blocks, threads)
+                run(block, job, blocks, 1)
             raised()
-            if failure[0] == 0:
-                return 0
-            if threads == 1:
-                break
-            threads = 1
-        raise RuntimeError("the function returned 0, which means failure in this form" if failure[0] == FOREIGN_REFUSED
-                           else f"the function returned {failure[0]}, and anything but 0 means failure")
+        raise RuntimeError("the function returned 0, which means failure in this form" if status == FOREIGN_REFUSED
+                           else f"the function returned {status}, and anything but 0 means failure")
     except Exception as error:
         # what BaseException.add_note does, which Python 3.10 does not have
         error.__notes__ = [*getattr(error, "__notes__", ()), f"in the compiled form of the {label}"]

@@ -14,12 +14,31 @@ cdef struct foreign_pool_t:
     Py_ssize_t numbers_at, laid_at, slopes_at, mixes_at
 
 
+cdef struct rows_t:                 # the rows of some windows
+    const void **row
+    cnp.int32_t *number             # of their taps
+    void *mixes
+
+
 cdef inline rows_t rows_of(const foreign_pool_t *job, int worker) noexcept nogil:
     cdef rows_t r
     cdef char *scratch = job.pool.scratch + worker * job.pool.scratch_size
     r.row, r.number = <const void **> scratch, <cnp.int32_t *> (scratch + job.numbers_at)
     r.mixes = scratch + job.mixes_at
     return r
+
+
+cdef Py_ssize_t collect_all(real *kind, const pool_t *job, const real *image, const Py_ssize_t *at,
+                            Py_ssize_t channel0, const rows_t *r) noexcept nogil:
+    """The rows of one window from channel0 on, and the numbers of their taps; returns how many there are."""
+    cdef const real **row = <const real **> r.row
+    cdef Py_ssize_t tap = 0, count = 0, t
+    while tap < job.source.taps:
+        count += collect(job, image, at, &tap, row + count, r.number + count,
+                         <real *> r.mixes + (count * job.source.channels if job.source.mixed else 0))
+    for t in range(count):
+        row[t] += channel0
+    return count
 
 
 cdef int call_rows(const foreign_pool_t *job, const rows_t *r, Py_ssize_t count, real *y, Py_ssize_t n,

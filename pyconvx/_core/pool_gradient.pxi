@@ -203,7 +203,8 @@ cdef int run_backward(block_t block, pool_t *job, Py_ssize_t itemsize, tuple axe
     cdef double work = 1.0 * s.places * job.width * taps * job.effort
     # bands narrower than a window are read by many of them: only where a block would be too long without
     cdef double wide = axes[cut].source / (2.0 * axes[cut].taps * axes[cut].step)
-    job.bands = max(1, min(s.length[cut], <Py_ssize_t> max(work / MOST_WORK, min(work / BACKWARD_WORK, wide))))
+    cdef double least = 0 if job.call != NULL else work / MOST_WORK     # a plugin is called anew for each band
+    job.bands = max(1, min(s.length[cut], <Py_ssize_t> max(least, min(work / BACKWARD_WORK, wide))))
     edges = np.arange(job.bands + 1) * s.length[cut] // job.bands
     begin, end = np.searchsorted(highest, edges[:job.bands]), np.searchsorted(lowest, edges[1:])
     cdef Py_ssize_t[::1] edge = edges, first = begin, last = end

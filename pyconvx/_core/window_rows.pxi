@@ -1,24 +1,5 @@
 # Windows as rows: for each tap, what it holds in one window or in several whose taps lie alike, one after the other.
 
-cdef struct rows_t:                 # the rows of some windows
-    const void **row
-    cnp.int32_t *number             # of their taps
-    void *mixes
-
-
-cdef Py_ssize_t collect_all(element *kind, const pool_t *job, const element *image, const Py_ssize_t *at,
-                            Py_ssize_t channel0, const rows_t *r) noexcept nogil:
-    """The rows of one window from channel0 on, and the numbers of their taps; returns how many there are."""
-    cdef const element **row = <const element **> r.row
-    cdef Py_ssize_t tap = 0, count = 0, t
-    while tap < job.source.taps:
-        count += collect(job, image, at, &tap, row + count, r.number + count,
-                         <element *> r.mixes + (count * job.source.channels if job.source.mixed else 0))
-    for t in range(count):
-        row[t] += channel0
-    return count
-
-
 cdef inline bint plain_lines(const source_t *s, const Py_ssize_t *at) noexcept nogil:
     """Whether the taps of a place over the first two axes are lines of x, or nothing."""
     cdef Py_ssize_t k, code, axis
@@ -51,15 +32,15 @@ cdef Py_ssize_t alike(const source_t *s, const Py_ssize_t *at, Py_ssize_t most, 
     return places if places > 1 and gap[0] > 0 and plain_lines(s, at) else 1
 
 
-cdef void lay_rows(const element *kind, const rows_t *r, Py_ssize_t count, Py_ssize_t places, Py_ssize_t apart,
-                   Py_ssize_t channels, element *to, Py_ssize_t step) noexcept nogil:
+cdef void lay_rows(const element **rows, Py_ssize_t count, Py_ssize_t places, Py_ssize_t apart, Py_ssize_t channels,
+                   element *to, Py_ssize_t step) noexcept nogil:
     """Copy rows to places `step` elements from one to the next; of each, `channels` elements for every place, `apart`
     from one to the next.
     """
     cdef const element *row
     cdef Py_ssize_t t, p, c
     for t in range(count):
-        row = <const element *> r.row[t]
+        row = rows[t]
         if channels == 1:
             for p in range(places):
                 to[p] = row[p * apart]

@@ -29,25 +29,27 @@ cdef int gather(element *window, cnp.ndarray x, tuple axes, cnp.ndarray constant
     cdef pool_t job = pool_job(x, x, None, axes, constants)
     cdef const source_t *s = &job.source
     cdef const element *image = <const element *> cnp.PyArray_DATA(x) + sample * s.stride_n
-    cdef Py_ssize_t channels = windows.shape[2], m = windows.shape[0]
+    cdef Py_ssize_t channels = windows.shape[2], m = windows.shape[0], step = windows.shape[1] * windows.shape[2]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t p = 0, listed, count, some, gap
-    cdef Py_ssize_t numbers_at = rounded(s.taps * sizeof(void *))
-    cdef Py_ssize_t mixes_at = numbers_at + rounded(s.taps * sizeof(cnp.int32_t))
-    cdef _Scratch scratch = _Scratch(mixes_at + (s.taps * s.channels * sizeof(element) if s.mixed else 0), 1)
-    cdef rows_t r
-    r.row, r.number = <const void **> scratch.first, <cnp.int32_t *> (scratch.first + numbers_at)
-    r.mixes = scratch.first + mixes_at
+    cdef Py_ssize_t p = 0, until = 0, some, gap, tap, filled, count, t
+    cdef const element *rows[CHUNK]
+    cdef cnp.int32_t numbers[CHUNK]
+    cdef _Scratch scratch = _Scratch(CHUNK * s.channels * sizeof(element) if s.mixed else 0, 1)
     with nogil:
         while p < places.shape[0]:
+            if p == until:  # the end of the places in a row that begin here
+                until += 1
+                while until < places.shape[0] and places[until] == places[until - 1] + 1:
+                    until += 1
             split(s, places[p], at)
-            listed = 1
-            while p + listed < places.shape[0] and places[p + listed] == places[p] + listed:
-                listed += 1
-            some = alike(s, at, listed, &gap)
-            count = collect_all(window, &job, image, at, channel0, &r)
-            lay_rows(window, &r, min(count, m), some, gap * s.stride[2], channels, window + p * channels,
-                     places.shape[0] * channels)
+            some = alike(s, at, until - p, &gap)
+            tap, filled = 0, 0
+            while tap < s.taps and filled < m:
+                count = min(collect(&job, image, at, &tap, rows, numbers, <element *> scratch.first), m - filled)
+                for t in range(count):
+                    rows[t] += channel0
+                lay_rows(rows, count, some, gap * s.stride[2], channels, window + filled * step + p * channels, step)
+                filled += count
             p += some
     return 0
 

@@ -25,6 +25,7 @@ from ..activation import (
     pull,
 )
 from ..activation import activation as bind_activation
+from ..compiled import Compiled
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
 from ..plugin import Bound
@@ -184,10 +185,10 @@ class _Plan:
             return None
         y = arrays.to_canonical("out", self.out, self.form.rank, self.form.layout)
         activation = self.activation
+        kernel = None if activation is None else kernel_of(activation, self.form.compute)
+        compiled = kernel is not None and not isinstance(kernel[0], Compiled)  # a plugin may fail half-way
         if activation is not None and (
-            activation.plugin.output_size is not None
-            or kernel_of(activation, self.form.compute) is None
-            or not y.flags.c_contiguous
+            activation.plugin.output_size is not None or not compiled or not y.flags.c_contiguous
         ):
             return None
         return y if arrays.as_kernel_input(y, self.form.compute) is y else None

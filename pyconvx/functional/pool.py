@@ -155,7 +155,8 @@ class _Reduction:
         self.indices = plan.return_indices
         self.seen = plan.result if plan.kind.plugin.exact else plan.compute  # by a reduction in Python
         self.divisor, self.value = _divisor(plan.kind)
-        self.statistic, self.parameter = _statistic(plan.kind, math.prod(axis.taps for axis in self.axes))
+        self.taps = math.prod(axis.taps for axis in self.axes)
+        self.statistic, self.parameter = _statistic(plan.kind, self.taps)
 
     def forward(self, x: Array, backward: bool = False) -> tuple[Array, Array | None, Any]:
         """Return y (N, D, H, W, C), the index of each winner if it was asked for, and what the gradient needs."""
@@ -164,7 +165,7 @@ class _Reduction:
         kernel = self.kind.plugin.kernel
         if kernel in EXTREMA:
             winner = arrays.empty(self.shape, np.dtype(np.int32)) if backward else None
-            if (self.indices or backward) and math.prod(axis.taps for axis in self.axes) >= 2**31:
+            if (self.indices or backward) and self.taps >= 2**31:
                 raise MemoryError("the winner in a window of 2**31 or more elements has no number of 32 bits")
             if y.size:
                 _core.kernels.pool_extremum(
@@ -183,7 +184,7 @@ class _Reduction:
             if y.size:
                 _core.kernels.pool_sum(x, y, self.axes, self.constants, self.divisor, self.value, num_threads())
             return y, index, None
-        compiled = kernel_of(self.kind, x.dtype)
+        compiled = kernel_of(self.kind, x.dtype, self.taps)
         if compiled is not None:
             if y.size:
                 _core.kernels.pool_foreign(x, y, self.axes, self.constants, *compiled, num_threads())
@@ -205,7 +206,7 @@ class _Reduction:
             _core.kernels.pool_gradient(gy, gx, saved, self.axes, self.divisor, self.value, num_threads())
             return gx
         x, y = saved
-        compiled = kernel_of(self.kind, gy.dtype, backward=True) if x.dtype == gy.dtype else None
+        compiled = kernel_of(self.kind, gy.dtype, self.taps, backward=True) if x.dtype == gy.dtype else None
         if compiled is not None:
             x = x if x.strides == gx.strides else np.ascontiguousarray(x)
             _core.kernels.pool_foreign_gradient(x, y, gy, gx, self.axes, self.constants, *compiled, num_threads())
