@@ -28,6 +28,7 @@ __all__ = [
     "evaluate",
     "keeps_rows",
     "kernel_of",
+    "may_fail",
     "needs_result",
     "output_length",
     "parameters",
@@ -58,10 +59,9 @@ class Activation(Plugin):
     `compiled` is the function again in compiled form, `compiled_derivative` the derivative dy/dx of an elementwise one:
     a PyCapsule named by its C signature, a SciPy LowLevelCallable, a numba cfunc, a ctypes function pointer, or a dict
     of these by dtype. They fill rows, `void (const T *x, T *y, Py_ssize_t n, void *user)` with T float or double, or
-    `int (...)` and 0 unless they fail, without the GIL and from several threads, and y is never x. A `void` one must not
-    raise. `user` is the data
-    that comes with them, or else points to the parameters, a double each, in their order. Where a dtype has none, or a
-    parameter is no number, the Python functions are called.
+    `int (...)` and 0 unless they fail (a `void` one must not), without the GIL and from several threads, and y is never
+    x. `user` is the data that comes with them, or else points to the parameters, a double each, in their order. Where a
+    dtype has none, or a parameter is no number, the Python functions are called.
 
     What `propagates_nan`, `limits` and `surrogate` declare is what `testing.check_activation` holds the activation to.
 
@@ -186,6 +186,11 @@ def kernel_of(bound: Bound[Activation], dtype: np.dtype[Any], backward: bool = F
         return None
     given = parameters(bound)
     return None if given is None else (kernel, given)
+
+
+def may_fail(kernel: Kernel) -> bool:
+    """Whether results may be left half filled: by a plugin's function, not by one of the core."""
+    return isinstance(kernel[0], Compiled)
 
 
 def works_in_place(bound: Bound[Activation]) -> bool:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..activation import Activation, evaluate, keeps_rows, kernel_of, needs_result, output_length, pull
+from ..activation import Activation, evaluate, keeps_rows, kernel_of, may_fail, needs_result, output_length, pull
 from ..activation import activation as bind
-from ..compiled import Compiled
 from ..plugin import Bound
 from . import arrays
 from .arrays import Array
@@ -44,7 +43,7 @@ class _Plan:
     def _target(self, x: Array) -> Array | None:
         """`out` as a kernel can fill it from the rows x, if it can: then nothing can fail any more, as a plugin may."""
         kernel = kernel_of(self.bound, self.compute)
-        if self.out is None or self.compute != self.result or kernel is None or isinstance(kernel[0], Compiled):
+        if self.out is None or self.compute != self.result or kernel is None or may_fail(kernel):
             return None
         y = self.out if self.axis is None else np.moveaxis(self.out, self.axis, -1)
         if not (y.flags.c_contiguous and y.flags.aligned):

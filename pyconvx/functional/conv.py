@@ -19,13 +19,13 @@ from ..activation import (
     evaluate,
     keeps_rows,
     kernel_of,
+    may_fail,
     needs_result,
     output_length,
     parameters,
     pull,
 )
 from ..activation import activation as bind_activation
-from ..compiled import Compiled
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
 from ..plugin import Bound
@@ -186,7 +186,7 @@ class _Plan:
         y = arrays.to_canonical("out", self.out, self.form.rank, self.form.layout)
         activation = self.activation
         kernel = None if activation is None else kernel_of(activation, self.form.compute)
-        compiled = kernel is not None and not isinstance(kernel[0], Compiled)  # a plugin may fail half-way
+        compiled = kernel is not None and not may_fail(kernel)
         if activation is not None and (
             activation.plugin.output_size is not None or not compiled or not y.flags.c_contiguous
         ):
