@@ -76,6 +76,7 @@ def test_every_layer_has_its_shape_and_gradients(name, layout):
     x = rng.standard_normal((3, *shape))
     assert layer(x).shape == (3, *layer.output_shape(shape))
     assert {key: array.shape for key, array in layer.params.items()} == layer.param_shapes(shape)
+    assert {key: array.shape for key, array in layer.state.items()} == layer.state_shapes(shape)
     check_gradients(layer, x, lambda: {})
     check_gradients(layer, x, lambda: {"training": True, "rng": np.random.default_rng(3)})
 
@@ -181,6 +182,28 @@ def test_errors():
         nn.Conv2D(3, 3).build((8, 0, 1))
 
 
+def test_options_are_replaced_and_weights_kept():
+    net = network().build((6, 6, 2))
+    other = net.replace(padding_mode="zeros", activation="gelu", kind="avg")
+    assert all(one is two for one, two in zip(net.params.values(), other.params.values(), strict=True))
+    assert other.params.keys() == net.params.keys()
+    assert repr(other).count("gelu") == 2
+    assert "MaxPool" not in repr(other)
+    assert "reflect" in repr(net)
+    assert "reflect" not in repr(other)
+    x = rng.standard_normal((2, 6, 6, 2)).astype(np.float32)
+    assert other(x).shape == net(x).shape
+    assert repr(net.replace(kind="max").replace(kind="max")) == repr(net.replace(kind="max"))
+    with pytest.raises(TypeError, match="no layer has the option filtres"):
+        net.replace(filtres=3)
+
+
+def test_methods_are_the_functions():
+    net = network()
+    assert repr(nn.Sequential.from_config(net.to_config())) == repr(net)
+    assert str(net.summary((6, 6, 2))) == str(nn.summary(net, (6, 6, 2)))
+
+
 # Losses, optimizers, schedules
 
 
@@ -263,6 +286,17 @@ def test_damaged_files_are_told(tmp_path):
         ({"params/0.filters": np.zeros((2, 3, 3, 1), np.int64)}, "must be floats"),
         ({"params/0.extra": np.zeros(3, np.float32)}, "missing or too many"),
         ({"config": np.frombuffer(b"{}", np.uint8)}, "format"),
+        (
+            {
+                "config": np.frombuffer(
+                    json.dumps(
+                        {"format": 1, "input_shape": [10**12], "network": {"layer": "Dense", "units": 10**6}}
+                    ).encode(),
+                    np.uint8,
+                )
+            },
+            "missing or too many",
+        ),
         ({"config": np.frombuffer(b"\xff{", np.uint8)}, "holds no network"),
         ({"config": np.zeros(3)}, "no text"),
     ):

@@ -36,6 +36,7 @@ from .pool import (
     Pool2D,
     Pool3D,
 )
+from .replace import replaced
 from .save import load, save
 from .schedules import Schedule, schedules
 from .sequential import Parallel, Residual, Sequential
@@ -93,6 +94,7 @@ __all__ = [
     "load",
     "losses",
     "predict",
+    "replaced",
     "save",
     "schedules",
     "summary",

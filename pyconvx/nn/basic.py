@@ -42,11 +42,13 @@ class Dense(Layer):
         return functional.output_shape(functional.activate, (1, self.units), self.activation)[1:]
 
     def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
-        features = input_shape[0]
-        params = {"weights": fill(self.initializer, rng, (features, self.units), features, self.units, dtype)}
-        if self.bias:
-            params["bias"] = fill(self.bias_initializer, rng, (self.units,), features, self.units, dtype)
-        return params, {}
+        fans, initializers = (input_shape[0], self.units), {"weights": self.initializer, "bias": self.bias_initializer}
+        shapes = self.param_shapes(input_shape).items()
+        return {name: fill(initializers[name], rng, shape, *fans, dtype) for name, shape in shapes}, {}
+
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = {"weights": (input_shape[0], self.units)}
+        return {**shapes, "bias": (self.units,)} if self.bias else shapes
 
     def _sum(self, x: Array) -> Array:
         z: Array = x @ self.params["weights"]
@@ -229,9 +231,15 @@ class BatchNorm(Layer):
         return 1 if self.layout == "channels_first" else ndim - 1
 
     def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
-        channels = (input_shape[self._channels(1 + len(input_shape)) - 1],)
+        (channels,) = {*self.param_shapes(input_shape).values()}
         params = {"scale": np.ones(channels, dtype), "shift": np.zeros(channels, dtype)}
         return params, {"mean": np.zeros(channels, dtype), "variance": np.ones(channels, dtype)}
+
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return dict.fromkeys(("scale", "shift"), (input_shape[self._channels(1 + len(input_shape)) - 1],))
+
+    def state_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return dict.fromkeys(("mean", "variance"), (input_shape[self._channels(1 + len(input_shape)) - 1],))
 
     def factors(self) -> tuple[Array, Array]:
         """(factor, offset): without training the layer is x * factor + offset, per channel."""

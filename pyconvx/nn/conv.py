@@ -76,27 +76,28 @@ class _Convolution(Layer):
         """The spatial axes of a shape without N."""
         return shape[1:] if self.layout == "channels_first" else shape[:-1]
 
-    def output_shape(self, input_shape: Shape) -> Shape:
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         channels = self.channels_of(input_shape)
         first, *kernel, last = self.filters_shape(channels)
-        shape = (first, last, *kernel) if self.layout == "channels_first" else (first, *kernel, last)
-        return functional.output_shape(self.function, input_shape, shape, **self.options_of(channels))
+        shapes = {"filters": (first, last, *kernel) if self.layout == "channels_first" else (first, *kernel, last)}
+        if self.bias:
+            shapes["bias"] = (first if self.operation == "conv" else last * self.groups_of(channels),)
+        return shapes
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        filters = self.param_shapes(input_shape)["filters"]
+        options = self.options_of(self.channels_of(input_shape))
+        return functional.output_shape(self.function, input_shape, filters, **options)
 
     def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
-        channels = self.channels_of(input_shape)
-        shape = self.filters_shape(channels)
-        taps = math.prod(shape[1:-1])
-        sums, reached = taps * shape[-1], taps * shape[0] // self.groups_of(channels)
+        channels, shapes = self.channels_of(input_shape), self.param_shapes(input_shape)
+        count, *kernel, per_group = self.filters_shape(channels)
+        taps = math.prod(kernel)
+        sums, reached = taps * per_group, taps * count // self.groups_of(channels)
         if self.operation == "conv_transpose":
             sums, reached = reached, sums
-        filters = fill(self.initializer, rng, shape, sums, reached, dtype)
-        if self.layout == "channels_first":
-            filters = np.ascontiguousarray(np.moveaxis(filters, -1, 1))
-        params = {"filters": filters}
-        if self.bias:
-            outputs = shape[0] if self.operation == "conv" else shape[-1] * self.groups_of(channels)
-            params["bias"] = fill(self.bias_initializer, rng, (outputs,), sums, reached, dtype)
-        return params, {}
+        initializers = {"filters": self.initializer, "bias": self.bias_initializer}
+        return {name: fill(initializers[name], rng, shape, sums, reached, dtype) for name, shape in shapes.items()}, {}
 
     def _arguments(self, x: Array) -> tuple[Array, Array, Array | None]:
         return x, self.params["filters"], self.params.get("bias")
@@ -275,6 +276,11 @@ class _SeparableConv(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         first, second = self.steps()
         return second.output_shape(first.output_shape(input_shape))
+
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        first, second = self.steps()
+        depthwise = first.param_shapes(input_shape)["filters"]
+        return {"depthwise": depthwise, **second.param_shapes(first.output_shape(input_shape))}
 
     def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
         first, second = self.steps()

@@ -72,9 +72,12 @@ class Layer:
         return {}
 
     def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        """The shapes of the parameters, by name, for that of the input."""
-        params, _ = self.make(input_shape, np.random.default_rng(0), np.dtype(np.float32))
-        return {name: array.shape for name, array in params.items()}
+        """The shapes of the parameters, by name, for that of the input. Nothing is made."""
+        return {}
+
+    def state_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """The shapes of the state, in the same way."""
+        return {}
 
     # what a user calls
 
@@ -112,6 +115,34 @@ class Layer:
         updates: a dict that receives new state, keyed as `state`, for the caller to keep or not.
         """
         return self.pull(self._built(x), Run(training, rng, {} if updates is None else updates))
+
+    def to_config(self) -> dict[str, Any]:
+        """The layer as data that JSON can hold, without its parameters. Raises TypeError for an option that is none."""
+        from .config import to_config
+
+        return to_config(self)
+
+    @classmethod
+    def from_config(cls, config: Any) -> Layer:
+        """A layer or network of what `to_config` made, or its JSON text.
+
+        Raises ValueError that says where, for a layer, option or plugin that is not known.
+        """
+        from .config import from_config
+
+        return from_config(config)
+
+    def summary(self, input_shape: Any) -> Any:
+        """A table of layers, shapes, parameters, multiply-adds and receptive fields, as `nn.summary` makes it."""
+        from .summary import summary
+
+        return summary(self, input_shape)
+
+    def replace(self, **options: Any) -> Layer:
+        """The same network, weights kept, with other options wherever layers have them: `nn.replaced`."""
+        from .replace import replaced
+
+        return replaced(self, **options)
 
     def _built(self, given: Any) -> Array:
         x: Array = np.asarray(given)

@@ -79,20 +79,18 @@ def _keyed(net: Layer) -> dict[str, Any]:
 
 def _put(net: Layer, input_shape: tuple[int, ...], arrays: Params) -> None:
     """Fill a network, built for what it takes, with arrays of just its names, shapes and kind of numbers."""
-    wanted = _shapes(net, input_shape)
+    net.output_shape(input_shape)
+    shapes = {"params": net.param_shapes(input_shape), "state": net.state_shapes(input_shape)}
+    wanted = {f"{kind}/{key}": shape for kind, each in shapes.items() for key, shape in each.items()}
     if wanted.keys() != arrays.keys():
         raise ValueError(f"arrays are missing or too many: {', '.join(sorted(wanted.keys() ^ arrays.keys()))}")
     for key, array in arrays.items():
         if array.dtype not in (np.float32, np.float64) or array.shape != wanted[key]:
             raise ValueError(f"{key} must be floats of shape {wanted[key]}, got {array.dtype} of shape {array.shape}")
+    net.build(input_shape)  # of no more memory than the arrays have
     for kind in ("params", "state"):
         own = {key.removeprefix(f"{kind}/"): array for key, array in arrays.items() if key.startswith(f"{kind}/")}
         setattr(net, kind, own)
-
-
-def _shapes(net: Layer, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    net.build(input_shape)
-    return {key: array.shape for key, array in _keyed(net).items()}
 
 
 def _read_npz(path: Path) -> tuple[Any, Params]:

@@ -73,6 +73,10 @@ class _Group(Layer):
         pairs = enumerate(zip(self.layers, self.inputs(input_shape), strict=True))
         return {f"{i}.{key}": own for i, (layer, given) in pairs for key, own in layer.param_shapes(given).items()}
 
+    def state_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        pairs = enumerate(zip(self.layers, self.inputs(input_shape), strict=True))
+        return {f"{i}.{key}": own for i, (layer, given) in pairs for key, own in layer.state_shapes(given).items()}
+
     def multiply_adds(self, input_shape: Shape) -> int:
         return sum(
             layer.multiply_adds(shape) for layer, shape in zip(self.layers, self.inputs(input_shape), strict=True)
