@@ -198,6 +198,45 @@ def test_options_are_replaced_and_weights_kept():
         net.replace(filtres=3)
 
 
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_a_frozen_network_gives_the_same(layout):
+    options = {"layout": layout}
+    net = nn.Sequential(
+        nn.Conv2D(6, 3, bias=False, **options),
+        nn.BatchNorm(**options),
+        nn.Activation("gelu", **options),
+        nn.Sequential(nn.DepthwiseConv2D(3, padding="same", multiplier=2, **options), nn.BatchNorm(**options)),
+        nn.ConvTranspose2D(8, 2, stride=2, groups=2, **options),
+        nn.BatchNorm(**options),
+        nn.Residual(nn.Conv2D(8, 1, **options), nn.BatchNorm(**options), nn.Dropout(0.5)),
+        nn.SeparableConv2D(4, 3, **options),
+        nn.BatchNorm(**options),
+        nn.GlobalPool(**options),
+        nn.Dense(5, bias=False),
+        nn.BatchNorm(),
+        nn.Activation("softmax"),
+    ).build((9, 9, 2) if layout == "channels_last" else (2, 9, 9), dtype=np.float64)
+    for name, array in {**net.params, **net.state}.items():
+        array[...] = (
+            rng.uniform(0.5, 1.5, array.shape)
+            if name.endswith(("variance", "scale"))
+            else array + rng.normal(scale=0.1, size=array.shape)
+        )
+    x = rng.standard_normal((3, *net.input_shape))
+    fast = net.freeze()
+    np.testing.assert_allclose(fast(x), net(x), rtol=1e-9)
+    assert repr(fast).count("BatchNorm") == 1, "only that behind the separable convolution is left"
+    assert "Dropout" not in repr(fast)
+    before = fast(x)
+    for array in net.params.values():
+        array += 1
+    np.testing.assert_array_equal(fast(x), before)
+    with pytest.raises(ValueError, match="frozen network has no gradients"):
+        fast.vjp(x)
+    with pytest.raises(ValueError, match="no parameters yet"):
+        nn.Sequential(nn.Dense(2)).freeze()
+
+
 def test_methods_are_the_functions():
     net = network()
     assert repr(nn.Sequential.from_config(net.to_config())) == repr(net)

@@ -17,6 +17,7 @@ from .conv import (
     SeparableConv3D,
 )
 from .fit import History, evaluate, fit, predict
+from .freeze import frozen
 from .initializers import Initializer, initializers
 from .layer import Layer
 from .losses import Loss, losses
@@ -90,6 +91,7 @@ __all__ = [
     "evaluate",
     "fit",
     "from_config",
+    "frozen",
     "initializers",
     "load",
     "losses",

@@ -138,6 +138,12 @@ class Layer:
 
         return summary(self, input_shape)
 
+    def freeze(self) -> Layer:
+        """A copy for inference alone, faster: `nn.frozen`."""
+        from .freeze import frozen
+
+        return frozen(self)
+
     def replace(self, **options: Any) -> Layer:
         """The same network, weights kept, with other options wherever layers have them: `nn.replaced`."""
         from .replace import replaced
