@@ -163,6 +163,16 @@ def test_batch_norm_remembers_what_it_is_told_to():
     np.testing.assert_allclose(layer(x), x * factors + offsets)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16])
+def test_batch_norm_of_other_numbers(dtype):
+    x = rng.integers(0, 100, (50, 3)).astype(dtype)
+    layer = nn.BatchNorm().build((3,))
+    y = layer(x, training=True)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, layer(x.astype(np.float32), training=True))
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-5)
+
+
 def test_errors():
     with pytest.raises(ValueError, match="layer 1, Dense"):
         nn.Sequential(nn.Conv2D(3, 3), nn.Dense(3)).build((8, 8, 1))

@@ -15,6 +15,9 @@ from .layer import Array, Layer, LayerPullback, Params, Run, Shape
 
 __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 
+PART = 256
+"""Elements of a channel that are summed in the precision of x."""
+
 
 @dataclass(eq=False, repr=False)
 class Dense(Layer):
@@ -251,31 +254,52 @@ class BatchNorm(Layer):
         shape[self._channels(ndim)] = -1
         return values.reshape(shape)
 
+    def _sum(self, x: Array) -> Array:
+        """The sum of each channel in float64, of sums of a few hundred elements in the precision of x."""
+        channels = x.shape[self._channels(x.ndim)]
+        if self.layout == "channels_first":
+            return np.asarray(x.reshape(len(x), channels, -1).sum(-1).sum(0, dtype=np.float64))
+        rows = x.reshape(-1, channels)
+        whole = len(rows) // PART * PART
+        parts = rows[:whole].reshape(-1, PART, channels).sum(1)
+        return np.asarray(parts.sum(0, dtype=np.float64) + rows[whole:].sum(0, dtype=np.float64))
+
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        axes = tuple(axis for axis in range(x.ndim) if axis != self._channels(x.ndim))
+        if x.dtype not in (np.float32, np.float64):
+            x = x.astype(self.params["scale"].dtype)
+
+        def column(values: Array) -> Array:
+            return self._column(values.astype(x.dtype), x.ndim)
+
+        count = x.size // max(x.shape[self._channels(x.ndim)], 1)
         if run.training:
-            mean, variance = x.mean(axes, np.float64), x.var(axes, np.float64)
-            count = x.size // mean.size
+            mean = self._sum(x) / count
+            normal = x - column(mean)
+            variance = self._sum(np.square(normal)) / count
             for name, batch in (("mean", mean), ("variance", variance * count / max(count - 1, 1))):
                 old = self.state[name]
                 run.updates[name] = ((1 - self.momentum) * old + self.momentum * batch).astype(old.dtype)
         else:
-            mean, variance = (self.state[name].astype(np.float64) for name in ("mean", "variance"))
+            normal = x - column(self.state["mean"])
+            variance = self.state["variance"].astype(np.float64)
         spread = np.sqrt(variance + self.epsilon)
-        column = [self._column(each.astype(x.dtype), x.ndim) for each in (mean, 1 / spread)]
-        normal = (x - column[0]) * column[1]
+        normal *= column(1 / spread)
         scale = self.params["scale"]
-        y = normal * self._column(scale, x.ndim) + self._column(self.params["shift"], x.ndim)
+        y = normal * column(scale)
+        y += column(self.params["shift"])
 
         def back(gy: Any) -> tuple[Array, Params]:
-            gy = np.asarray(gy)
-            shifts, scales = gy.sum(axes, dtype=np.float64), (gy * normal).sum(axes, dtype=np.float64)
+            gy = np.asarray(gy, x.dtype)
+            gx = gy * normal
+            shifts, scales = self._sum(gy), self._sum(gx)
             gradients = {"scale": scales.astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
-            gx = gy
             if run.training:
-                count = x.size // shifts.size
-                gx = gy - self._column((shifts / count).astype(x.dtype), x.ndim)
-                gx = gx - normal * self._column((scales / count).astype(x.dtype), x.ndim)
-            return gx * self._column((scale / spread).astype(x.dtype), x.ndim), gradients
+                np.multiply(normal, column(-scales / count), out=gx)
+                gx -= column(shifts / count)
+                gx += gy
+                gx *= column(scale / spread)
+            else:
+                np.multiply(gy, column(scale / spread), out=gx)
+            return gx, gradients
 
         return y, back
