@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ __all__ = ["ACTIVATION_FORMS", "GRADIENT_FORMS", "POOLING_FORMS", "Compiled", "F
 SIZES = {"float32": 4, "float64": 8}
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """A signature that is accepted, with what the core calls it and the dtypes that it serves."""
 
     signature: str
@@ -33,7 +31,7 @@ class Form:
 def _forms(signature: str, code: int) -> tuple[Form, ...]:
     """The same form for both types of elements; T stands for them."""
     types = {"float32": "float", "float64": "double"}
-    return tuple(Form(re.sub(r"\bT\b", name, signature), code, (dtype,)) for dtype, name in types.items())
+    return tuple(Form(signature.replace("T *", f"{name} *"), code, (dtype,)) for dtype, name in types.items())
 
 
 ACTIVATION_FORMS = (

@@ -31,7 +31,7 @@ PART = 2**16  # coordinates of a mesh whose index map is made at once
 KEPT = 2**20  # coordinates of a border whose index map may be remembered
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class _Part:
     """Some places of the border, and what they take."""
 
