@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._core import erfc
-from .compiled import ACTIVATION_FORMS, Compiled, compiled_of
+from ._core._compiled import Compiled
 from .plugin import Bound, Plugin, accepted, calling, returned
 from .registry import Registry
 
@@ -112,6 +112,11 @@ class Activation(Plugin):
                 raise TypeError(
                     f"rowwise activation {self.name!r} takes gradient=, compiled_derivative= is elementwise"
                 )
+            from .compiled import (  # only plugins need it, and an import should cost little
+                ACTIVATION_FORMS,
+                compiled_of,
+            )
+
             forward = ("compiled", self.compiled, ACTIVATION_FORMS)
             backward = ("compiled_derivative", self.compiled_derivative, ACTIVATION_FORMS)
             kernel = compiled_of(str(self), forward, backward, tuple(self.defaults), self.rowwise)

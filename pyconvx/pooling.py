@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import GRADIENT_FORMS, POOLING_FORMS, Compiled, compiled_of
 from .plugin import Bound, Plugin, accepted, calling, returned
 from .registry import Registry
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
 
 __all__ = ["Pooling", "evaluate", "kernel_of", "pooling", "poolings", "slopes"]
 
@@ -90,6 +92,8 @@ class Pooling(Plugin):
                 raise TypeError(f"pooling {self.name!r} takes indexed=True or compiled=, not both: it gets no index")
             if self.compiled_gradient is not None and self.gradient is None:
                 raise TypeError(f"pooling {self.name!r} takes compiled_gradient= with gradient=, its definition")
+            from .compiled import GRADIENT_FORMS, POOLING_FORMS, compiled_of  # only plugins need it
+
             forward = ("compiled", self.compiled, POOLING_FORMS)
             backward = ("compiled_gradient", self.compiled_gradient, GRADIENT_FORMS)
             object.__setattr__(self, "kernel", compiled_of(str(self), forward, backward, tuple(self.defaults)))
@@ -130,7 +134,7 @@ def kernel_of(
     parameters.
     """
     kernel, values = bound.plugin.kernel, bound.params.values()
-    if not isinstance(kernel, Compiled) or dtype.kind != "f" or not kernel.has(dtype.itemsize, backward):
+    if kernel is None or isinstance(kernel, str) or dtype.kind != "f" or not kernel.has(dtype.itemsize, backward):
         return None
     if not all(isinstance(value, (int, float)) for value in values):
         return None
