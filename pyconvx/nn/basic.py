@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import functional
 from .initializers import fill
-from .layer import Array, Layer, LayerPullback, Params, Run, Shape
+from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis
 
 __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 
@@ -103,7 +103,7 @@ class Flatten(Layer):
 
 
 @dataclass(eq=False, repr=False)
-class Activation(Layer):
+class Activation(Operation):
     """An activation by name, or a bound one: `activate` as a layer. Rows lie along the channels.
 
     >>> import numpy as np, pyconvx as cx
@@ -115,23 +115,12 @@ class Activation(Layer):
     _: KW_ONLY
     layout: str = "channels_last"
 
-    def _axis(self, ndim: int) -> int:
-        return 1 if self.layout == "channels_first" and ndim > 1 else -1
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        axis = self._axis(1 + len(input_shape))
-        return functional.output_shape(functional.activate, (1, *input_shape), self.activation, axis=axis)[1:]
-
-    def forward(self, x: Array, run: Run) -> Array:
-        return functional.activate(x, self.activation, axis=self._axis(x.ndim))
-
-    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        y, pullback = functional.vjp(functional.activate, x, self.activation, axis=self._axis(x.ndim))
-        return y, lambda gy: (pullback(gy)[0], {})
+    def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        return functional.activate, (self.activation,), {"axis": channel_axis(self.layout, ndim)}
 
 
 @dataclass(eq=False, repr=False)
-class Pad(Layer):
+class Pad(Operation):
     """Spatial axes padded, or cropped by negative amounts, in any mode: `pad` as a layer.
 
     width: an int, or a (before, after) pair, for all spatial axes, or one of these per axis.
@@ -157,16 +146,8 @@ class Pad(Layer):
             )
         return dict(zip(axes, each, strict=True))
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        widths = self._widths(1 + len(input_shape))
-        return functional.output_shape(functional.pad, (1, *input_shape), widths, self.mode)[1:]
-
-    def forward(self, x: Array, run: Run) -> Array:
-        return functional.pad(x, self._widths(x.ndim), self.mode)
-
-    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        y, pullback = functional.vjp(functional.pad, x, self._widths(x.ndim), self.mode)
-        return y, lambda gy: (pullback(gy)[0], {})
+    def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        return functional.pad, (self._widths(ndim), self.mode), {}
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         widths = self._widths(1 + len(input_shape)).values()
@@ -230,19 +211,19 @@ class BatchNorm(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def _channels(self, ndim: int) -> int:
-        return 1 if self.layout == "channels_first" else ndim - 1
-
     def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
-        (channels,) = {*self.param_shapes(input_shape).values()}
+        channels = self._channels(input_shape)
         params = {"scale": np.ones(channels, dtype), "shift": np.zeros(channels, dtype)}
         return params, {"mean": np.zeros(channels, dtype), "variance": np.ones(channels, dtype)}
 
     def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        return dict.fromkeys(("scale", "shift"), (input_shape[self._channels(1 + len(input_shape)) - 1],))
+        return dict.fromkeys(("scale", "shift"), self._channels(input_shape))
 
     def state_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        return dict.fromkeys(("mean", "variance"), (input_shape[self._channels(1 + len(input_shape)) - 1],))
+        return dict.fromkeys(("mean", "variance"), self._channels(input_shape))
+
+    def _channels(self, input_shape: Shape) -> Shape:
+        return (input_shape[channel_axis(self.layout, 1 + len(input_shape)) - 1],)
 
     def factors(self) -> tuple[Array, Array]:
         """(factor, offset): without training the layer is x * factor + offset, per channel."""
@@ -251,12 +232,12 @@ class BatchNorm(Layer):
 
     def _column(self, values: Array, ndim: int) -> Array:
         shape = [1] * ndim
-        shape[self._channels(ndim)] = -1
+        shape[channel_axis(self.layout, ndim)] = -1
         return values.reshape(shape)
 
     def _sum(self, x: Array) -> Array:
         """The sum of each channel in float64, of sums of a few hundred elements in the precision of x."""
-        channels = x.shape[self._channels(x.ndim)]
+        channels = x.shape[channel_axis(self.layout, x.ndim)]
         if self.layout == "channels_first":
             return np.asarray(x.reshape(len(x), channels, -1).sum(-1).sum(0, dtype=np.float64))
         rows = x.reshape(-1, channels)
@@ -271,7 +252,7 @@ class BatchNorm(Layer):
         def column(values: Array) -> Array:
             return self._column(values.astype(x.dtype), x.ndim)
 
-        count = x.size // max(x.shape[self._channels(x.ndim)], 1)
+        count = x.size // max(x.shape[channel_axis(self.layout, x.ndim)], 1)
         if run.training:
             mean = self._sum(x) / count
             normal = x - column(mean)

@@ -10,7 +10,21 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Layer", "LayerPullback", "Params", "Run", "Shape", "ranks", "sizes"]
+from .. import functional
+
+__all__ = [
+    "Array",
+    "Layer",
+    "LayerPullback",
+    "Operation",
+    "Params",
+    "Run",
+    "Shape",
+    "channel_axis",
+    "ranks",
+    "sizes",
+    "spatial_of",
+]
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -205,6 +219,39 @@ def ranks(layer: type[L]) -> tuple[type[L], type[L], type[L]]:
         members = {"rank": rank, "__doc__": doc, "__module__": layer.__module__}
         made.append(type(f"{name}{rank}D", (layer,), members))
     return made[0], made[1], made[2]
+
+
+@dataclass(eq=False, repr=False)
+class Operation(Layer):
+    """A layer without parameters: an operation of one array, with its arguments and options."""
+
+    def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The operation for arrays of so many axes, its arguments after x, and its options."""
+        raise NotImplementedError
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        function, arguments, options = self.call(1 + len(input_shape))
+        return functional.output_shape(function, (1, *input_shape), *arguments, **options)[1:]
+
+    def forward(self, x: Array, run: Run) -> Array:
+        function, arguments, options = self.call(x.ndim)
+        y: Array = function(x, *arguments, **options)
+        return y
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        function, arguments, options = self.call(x.ndim)
+        y, pullback = functional.vjp(function, x, *arguments, **options)
+        return y, lambda gy: (pullback(gy)[0], {})
+
+
+def channel_axis(layout: str, ndim: int) -> int:
+    """The axis of the channels in arrays of so many axes, N among them."""
+    return 1 if layout == "channels_first" and ndim > 1 else ndim - 1
+
+
+def spatial_of(layout: str, shape: Shape) -> Shape:
+    """The spatial axes of a shape without N."""
+    return shape[1:] if layout == "channels_first" else shape[:-1]
 
 
 def sizes(value: Any, rank: int) -> tuple[int, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 from .. import functional
 from ..geometry import pool_windows
-from .layer import Array, Layer, LayerPullback, Run, Shape, ranks, sizes
+from .layer import Operation, Shape, ranks, sizes, spatial_of
 
 __all__ = [
     "AdaptivePool1D",
@@ -28,64 +28,7 @@ __all__ = [
 
 
 @dataclass(eq=False, repr=False)
-class _Reduction(Layer):
-    """A layer without parameters whose operation takes x and some arguments."""
-
-    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        """The operation, its arguments after x, and its options."""
-        raise NotImplementedError
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        function, arguments, options = self.call()
-        return functional.output_shape(function, (1, *input_shape), *arguments, **options)[1:]
-
-    def forward(self, x: Array, run: Run) -> Array:
-        function, arguments, options = self.call()
-        y: Array = function(x, *arguments, **options)
-        return y
-
-    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        function, arguments, options = self.call()
-        y, pullback = functional.vjp(function, x, *arguments, **options)
-        return y, lambda gy: (pullback(gy)[0], {})
-
-
-@dataclass(eq=False, repr=False)
-class _Windows(_Reduction):
-    """What windowed poolings share."""
-
-    rank: ClassVar[int]
-    _: KW_ONLY
-    stride: Any = None
-    padding: Any = "valid"
-    padding_mode: Any = None
-    dilation: Any = 1
-    ceil_mode: bool = False
-    layout: str = "channels_last"
-
-    def reduction(self) -> tuple[Any, Any]:
-        """The size of windows and the kind of pooling."""
-        raise NotImplementedError
-
-    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        names = ("stride", "padding", "padding_mode", "dilation", "ceil_mode", "layout")
-        options = {name: getattr(self, name) for name in names}
-        return getattr(functional, f"pool{self.rank}d"), self.reduction(), options
-
-    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
-        spatial = input_shape[1:] if self.layout == "channels_first" else input_shape[:-1]
-        size, _ = self.reduction()
-        windows = pool_windows(spatial, size, self.stride, self.padding, self.dilation, self.ceil_mode)
-        return {
-            "kernel_size": sizes(size, self.rank),
-            "stride": tuple(window.stride for window in windows),
-            "dilation": sizes(self.dilation, self.rank),
-            "padding": tuple(window.before for window in windows),
-        }
-
-
-@dataclass(eq=False, repr=False)
-class _Pool(_Windows):
+class _Pool(Operation):
     """Pooling over # spatial axes: `pool#d` as a layer.
 
     size: of the windows, an int or one per spatial axis; kind: a name in `poolings`, or a bound one such as
@@ -96,15 +39,35 @@ class _Pool(_Windows):
     True
     """
 
+    rank: ClassVar[int]
     size: Any
     kind: Any = "max"
+    _: KW_ONLY
+    stride: Any = None
+    padding: Any = "valid"
+    padding_mode: Any = None
+    dilation: Any = 1
+    ceil_mode: bool = False
+    layout: str = "channels_last"
 
-    def reduction(self) -> tuple[Any, Any]:
-        return self.size, self.kind
+    def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        names = ("stride", "padding", "padding_mode", "dilation", "ceil_mode", "layout")
+        options = {name: getattr(self, name) for name in names}
+        return getattr(functional, f"pool{self.rank}d"), (self.size, self.kind), options
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        spatial = spatial_of(self.layout, input_shape)
+        windows = pool_windows(spatial, self.size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        return {
+            "kernel_size": sizes(self.size, self.rank),
+            "stride": tuple(window.stride for window in windows),
+            "dilation": sizes(self.dilation, self.rank),
+            "padding": tuple(window.before for window in windows),
+        }
 
 
 @dataclass(eq=False, repr=False)
-class _MaxPool(_Windows):
+class _MaxPool(_Pool):
     """The largest elements of windows over # spatial axes: `Pool#D(size, "max")`.
 
     >>> import numpy as np, pyconvx as cx
@@ -112,14 +75,11 @@ class _MaxPool(_Windows):
     True
     """
 
-    size: Any
-
-    def reduction(self) -> tuple[Any, Any]:
-        return self.size, "max"
+    kind: Any = field(default="max", init=False)
 
 
 @dataclass(eq=False, repr=False)
-class _AvgPool(_Windows):
+class _AvgPool(_Pool):
     """The means of windows over # spatial axes: `Pool#D(size, "avg")`.
 
     >>> import numpy as np, pyconvx as cx
@@ -127,14 +87,11 @@ class _AvgPool(_Windows):
     True
     """
 
-    size: Any
-
-    def reduction(self) -> tuple[Any, Any]:
-        return self.size, "avg"
+    kind: Any = field(default="avg", init=False)
 
 
 @dataclass(eq=False, repr=False)
-class _AdaptivePool(_Reduction):
+class _AdaptivePool(Operation):
     """Pooling over # spatial axes to a grid of a given size: `adaptive_pool#d` as a layer.
 
     >>> import numpy as np, pyconvx as cx
@@ -148,7 +105,7 @@ class _AdaptivePool(_Reduction):
     _: KW_ONLY
     layout: str = "channels_last"
 
-    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         function = getattr(functional, f"adaptive_pool{self.rank}d")
         return function, (self.output_size, self.kind), {"layout": self.layout}
 
@@ -157,7 +114,7 @@ class _AdaptivePool(_Reduction):
 
 
 @dataclass(eq=False, repr=False)
-class GlobalPool(_Reduction):
+class GlobalPool(Operation):
     """Each channel reduced to one element: `global_pool` as a layer, for any number of spatial axes.
 
     >>> import numpy as np, pyconvx as cx
@@ -170,7 +127,7 @@ class GlobalPool(_Reduction):
     layout: str = "channels_last"
     keepdims: bool = False
 
-    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         return functional.global_pool, (self.kind,), {"layout": self.layout, "keepdims": self.keepdims}
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:

@@ -37,7 +37,7 @@ def _replaced(layer: Layer, options: dict[str, Any], used: set[str]) -> Layer:
         group = copy.copy(layer)
         group.layers = tuple(_replaced(each, options, used) for each in layer)
         return group
-    if "kind" in options and layer.__class__.__name__[:-2] in ("MaxPool", "AvgPool"):
+    if "kind" in options and isinstance(layer, (pool._MaxPool, pool._AvgPool)):
         layer = _any_pool(layer)
     own = {field.name for field in fields(layer)} & options.keys()
     used |= own
@@ -47,10 +47,9 @@ def _replaced(layer: Layer, options: dict[str, Any], used: set[str]) -> Layer:
     return made
 
 
-def _any_pool(layer: Layer) -> Layer:
+def _any_pool(layer: pool._Pool) -> Layer:
     """A MaxPool or AvgPool layer as Pool, whose kind is an option."""
-    rank, (size, kind) = getattr(layer, "rank"), getattr(layer, "reduction")()  # noqa: B009 - of no common class
     options = {name: value for name, value in layer.options().items() if name != "size"}
-    made: Layer = getattr(pool, f"Pool{rank}D")(size, kind, **options)
+    made: Layer = getattr(pool, f"Pool{layer.rank}D")(layer.size, layer.kind, **options)
     made.input_shape = layer.input_shape
     return made

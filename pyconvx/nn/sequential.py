@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .layer import Array, Layer, LayerPullback, Params, Run, Shape
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis
 
 __all__ = ["Parallel", "Residual", "Sequential"]
+
+T = TypeVar("T")
 
 
 class _Group(Layer):
@@ -39,7 +42,7 @@ class _Group(Layer):
     @property
     def params(self) -> Params:
         """What is learned, in one flat dict of the layers' own arrays."""
-        return {f"{i}.{key}": array for i, layer in enumerate(self.layers) for key, array in layer.params.items()}
+        return _numbered(layer.params for layer in self.layers)
 
     @params.setter
     def params(self, values: Params) -> None:
@@ -49,7 +52,7 @@ class _Group(Layer):
     @property
     def state(self) -> Params:
         """What is remembered, keyed in the same way."""
-        return {f"{i}.{key}": array for i, layer in enumerate(self.layers) for key, array in layer.state.items()}
+        return _numbered(layer.state for layer in self.layers)
 
     @state.setter
     def state(self, values: Params) -> None:
@@ -64,23 +67,30 @@ class _Group(Layer):
         shape = tuple(input_shape)
         self.output_shape(shape)
         rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
-        for layer, given in zip(self.layers, self.inputs(shape), strict=True):
+        for layer, given in self._with_inputs(shape):
             layer.build(given, seed=rng, dtype=dtype)
         self.input_shape = shape
         return self
 
     def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        pairs = enumerate(zip(self.layers, self.inputs(input_shape), strict=True))
-        return {f"{i}.{key}": own for i, (layer, given) in pairs for key, own in layer.param_shapes(given).items()}
+        return _numbered(layer.param_shapes(given) for layer, given in self._with_inputs(input_shape))
 
     def state_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        pairs = enumerate(zip(self.layers, self.inputs(input_shape), strict=True))
-        return {f"{i}.{key}": own for i, (layer, given) in pairs for key, own in layer.state_shapes(given).items()}
+        return _numbered(layer.state_shapes(given) for layer, given in self._with_inputs(input_shape))
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        return sum(
-            layer.multiply_adds(shape) for layer, shape in zip(self.layers, self.inputs(input_shape), strict=True)
-        )
+        return sum(layer.multiply_adds(given) for layer, given in self._with_inputs(input_shape))
+
+    def _with_inputs(self, input_shape: Shape) -> Iterator[tuple[Layer, Shape]]:
+        """Each layer with the shape of its input."""
+        return zip(self.layers, self.inputs(input_shape), strict=True)
+
+    def _each(self, method: str, run: Run) -> Iterator[Callable[[Array], Any]]:
+        """A method of each layer, `forward` or `pull`, whose new state goes where that of the group goes."""
+        for i, layer in enumerate(self.layers):
+            inner = Run(run.training, run.rng, {})
+            yield partial(getattr(layer, method), run=inner)
+            run.updates.update(_numbered([inner.updates], i))
 
 
 def _of(index: int, values: Params) -> Params:
@@ -88,8 +98,9 @@ def _of(index: int, values: Params) -> Params:
     return {key.removeprefix(prefix): array for key, array in values.items() if key.startswith(prefix)}
 
 
-def _keep(run: Run, index: int, inner: Run) -> None:
-    run.updates.update({f"{index}.{key}": array for key, array in inner.updates.items()})
+def _numbered(parts: Iterable[Mapping[str, T]], first: int = 0) -> dict[str, T]:
+    """What each layer has, under the names of the group."""
+    return {f"{i}.{key}": value for i, part in enumerate(parts, first) for key, value in part.items()}
 
 
 class Sequential(_Group):
@@ -125,18 +136,14 @@ class Sequential(_Group):
         return self.layers[-1].output_shape(self.inputs(input_shape)[-1]) if self.layers else input_shape
 
     def forward(self, x: Array, run: Run) -> Array:
-        for i, layer in enumerate(self.layers):
-            inner = Run(run.training, run.rng, {})
-            x = layer.forward(x, inner)
-            _keep(run, i, inner)
+        for forward in self._each("forward", run):
+            x = forward(x)
         return x
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         pullbacks = []
-        for i, layer in enumerate(self.layers):
-            inner = Run(run.training, run.rng, {})
-            x, pullback = layer.pull(x, inner)
-            _keep(run, i, inner)
+        for pull in self._each("pull", run):
+            x, pullback = pull(x)
             pullbacks.append(pullback)
 
         def back(gy: Any) -> tuple[Array, Params]:
@@ -144,8 +151,7 @@ class Sequential(_Group):
             for pullback in reversed(pullbacks):
                 gy, gradients = pullback(gy)
                 found.append(gradients)
-            numbered = enumerate(reversed(found))
-            return gy, {f"{i}.{key}": array for i, each in numbered for key, array in each.items()}
+            return gy, _numbered(reversed(found))
 
         return x, back
 
@@ -169,16 +175,12 @@ class Parallel(_Group):
             raise ValueError("Parallel needs at least one layer")
         self.merge, self.layout = merge, layout
 
-    def _axis(self, ndim: int) -> int:
-        """Of the channels, in arrays with N."""
-        return 1 if self.layout == "channels_first" else ndim - 1
-
     def inputs(self, input_shape: Shape) -> list[Shape]:
         return [input_shape] * len(self.layers)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         shapes = [layer.output_shape(input_shape) for layer in self.layers]
-        axis = self._axis(1 + len(shapes[0])) - 1
+        axis = channel_axis(self.layout, 1 + len(shapes[0])) - 1
         alike = {shape if self.merge == "add" else (*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
         if len(alike) > 1 or len(set(map(len, shapes))) > 1:
             raise ValueError(f"results of shapes {', '.join(map(str, shapes))} cannot be merged by {self.merge!r}")
@@ -188,40 +190,30 @@ class Parallel(_Group):
 
     def _merged(self, results: list[Array]) -> Array:
         if self.merge == "concat":
-            return np.concatenate(results, self._axis(results[0].ndim))
+            return np.concatenate(results, channel_axis(self.layout, results[0].ndim))
         total = results[0] + results[1] if len(results) > 1 else results[0]
         for result in results[2:]:
             total += result
         return total
 
     def forward(self, x: Array, run: Run) -> Array:
-        results = []
-        for i, layer in enumerate(self.layers):
-            inner = Run(run.training, run.rng, {})
-            results.append(layer.forward(x, inner))
-            _keep(run, i, inner)
-        return self._merged(results)
+        return self._merged([forward(x) for forward in self._each("forward", run)])
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        results, pullbacks = [], []
-        for i, layer in enumerate(self.layers):
-            inner = Run(run.training, run.rng, {})
-            result, pullback = layer.pull(x, inner)
-            _keep(run, i, inner)
-            results.append(result)
-            pullbacks.append(pullback)
-        ends = np.cumsum([result.shape[self._axis(result.ndim)] for result in results])
+        pulled = [pull(x) for pull in self._each("pull", run)]
+        results, pullbacks = [result for result, _ in pulled], [pullback for _, pullback in pulled]
+        ends = np.cumsum([result.shape[channel_axis(self.layout, result.ndim)] for result in results])
 
         def back(gy: Any) -> tuple[Array, Params]:
             gy = np.asarray(gy)
             parts = [gy] * len(results)
             if self.merge == "concat":
-                parts = np.split(gy, ends[:-1], self._axis(gy.ndim))
+                parts = np.split(gy, ends[:-1], channel_axis(self.layout, gy.ndim))
             found = [pullback(part) for pullback, part in zip(pullbacks, parts, strict=True)]
             gx = found[0][0]
             for gradient, _ in found[1:]:
                 gx = gx + gradient
-            return gx, {f"{i}.{key}": array for i, (_, each) in enumerate(found) for key, array in each.items()}
+            return gx, _numbered(gradients for _, gradients in found)
 
         return self._merged(results), back
 
