@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from . import _core
 from ._core import erfc
 from ._core._compiled import Compiled
-from .plugin import Bound, Plugin, accepted, calling, returned
+from .plugin import Bound, Plugin, accepted, calling, numbers, returned
 from .registry import Registry
 
 __all__ = [
@@ -174,14 +174,12 @@ def parameters(bound: Bound[Activation]) -> tuple[float, ...] | None:
 
     Raises what the Python function, which knows what it can take, raises for wrong ones.
     """
-    plugin, values = bound.plugin, bound.params.values()
-    if plugin.kernel is None or not all(isinstance(value, (int, float)) for value in values):
-        return None
-    if bound is not plugin.plain:
+    plugin = bound.plugin
+    given = None if plugin.kernel is None else numbers(bound)
+    if given is not None and bound is not plugin.plain:
         with calling(plugin), np.errstate(all="ignore"):
             plugin.function(np.zeros((0, 1) if plugin.rowwise else 1, np.float32), **bound.params)
-    with calling(plugin):
-        return tuple(map(float, values))
+    return given
 
 
 def kernel_of(bound: Bound[Activation], dtype: np.dtype[Any], backward: bool = False) -> Kernel | None:

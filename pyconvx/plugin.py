@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .remember import key_of
 
-__all__ = ["REQUIRED", "Bound", "Plugin", "accepted", "bind", "calling", "returned"]
+__all__ = ["REQUIRED", "Bound", "Plugin", "accepted", "bind", "calling", "numbers", "returned"]
 
 P = TypeVar("P", bound="Plugin")
 
@@ -243,6 +243,15 @@ def accepted(function: Callable[..., Any], params: Mapping[str, Any], leading: i
     """
     names, takes_any = _keywords(function, leading, "f(...)")
     return {key: value for key, value in params.items() if takes_any or key in names}
+
+
+def numbers(bound: Bound[Any]) -> tuple[float, ...] | None:
+    """The parameters of a plugin as compiled code gets them; None if one of them is no number."""
+    values = bound.params.values()
+    if not all(isinstance(value, (int, float)) for value in values):
+        return None
+    with calling(bound.plugin):
+        return tuple(map(float, values))
 
 
 class calling:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .plugin import Bound, Plugin, accepted, calling, returned
+from .plugin import Bound, Plugin, accepted, calling, numbers, returned
 from .registry import Registry
 
 if TYPE_CHECKING:
@@ -133,15 +133,13 @@ def kernel_of(
     None if the plugin brings none. Raises what the Python function, which knows what it can take, raises for wrong
     parameters.
     """
-    kernel, values = bound.plugin.kernel, bound.params.values()
+    kernel = bound.plugin.kernel
     if kernel is None or isinstance(kernel, str) or dtype.kind != "f" or not kernel.has(dtype.itemsize, backward):
         return None
-    if not all(isinstance(value, (int, float)) for value in values):
-        return None
-    if bound is not bound.plugin.plain:
+    given = numbers(bound)
+    if given is not None and bound is not bound.plugin.plain:
         evaluate(bound, np.zeros((1, min(taps, 2**16)), dtype))
-    with calling(bound.plugin):
-        return kernel, tuple(map(float, values))
+    return None if given is None else (kernel, given)
 
 
 def evaluate(bound: Bound[Pooling], w: Array, index: Indices | None = None) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import functional
 from ..geometry import conv_windows
 from .initializers import fill
-from .layer import Array, Layer, LayerPullback, Params, Run, Shape, ranks, sizes
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis, ranks, sizes, spatial_of
 
 __all__ = [
     "Conv1D",
@@ -31,11 +31,10 @@ __all__ = [
 
 
 @dataclass(eq=False, repr=False)
-class _Convolution(Layer):
-    """Filters and a bias, and the options of the operation, which are those of `conv2d`."""
+class _Options(Layer):
+    """What all convolutional layers are told: the options of `conv2d`, and how parameters begin."""
 
     rank: ClassVar[int]
-    operation: ClassVar[str] = "conv"
 
     _: KW_ONLY
     stride: Any = 1
@@ -48,6 +47,17 @@ class _Convolution(Layer):
     initializer: Any = "he_normal"
     bias_initializer: Any = "zeros"
 
+    def told(self, *names: str) -> dict[str, Any]:
+        """The options of these names."""
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(eq=False, repr=False)
+class _Convolution(_Options):
+    """Filters and a bias, and an operation."""
+
+    operation: ClassVar[str] = "conv"
+
     def filters_shape(self, channels: int) -> Shape:
         """(F, *kernel, C // groups), whatever the layout."""
         raise NotImplementedError
@@ -58,8 +68,8 @@ class _Convolution(Layer):
 
     def options_of(self, channels: int) -> dict[str, Any]:
         """The options of the operation."""
-        names = ("stride", "padding", "padding_mode", "dilation", "activation", "layout")
-        return {**{name: getattr(self, name) for name in names}, "groups": self.groups_of(channels)}
+        told = self.told("stride", "padding", "padding_mode", "dilation", "activation", "layout")
+        return {**told, "groups": self.groups_of(channels)}
 
     @property
     def function(self) -> Any:
@@ -70,11 +80,7 @@ class _Convolution(Layer):
         """Of the input, by its shape without N."""
         if len(shape) != self.rank + 1:
             raise ValueError(f"{self!r} takes samples of {self.rank} spatial axes and channels, got the shape {shape}")
-        return shape[0 if self.layout == "channels_first" else -1]
-
-    def spatial_of(self, shape: Shape) -> Shape:
-        """The spatial axes of a shape without N."""
-        return shape[1:] if self.layout == "channels_first" else shape[:-1]
+        return shape[channel_axis(self.layout, self.rank + 2) - 1]
 
     def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         channels = self.channels_of(input_shape)
@@ -118,13 +124,13 @@ class _Convolution(Layer):
 
     def multiply_adds(self, input_shape: Shape) -> int:
         places = input_shape if self.operation == "conv_transpose" else self.output_shape(input_shape)
-        return math.prod(self.filters_shape(self.channels_of(input_shape))) * math.prod(self.spatial_of(places))
+        return math.prod(self.filters_shape(self.channels_of(input_shape))) * math.prod(spatial_of(self.layout, places))
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         if self.operation == "conv_transpose":
             return None
         _, *kernel, _ = self.filters_shape(self.channels_of(input_shape))
-        windows = conv_windows(self.spatial_of(input_shape), kernel, self.stride, self.padding, self.dilation)
+        windows = conv_windows(spatial_of(self.layout, input_shape), kernel, self.stride, self.padding, self.dilation)
         return {
             "kernel_size": tuple(kernel),
             "stride": sizes(self.stride, self.rank),
@@ -214,7 +220,7 @@ class _DepthwiseConv(_Convolution):
 
 
 @dataclass(eq=False, repr=False)
-class _SeparableConv(Layer):
+class _SeparableConv(_Options):
     """A convolution over # spatial axes in two steps: each channel by itself, then filters of one tap over them all.
 
     filters: how many at the second step; kernel_size, multiplier, stride, padding, padding_mode, dilation: of the first
@@ -228,46 +234,19 @@ class _SeparableConv(Layer):
     Source: Chollet 2017, arXiv:1610.02357.
     """
 
-    rank: ClassVar[int]
     depthwise: ClassVar[type[_DepthwiseConv]]
     pointwise: ClassVar[type[_Conv]]
 
     filters: int
     kernel_size: Any
-    _: KW_ONLY
-    multiplier: int = 1
-    stride: Any = 1
-    padding: Any = "valid"
-    padding_mode: Any = "zeros"
-    dilation: Any = 1
-    bias: bool = True
-    activation: Any = None
-    layout: str = "channels_last"
-    initializer: Any = "he_normal"
-    bias_initializer: Any = "zeros"
+    multiplier: int = field(default=1, kw_only=True)
 
     def steps(self) -> tuple[_DepthwiseConv, _Conv]:
         """The two convolutions, with the parameters of this layer."""
-        first = self.depthwise(
-            self.kernel_size,
-            multiplier=self.multiplier,
-            stride=self.stride,
-            padding=self.padding,
-            padding_mode=self.padding_mode,
-            dilation=self.dilation,
-            bias=False,
-            layout=self.layout,
-            initializer=self.initializer,
-        )
-        second = self.pointwise(
-            self.filters,
-            1,
-            bias=self.bias,
-            activation=self.activation,
-            layout=self.layout,
-            initializer=self.initializer,
-            bias_initializer=self.bias_initializer,
-        )
+        of_first = self.told("multiplier", "stride", "padding", "padding_mode", "dilation", "layout", "initializer")
+        of_second = self.told("bias", "activation", "layout", "initializer", "bias_initializer")
+        first = self.depthwise(self.kernel_size, bias=False, **of_first)
+        second = self.pointwise(self.filters, 1, **of_second)
         if self.params:
             first.params = {"filters": self.params["depthwise"]}
             second.params = {name: array for name, array in self.params.items() if name != "depthwise"}

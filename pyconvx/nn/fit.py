@@ -15,6 +15,7 @@ import numpy as np
 from .layer import Array, Layer, Params
 from .losses import loss_and_gradient, losses
 from .optimizers import Optimizer, clip_gradients, optimizer
+from .save import arrays_of
 from .schedules import factor
 
 __all__ = ["History", "evaluate", "fit", "predict"]
@@ -233,18 +234,17 @@ def _patient_enough(history: History, patience: int | None) -> bool:
 
 
 def _copy(net: Layer) -> Params:
-    return {f"{kind}/{key}": array.copy() for kind in ("params", "state") for key, array in getattr(net, kind).items()}
+    return {key: array.copy() for key, array in arrays_of(net).items()}
 
 
 def _restore(net: Layer, arrays: Params) -> None:
-    for kind in ("params", "state"):
-        for key, array in getattr(net, kind).items():
-            array[...] = arrays[f"{kind}/{key}"]
+    for key, array in arrays_of(net).items():
+        array[...] = arrays[key]
 
 
 def _write(path: Path, net: Layer, chosen: Optimizer, history: History, best: Params) -> None:
     """A checkpoint, whole or not at all: a file beside it takes its place when it is complete."""
-    arrays: dict[str, Any] = {f"net/{key}": array for key, array in _copy(net).items()}
+    arrays: dict[str, Any] = {f"net/{key}": array for key, array in arrays_of(net).items()}
     arrays |= {f"best/{key}": array for key, array in best.items()}
     arrays |= {f"optimizer/{key}": array for key, array in chosen.state.items()}
     about = json.dumps({"history": asdict(history), "steps": chosen.steps, "optimizer": repr(chosen)})

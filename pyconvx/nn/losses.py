@@ -69,6 +69,11 @@ def _per_sample(each: Array) -> Array:
     return np.asarray(each.reshape(len(each), -1).mean(-1))
 
 
+def _shared(each: Array, classes: int = 1) -> Array:
+    """The gradient of `_per_sample`, where the loss of so many elements is one: each divided by how many there are."""
+    return np.asarray(each / max(each[:1].size // classes, 1))
+
+
 def _shares(y: Array, target: Array, label_smoothing: float) -> tuple[Array, Array]:
     """Logarithms of softmax over the last axis, and the shares that they ought to have."""
     if target.dtype.kind in "iu" and target.shape == y.shape[:-1]:
@@ -87,7 +92,7 @@ def _shares(y: Array, target: Array, label_smoothing: float) -> tuple[Array, Arr
 def _cross_entropy_gradient(y: Array, target: Array, label_smoothing: float = 0.0) -> Array:
     logarithms, wanted = _shares(y, target, label_smoothing)
     gradient = np.exp(logarithms) * wanted.sum(-1, keepdims=True) - wanted
-    return np.asarray(gradient / max(gradient[0, ..., 0].size if len(y) else 1, 1))
+    return _shared(gradient, y.shape[-1])
 
 
 @losses.register("cross_entropy", gradient=_cross_entropy_gradient)
@@ -100,20 +105,20 @@ def cross_entropy(y: Array, target: Array, label_smoothing: float = 0.0) -> Arra
     return _per_sample(-(logarithms * wanted).sum(-1))
 
 
-@losses.register("mse", gradient=lambda y, target: 2 * _alike(y, target) / max(y[0].size if len(y) else 1, 1))
+@losses.register("mse", gradient=lambda y, target: 2 * _shared(_alike(y, target)))
 def mse(y: Array, target: Array) -> Array:
     """Mean squared error."""
     return _per_sample(np.square(_alike(y, target)))
 
 
-@losses.register("mae", gradient=lambda y, target: np.sign(_alike(y, target)) / max(y[0].size if len(y) else 1, 1))
+@losses.register("mae", gradient=lambda y, target: _shared(np.sign(_alike(y, target))))
 def mae(y: Array, target: Array) -> Array:
     """Mean absolute error, with gradient 0 where there is no error."""
     return _per_sample(np.abs(_alike(y, target)))
 
 
 def _huber_gradient(y: Array, target: Array, delta: float = 1.0) -> Array:
-    return np.asarray(np.clip(_alike(y, target), -delta, delta) / max(y[0].size if len(y) else 1, 1))
+    return _shared(np.clip(_alike(y, target), -delta, delta))
 
 
 @losses.register("huber", gradient=_huber_gradient)

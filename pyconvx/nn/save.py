@@ -12,7 +12,7 @@ import numpy as np
 from .config import from_config, to_config
 from .layer import Layer, Params
 
-__all__ = ["load", "save"]
+__all__ = ["arrays_of", "load", "save"]
 
 CONFIG = "config"
 FORMAT = 1
@@ -34,7 +34,7 @@ def save(net: Layer, path: str | Path) -> None:
     if net.input_shape is None:
         raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
     about = json.dumps({"format": FORMAT, "input_shape": list(net.input_shape), "network": to_config(net)})
-    arrays = _keyed(net)
+    arrays = arrays_of(net)
     path = Path(path)
     if path.suffix == ".npz":
         arrays[CONFIG] = np.frombuffer(about.encode(), np.uint8)
@@ -72,7 +72,8 @@ def load(path: str | Path) -> Layer:
     return net
 
 
-def _keyed(net: Layer) -> dict[str, Any]:
+def arrays_of(net: Layer) -> dict[str, Any]:
+    """Parameters and state in one dict, as files hold them."""
     kinds = {"params": net.params, "state": net.state}
     return {f"{kind}/{key}": array for kind, each in kinds.items() for key, array in each.items()}
 
