@@ -81,10 +81,7 @@ cdef void foreign_pool_block(real *kind, const foreign_pool_t *job, Py_ssize_t b
         if places > 1 and apart != channels:
             laid = <real *> (scratch + job.laid_at)
             for t in range(count):
-                if real is float:
-                    phase_f32(r.row[t], (places - 1) * apart + channels, apart, channels, places, laid)
-                else:
-                    phase_f64(r.row[t], (places - 1) * apart + channels, apart, channels, places, laid)
+                put_together(<const real *> r.row[t], apart, channels, places, laid)
                 r.row[t] = laid
                 laid += places * channels
         if count:

@@ -63,37 +63,14 @@ cdef void lay_out(const pool_t *job, int worker, Py_ssize_t channel0, Py_ssize_t
     w.channel0, w.places, w.channels, w.count, w.sorted = channel0, 1, channels, 0, 0
 
 
-cdef inline bint moves_along(const axis_t *axis, Py_ssize_t at) noexcept nogil:
-    """Whether every tap of a place on this axis is a coordinate or nothing, so that it is for others next to it."""
-    cdef Py_ssize_t k, c
-    for k in range(axis.taps):
-        c = axis.code[axis.row[at] + k * axis.step]
-        if c < 0 and c != NOTHING:
-            return False
-    return True
-
-
 cdef Py_ssize_t places_together(const pool_t *job, const Py_ssize_t *at, Py_ssize_t left) noexcept nogil:
-    """How many of the next places, of `left`, read the same taps at equal distances along the last axis."""
+    """How many of the next places, of `left`, read the same taps as far apart along the last axis as their rows are."""
     cdef const axis_t *last = &job.source.axis[2]
-    cdef Py_ssize_t first, rise, run
+    cdef Py_ssize_t gap, places
     if job.together == 1:
         return 1
-    first, rise = last.row[at[2]], last.row[1] - last.row[0]
-    run = last.until[first] - first - reach_of(last)
-    if last.code[first] < 0 or run < rise or not (
-            moves_along(&job.source.axis[0], at[0]) and moves_along(&job.source.axis[1], at[1])):
-        return 1
-    return min(min(left, job.together), min(last.length - at[2], run // rise + 1))
-
-
-cdef inline void put_together(const source_t *s, const real *row, Py_ssize_t apart, Py_ssize_t places,
-                              void *to) noexcept nogil:
-    """The channels of some places, `apart` elements from one to the next."""
-    if real is float:
-        phase_f32(row, (places - 1) * apart + s.channels, apart, s.channels, places, to)
-    else:
-        phase_f64(row, (places - 1) * apart + s.channels, apart, s.channels, places, to)
+    places = alike(&job.source, at, min(left, job.together), &gap)
+    return places if gap == last.row[1] - last.row[0] else 1
 
 
 cdef void bring_together(const pool_t *job, const real **rows, window_t *w) noexcept nogil:
@@ -105,7 +82,7 @@ cdef void bring_together(const pool_t *job, const real **rows, window_t *w) noex
     if apart == s.channels:
         return
     for t in range(w.count):
-        put_together(s, rows[t], apart, w.places, to)
+        put_together(rows[t], apart, s.channels, w.places, <real *> to)
         rows[t] = <real *> to
         to += rows_apart(job, sizeof(real))
 
@@ -323,7 +300,7 @@ cdef bint share_powers(real *kind, const pool_t *job, const real **powers, windo
                 exponentials_f64(rows[t], span * s.channels, job.parameter, 1 / job.parameter, <double *> line)
         powers[t] = <real *> line + t % last.taps * last.step * s.channels
         if rise > 1:
-            put_together(s, powers[t], rise * s.channels, w.places, to)
+            put_together(powers[t], rise * s.channels, s.channels, w.places, <real *> to)
             powers[t] = <real *> to
             to += size
     return True

@@ -32,6 +32,15 @@ cdef Py_ssize_t alike(const source_t *s, const Py_ssize_t *at, Py_ssize_t most, 
     return places if places > 1 and gap[0] > 0 and plain_lines(s, at) else 1
 
 
+cdef inline void put_together(const real *row, Py_ssize_t apart, Py_ssize_t channels, Py_ssize_t places,
+                              real *to) noexcept nogil:
+    """The channels of some places, `apart` elements from one to the next; may write a vector beyond their end."""
+    if real is float:
+        phase_f32(row, (places - 1) * apart + channels, apart, channels, places, to)
+    else:
+        phase_f64(row, (places - 1) * apart + channels, apart, channels, places, to)
+
+
 cdef void lay_rows(const element **rows, Py_ssize_t count, Py_ssize_t places, Py_ssize_t apart, Py_ssize_t channels,
                    element *to, Py_ssize_t step) noexcept nogil:
     """Copy rows to places `step` elements from one to the next; of each, `channels` elements for every place, `apart`
