@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import itertools
 import shutil
 import subprocess
 import sysconfig
@@ -342,12 +343,12 @@ def test_a_status_reaches_the_caller(threads):
 
 def fails_at_the_call(number, pointer):
     """A row function that doubles, and fails at one call only."""
-    calls = []
+    calls = itertools.count(1)
 
     def call(x, y, n, user):
-        calls.append(n)
+        this = next(calls)  # at once: two threads may be here, and each call has a number of its own
         array(y, n)[...] = 2 * array(x, n)
-        return int(len(calls) == number)
+        return int(this == number)
 
     return ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, ctypes.c_ssize_t, ctypes.c_void_p)(call)
 
