@@ -1,7 +1,10 @@
 """Convolution and pooling for NumPy arrays: compiled loops, with paddings, poolings and activations known by name."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from . import _core as _core
-from .activation import Activation, activation, activations
+from .activation import ActivationFunction, activation, activations
 from .functional import (
     Explanation,
     PreparedFilters,
@@ -39,20 +42,94 @@ from .plugin import Bound
 from .pooling import Pooling, pooling, poolings
 from .registry import Registry, UnknownNameError
 
+if TYPE_CHECKING:
+    from .nn import (
+        Activation,
+        AdaptivePool1D,
+        AdaptivePool2D,
+        AdaptivePool3D,
+        AvgPool1D,
+        AvgPool2D,
+        AvgPool3D,
+        BatchNorm,
+        Conv1D,
+        Conv2D,
+        Conv3D,
+        ConvTranspose1D,
+        ConvTranspose2D,
+        ConvTranspose3D,
+        Dense,
+        DepthwiseConv1D,
+        DepthwiseConv2D,
+        DepthwiseConv3D,
+        Dropout,
+        Flatten,
+        GlobalPool,
+        Layer,
+        MaxPool1D,
+        MaxPool2D,
+        MaxPool3D,
+        Pad,
+        Parallel,
+        Pool1D,
+        Pool2D,
+        Pool3D,
+        Residual,
+        SeparableConv1D,
+        SeparableConv2D,
+        SeparableConv3D,
+        Sequential,
+    )
+
 __version__ = "0.1.0"
 
 __all__ = [
     "OUTSIDE",
     "Activation",
+    "ActivationFunction",
+    "AdaptivePool1D",
+    "AdaptivePool2D",
+    "AdaptivePool3D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "AvgPool3D",
+    "BatchNorm",
     "Bound",
     "BrokenPluginError",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
+    "ConvTranspose3D",
+    "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "DepthwiseConv3D",
+    "Dropout",
     "Explanation",
+    "Flatten",
+    "GlobalPool",
+    "Layer",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
+    "Pad",
     "PaddingMode",
+    "Parallel",
     "PictureFilter",
+    "Pool1D",
+    "Pool2D",
+    "Pool3D",
     "Pooling",
     "PreparedFilters",
     "ReceptiveField",
     "Registry",
+    "Residual",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "SeparableConv3D",
+    "Sequential",
     "UnknownNameError",
     "activate",
     "activation",
@@ -91,9 +168,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """`cx.nn`, layers and networks, and `cx.testing`, for authors of plugins, are imported on first use."""
-    if name in ("nn", "testing"):
-        import importlib
-
-        return importlib.import_module(f"pyconvx.{name}")
+    """Layers, which are names of `cx.nn`, and the modules that are imported on first use."""
+    if name in ("nn", "plot", "testing"):
+        return import_module(f"pyconvx.{name}")
+    if name in __all__:
+        return getattr(import_module("pyconvx.nn"), name)
     raise AttributeError(f"module 'pyconvx' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "nn", "plot", "testing"})

@@ -22,7 +22,7 @@ from .plugin import Bound, Plugin, accepted, calling, numbers, returned
 from .registry import Registry
 
 __all__ = [
-    "Activation",
+    "ActivationFunction",
     "activation",
     "activations",
     "evaluate",
@@ -46,7 +46,7 @@ BLOCK = 65536
 
 
 @dataclass(frozen=True, eq=False)
-class Activation(Plugin):
+class ActivationFunction(Plugin):
     """A registered activation. `function(x, **params)` returns y, of the shape and dtype of x.
 
     `derivative(x, y, **params)` returns dy/dx; `gradient(x, y, gy, **params)` returns the gradient with
@@ -126,15 +126,17 @@ class Activation(Plugin):
         return _named, (self.name,)
 
 
-def _named(name: str) -> Activation:
+def _named(name: str) -> ActivationFunction:
     return activations[name]
 
 
-activations: Registry[Activation] = Registry(Activation.kind, Activation, "pyconvx.activations")
+activations: Registry[ActivationFunction] = Registry(ActivationFunction.kind, ActivationFunction, "pyconvx.activations")
 """Every activation by name."""
 
 
-def activation(name: str | Activation | Bound[Activation], /, **params: Any) -> Bound[Activation]:
+def activation(
+    name: str | ActivationFunction | Bound[ActivationFunction], /, **params: Any
+) -> Bound[ActivationFunction]:
     """Return an activation with its parameters set, for use as `activation`.
 
     Raises UnknownNameError for an unknown name, TypeError for a parameter that the activation does not have.
@@ -146,12 +148,12 @@ def activation(name: str | Activation | Bound[Activation], /, **params: Any) -> 
     return activations.resolve(name, params)
 
 
-def keeps_rows(bound: Bound[Activation]) -> bool:
+def keeps_rows(bound: Bound[ActivationFunction]) -> bool:
     """Whether the last axis of x matters: the activation is rowwise, or a parameter is an array along it."""
     return bound.plugin.rowwise or any(np.ndim(value) > 0 for value in bound.params.values())
 
 
-def output_length(bound: Bound[Activation], length: int) -> int:
+def output_length(bound: Bound[ActivationFunction], length: int) -> int:
     """Return how long a row of that length becomes.
 
     Raises ValueError, naming the activation, if its `output_size` tells no length.
@@ -169,7 +171,7 @@ def output_length(bound: Bound[Activation], length: int) -> int:
     return int(size)
 
 
-def parameters(bound: Bound[Activation]) -> tuple[float, ...] | None:
+def parameters(bound: Bound[ActivationFunction]) -> tuple[float, ...] | None:
     """Those of the kernel that computes `bound`; None if it is computed in Python.
 
     Raises what the Python function, which knows what it can take, raises for wrong ones.
@@ -182,7 +184,7 @@ def parameters(bound: Bound[Activation]) -> tuple[float, ...] | None:
     return given
 
 
-def kernel_of(bound: Bound[Activation], dtype: np.dtype[Any], backward: bool = False) -> Kernel | None:
+def kernel_of(bound: Bound[ActivationFunction], dtype: np.dtype[Any], backward: bool = False) -> Kernel | None:
     """The compiled form for elements of a dtype, or that of its gradient; None if that is computed in Python."""
     kernel = bound.plugin.kernel
     if kernel is None or (isinstance(kernel, Compiled) and not kernel.has(dtype.itemsize, backward)):
@@ -196,18 +198,18 @@ def may_fail(kernel: Kernel) -> bool:
     return isinstance(kernel[0], Compiled)
 
 
-def works_in_place(bound: Bound[Activation]) -> bool:
+def works_in_place(bound: Bound[ActivationFunction]) -> bool:
     """Whether the compiled form may write over the rows that it reads: not where a plugin is given whole rows."""
     plugin = bound.plugin
     return plugin.output_size is None and not (plugin.rowwise and isinstance(plugin.kernel, Compiled))
 
 
-def needs_result(bound: Bound[Activation], dtype: np.dtype[Any]) -> bool:
+def needs_result(bound: Bound[ActivationFunction], dtype: np.dtype[Any]) -> bool:
     """Whether `pull` reads y, and not only its shape."""
     return bound.plugin.rowwise or kernel_of(bound, dtype, backward=True) is None
 
 
-def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threads: int = 1) -> Array:
+def evaluate(bound: Bound[ActivationFunction], x: Array, out: Array | None = None, threads: int = 1) -> Array:
     """Return the activation of `x`, a C-contiguous float32 or float64 array with rows on the last axis.
 
     `out`, C-contiguous and of the result's shape and dtype, may be `x` itself. Raises ValueError, naming the
@@ -236,7 +238,7 @@ def evaluate(bound: Bound[Activation], x: Array, out: Array | None = None, threa
     return y
 
 
-def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array, threads: int = 1) -> Array:
+def pull(bound: Bound[ActivationFunction], x: Array, y: Array, gy: Array, threads: int = 1) -> Array:
     """Return the gradient with respect to `x`, given that with respect to its activation `y`.
 
     All are C-contiguous, of one dtype, with rows on the last axis. Raises ValueError, naming the activation,
@@ -272,12 +274,12 @@ def pull(bound: Bound[Activation], x: Array, y: Array, gy: Array, threads: int =
     return gx
 
 
-def typed(bound: Bound[Activation], x: Array) -> dict[str, Any]:
+def typed(bound: Bound[ActivationFunction], x: Array) -> dict[str, Any]:
     """The parameters as the plugin gets them: arrays have the dtype of x, or they would widen the result."""
     return {name: value if np.ndim(value) == 0 else np.asarray(value, x.dtype) for name, value in bound.params.items()}
 
 
-def _blocks(bound: Bound[Activation], *arrays: Array) -> Iterator[list[Array]]:
+def _blocks(bound: Bound[ActivationFunction], *arrays: Array) -> Iterator[list[Array]]:
     """Views of the same bounded part of each array: rows if the activation needs them, or else flat."""
     if any(array.size == 0 for array in arrays):
         return

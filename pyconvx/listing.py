@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .activation import Activation, activations, evaluate
+from .activation import ActivationFunction, activations, evaluate
 from .offers import BrokenPluginError, distribution_of
 from .padding import OUTSIDE, PaddingMode, index_map, joint_map, paddings
 from .picture import filters
@@ -74,7 +74,7 @@ def _abilities(plugin: Plugin) -> tuple[bool | None, bool | None]:
     """Whether it is compiled, and whether it has a gradient."""
     if isinstance(plugin, PaddingMode):
         return True, True  # an index map is a table that compiled loops read, and its gradient the same table
-    if isinstance(plugin, Activation):
+    if isinstance(plugin, ActivationFunction):
         return plugin.kernel is not None, plugin.derivative is not None or plugin.gradient is not None
     if isinstance(plugin, Pooling):
         return plugin.kernel is not None, plugin.gradient is not None

@@ -22,13 +22,27 @@ FUNCTIONS = {f"{name}{rank}d" for name in RANKED for rank in (1, 2, 3)} | {
 }
 REGISTRIES = {"paddings", "activations", "poolings", "filters"}
 TYPES = {
-    *("Activation", "Bound", "Explanation", "PaddingMode", "PictureFilter", "Pooling", "PreparedFilters"),
+    *("ActivationFunction", "Bound", "Explanation", "PaddingMode", "PictureFilter", "Pooling", "PreparedFilters"),
     *("BrokenPluginError", "ReceptiveField", "Registry", "UnknownNameError"),
 }
 
 
+LAYERS = {
+    name for name in cx.nn.__all__ if isinstance(layer := getattr(cx.nn, name), type) and issubclass(layer, cx.Layer)
+}
+
+
+def test_layers_are_names_of_the_package():
+    assert len(LAYERS) >= 35
+    for name in LAYERS:
+        assert getattr(cx, name) is getattr(cx.nn, name)
+    assert {*cx.__all__, "nn", "plot", "testing"} <= set(dir(cx))
+    with pytest.raises(AttributeError, match="no attribute 'Conv4D'"):
+        cx.Conv4D  # noqa: B018
+
+
 def test_public_names():
-    assert set(cx.__all__) == FUNCTIONS | REGISTRIES | TYPES | {"OUTSIDE"}
+    assert set(cx.__all__) == FUNCTIONS | REGISTRIES | TYPES | LAYERS | {"OUTSIDE"}
     assert list(cx.__all__) == sorted(cx.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))
 
 
@@ -40,7 +54,7 @@ def test_public_function_is_documented_with_an_example(name):
     assert ">>>" in (inspect.getdoc(function) or ""), f"cx.{name} has no example"
 
 
-@pytest.mark.parametrize("name", sorted(TYPES))
+@pytest.mark.parametrize("name", sorted(TYPES | LAYERS))
 def test_public_type_is_documented(name):
     documented = getattr(cx, name)
     assert inspect.isclass(documented)
@@ -48,7 +62,7 @@ def test_public_type_is_documented(name):
     assert not documented.__doc__.startswith(f"{name}("), "that is what dataclass makes up"
     for member, function in vars(documented).items():
         if not member.startswith("_") and inspect.isfunction(function):
-            assert function.__doc__, f"cx.{name}.{member} has no docstring"
+            assert inspect.getdoc(getattr(documented, member)), f"cx.{name}.{member} has no docstring"
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRIES))
@@ -75,7 +89,7 @@ ARROWS = {
     "activation": PLUGINS | {"compiled", "_core"},
     "windows": PLUGINS | {"padding", "geometry", "remember", "_core"},
     "functional": OPERATIONS,
-    "": OPERATIONS | {"functional", "offers"},
+    "": OPERATIONS | {"functional", "offers", "nn"},
     "testing": OPERATIONS | {"functional", ""},
     "nn": OPERATIONS | {"functional"},
     "plot": {""},

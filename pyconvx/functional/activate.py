@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..activation import Activation, evaluate, keeps_rows, kernel_of, may_fail, needs_result, output_length, pull
+from ..activation import (
+    ActivationFunction,
+    evaluate,
+    keeps_rows,
+    kernel_of,
+    may_fail,
+    needs_result,
+    output_length,
+    pull,
+)
 from ..activation import activation as bind
 from ..plugin import Bound
 from . import arrays
@@ -23,7 +32,7 @@ class _Plan:
     """An activation, checked but not computed."""
 
     x: Array
-    bound: Bound[Activation]
+    bound: Bound[ActivationFunction]
     axis: int | None  # of the rows, from the end; None if it does not matter
     compute: np.dtype[Any]
     result: np.dtype[Any]
@@ -79,7 +88,7 @@ class _Plan:
 @operation(arrays=1)
 def activate(
     x: Any,
-    activation: str | Activation | Bound[Activation],
+    activation: str | ActivationFunction | Bound[ActivationFunction],
     *,
     axis: int = -1,
     out: Array | None = None,

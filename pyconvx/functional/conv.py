@@ -14,7 +14,7 @@ import numpy as np
 
 from .._core import Repeat
 from ..activation import (
-    Activation,
+    ActivationFunction,
     Kernel,
     evaluate,
     keeps_rows,
@@ -56,7 +56,7 @@ class _Plan:
     filters: Array  # (F, *kernel, C // groups)
     prepared: PreparedFilters | None
     bias: Array | None
-    activation: Bound[Activation] | None
+    activation: Bound[ActivationFunction] | None
     algorithm: str
     out: Array | None
 
@@ -312,7 +312,7 @@ def _plan(
 
 
 Mode = str | PaddingMode | Bound[PaddingMode]
-Nonlinearity = str | Activation | Bound[Activation] | None
+Nonlinearity = str | ActivationFunction | Bound[ActivationFunction] | None
 
 
 def conv(

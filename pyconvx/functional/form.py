@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activation import Activation, output_length
+from ..activation import ActivationFunction, output_length
 from ..geometry import Window, conv_windows, transposed_windows
 from ..padding import PaddingMode
 from ..plugin import Bound
@@ -75,7 +75,7 @@ def form_of(
     output_padding: Any,
     dilation: Any,
     groups: Any,
-    resizing: Bound[Activation] | None,
+    resizing: Bound[ActivationFunction] | None,
     *modes: Bound[PaddingMode],
 ) -> Form:
     """Check shapes and options: x is the shape (N, D, H, W, C), filters (F, *kernel, C // groups).

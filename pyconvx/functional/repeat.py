@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import _core
 from .._core import Repeat
-from ..activation import Activation, kernel_of, works_in_place
+from ..activation import ActivationFunction, kernel_of, works_in_place
 from ..plugin import Bound
 from .arrays import Array, empty, exchange
 from .joint import Border
@@ -29,7 +29,7 @@ def repeat_of(
     y: Array,
     result: Shape,
     exchanged: bool,
-    activation: Bound[Activation] | None,
+    activation: Bound[ActivationFunction] | None,
     border: Border | None,
 ) -> Repeat | None:
     """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Flaky, UnsatisfiedAssumption
 
-from ..activation import Activation, activations
+from ..activation import ActivationFunction, activations
 from ..geometry import integer
 from ..padding import PaddingMode, paddings
 from ..plugin import Bound, Plugin
@@ -38,7 +38,7 @@ EXAMPLES = 100
 
 DEFINITIONS = {
     PaddingMode.kind: (*reference.PADDINGS, *reference.JOINT),
-    Activation.kind: tuple(reference.ACTIVATIONS),
+    ActivationFunction.kind: tuple(reference.ACTIVATIONS),
     Pooling.kind: tuple(reference.REDUCTIONS),
 }
 """What `like` may name."""
@@ -208,7 +208,7 @@ def check_padding(
 
 
 def check_activation(
-    activation: str | Activation | Bound[Activation],
+    activation: str | ActivationFunction | Bound[ActivationFunction],
     /,
     *,
     like: str | Callable[..., Any] | None = None,

@@ -164,7 +164,7 @@ def test_check_all_tells_of_every_plugin_that_is_wrong(lame, monkeypatch):
         return x
 
     few = {name: cx.activations[name] for name in ("relu",)}
-    registry = type(cx.activations)("activation", cx.Activation)
+    registry = type(cx.activations)("activation", cx.ActivationFunction)
     registry._entries = ({**few, "lame": lame}, {})
     monkeypatch.setattr("pyconvx.testing.check.REGISTRIES", (registry,))
     registry.register("needs_a_parameter", required)

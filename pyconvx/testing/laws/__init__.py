@@ -3,7 +3,7 @@
 Each law is an entry of a table, with its statement in words. May import everything of pyconvx.
 """
 
-from ...activation import Activation
+from ...activation import ActivationFunction
 from ...padding import PaddingMode
 from ...pooling import Pooling
 from . import activation, padding, pooling
@@ -13,7 +13,7 @@ __all__ = ["LAWS"]
 
 LAWS: dict[str, tuple[Law, ...]] = {
     PaddingMode.kind: padding.LAWS,
-    Activation.kind: activation.LAWS,
+    ActivationFunction.kind: activation.LAWS,
     Pooling.kind: pooling.LAWS,
 }
 """The laws of each kind of plugin."""

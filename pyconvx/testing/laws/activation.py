@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 
-from ...activation import Activation, evaluate, keeps_rows, kernel_of, output_length, pull, typed
+from ...activation import ActivationFunction, evaluate, keeps_rows, kernel_of, output_length, pull, typed
 from ...plugin import Bound, accepted, returned
 from .. import reference
 from ..strategies.windows import LAYOUTS, array_shape
@@ -28,7 +28,7 @@ Array = NDArray[Any]
 LONGEST, MANY = 64, 6  # of rows that an activation is asked to take; lengths that are drawn
 
 
-def lengths(bound: Bound[Activation]) -> list[int]:
+def lengths(bound: Bound[ActivationFunction]) -> list[int]:
     """Lengths of rows that the activation takes, as far as it tells: by its `output_size` and its parameters."""
     arrays = [np.shape(value)[-1] for value in bound.params.values() if np.ndim(value)]
     fits = [n for n in range(1, LONGEST + 1) if all(size in (1, n) for size in arrays)] or arrays[:1]
@@ -38,7 +38,7 @@ def lengths(bound: Bound[Activation]) -> list[int]:
     return taken
 
 
-def _takes(bound: Bound[Activation], length: int) -> bool:
+def _takes(bound: Bound[ActivationFunction], length: int) -> bool:
     try:
         return output_length(bound, length) > 0
     except ValueError:  # glu of an odd length
@@ -56,17 +56,17 @@ def _rows(numbers: Table, *dtypes: str) -> Callable[[Subject], Any]:
     return cases
 
 
-def _seen(bound: Bound[Activation], x: Array) -> Array:
+def _seen(bound: Bound[ActivationFunction], x: Array) -> Array:
     """Rows as the library passes them: one after another, unless the activation needs them."""
     return x if keeps_rows(bound) else x.reshape(-1)
 
 
-def _forward(bound: Bound[Activation], x: Array) -> Any:
+def _forward(bound: Bound[ActivationFunction], x: Array) -> Any:
     with np.errstate(all="ignore"):
         return bound.plugin.function(x, **typed(bound, x))
 
 
-def _derivative(bound: Bound[Activation]) -> tuple[str, Callable[..., Any], int]:
+def _derivative(bound: Bound[ActivationFunction]) -> tuple[str, Callable[..., Any], int]:
     """The name of the function that gives gradients, it, with its parameters set, and how many arrays it takes."""
     plugin = bound.plugin
     what, function, leading = "derivative", plugin.derivative, 2
@@ -83,7 +83,7 @@ def _derivative(bound: Bound[Activation]) -> tuple[str, Callable[..., Any], int]
 
 def row_map(subject: Subject) -> RowMap:
     """The activation as a map of rows; the results are checked as the library checks them."""
-    bound: Bound[Activation] = subject.bound
+    bound: Bound[ActivationFunction] = subject.bound
 
     def forward(rows: Array, at: Array) -> Array:
         x = _seen(bound, rows)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from ...activation import Activation
+from ...activation import ActivationFunction
 from ...activation import activations as ACTIVATIONS
 from ...padding import PaddingMode, index_map, joint_map, padding
 from ...padding import paddings as PADDINGS
@@ -55,7 +55,7 @@ def joint_paddings(rank: int) -> st.SearchStrategy[Bound[PaddingMode]]:
     return _bound(PADDINGS, lambda: joint_names(rank))
 
 
-def activations() -> st.SearchStrategy[Bound[Activation]]:
+def activations() -> st.SearchStrategy[Bound[ActivationFunction]]:
     """Every registered activation that needs no parameter, with its defaults or other parameters that are known."""
     return _bound(ACTIVATIONS, lambda: _names(ACTIVATIONS))
 
