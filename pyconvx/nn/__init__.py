@@ -16,6 +16,7 @@ from .conv import (
     SeparableConv2D,
     SeparableConv3D,
 )
+from .exchange import from_keras_weights, from_torch_state_dict, to_keras_weights, to_torch_state_dict
 from .fit import History, evaluate, fit, predict
 from .freeze import frozen
 from .initializers import Initializer, initializers
@@ -91,6 +92,8 @@ __all__ = [
     "evaluate",
     "fit",
     "from_config",
+    "from_keras_weights",
+    "from_torch_state_dict",
     "frozen",
     "initializers",
     "load",
@@ -101,4 +104,6 @@ __all__ = [
     "schedules",
     "summary",
     "to_config",
+    "to_keras_weights",
+    "to_torch_state_dict",
 ]
