@@ -6,12 +6,17 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 
 import pyconvx as cx
 from pyconvx.testing import LawBroken, check_activation, check_all, check_padding, check_pooling, checks, law_tests
 from pyconvx.testing.laws import LAWS
 from pyconvx.testing.laws.differences import slopes
 from pyconvx.testing.laws.law import Subject
+from pyconvx.testing.strategies.arrays import Drawn
+from pyconvx.testing.strategies.conv import ConvCase
 
 
 @pytest.fixture
@@ -103,6 +108,26 @@ def test_like_is_a_definition():
         with pytest.raises(LawBroken) as info:
             check_padding("mine", like="wrap", examples=30)
     assert info.value.laws == ("definition",)
+
+
+def test_a_padding_mode_may_refuse_what_no_window_reads():
+    """Windows that stride over the end read less of the padding than a definition does that makes all of it."""
+
+    def short(i, n):
+        if (i > 2 * n - 2).any() or (i <= -n).any():
+            raise ValueError("pads must be shorter than the axis")
+        return np.minimum(np.abs(i), 2 * (n - 1) - np.abs(i))
+
+    case = ConvCase(Drawn((1, 3, 1), "float64"), Drawn((1, 1, 1), "float64"), None, {"stride": 2, "padding": ((0, 3),)})
+    (law,) = (law for law in LAWS["padding mode"] if law.name == "in_convolution")
+
+    @settings(database=None)
+    @given(st.just(case))
+    def holds(case):
+        law.holds(Subject(cx.padding("short")), case)
+
+    with cx.paddings.temporarily("short", short), pytest.raises(Unsatisfiable):  # it is left out
+        holds()
 
 
 def test_names_that_are_not_registered():

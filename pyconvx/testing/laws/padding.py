@@ -84,15 +84,37 @@ def _rule(bound: Bound[PaddingMode], lines: Lines, sizes: tuple[int, ...]) -> tu
             i, n = (tuple(lines), sizes) if joint else (lines[0], sizes[0])
             result = bound.plugin.function(i, n, **bound.params)
     except ValueError:
-        pairs = list(zip(lines, sizes, strict=True))
-        if any(i.size and (i.min() <= -n or i.max() >= 2 * n - 1) for i, n in pairs):
-            reject()
-        if joint and any(((i < 0) | (i >= n)).any() for i, n in pairs):
-            reject()
+        _reject_if_allowed(bound, lines, sizes)
         raise
     if joint and isinstance(result, tuple) and result and isinstance(result[0], tuple):
         return (*result[0], *result[1:])
     return result if isinstance(result, tuple) else (result,)
+
+
+def _reject_if_allowed(bound: Bound[PaddingMode], lines: Any, sizes: tuple[int, ...]) -> None:
+    """Leave out a case of pads, or sizes, that the rule may refuse."""
+    joint, pairs = bound.plugin.joint, list(zip(lines, sizes, strict=True))
+    if any(i.size and (i.min() <= -n or i.max() >= 2 * n - 1) for i, n in pairs):
+        reject()
+    if joint and any(((i < 0) | (i >= n)).any() for i, n in pairs):
+        reject()
+
+
+def _for_reference(bound: Bound[PaddingMode]) -> Any:
+    """The mode for the reference, which may read more of the padding than windows do: the rule may refuse that."""
+    mode, params = reference_mode(bound)
+    if isinstance(mode, str):
+        return mode, params
+    rule = mode.rule if bound.plugin.joint else mode
+
+    def allowed(i: Any, n: Any, **params: Any) -> Any:
+        try:
+            return rule(i, n, **params)
+        except ValueError:
+            _reject_if_allowed(bound, *((i, n) if bound.plugin.joint else ((i,), (n,))))
+            raise
+
+    return reference.Joint(allowed) if bound.plugin.joint else allowed, params
 
 
 def _mesh(lines: Lines) -> Lines:
@@ -272,7 +294,7 @@ def _pads(subject: Subject) -> st.SearchStrategy[PadCase]:
 
 def in_pad(subject: Subject, case: PadCase) -> None:
     """Every axis of arrays of rank 1 to 4, extended and cropped, and the gradient."""
-    bound, x, mode = subject.bound, case.x.plain, reference_mode(subject.bound)
+    bound, x, mode = subject.bound, case.x.plain, _for_reference(subject.bound)
     y, pullback = _or_refused(bound, lambda: cx.vjp(cx.pad, x, case.pad_width, bound))
     _close("padded x", y, reference.pad(x, case.pad_width, mode))
     gy = varied(y.shape)
@@ -285,7 +307,7 @@ def in_convolution(subject: Subject, case: ConvCase) -> None:
     assert x is not None
     options = {**case.options, "padding_mode": bound}
     y, pullback = _or_refused(bound, lambda: cx.vjp(CONV[case.rank], x, filters, **options))
-    by_reference = {**case.options, "padding_mode": reference_mode(bound)}
+    by_reference = {**case.options, "padding_mode": _for_reference(bound)}
     _close("convolution", y, reference.conv(x, filters, **by_reference))
     gy = varied(y.shape)
     gradients = reference.conv_vjp(x, filters, gy=gy, **by_reference)
@@ -303,7 +325,7 @@ def in_pooling(subject: Subject, case: PoolCase) -> None:
     """Windows that read through the index map, and their gradients."""
     bound, x = subject.bound, case.x.plain
     y, pullback = _or_refused(bound, lambda: cx.vjp(POOL[case.rank], x, case.size, "sum", **case.options))
-    options = {**case.options, "padding_mode": reference_mode(bound), "rank": case.rank}
+    options = {**case.options, "padding_mode": _for_reference(bound), "rank": case.rank}
     _close("pooling", y, reference.pool(x, case.size, "sum", **options))
     gy = varied(y.shape)
     _close("gradient of pooling", pullback(gy)[0], reference.pool_vjp(x, case.size, "sum", gy=gy, **options))
