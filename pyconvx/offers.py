@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BrokenPluginError", "Offers", "distribution_of", "loading", "loading_from"]
 
-loading_from: ContextVar[str] = ContextVar("loading_from", default="")
-"""The distribution whose plugin is being loaded, with its version."""
+loading_from: ContextVar[EntryPoint | None] = ContextVar("loading_from", default=None)
+"""The entry point whose plugin is being loaded."""
 
 
 class BrokenPluginError(ImportError):
@@ -33,10 +33,12 @@ def distribution_of(offer: EntryPoint) -> str:
 @contextmanager
 def loading(what: str, offer: EntryPoint) -> Iterator[None]:
     """Context of importing and registering the plugin `what`."""
-    token = loading_from.set(distribution_of(offer))
+    token = loading_from.set(offer)
     try:
         yield
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, too: a module that ends the program is a broken one
         told = f"{type(error).__name__}: {error}"
         raise BrokenPluginError(
             f"{what}, offered by {distribution_of(offer)} as {offer.value!r}, cannot be loaded: {told}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 __all__ = ["Registry", "UnknownNameError"]
+
+OWN_FIELDS = ("name", "function", "owner")
+"""What a registry sets by itself in every plugin."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
@@ -120,7 +125,11 @@ class Registry(Mapping[str, P], Generic[P]):
             with loading(f"{self.kind} {name!r}", offer):
                 function = offer.load()
                 if name not in self._entries[0]:  # its module has not registered it, or under another name
-                    self.register(name, function)
+                    try:
+                        self.register(name, function)
+                    except ValueError:
+                        if getattr(self._registered(name), "function", None) is not function:
+                            raise  # else another thread was faster
         return self._entries[0][name]
 
     def __iter__(self) -> Iterator[str]:
@@ -259,9 +268,26 @@ class Registry(Mapping[str, P], Generic[P]):
 
     def _make(self, name: str, function: Callable[..., Any], fields: Mapping[str, Any]) -> P:
         owner = getattr(function, "__module__", None) or type(function).__module__
-        if loading_from.get():
-            owner = f"{owner} of {loading_from.get()}"
+        offer = loading_from.get()
+        # a module that is loaded may import those of others, whose plugins are not from its distribution
+        if offer is not None and (name == offer.name or owner.partition(".")[0] == offer.module.partition(".")[0]):
+            owner = f"{owner} of {distribution_of(offer)}"
+        self._check_fields(name, fields)
         return self._build(name, function, owner, **fields)
+
+    def _check_fields(self, name: str, given: Iterable[str]) -> None:
+        """TypeError for what is no field of the plugins here."""
+        if not is_dataclass(self._build):
+            return
+        known = [each.name for each in dataclass_fields(self._build) if each.init][len(OWN_FIELDS) :]
+        for field in given:
+            if field not in known:
+                import difflib
+
+                nearest = difflib.get_close_matches(field, known, n=1)
+                hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+                told = ", ".join(known) or "none"
+                raise TypeError(f"{self.kind} {name!r} has no field {field!r}; {hint}its fields are: {told}")
 
     def _add(self, plugin: P, names: tuple[str, ...], replace: bool) -> _Entries[P]:
         """Register and return the state before."""

@@ -117,6 +117,7 @@ BROKEN = {
         "replace=True replaces it",
     ),
     "no such function": ("", "AttributeError: module 'broken.bad' has no attribute 'bad'"),
+    "the end of the program": ("import sys; sys.exit(3)", "SystemExit: 3"),
     "no function": ("bad = 7", "TypeError: function of padding mode 'bad' must be callable, got 7"),
 }
 
@@ -143,6 +144,66 @@ def test_a_broken_plugin_breaks_its_own_name_only(acme, what):
     assert told[:2] == ["imported", "[1 2 2] True"]
     want = f"padding mode 'bad', offered by Broken 0.3 as 'broken.bad:bad', cannot be loaded: {reason}"
     assert told[2:] == [want, want, "others are looked for"]
+
+
+def test_a_broken_plugin_does_not_stop_a_check_of_all(acme):
+    install(acme, "Broken", "0.3", {"paddings": {"bad": "broken.bad:bad"}}, bad="import acme_has_no_such_module")
+    told = run(
+        acme,
+        """
+        import pyconvx.testing.check as check
+        check._run = lambda checks: None
+        try:
+            cx.testing.check_all(examples=1)
+        except cx.testing.LawBroken as error:
+            print(error.laws, "acme_has_no_such_module" in str(error))
+        """,
+    )
+    assert told[-1] == "('padding mode bad: cannot be loaded',) True"
+
+
+def test_a_plugin_belongs_to_the_package_that_has_it_whoever_imports_that(acme):
+    install(
+        acme,
+        "Other",
+        "2.0",
+        {"paddings": {"other": "other.plugins:other"}},
+        plugins="""
+        import acme.plugins, pyconvx as cx
+        @cx.paddings.register("other")
+        def other(i, n):
+            return i.clip(0, n - 1)
+    """,
+    )
+    told = run(acme, 'print(cx.paddings["other"].owner, cx.activations["acme:cube"].owner, sep="\\n")')
+    assert told[1:] == ["other.plugins of Other 2.0", "acme.plugins"]
+
+
+def test_many_threads_may_ask_for_a_plugin_first(acme):
+    told = run(
+        acme,
+        """
+        from threading import Barrier, Thread
+        sys.setswitchinterval(1e-6)
+        found, wrong = set(), []
+        for _ in range(200):
+            if "acme:last" in cx.paddings._entries[0]:
+                cx.paddings.unregister("acme:last")
+                cx.paddings._offers._taken = frozenset()
+            start = Barrier(6)
+            def ask():
+                start.wait()
+                try:
+                    found.add(cx.paddings["acme:last"].name)
+                except Exception as error:
+                    wrong.append(error)
+            threads = [Thread(target=ask) for _ in range(6)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+        print(found, wrong)
+        """,
+    )
+    assert told[-1] == "{'acme:last'} []"
 
 
 def test_two_packages_with_one_name_are_both_told(acme):

@@ -92,7 +92,7 @@ def test_wrong_types_are_refused(things):
         things.register("a", 3)
     with pytest.raises(TypeError, match="aliases must be a tuple"):
         things.register("a", first, aliases="alias")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'color'"):
+    with pytest.raises(TypeError, match="thing 'a' has no field 'color'; did you mean 'colour'"):
         things.register("a", first, color="red")
     with pytest.raises(TypeError, match=r"function\(x\), but .* takes 0"):
         things.register("a", lambda: 0)
@@ -379,3 +379,13 @@ def test_a_plain_function_has_the_parameters_that_its_signature_tells():
             assert _keywords(function, leading, "f(...)") == _keywords(same, leading, "f(...)")
     with pytest.raises(TypeError, match="takes 4 positional arguments"):
         _keywords(f, 5, "f(...)")
+
+
+def test_a_field_that_a_plugin_does_not_have_is_told():
+    with pytest.raises(
+        TypeError, match=r"activation 'mine' has no field 'derivate'; did you mean 'derivative'\? its f"
+    ):
+        cx.activations.register("mine", np.abs, derivate=np.sign)
+    with pytest.raises(TypeError, match=r"padding mode 'mine' has no field 'owner'; its fields are: joint, ranks"):
+        cx.paddings.register("mine", lambda i, n: i % n, owner="me")
+    assert "mine" not in cx.activations
