@@ -250,4 +250,28 @@ def test_bool_has_no_weighted_sums():
             with pytest.raises(TypeError, match=r"mode .*'test:half' takes weighted sums.*bool has no arithmetic"):
                 call(x, 2, "test:half")
         np.testing.assert_array_equal(cx.pad(x, ((2, 2), (0, 0)), ("edge", "test:half")), np.ones((7, 4), bool))
-        assert cx.pad(x.view(np.uint8), 1, "test:half").dtype == np.uint8
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_fractions_of_integers_are_refused(joint):
+    """A half of 200 is no 0, which is what casting weights to integers would make of it."""
+
+    def half(i, n):
+        if joint:
+            (i,), (n,) = i, n
+        index = i.clip(0, n - 1)
+        return ((index,) if joint else index), np.where((i < 0) | (i >= n), 0.5, 1.0)
+
+    fields = {"joint": True, "ranks": (1,)} if joint else {}
+    x = np.array([200, 100], np.uint8)
+    with cx.paddings.temporarily("half", half, **fields):
+        with pytest.raises(TypeError, match="mode 'half' takes fractions of elements, which uint8 does not hold"):
+            cx.pad(x, 1, "half")
+        with pytest.raises(TypeError, match="padding_mode 'half' takes fractions of elements"):
+            cx.pool1d(x[:, None], 2, "min", padding=1, stride=1, padding_mode="half")
+        assert cx.pad(x.astype(np.float32), 1, "half").tolist() == [100, 200, 100, 50]
+        assert cx.pool1d(x[:, None], 2, "avg", padding=1, stride=1, padding_mode="half").ravel().tolist() == [
+            150,
+            150,
+            75,
+        ]

@@ -90,7 +90,7 @@ ARROWS = {
     "windows": PLUGINS | {"padding", "geometry", "remember", "_core"},
     "functional": OPERATIONS,
     "": OPERATIONS | {"functional", "offers", "nn"},
-    "testing": OPERATIONS | {"functional", ""},
+    "testing": OPERATIONS | {"functional", "offers", ""},
     "nn": OPERATIONS | {"functional"},
     "plot": {""},
     "demo": {"", "plot"},

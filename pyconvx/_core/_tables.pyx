@@ -155,6 +155,12 @@ cdef class Axis:
         return self.table.mixed
 
     @property
+    def fractional(self):
+        """Some weights of mixes are not whole."""
+        weight = self.arrays[5]
+        return bool(np.any(weight != np.rint(weight)))
+
+    @property
     def nbytes(self):
         """Bytes held."""
         return sum({id(array): array.nbytes for array in self.arrays}.values())

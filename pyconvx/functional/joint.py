@@ -22,7 +22,7 @@ from ..plugin import Bound
 from ..remember import remembered
 from .arrays import Array, canonical, constant_of, empty
 
-__all__ = ["Border", "border_of", "without_padding"]
+__all__ = ["Border", "border_of", "fractional", "without_padding"]
 
 Indices = tuple[NDArray[np.intp], ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -156,6 +156,11 @@ class Border:
         return any(part.table.weight is not None for part in self.parts())
 
     @property
+    def fractional(self) -> bool:
+        """Whether a weight is not whole."""
+        return any(fractional(part.table.weight) for part in self.parts())
+
+    @property
     def sourced(self) -> bool:
         """Whether all is an element of x as it is."""
         return all(part.table.weight is None and part.table.outside is None for part in self.parts())
@@ -191,6 +196,11 @@ class Border:
         for part in self.parts():
             _give_back(gy[part.places], part.table, sums)
         return gx
+
+
+def fractional(weight: Array | None) -> bool:
+    """Whether one of the weights, if there are any, is not whole."""
+    return weight is not None and bool((weight != np.rint(weight)).any())
 
 
 def _column(array: Array, axes: int) -> Array:

@@ -13,9 +13,9 @@ from ..padding import OUTSIDE, IndexMap, PaddingMode, index_map, odd_reflect, od
 from ..plugin import Bound
 from . import arrays
 from .arrays import Array
-from .joint import Border
+from .joint import Border, fractional
 from .operation import Pullback, operation
-from .padded import ranks_of, separate, weighs_bool
+from .padded import check_weights, ranks_of, separate
 
 __all__ = ["pad"]
 
@@ -89,8 +89,8 @@ class _Plan:
                 continue
             y = np.empty((*x.shape[:axis], self.shape[axis], *x.shape[axis + 1 :]), x.dtype)
             for places, _, table in self._parts(axis):
-                if x.dtype == np.bool_ and start is None and len(_mixed(table)):
-                    raise weighs_bool("mode", self.modes[axis])
+                mixed = start is None and len(_mixed(table)) > 0  # odd modes have a meaning for bool
+                check_weights("mode", self.modes[axis], x.dtype, mixed, fractional(table.weight))
                 _take(x, axis, table, y[(*_all(axis), places)])
             x = y
         return arrays.deliver(x if x is not self.x else x.copy(), self.out, self.x.dtype.newbyteorder("="))
@@ -206,8 +206,7 @@ class _JointPlan:
 
     def run(self) -> Array:
         dtype = self.x.dtype.newbyteorder("=")
-        if dtype == np.bool_ and self.border.weighs:
-            raise weighs_bool("mode", self.border.mode)
+        check_weights("mode", self.border.mode, dtype, self.border.weighs, self.border.fractional)
         return arrays.deliver(self.border.extend(self.x, dtype), self.out, dtype)
 
     def vjp(self) -> tuple[Array, Pullback]:

@@ -19,12 +19,12 @@ __all__ = [
     "NO_PADDING",
     "Modes",
     "adjoint_axes",
+    "check_weights",
     "constants_of",
     "forward_axes",
     "modes_of",
     "ranks_of",
     "separate",
-    "weighs_bool",
 ]
 
 Modes = tuple[Bound[PaddingMode], ...]
@@ -82,9 +82,15 @@ def constants_of(modes: Modes | None, channels: int, dtype: np.dtype[Any]) -> Ar
     return constants
 
 
-def weighs_bool(name: str, mode: Bound[PaddingMode]) -> TypeError:
-    """What is raised where an argument is a mode that would weigh elements of a bool x."""
-    return TypeError(
-        f"{name} {mode.name!r} takes weighted sums of elements, and bool has no arithmetic: x must be of integers, "
-        f"float16, float32 or float64, or the mode one that copies elements"
-    )
+def check_weights(name: str, mode: Bound[PaddingMode], dtype: np.dtype[Any], weighs: bool, fractional: bool) -> None:
+    """TypeError where an argument is a mode that would weigh elements of a bool x, or take fractions of integers."""
+    if dtype == np.bool_ and weighs:
+        raise TypeError(
+            f"{name} {mode.name!r} takes weighted sums of elements, and bool has no arithmetic: x must be of integers, "
+            f"float16, float32 or float64, or the mode one that copies elements"
+        )
+    if dtype.kind in "iu" and fractional:
+        raise TypeError(
+            f"{name} {mode.name!r} takes fractions of elements, which {dtype} does not hold: x must be of float16, "
+            f"float32 or float64, or the mode one of whole weights"
+        )

@@ -23,7 +23,7 @@ from . import arrays
 from .arrays import Array, Layout
 from .joint import Border, border_of, without_padding
 from .operation import Pullback, operation, ranked
-from .padded import constants_of, forward_axes, modes_of, weighs_bool
+from .padded import check_weights, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 
 __all__ = [
@@ -334,13 +334,13 @@ def _pool(
         compute = np.dtype(np.uint8) if result == np.bool_ else compute if result.kind == "f" else result
     spatial, axes, modes, border = make(view.shape[4 - rank : 4])
     constants = constants_of(modes, view.shape[-1], result if bound.plugin.exact else compute)
-    if modes is not None and (return_indices or result == np.bool_):
-        tables = axes()[3 - rank :] if border is None else ()
-        weighs = [axis.mixed for axis in tables] if border is None else [border.weighs]
-        sourced = [axis.sourced for axis in tables] if border is None else [border.sourced]
-        for mode, weighed, from_x in zip(modes, weighs, sourced, strict=False):
-            if result == np.bool_ and weighed:
-                raise weighs_bool("padding_mode", mode)
+    if modes is not None and (return_indices or result.kind in "biu"):
+        if border is None:
+            found = [(axis.mixed, axis.fractional, axis.sourced) for axis in axes()[3 - rank :]]
+        else:
+            found = [(border.weighs, border.fractional, border.sourced)]
+        for mode, (weighs, fractional, from_x) in zip(modes, found, strict=False):
+            check_weights("padding_mode", mode, result, weighs, fractional)
             if return_indices and not from_x:
                 raise ValueError(f"return_indices needs a padding_mode whose elements come from x, got {mode.name!r}")
     return _Plan(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Flaky, UnsatisfiedAssumption
+from hypothesis.errors import Flaky, Unsatisfiable, UnsatisfiedAssumption
 
 from ..activation import ActivationFunction, activations
 from ..geometry import integer
@@ -77,11 +77,13 @@ class Check:
     def failure(self) -> str | None:
         """What is wrong, in words, or None."""
         failures: list[tuple[Any, Exception]] = []
+        refusals: list[tuple[Any, BaseException | None]] = []
 
         def holds(case: Any) -> None:
             try:
                 self.law.holds(self.subject, case)
-            except UnsatisfiedAssumption:
+            except UnsatisfiedAssumption as error:
+                refusals.append((case, error.__context__))
                 raise
             except Exception as error:
                 failures.append((case, error))
@@ -101,6 +103,12 @@ class Check:
                 warnings.simplefilter("ignore", RuntimeWarning)  # as of np.nanmax where all is NaN
                 run()
         except Exception as error:
+            if isinstance(error, Unsatisfiable) and refusals:
+                case, refusal = refusals[-1]
+                told = "a refusal" if refusal is None else f"{type(refusal).__name__}: {refusal}"
+                return self._told(
+                    case, Refuted(f"{told}, as for every case that was tried", "a result for some of them")
+                )
             if not failures:
                 raise
             case, last = failures[-1]
@@ -109,12 +117,17 @@ class Check:
             return self._told(case, last)
         return None
 
+    def _own_notes(self, error: BaseException) -> Iterable[str]:
+        """Notes that the library made, which name the plugin; Hypothesis adds some that show the case."""
+        notes = getattr(error, "__notes__", ())
+        return (note for note in notes if self.subject.bound.plugin.name in note and "holds(" not in note)
+
     def _told(self, case: Any, error: Exception, more: str = "") -> str:
         plugin = self.subject.bound.plugin
         if isinstance(error, Refuted):
             seen, expected = error.seen, error.expected
         else:
-            notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()) if plugin.name in note)
+            notes = "".join(f" ({note})" for note in self._own_notes(error))
             seen, expected = f"{type(error).__name__}: {error}{notes}", "no exception"
         return (
             f"{plugin.kind} {self.subject.bound!r} (registered by {plugin.owner}) breaks a law.\n"

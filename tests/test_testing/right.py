@@ -384,3 +384,22 @@ def round_corners(i, n, value=0.0):
 def fading_with_distance(i, n):
     beyond = [np.maximum(np.maximum(-at, at - size + 1), 0) for at, size in zip(i, n, strict=True)]
     return tuple(np.clip(at, 0, size - 1) for at, size in zip(i, n, strict=True)), 0.5 ** sum(beyond)
+
+
+@right("paddings", joint=True, ranks=(2,))
+def globe_that_looks_at_sizes_first(i, n):
+    if n[1] % 2:
+        raise ValueError("longitudes must be even")
+    beyond = (i[0] < 0) | (i[0] >= n[0])
+    row = i[0] % (2 * n[0])
+    row = np.minimum(row, 2 * n[0] - 1 - row)
+    return row, (i[1] + (i[0] // n[0] % 2) * (n[1] // 2) + 0 * beyond) % n[1]
+
+
+@right("paddings")
+def bounces_until_it_is_inside(i, n):
+    i = i.copy()
+    while i.min() < 0 or i.max() >= n:
+        i = np.where(i < 0, -i - 1, i)
+        i = np.where(i >= n, 2 * n - 1 - i, i)
+    return i

@@ -29,6 +29,7 @@ VARIED = [
     cx.pooling("avg", count_include_pad=True),
     cx.pooling("stochastic", seed=5),
     cx.padding("constant", value=-2.5),
+    cx.padding("constant", value=float("nan")),
     cx.padding("globe", poles=True),
 ]
 EVERY = [*BUILT_IN, *RIGHT]

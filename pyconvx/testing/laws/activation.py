@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 
-from ...activation import ActivationFunction, evaluate, keeps_rows, kernel_of, output_length, pull, typed
+from ...activation import ActivationFunction, keeps_rows, kernel_of, output_length, typed
 from ...plugin import Bound, accepted, returned
 from .. import reference
 from ..strategies.windows import LAYOUTS, array_shape
 from . import numeric, purity
+from .compiled import Long, long_laws
 from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Subject, require_close
 from .maps import RowMap
@@ -147,27 +148,54 @@ def definition(subject: Subject, case: Block) -> None:
     numeric.compared(row_map(subject), case.array, want, "by definition")
 
 
-def compiled(subject: Subject, case: Block) -> None:
-    """The compiled rows against the Python function."""
+def _run(subject: Subject, case: Block | Long) -> Array:
+    """The compiled function, which leaves x as it is."""
     x = _seen(subject.bound, case.array)
     seen = x.copy()
-    y = evaluate(subject.bound, seen).reshape(len(case.array), -1)
+    y = cx.activate(seen, subject.bound)
     require_close("x after the compiled function", seen, x, 0, "as before")
-    numeric.compared(row_map(subject), case.array, y, "as compiled")
+    return y.reshape(len(case.array), -1)
 
 
-def compiled_gradient(subject: Subject, case: Block) -> None:
-    """The gradient by compiled rows against that by the Python functions."""
+def compiled(subject: Subject, case: Block | Long) -> None:
+    """The compiled rows against the Python function."""
+    numeric.compared(row_map(subject), case.array, _run(subject, case), "as compiled")
+
+
+def _run_back(subject: Subject, case: Block | Long) -> Array:
+    """The compiled gradient."""
     bound, rows = subject.bound, case.array
-    x = _seen(bound, rows)
-    y = evaluate(bound, x)
-    gy = varied(y.shape, x.dtype)
-    got = pull(bound, x, y, gy).reshape(rows.shape)
-    numeric.gradient_compared(row_map(subject), rows, gy.reshape(len(rows), -1), got, "as compiled")
+    y, pullback = cx.vjp(cx.activate, _seen(bound, rows), bound)
+    gx: Array = pullback(varied(y.shape, rows.dtype))[0]
+    return gx.reshape(rows.shape)
+
+
+def compiled_gradient(subject: Subject, case: Block | Long) -> None:
+    """The gradient by compiled rows against that by the Python functions."""
+    rows, got = case.array, _run_back(subject, case)
+    results = output_length(subject.bound, rows.shape[-1]) if subject.bound.plugin.rowwise else rows.shape[-1]
+    shape = (len(rows), results) if keeps_rows(subject.bound) else (len(rows) * results,)
+    gy = varied(shape, rows.dtype).reshape(len(rows), -1)
+    numeric.gradient_compared(row_map(subject), rows, gy, got, "as compiled")
+
+
+def _long(subject: Subject) -> list[tuple[int, int]]:
+    if not keeps_rows(subject.bound):
+        return [(n, 1) for n in (64, 65, 127, 500, 513, 1029, 5003)]
+    return [(n, length) for n in (65, 300) for length in lengths(subject.bound)[-2:]]
+
+
+def _many(subject: Subject) -> list[tuple[int, int]]:
+    length = lengths(subject.bound)[-1] if keeps_rows(subject.bound) else 1
+    return [(2**19 // length, length)]
 
 
 def _compiles(subject: Subject, backward: bool = False) -> bool:
     return any(kernel_of(subject.bound, np.dtype(dtype), backward) is not None for dtype in ("float32", "float64"))
+
+
+def _compiles_back(subject: Subject) -> bool:
+    return has_gradient(subject) and _compiles(subject, backward=True)
 
 
 @dataclass(frozen=True)
@@ -244,7 +272,10 @@ LAWS = (
         "The gradient of its compiled form is that of its Python form, within rounding.",
         _rows(near_or_far),
         compiled_gradient,
-        lambda subject: has_gradient(subject) and _compiles(subject, backward=True),
+        _compiles_back,
+    ),
+    *long_laws(
+        "long rows", _long, (_many, _many), _run, _run_back, compiled, compiled_gradient, _compiles, _compiles_back
     ),
     Law(
         "in_convolution",

@@ -31,6 +31,7 @@ Array = NDArray[Any]
 Lines = list[NDArray[np.intp]]
 
 ALONE = 80  # coordinates that are asked for one by one
+USUAL = (2, 4, 6, 12)  # lengths of axes, one of which a joint rule takes
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,12 @@ def _extensions(subject: Subject) -> st.SearchStrategy[Extension]:
     return st.sampled_from(subject.bound.plugin.ranks).flatmap(of)
 
 
+def _finite(subject: Subject) -> bool:
+    """Whether the constant, if there is one, is a number to count with."""
+    value = subject.bound.params.get("value", 0)
+    return not isinstance(value, (int, float)) or math.isfinite(value)
+
+
 def _rule(bound: Bound[PaddingMode], lines: Lines, sizes: tuple[int, ...]) -> tuple[Any, ...]:
     """What the rule returns for these coordinates, one array after the other.
 
@@ -92,12 +99,25 @@ def _rule(bound: Bound[PaddingMode], lines: Lines, sizes: tuple[int, ...]) -> tu
 
 
 def _reject_if_allowed(bound: Bound[PaddingMode], lines: Any, sizes: tuple[int, ...]) -> None:
-    """Leave out a case of pads, or sizes, that the rule may refuse."""
-    joint, pairs = bound.plugin.joint, list(zip(lines, sizes, strict=True))
+    """Leave out a case of pads, or sizes, that the rule may refuse.
+
+    A joint rule may refuse sizes, whatever is around them, but not all: otherwise it is one that fails.
+    """
+    pairs = list(zip(lines, sizes, strict=True))
     if any(i.size and (i.min() <= -n or i.max() >= 2 * n - 1) for i, n in pairs):
         reject()
-    if joint and any(((i < 0) | (i >= n)).any() for i, n in pairs):
+    if bound.plugin.joint and _refuses(bound, sizes) and not all(_refuses(bound, (n,) * len(sizes)) for n in USUAL):
         reject()
+
+
+def _refuses(bound: Bound[PaddingMode], sizes: tuple[int, ...]) -> bool:
+    """Whether a joint rule raises ValueError for a border of one around axes of these sizes."""
+    try:
+        with np.errstate(all="ignore"):
+            bound.plugin.function(tuple(np.ix_(*(np.arange(-1, n + 1) for n in sizes))), sizes, **bound.params)
+    except ValueError:
+        return True
+    return False
 
 
 def _for_reference(bound: Bound[PaddingMode]) -> Any:
@@ -108,6 +128,8 @@ def _for_reference(bound: Bound[PaddingMode]) -> Any:
     rule = mode.rule if bound.plugin.joint else mode
 
     def allowed(i: Any, n: Any, **params: Any) -> Any:
+        if not np.broadcast(*(i if bound.plugin.joint else (i, i))).size:
+            return i  # the library asks for no coordinates that are none
         try:
             return rule(i, n, **params)
         except ValueError:
@@ -128,6 +150,8 @@ def _reads(bound: Bound[PaddingMode], lines: Lines, sizes: tuple[int, ...]) -> A
     What is wrong with the index map refutes a law.
     """
     mesh = _mesh(lines)
+    if not all(map(len, lines)):
+        return np.zeros((0, math.prod(sizes) + 1))
     _rule(bound, [each.copy() for each in mesh], sizes)
     try:
         if bound.plugin.joint:
@@ -347,7 +371,7 @@ LAWS = (
         _extensions,
         independent,
     ),
-    Law("adjoint", "The gradient of pad is the adjoint of pad.", _extensions, adjoint),
+    Law("adjoint", "The gradient of pad is the adjoint of pad.", _extensions, adjoint, _finite),
     Law("gradient_sum", "The gradient of pad adds up to the weights of all that is read.", _extensions, gradient_sum),
     Law(
         "not_finite",
@@ -376,6 +400,7 @@ LAWS = (
             dtypes=("float64",), values=("normal",), modes=False, empty=False, ranks=subject.bound.plugin.ranks
         ),
         in_convolution,
+        _finite,
         share=0.15,
     ),
     Law(
@@ -383,6 +408,7 @@ LAWS = (
         "Poolings of rank 1 to 3 in either layout read through it, with their gradients.",
         _poolings,
         in_pooling,
+        _finite,
         share=0.15,
     ),
 )

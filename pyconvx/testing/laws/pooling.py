@@ -19,6 +19,7 @@ from ..bounds import as_reduction
 from ..strategies.arrays import REALS
 from ..strategies.pool import PoolCase, adaptive_cases, pool_cases
 from . import numeric, purity
+from .compiled import Long, long_laws
 from .inputs import Table, blocks, near, varied
 from .law import Block, Law, Refuted, Subject, require_close, shown
 from .maps import RowMap, allowance, magnitude
@@ -155,28 +156,54 @@ def definition(subject: Subject, case: Block) -> None:
     numeric.compared(row_map(subject), case.array, want.reshape(-1, 1), "by definition")
 
 
-def compiled(subject: Subject, case: Block) -> None:
-    """Windows one after another along a line, against the Python function."""
+def _run(subject: Subject, case: Block | Long) -> Array:
+    """Windows one after another along a line, which is left as it is."""
     w = case.array
     seen = w.copy()
-    y = cx.pool1d(seen.reshape(1, -1, 1), w.shape[-1], subject.bound)
+    y: Array = cx.pool1d(seen.reshape(1, -1, 1), w.shape[-1], subject.bound)
     require_close("w after the compiled function", seen, w, 0, "as before")
-    numeric.compared(row_map(subject), w, y.reshape(-1, 1), "as compiled")
+    return y.reshape(-1, 1)
 
 
-def compiled_gradient(subject: Subject, case: Block) -> None:
-    """The gradient of windows one after another along a line against that by the Python function."""
+def compiled(subject: Subject, case: Block | Long) -> None:
+    """Windows one after another along a line, against the Python function."""
+    numeric.compared(row_map(subject), case.array, _run(subject, case), "as compiled")
+
+
+def _run_back(subject: Subject, case: Block | Long) -> Array:
+    """The gradient of windows one after another along a line."""
     w = case.array
     y, pullback = cx.vjp(cx.pool1d, w.reshape(1, -1, 1), w.shape[-1], subject.bound)
-    gy = varied(y.shape, w.dtype)
-    got = pullback(gy)[0].reshape(w.shape)
-    numeric.gradient_compared(row_map(subject), w, gy.reshape(-1, 1), got, "as compiled")
+    gx: Array = pullback(varied(y.shape, w.dtype))[0]
+    return gx.reshape(w.shape)
+
+
+def compiled_gradient(subject: Subject, case: Block | Long) -> None:
+    """The gradient of windows one after another along a line against that by the Python function."""
+    w, gy = case.array, varied((len(case.array), 1), case.array.dtype)
+    numeric.gradient_compared(row_map(subject), w, gy, _run_back(subject, case), "as compiled")
+
+
+def _long(subject: Subject) -> list[tuple[int, int]]:
+    return [(1, 65), (3, 130), (2, 257), (1, 600), (513, 2), (1027, 3)]
+
+
+def _many(subject: Subject) -> list[tuple[int, int]]:
+    return [(2**17, 3)]
+
+
+def _many_back(subject: Subject) -> list[tuple[int, int]]:
+    return [(2**9, 2**8)]  # a gradient is asked for window by window
 
 
 def _has_compiled_twin(subject: Subject) -> bool:
     """avg's divisor is applied by the library, not by its function."""
     bound = subject.bound
     return bound.plugin.kernel is not None and bound.params.get("divisor") is None
+
+
+def _has_compiled_gradient(subject: Subject) -> bool:
+    return subject.bound.plugin.gradient is not None and _has_compiled_twin(subject)
 
 
 @st.composite
@@ -275,7 +302,18 @@ LAWS = (
         "The gradient of its compiled form is that of its Python form, within rounding.",
         _windows(near),
         compiled_gradient,
-        lambda subject: subject.bound.plugin.gradient is not None and _has_compiled_twin(subject),
+        _has_compiled_gradient,
+    ),
+    *long_laws(
+        "long rows and wide windows",
+        _long,
+        (_many, _many_back),
+        _run,
+        _run_back,
+        compiled,
+        compiled_gradient,
+        _has_compiled_twin,
+        _has_compiled_gradient,
     ),
     Law(
         "in_pooling",

@@ -1,6 +1,7 @@
 """Activations that are wrong, each in one way."""
 
 import itertools
+import time
 from functools import partial
 
 import numpy as np
@@ -306,3 +307,51 @@ def sharing():
 
 
 wrong("activations", "many_threads", make=sharing, name="threads_share_memory")
+
+
+@activation("compiled_long", compiled=both(foreign_activation, lambda x: x**2 * (np.arange(x.size) < 48)))
+def compiled_ends_after_48(x):
+    return x**2
+
+
+@activation(
+    "compiled_long",
+    compiled={
+        "float32": foreign_activation(lambda x: np.where(np.arange(x.size) < x.size // 64 * 64, x, x**2), "float32")
+    },
+)
+def compiled_main_loop_is_wrong_in_float32(x):
+    return x**2
+
+
+@activation(
+    "compiled_gradient_long",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: np.where(np.arange(x.size) < 256, 2 * x, 0)),
+)
+def compiled_derivative_ends_after_256(x):
+    return x**2
+
+
+SHARED = np.zeros(2**20)
+
+
+def by_way_of_shared_memory(x, factor=1.0):
+    mine = SHARED[: x.size]
+    mine[...] = x
+    time.sleep(1e-5)  # other threads run
+    return factor * mine
+
+
+@activation("compiled_threads", compiled=both(foreign_activation, lambda x: by_way_of_shared_memory(x) ** 2))
+def compiled_shares_memory_between_threads(x):
+    return x**2
+
+
+@activation(
+    "compiled_gradient_threads",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: by_way_of_shared_memory(x, 2)),
+)
+def compiled_derivative_shares_memory_between_threads(x):
+    return x**2

@@ -78,7 +78,7 @@ def sorts_coordinates(i, n):
     return np.clip(np.sort(i), 0, n - 1)
 
 
-@padding("input_untouched any_memory")
+@padding("input_untouched any_memory in_convolution")
 def writes_to_its_coordinates(i, n):
     i %= n
     return i
@@ -237,3 +237,16 @@ def torus_that_forgets_an_axis(i, n):
 @joint("definition", like=lambda x, pad_width: np.pad(x, pad_width, "wrap"))
 def torus_with_a_twist(i, n):
     return i[0] % n[0], (i[1] + i[0] // n[0]) % n[1]
+
+
+@joint("adjoint interior")
+def globe_that_fails_beyond_the_north_pole(i, n):
+    if (i[0] < 0).any():
+        np.zeros(3) + np.zeros(2)
+    row, beyond = over_the_poles(i[0], n[0])
+    return row, (i[1] + beyond * (n[1] // 2)) % n[1]
+
+
+@padding("interior in_convolution")
+def always_refuses(i, n):
+    raise ValueError("never")

@@ -1,5 +1,6 @@
 """Poolings that are wrong, each in one way."""
 
+import time
 from functools import partial
 
 import numpy as np
@@ -185,4 +186,47 @@ def compiled_gradient_backwards(w):
     compiled_gradient=both(pooling_gradient, lambda w, y: 2 * w * (w.shape[-1] > 1)),
 )
 def compiled_gradient_wrong_for_one_element(w):
+    return (w * w).sum(-1)
+
+
+@pooling("compiled_long", compiled=both(foreign_pooling, lambda w: w[:, :64].sum(-1)))
+def compiled_leaves_out_elements_beyond_64(w):
+    return w.sum(-1)
+
+
+@pooling("compiled_long", compiled=both(foreign_pooling, lambda w: w.sum(-1) * (np.arange(len(w)) < 256)))
+def compiled_leaves_out_windows_beyond_256(w):
+    return w.sum(-1)
+
+
+@pooling(
+    "compiled_gradient_long",
+    gradient=lambda w, y: 2 * w,
+    compiled_gradient=both(pooling_gradient, lambda w, y: 2 * w * (np.arange(w.shape[-1]) < 64)),
+)
+def compiled_gradient_ends_after_64(w):
+    return (w * w).sum(-1)
+
+
+SHARED = np.zeros(2**20)
+
+
+def by_way_of_shared_memory(w):
+    mine = SHARED[: w.size].reshape(w.shape)
+    mine[...] = w
+    time.sleep(1e-5)  # other threads run
+    return 1 * mine
+
+
+@pooling("compiled_threads", compiled=both(foreign_pooling, lambda w: by_way_of_shared_memory(w).sum(-1)))
+def compiled_windows_share_memory_between_threads(w):
+    return w.sum(-1)
+
+
+@pooling(
+    "compiled_gradient_threads",
+    gradient=lambda w, y: 2 * w,
+    compiled_gradient=both(pooling_gradient, lambda w, y: 2 * by_way_of_shared_memory(w)),
+)
+def compiled_gradient_shares_memory_between_threads(w):
     return (w * w).sum(-1)

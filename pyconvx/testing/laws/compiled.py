@@ -1,0 +1,111 @@
+"""Laws of compiled forms where loops go wrong that a few numbers do not reach: long rows, wide windows, many threads.
+
+Imports the numbers of laws. What is compared is up to the laws of each kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import pyconvx as cx
+
+from .inputs import FLOATS, near
+from .law import Law, Subject, require_same
+
+Array = NDArray[Any]
+
+THREADS, TURNS = 4, 2
+
+
+@dataclass(frozen=True)
+class Long:
+    """Many numbers, by what makes them."""
+
+    rows: int
+    length: int
+    dtype: str
+    seed: int
+
+    @property
+    def array(self) -> Array:
+        """Rows (rows, length) of numbers as feature maps hold them."""
+        random = np.random.default_rng(self.seed)
+        return near(self.seed)[random.integers(0, 256, (self.rows, self.length))].astype(self.dtype)
+
+
+Sizes = Callable[[Subject], Sequence[tuple[int, int]]]
+"""Numbers of rows, with their lengths."""
+
+
+def _cases(sizes: Sizes) -> Callable[[Subject], st.SearchStrategy[Long]]:
+    def cases(subject: Subject) -> st.SearchStrategy[Long]:
+        several = st.sampled_from(sizes(subject))
+        return st.builds(lambda size, *more: Long(*size, *more), several, st.sampled_from(FLOATS), st.integers(0, 999))
+
+    return cases
+
+
+def long_laws(
+    what: str,
+    sizes: Sizes,
+    many: tuple[Sizes, Sizes],
+    run: Callable[[Subject, Long], Array],
+    run_back: Callable[[Subject, Long], Array],
+    compared: Callable[[Subject, Long], None],
+    compared_back: Callable[[Subject, Long], None],
+    applies: Callable[[Subject], bool],
+    applies_back: Callable[[Subject], bool],
+) -> tuple[Law, ...]:
+    """The laws on cases of `sizes`, and of `many` numbers for threads, forward and backward; `what` names them.
+
+    `compared(subject, case)` holds compiled results to those of the Python form; `run` returns them.
+    """
+
+    def in_threads(function: Callable[[Subject, Long], Array]) -> Callable[[Subject, Long], None]:
+        def holds(subject: Subject, case: Long) -> None:
+            with cx.threads(1):
+                alone = function(subject, case)
+            for _ in range(TURNS):
+                with cx.threads(THREADS):
+                    together = function(subject, case)
+                require_same("result", together, alone, "as by one thread")
+
+        return holds
+
+    def law(name: str, statement: str, of: Sizes, holds: Any, applies: Any, share: float) -> Law:
+        return Law(name, statement, _cases(of), holds, applies, share)
+
+    same = "Its compiled form is its Python form on"
+    return (
+        law("compiled_long", f"{same} {what}, too.", sizes, compared, applies, 0.15),
+        law(
+            "compiled_gradient_long",
+            f"The gradient of its compiled form is that of its Python form on {what}, too.",
+            sizes,
+            compared_back,
+            applies_back,
+            0.15,
+        ),
+        law(
+            "compiled_threads",
+            "Its compiled form gives the same bits in many threads as in one.",
+            many[0],
+            in_threads(run),
+            applies,
+            0.03,
+        ),
+        law(
+            "compiled_gradient_threads",
+            "The gradient of its compiled form has the same bits in many threads as in one.",
+            many[1],
+            in_threads(run_back),
+            applies_back,
+            0.03,
+        ),
+    )
