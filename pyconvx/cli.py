@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,6 +38,9 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (by default the process's own) and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # bars and signs that a terminal's encoding may lack
     parser = _build_parser()
     parsed = parser.parse_args(arguments)
     if parsed.command is None:
@@ -65,7 +69,7 @@ def _build_parser() -> argparse.ArgumentParser:
         epilog="Start with:  pyconvx demo\nIn Python:   import pyconvx as cx; help(cx.conv2d)",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"pyconvx {version('pyconvx')}")
+    parser.add_argument("--version", action="version", version=f"pyconvx {_version()}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in COMMANDS:
         subparser = subparsers.add_parser(
@@ -77,6 +81,15 @@ def _build_parser() -> argparse.ArgumentParser:
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("pyconvx")
+    except PackageNotFoundError:  # run from the sources
+        from . import __version__
+
+        return __version__
 
 
 def _one_line(error: BaseException) -> str:

@@ -65,6 +65,7 @@ _WORDS = r"(?!(?:unsigned|signed|long|short|int|char|float|double|void)\b)"  # o
 def _shape(signature: str) -> tuple[str, ...] | None:
     """The types of the result and the arguments, without names and const; None for what is no such signature."""
     signature = re.sub(r"__pyx_t_\w*?(float(?:32|64)_t|int(?:p|32|64)_t)\b", r"\1", signature)  # Cython's names of them
+    signature = re.sub(r"\(\s*\*\s*\w*\s*\)", " ", signature)  # a pointer to a function is the function
     match = re.fullmatch(r"\s*([^()]*?)\s*\(([^()]*)\)[\w\s?*-]*", signature)
     if match is None:
         return None
@@ -75,6 +76,8 @@ def _shape(signature: str) -> tuple[str, ...] | None:
         if parts is None:
             return None
         types.append(_TYPES[parts[1]] + re.sub(r"\s", "", parts[2]) + ("*" if parts[3] else ""))
+    if types[-1] == "double*" and len(types) > 2:
+        types[-1] = "void*"  # user, as a function declares it that reads parameters there
     return tuple(types)
 
 

@@ -1,12 +1,14 @@
 """The command: what it prints, what it writes, and that every mistake is one line and exit code 2."""
 
+import os
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from pyconvx.cli import COMMANDS, main
+import pyconvx
+from pyconvx.cli import COMMANDS, _version, main
 
 
 def fails_with_one_line(capsys, arguments):
@@ -98,3 +100,19 @@ def test_missing_extra_says_what_to_install(capsys, tmp_path, monkeypatch, missi
     monkeypatch.setitem(sys.modules, missing, None)
     told = fails_with_one_line(capsys, ["demo", "-o", str(tmp_path / "x.png")])
     assert 'pip install "pyconvx[demo]"' in told
+
+
+def test_an_encoding_without_bars_is_no_mistake():
+    code = "import sys; from pyconvx.cli import main; sys.exit(main(['plugins', 'activations']))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "relu" in done.stdout
+
+
+def test_the_version_of_sources_that_are_not_installed(monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("pyconvx.cli.version", missing)
+    assert _version() == pyconvx.__version__

@@ -432,6 +432,8 @@ def test_a_capsule_is_named_by_its_signature():
         b"void (const npy_float32 *, npy_float32 *, ptrdiff_t, void *)",
         b"void (__pyx_t_5numpy_float32_t const *, __pyx_t_5numpy_float32_t *, __pyx_t_5numpy_intp_t, void *)",
         b"void (const float *restrict x, float y[], Py_ssize_t n, void *)",
+        b"void (*)(const float *, float *, Py_ssize_t, void *)",
+        b"void (*function)(const float *, float *, Py_ssize_t, const double *parameters)",
     ):
         with registered("activations", "double", compiled=capsule(name, address(double))):
             assert cx.activate(np.float32([1, 2]), "double").tolist() == [2, 4]
@@ -525,7 +527,16 @@ def test_every_form_is_read_as_what_it_is():
         "int unsigned (double *, npy_intp, double *, void *)",
     ):
         assert _shape(wrong) is None
-    for wrong in ("", "float", "void (float)", "int (*)(int)", "struct s *(void *)", "void (unsigned *, float *)", "("):
+    for wrong in (
+        "",
+        "float",
+        "void (float)",
+        "int (*)(int)",
+        "void (*)(*)(float *)",
+        "struct s *(void *)",
+        "void (unsigned *, float *)",
+        "(",
+    ):
         assert _shape(wrong) not in shapes
 
 
