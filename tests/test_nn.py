@@ -432,7 +432,7 @@ def test_patience_and_callbacks_end_a_training():
 def test_arguments_of_fit():
     x, y = data()
     for options, message in (
-        ({"epochs": 0}, "epochs and batch_size"),
+        ({"epochs": 0}, "epochs must be at least 1"),
         ({"validation": 1.5}, "share between"),
         ({"optimizer": "adan"}, "one of sgd, adam, adamw"),
         ({"loss": "mes"}, "unknown loss"),

@@ -19,9 +19,9 @@ from .conv import (
 from .exchange import from_keras_weights, from_torch_state_dict, to_keras_weights, to_torch_state_dict
 from .fit import History, evaluate, fit, predict
 from .freeze import frozen
-from .initializers import Initializer, initializers
+from .initializers import Initializer, initializer, initializers
 from .layer import Layer
-from .losses import Loss, losses
+from .losses import Loss, loss, losses
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .pool import (
     AdaptivePool1D,
@@ -40,7 +40,7 @@ from .pool import (
 )
 from .replace import replaced
 from .save import load, save
-from .schedules import Schedule, schedules
+from .schedules import Schedule, schedule, schedules
 from .sequential import Parallel, Residual, Sequential
 from .summary import Summary, summary
 
@@ -95,12 +95,15 @@ __all__ = [
     "from_keras_weights",
     "from_torch_state_dict",
     "frozen",
+    "initializer",
     "initializers",
     "load",
+    "loss",
     "losses",
     "predict",
     "replaced",
     "save",
+    "schedule",
     "schedules",
     "summary",
     "to_config",

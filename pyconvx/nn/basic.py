@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from .. import functional
+from ..geometry import integer
 from .initializers import fill
 from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis
 
 __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 
+_INTEGERS = (int, np.integer)
 PART = 256
 """Elements of a channel that are summed in the precision of x."""
 
@@ -36,6 +38,10 @@ class Dense(Layer):
     activation: Any = None
     initializer: Any = "glorot_uniform"
     bias_initializer: Any = "zeros"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.units = integer("units", self.units, 1)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 1:
@@ -96,7 +102,7 @@ class Flatten(Layer):
         return (math.prod(input_shape),)
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        return x.reshape(len(x), -1), lambda gy: (np.asarray(gy).reshape(x.shape), {})
+        return x.reshape(len(x), math.prod(x.shape[1:])), lambda gy: (np.asarray(gy).reshape(x.shape), {})
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         return None
@@ -138,7 +144,7 @@ class Pad(Operation):
     def _widths(self, ndim: int) -> dict[int, Any]:
         axes = range(2, ndim) if self.layout == "channels_first" else range(1, ndim - 1)
         each = self.width
-        if isinstance(each, (int, np.integer)) or (len(each) == 2 and all(isinstance(n, int) for n in each)):
+        if isinstance(each, _INTEGERS) or (len(each) == 2 and all(isinstance(n, _INTEGERS) for n in each)):
             return dict.fromkeys(axes, each)
         if len(each) != len(axes):
             raise ValueError(
@@ -147,11 +153,17 @@ class Pad(Operation):
         return dict(zip(axes, each, strict=True))
 
     def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        return functional.pad, (self._widths(ndim), self.mode), {}
+        widths, mode = self._widths(ndim), self.mode
+        if isinstance(mode, (tuple, list)):
+            if len(mode) != len(widths):
+                raise ValueError(f"mode must be one, or one per spatial axis ({len(widths)}), got {mode!r}")
+            by_axis = dict(zip(widths, mode, strict=True))
+            mode = tuple(by_axis.get(axis, "zeros") for axis in range(ndim))
+        return functional.pad, (widths, mode), {}
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         widths = self._widths(1 + len(input_shape)).values()
-        before = tuple(each if isinstance(each, (int, np.integer)) else each[0] for each in widths)
+        before = tuple(each if isinstance(each, _INTEGERS) else each[0] for each in widths)
         return {"kernel_size": (1,) * len(before), "padding": tuple(max(n, 0) for n in before)}
 
 
@@ -183,6 +195,8 @@ class Dropout(Layer):
             return x, lambda gy: (np.asarray(gy), {})
         if run.rng is None:
             raise ValueError(f"{self!r} draws what it drops: give rng= with training=True")
+        if x.dtype.kind != "f":
+            x = x.astype(np.float32)
         kept = run.rng.random(x.shape, np.float32) >= self.rate
         scale = (kept / np.float64(1 - self.rate)).astype(x.dtype)
         return x * scale, lambda gy: (np.asarray(gy) * scale, {})
@@ -207,6 +221,13 @@ class BatchNorm(Layer):
     momentum: float = 0.1
     epsilon: float = 1e-5
     layout: str = "channels_last"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.momentum <= 1:
+            raise ValueError(f"momentum must be from 0 to 1, got {self.momentum}")
+        if not self.epsilon >= 0:
+            raise ValueError(f"epsilon must not be negative, got {self.epsilon}")
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -252,8 +273,11 @@ class BatchNorm(Layer):
         def column(values: Array) -> Array:
             return self._column(values.astype(x.dtype), x.ndim)
 
-        count = x.size // max(x.shape[channel_axis(self.layout, x.ndim)], 1)
-        if run.training:
+        channels = x.shape[channel_axis(self.layout, x.ndim)]
+        if self.params["scale"].shape != (channels,):
+            raise ValueError(f"{self!r} was built for {self.params['scale'].size} channels, got {channels} channels")
+        count = x.size // max(channels, 1)
+        if run.training and count:
             mean = self._sum(x) / count
             normal = x - column(mean)
             variance = self._sum(np.square(normal)) / count
@@ -274,7 +298,7 @@ class BatchNorm(Layer):
             gx = gy * normal
             shifts, scales = self._sum(gy), self._sum(gx)
             gradients = {"scale": scales.astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
-            if run.training:
+            if run.training and count:
                 np.multiply(normal, column(-scales / count), out=gx)
                 gx -= column(shifts / count)
                 gx += gy

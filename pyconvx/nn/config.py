@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..activation import activation
-from ..padding import padding
-from ..plugin import Bound, Plugin
-from ..pooling import pooling
+from ..plugin import Bound, Plugin, bind
 from . import basic, conv, pool
-from .initializers import initializers
-from .layer import Layer
+from .layer import PLUGIN_OPTIONS, Layer
 from .sequential import Parallel, Residual, Sequential
 
 __all__ = ["from_config", "to_config"]
 
-BY_NAME: dict[str, Callable[[str], Any]] = {
-    "activation": activation,
-    "padding_mode": padding,
-    "mode": padding,
-    "kind": pooling,
-    "initializer": initializers.resolve,
-    "bias_initializer": initializers.resolve,
-}
-"""Options that name a plugin, and what finds it."""
+DEEPEST = 100
+"""Groups in groups that are read."""
 LAYERS: dict[str, type[Layer]] = {
     **{name: getattr(module, name) for module in (basic, conv, pool) for name in module.__all__},
     **{kind.__name__: kind for kind in (Parallel, Residual, Sequential)},
@@ -38,9 +28,12 @@ LAYERS: dict[str, type[Layer]] = {
 def to_config(layer: Layer) -> dict[str, Any]:
     """A layer or network as dicts, lists, strings and numbers, without its parameters.
 
-    Raises TypeError for an option that is neither.
+    Raises TypeError for an option that is neither, and for a layer that is none of this package: it could not be read.
     """
     kind = type(layer).__name__
+    if LAYERS.get(kind) is not type(layer):
+        what = "part of a frozen network" if layer.frozen else "no layer of pyconvx"
+        raise TypeError(f"{layer!r} is {what}, and cannot be written as plain data")
     if isinstance(layer, Residual):
         path, shortcut = layer.layers
         inner: dict[str, Any] = {"layers": [to_config(each) for each in path]}  # type: ignore[attr-defined]
@@ -79,13 +72,20 @@ def from_config(config: Any, where: str = "network") -> Layer:
     Raises ValueError that says where, for a layer, option or plugin that is not known.
     """
     if isinstance(config, (str, bytes)):
-        config = json.loads(config)
+        try:
+            config = json.loads(config)
+        except ValueError as error:
+            raise ValueError(f"{where} must be JSON: {error}") from error
+    if where.count(".") > DEEPEST:
+        raise ValueError(f"{where[:40]}...: layers are more than {DEEPEST} deep")
     if not isinstance(config, Mapping) or not isinstance(config.get("layer"), str):
         raise ValueError(f'{where} must be a dict with the key "layer", got {config!r}')
     options = {key: value for key, value in config.items() if key != "layer"}
     kind = LAYERS.get(config["layer"])
     if kind is None:
-        raise ValueError(f"{where}: there is no layer {config['layer']!r}")
+        nearest = difflib.get_close_matches(config["layer"], LAYERS, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"{where}: there is no layer {config['layer']!r}{hint}")
     inner = options.pop("layers", None)
     layers = []
     if inner is not None:
@@ -95,8 +95,8 @@ def from_config(config: Any, where: str = "network") -> Layer:
     if "shortcut" in options:
         options["shortcut"] = from_config(options["shortcut"], f"{where}.shortcut")
     for name, value in options.items():
-        if name in BY_NAME:
-            options[name] = _found(BY_NAME[name], value, f"{where}.{name}")
+        if name in PLUGIN_OPTIONS:
+            options[name] = _found(PLUGIN_OPTIONS[name], value, f"{where}.{name}")
         elif isinstance(value, list):
             options[name] = _tuples(value)
     try:
@@ -117,8 +117,9 @@ def _found(find: Callable[..., Any], value: Any, where: str) -> Any:
         return None
     try:
         if isinstance(value, Mapping):
-            bound = find(value["name"])
-            return type(bound)(bound.plugin, {**bound.params, **value.get("params", {})})
+            if not {"name"} <= value.keys() <= {"name", "params"}:
+                raise ValueError(f'a plugin is {{"name": ..., "params": {{...}}}}, got {dict(value)!r}')
+            return bind(find(value["name"]).plugin, value.get("params", {}))
         find(value)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional
-from ..geometry import conv_windows
+from ..geometry import conv_windows, integer
 from .initializers import fill
 from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis, ranks, sizes, spatial_of
 
@@ -62,6 +62,12 @@ class _Convolution(_Options):
         """(F, *kernel, C // groups), whatever the layout."""
         raise NotImplementedError
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("filters", "groups", "multiplier"):
+            if hasattr(self, name):
+                setattr(self, name, integer(name, getattr(self, name), 1))
+
     def groups_of(self, channels: int) -> int:
         """How many independent groups channels and filters fall into."""
         return 1
@@ -79,7 +85,9 @@ class _Convolution(_Options):
     def channels_of(self, shape: Shape) -> int:
         """Of the input, by its shape without N."""
         if len(shape) != self.rank + 1:
-            raise ValueError(f"{self!r} takes samples of {self.rank} spatial axes and channels, got the shape {shape}")
+            raise ValueError(
+                f"{self!r} takes (N, samples of {self.rank} spatial axes and channels), got samples of shape {shape}"
+            )
         return shape[channel_axis(self.layout, self.rank + 2) - 1]
 
     def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:

@@ -174,7 +174,7 @@ def from_torch_state_dict(net: Layer, state_dict: Mapping[str, Any]) -> Layer:
     >>> net = cx.Sequential(cx.Conv2D(8, 3), cx.Flatten(), cx.Dense(10)).build((4, 4, 1))
     >>> weights = {"conv.weight": np.ones((8, 1, 3, 3)), "conv.bias": np.zeros(8)}
     >>> weights |= {"head.weight": np.ones((10, 32)), "head.bias": np.zeros(10)}
-    >>> cx.nn.from_torch_state_dict(net, weights)(np.ones((1, 4, 4, 1)))[0, 0]
+    >>> cx.nn.from_torch_state_dict(net, weights)(np.ones((1, 4, 4, 1)))[0, 0].item()
     288.0
     """
     slots = list(_slots(net, TORCH))
@@ -224,7 +224,7 @@ def from_keras_weights(net: Layer, weights: Sequence[Any]) -> Layer:
 
     >>> import numpy as np, pyconvx as cx
     >>> net = cx.Sequential(cx.Conv2D(8, 3), cx.GlobalPool()).build((4, 4, 1))
-    >>> cx.nn.from_keras_weights(net, [np.ones((3, 3, 1, 8)), np.zeros(8)])(np.ones((1, 4, 4, 1)))[0, 0]
+    >>> cx.nn.from_keras_weights(net, [np.ones((3, 3, 1, 8)), np.zeros(8)])(np.ones((1, 4, 4, 1)))[0, 0].item()
     9.0
     """
     slots = list(_slots(net, KERAS))

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import integer
 from .layer import Array, Layer, Params
 from .losses import loss_and_gradient, losses
 from .optimizers import Optimizer, clip_gradients, optimizer
-from .save import arrays_of
-from .schedules import factor
+from .save import arrays_of, check_arrays, write_whole
+from .schedules import factor, schedules
 
 __all__ = ["History", "evaluate", "fit", "predict"]
 
@@ -44,11 +45,19 @@ class History:
 
     @property
     def best(self) -> int:
-        """The epoch, counted from 0, with the least loss in validation, or in training if there was none."""
-        return int(np.argmin(self.validation_loss or self.loss))
+        """The epoch, counted from 0, with the least loss in validation, or in training if there was none.
+
+        A loss that is no number is no least one. Raises ValueError before the first epoch.
+        """
+        values = self.validation_loss or self.loss
+        if not values:
+            raise ValueError("there has been no epoch yet")
+        return int(np.argmin(np.where(np.isnan(values), np.inf, values)))
 
     def line(self) -> str:
         """The last epoch in words."""
+        if not self.loss:
+            return "no epoch yet"
         told = [f"epoch {self.epochs}", f"loss {self.loss[-1]:.4f}"]
         if self.accuracy:
             told.append(f"accuracy {self.accuracy[-1]:.4f}")
@@ -140,7 +149,9 @@ def fit(
     True. checkpoint: a path (.npz) written after every epoch; where it exists, training goes on from there, with the
     same bits as if it had not been interrupted. progress: a line for each epoch, and a bar where tqdm is installed.
 
-    Raises ValueError for arguments that do not fit, and for a loss that is not finite.
+    An optimizer that has taken steps goes on with what it remembers of them. If the training fails or is interrupted,
+    the network is left as after the last whole step, or with keep_best as it was best. Raises ValueError for arguments
+    that do not fit, for a checkpoint of another training, and for a loss that is not finite.
 
     >>> import numpy as np, pyconvx as cx
     >>> x = np.random.default_rng(0).standard_normal((64, 4))
@@ -152,54 +163,79 @@ def fit(
     x, y = _pairs(x, y)
     losses.resolve(loss)
     chosen = _optimizer(optimizer)
-    if isinstance(validation, (int, float)):
+    if isinstance(validation, (int, float, np.floating)):
         if not 0 < validation < 1:
             raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation}")
         held = max(1, round(len(x) * validation))
         validation, x, y = (x[-held:], y[-held:]), x[:-held], y[:-held]
         _pairs(x, y)
-    if min(epochs, batch_size) < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}")
-    net(x[:1])
+    for name, given in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+        if given is not None or name != "patience":
+            integer(name, given, 1)
+    integer("seed", seed, 0)
+    if clip is not None and not 0 < clip < np.inf:
+        raise ValueError(f"clip must be positive and finite, or None, got {clip}")
+    if callable(callbacks) or not all(map(callable, callbacks)):
+        raise TypeError(f"callbacks must be a sequence of functions, got {callbacks!r}")
+    if validation is not None:
+        if not isinstance(validation, Sequence) or len(validation) != 2:
+            raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation!r}")
+        validation = _pairs(*validation)
+    for some_x, some_y in ((x, y), validation or (x, y)):
+        evaluate(net, some_x[:1], some_y[:1], loss=loss)  # before any time is spent
+    settings = {
+        **{
+            "loss": repr(losses.resolve(loss)),
+            "optimizer": repr(chosen),
+            "schedule": repr(schedules.resolve(schedule)),
+        },
+        **{"batch_size": batch_size, "seed": seed, "clip": clip, "samples": len(x)},
+    }
+    if schedules.resolve(schedule).name != "constant":
+        settings["epochs"] = epochs
     history, best, rate = History(), dict[str, Array](), 1.0
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
-        history, best = _resume(path, net, chosen)
-    batches = -(-len(x) // batch_size)
-    while history.epochs < epochs and not _patient_enough(history, patience):
-        epoch = history.epochs
-        order = np.random.default_rng([seed, epoch]).permutation(len(x))
-        dropping = np.random.default_rng([seed, epoch, 1])
-        since, total, right = time.perf_counter(), 0.0, 0
-        slices = (slice(start, start + batch_size) for start in range(0, len(x), batch_size))
-        for number, some in enumerate(_bar(slices, batches, f"epoch {epoch + 1}/{epochs}", progress)):
-            rows, rate = order[some], factor(schedule, (epoch * batches + number) / (epochs * batches))
-            value, good = _step(net, x[rows], y[rows], loss, chosen, rate, clip, dropping)
-            if not np.isfinite(value):
-                where = f"epoch {epoch + 1}, batch {number + 1}"
-                raise ValueError(f"the loss is {value} in {where}: try a smaller learning_rate")
-            total += value * len(rows)
-            right += good
-        history.loss.append(total / len(x))
-        history.seconds.append(time.perf_counter() - since)
-        history.learning_rate.append(chosen.learning_rate * rate)
-        if _labels(y):
-            history.accuracy.append(right / len(x))
-        if validation is not None:
-            held_loss, accuracy = evaluate(net, *validation, loss=loss)
-            history.validation_loss.append(held_loss)
-            if accuracy is not None:
-                history.validation_accuracy.append(accuracy)
-        if keep_best and history.best == epoch:
-            best = _copy(net)
-        if path is not None:
-            _write(path, net, chosen, history, best)
-        if progress:
-            print(history.line(), file=sys.stderr)
-        if any([callback(history, net) is True for callback in callbacks]):
-            break
-    if best:
-        _restore(net, best)
+        history, best = _resume(path, net, chosen, settings)
+        best = best if keep_best else {}
+    try:
+        batches = -(-len(x) // batch_size)
+        while history.epochs < epochs and not _patient_enough(history, patience):
+            epoch = history.epochs
+            order = np.random.default_rng([seed, epoch]).permutation(len(x))
+            dropping = np.random.default_rng([seed, epoch, 1])
+            since, total, right = time.perf_counter(), 0.0, 0
+            slices = (slice(start, start + batch_size) for start in range(0, len(x), batch_size))
+            for number, some in enumerate(_bar(slices, batches, f"epoch {epoch + 1}/{epochs}", progress)):
+                rows, rate = order[some], factor(schedule, (epoch * batches + number) / (epochs * batches))
+                value, good = _step(net, x[rows], y[rows], loss, chosen, rate, clip, dropping)
+                if not np.isfinite(value):
+                    where = f"epoch {epoch + 1}, batch {number + 1}"
+                    hint = "see that x and y are finite, and try a smaller learning_rate"
+                    raise ValueError(f"the loss is {value} in {where}: {hint}")
+                total += value * len(rows)
+                right += good
+            history.loss.append(total / len(x))
+            history.seconds.append(time.perf_counter() - since)
+            history.learning_rate.append(chosen.learning_rate * rate)
+            if _labels(y):
+                history.accuracy.append(right / len(x))
+            if validation is not None:
+                held_loss, accuracy = evaluate(net, *validation, loss=loss)
+                history.validation_loss.append(held_loss)
+                if accuracy is not None:
+                    history.validation_accuracy.append(accuracy)
+            if keep_best and history.best == epoch:
+                best = _copy(net)
+            if path is not None:
+                _write(path, net, chosen, history, best, settings)
+            if progress:
+                print(history.line(), file=sys.stderr)
+            if any([_is_true(callback(history, net)) for callback in callbacks]):
+                break
+    finally:
+        if best:
+            _restore(net, best)
     return history
 
 
@@ -219,6 +255,8 @@ def _step(
     updates: Params = {}
     out, pullback = net.vjp(x, training=True, rng=rng, updates=updates)
     value, gradient = loss_and_gradient(loss, out, y)
+    if not np.isfinite(value):
+        return value, 0  # and the network is left as it is
     _, gradients = pullback(gradient)
     if clip is not None:
         gradients = clip_gradients(gradients, clip)
@@ -242,19 +280,26 @@ def _restore(net: Layer, arrays: Params) -> None:
         array[...] = arrays[key]
 
 
-def _write(path: Path, net: Layer, chosen: Optimizer, history: History, best: Params) -> None:
-    """A checkpoint, whole or not at all: a file beside it takes its place when it is complete."""
+def _is_true(answer: Any) -> bool:
+    """Whether a callback returned True; what else it returns means nothing."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+Settings = dict[str, Any]
+
+
+def _write(path: Path, net: Layer, chosen: Optimizer, history: History, best: Params, settings: Settings) -> None:
+    """A checkpoint, whole or not at all."""
     arrays: dict[str, Any] = {f"net/{key}": array for key, array in arrays_of(net).items()}
     arrays |= {f"best/{key}": array for key, array in best.items()}
     arrays |= {f"optimizer/{key}": array for key, array in chosen.state.items()}
-    about = json.dumps({"history": asdict(history), "steps": chosen.steps, "optimizer": repr(chosen)})
-    beside = path.with_name(path.name + ".part")
-    with open(beside, "wb") as file:
-        np.savez(file, about=np.frombuffer(about.encode(), np.uint8), **arrays)
-    beside.replace(path)
+    about = {"history": asdict(history), "steps": chosen.steps, "settings": settings, "network": repr(net)}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    write_whole(path, lambda file: np.savez(file, **arrays))
 
 
-def _resume(path: Path, net: Layer, chosen: Optimizer) -> tuple[History, Params]:
+def _resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tuple[History, Params]:
+    """What a checkpoint holds, once all of it is known to fit."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
@@ -263,13 +308,25 @@ def _resume(path: Path, net: Layer, chosen: Optimizer) -> tuple[History, Params]
                 kind, _, name = key.partition("/")
                 if name:
                     parts[kind][name] = file[key]
-        if about["optimizer"] != repr(chosen):
-            raise ValueError(f"it was trained by {about['optimizer']}, not {chosen!r}")
-        history = History(**about["history"])
-        _restore(net, parts["net"])
-        chosen.state, chosen.steps = parts["optimizer"], int(about["steps"])
+        if about["network"] != repr(net):
+            raise ValueError(f"its network was {about['network']}, is {net!r}")
+        for name, value in settings.items():
+            if about["settings"].get(name, value) != value:
+                raise ValueError(f"{name} was {about['settings'][name]!r}, is {value!r}")
+        shapes = {key: array.shape for key, array in arrays_of(net).items()}
+        check_arrays(parts["net"], shapes)
+        if parts["best"]:
+            check_arrays(parts["best"], shapes)
+        remembered = {key: net.params[key.partition(".")[2]].shape for key in parts["optimizer"]}
+        check_arrays(parts["optimizer"], remembered)
+        steps, history = integer("steps", about["steps"], 0), History(**about["history"])
+        for values in asdict(history).values():
+            if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
+                raise ValueError(f"its history holds {values!r}")
     except OSError:
         raise
     except Exception as error:
         raise ValueError(f"{path} is no checkpoint of this training: {error}") from error
+    _restore(net, parts["net"])
+    chosen.state, chosen.steps = parts["optimizer"], steps
     return history, parts["best"]

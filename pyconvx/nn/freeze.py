@@ -6,6 +6,7 @@ Imports the layers and the functional core.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from ..functional import prepare
 from .basic import Activation, BatchNorm, Dense, Dropout
 from .conv import _Convolution
-from .layer import Array, Layer, LayerPullback, Params, Run
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape
 from .sequential import Parallel, Sequential
 
 __all__ = ["frozen"]
@@ -48,7 +49,7 @@ def _frozen(layer: Layer) -> Layer:
             before: Any = kept[-1] if kept else None
             if isinstance(each, Dropout):
                 continue
-            if isinstance(each, BatchNorm) and _open(before):
+            if isinstance(each, BatchNorm) and _open(before) and _same_axis(before, each):
                 kept[-1] = _folded(before, each)
             elif isinstance(each, Activation) and _open(before) and _same_axis(before, each):
                 kept[-1] = _with(before, {"activation": each.activation}, before.params)
@@ -79,8 +80,8 @@ def _open(layer: Any) -> bool:
     return isinstance(layer, (_Convolution, Dense)) and layer.activation is None
 
 
-def _same_axis(layer: Any, activation: Activation) -> bool:
-    return isinstance(layer, Dense) or layer.layout == activation.layout
+def _same_axis(layer: Any, after: Activation | BatchNorm) -> bool:
+    return isinstance(layer, Dense) or layer.layout == after.layout
 
 
 def _with(layer: Any, options: dict[str, Any], params: Params) -> Any:
@@ -114,6 +115,8 @@ def _folded(layer: Any, norm: BatchNorm) -> Any:
 class _Prepared(Layer):
     """A convolution whose filters are packed once."""
 
+    frozen = True
+
     def __init__(self, layer: _Convolution) -> None:
         self.layer, self.input_shape = layer, layer.input_shape
         self.params, self.state = layer.params, layer.state
@@ -123,8 +126,20 @@ class _Prepared(Layer):
     def __repr__(self) -> str:
         return repr(self.layer)
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def output_shape(self, input_shape: Shape) -> Shape:
         return self.layer.output_shape(input_shape)
+
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return self.layer.param_shapes(input_shape)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return self.layer.multiply_adds(input_shape)
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        return self.layer.window(input_shape)
+
+    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
+        raise ValueError(f"a frozen network has no parameters to be made: {self!r}")
 
     def forward(self, x: Array, run: Run) -> Array:
         layer = self.layer

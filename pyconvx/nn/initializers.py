@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..plugin import Bound, Plugin, calling, returned
 from ..registry import Registry
 
-__all__ = ["Initializer", "fill", "initializers"]
+__all__ = ["Initializer", "fill", "initializer", "initializers"]
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -36,6 +36,15 @@ class Initializer(Plugin):
 
 initializers: Registry[Initializer] = Registry(Initializer.kind, Initializer, "pyconvx.initializers")
 """Every initializer by name."""
+
+
+def initializer(name: str | Initializer | Bound[Initializer], /, **params: Any) -> Bound[Initializer]:
+    """Return an initializer with its parameters set. Raises UnknownNameError for a name, TypeError for a parameter.
+
+    >>> initializer("normal", scale=0.01)
+    normal(scale=0.01)
+    """
+    return initializers.resolve(name, params)
 
 
 def fill(

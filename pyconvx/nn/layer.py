@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
-from threading import Lock
-from typing import Any, TypeVar
+from threading import RLock
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import functional
+from ..activation import activation
+from ..functional.arrays import check_layout
+from ..padding import padding
+from ..pooling import pooling
+from .initializers import initializers
 
 __all__ = [
+    "PLUGIN_OPTIONS",
     "Array",
     "Layer",
     "LayerPullback",
@@ -21,7 +27,11 @@ __all__ = [
     "Run",
     "Shape",
     "channel_axis",
+    "checked_shape",
+    "floating",
+    "generator",
     "ranks",
+    "require_known",
     "sizes",
     "spatial_of",
 ]
@@ -31,7 +41,17 @@ Shape = tuple[int, ...]
 Params = dict[str, Array]
 LayerPullback = Callable[[Any], tuple[Array, Params]]
 
-_building = Lock()
+_building = RLock()  # an initializer may use a layer
+
+PLUGIN_OPTIONS: dict[str, Callable[..., Any]] = {
+    "activation": activation,
+    "padding_mode": padding,
+    "mode": padding,
+    "kind": pooling,
+    "initializer": initializers.resolve,
+    "bias_initializer": initializers.resolve,
+}
+"""Options that name a plugin, and what finds it."""
 
 
 @dataclass
@@ -54,10 +74,21 @@ class Layer:
     layer serves many threads. Arrays have a first axis N; shapes are told without it.
     """
 
+    frozen: ClassVar[bool] = False
+    """Whether it only infers, as layers of a frozen network do whose filters are prepared."""
+
     def __post_init__(self) -> None:
         self.params: Params = {}
         self.state: Params = {}
         self.input_shape: Shape | None = None
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                setattr(self, field.name, _tuple(value.tolist()))
+            elif field.name in PLUGIN_OPTIONS:
+                require_known(PLUGIN_OPTIONS[field.name], value)
+            elif field.name == "layout":
+                check_layout(value)
 
     # what a subclass defines
 
@@ -96,18 +127,25 @@ class Layer:
     # what a user calls
 
     def build(self, input_shape: Any, *, seed: int | np.random.Generator = 0, dtype: Any = np.float32) -> Layer:
-        """Make the parameters for an input of that shape (without N), and return the layer.
+        """Make the parameters for an input of that shape (without N), anew if there are some, and return the layer.
 
-        seed: an int or a Generator; the same int gives the same parameters. Raises ValueError for a shape that the
-        layer cannot take.
+        seed: an int or a Generator; the same int gives the same parameters. dtype: float32 or float64. Raises
+        ValueError for a shape that the layer cannot take, TypeError for another dtype.
         """
-        shape = _shape(input_shape)
+        shape = checked_shape(input_shape)
         self.output_shape(shape)
-        rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
-        made = self.make(shape, rng, np.dtype(dtype))
-        self.params, self.state = made
-        self.input_shape = shape
+        self._build(shape, generator(seed), floating(dtype), anew=True)
         return self
+
+    def _build(self, shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any], anew: bool) -> None:
+        """Make what is missing, or all of it."""
+        if anew or self.input_shape is None:
+            self.params, self.state = self.make(shape, rng, dtype)
+            self.input_shape = shape
+
+    def _assume(self, shape: Shape) -> None:
+        """Be built for that shape, without parameters: they are about to be set."""
+        self.input_shape = shape
 
     def __call__(self, x: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Array:
         """The result for x (N, ...). Builds the layer if that has not been done.
@@ -166,10 +204,19 @@ class Layer:
 
     def _built(self, given: Any) -> Array:
         x: Array = np.asarray(given)
+        if x.dtype.kind not in "biuf" or x.itemsize > 8:
+            raise TypeError(f"x must be of a real dtype of up to 8 bytes, got {x.dtype}")
         if self.input_shape is None:
             with _building:
                 if self.input_shape is None:
-                    self.build(x.shape[1:], dtype=x.dtype if x.dtype.kind == "f" and x.itemsize > 2 else np.float32)
+                    shape = checked_shape(x.shape[1:])
+                    self.output_shape(shape)
+                    dtype = np.float64 if x.dtype == np.float64 else np.float32
+                    self._build(shape, generator(0), np.dtype(dtype), anew=False)
+        elif x.ndim != 1 + len(self.input_shape):
+            hint = ": add it, x[None]" if x.ndim == len(self.input_shape) else ""
+            axes = "the axis N and those of a sample as "
+            raise ValueError(f"x must have {axes}{self.input_shape}, got the shape {x.shape}{hint}")
         return x
 
     @property
@@ -197,7 +244,34 @@ def _default(field: Field[Any]) -> Any:
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
-def _shape(given: Any) -> Shape:
+def require_known(find: Callable[..., Any], value: Any) -> None:
+    """Raises UnknownNameError, or TypeError, unless an option names plugins that there are."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        for each in value:
+            find(each)
+    elif value is not None:
+        find(value)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """A generator of random numbers, or that of a seed."""
+    return seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+
+
+def floating(dtype: Any) -> np.dtype[Any]:
+    """The dtype of parameters; TypeError for one that they cannot have."""
+    found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
+    if found not in (np.float32, np.float64):
+        raise TypeError(f"dtype of parameters must be float32 or float64, got {np.dtype(dtype)}")
+    return found
+
+
+def checked_shape(given: Any) -> Shape:
+    """The shape of a sample; TypeError or ValueError for what is none."""
     try:
         shape = tuple(int(n) for n in given)
     except TypeError:

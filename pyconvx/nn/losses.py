@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..plugin import Bound, Plugin, calling, returned
 from ..registry import Registry
 
-__all__ = ["Loss", "loss_and_gradient", "losses"]
+__all__ = ["Loss", "loss", "loss_and_gradient", "losses"]
 
 Array = NDArray[Any]
 
@@ -38,6 +38,15 @@ losses: Registry[Loss] = Registry(Loss.kind, Loss, "pyconvx.losses")
 """Every loss by name."""
 
 
+def loss(name: str | Loss | Bound[Loss], /, **params: Any) -> Bound[Loss]:
+    """Return a loss with its parameters set. Raises UnknownNameError for a name, TypeError for a parameter.
+
+    >>> loss("huber", delta=2.0)
+    huber(delta=2.0)
+    """
+    return losses.resolve(name, params)
+
+
 def loss_and_gradient(given: str | Loss | Bound[Loss], y: Array, target: Any) -> tuple[float, Array]:
     """The mean loss of predictions y (N, ...), and its gradient with respect to y.
 
@@ -48,6 +57,8 @@ def loss_and_gradient(given: str | Loss | Bound[Loss], y: Array, target: Any) ->
            [2.]]))
     """
     bound = losses.resolve(given)
+    if len(y) == 0:
+        raise ValueError(f"there must be at least one sample, got predictions of the shape {y.shape}")
     plugin, target = bound.plugin, np.asarray(target)
     assert plugin.gradient is not None
     with calling(plugin):
@@ -61,7 +72,10 @@ def loss_and_gradient(given: str | Loss | Bound[Loss], y: Array, target: Any) ->
 def _alike(y: Array, target: Array) -> Array:
     """The difference of predictions and targets of one shape."""
     if target.shape != y.shape:
-        raise ValueError(f"target must have the shape of the prediction, {y.shape}, got {target.shape}")
+        raise ValueError(
+            f"target must have the shape of the prediction, {y.shape}, got {target.shape} of {target.dtype} (or, for "
+            f"cross_entropy, be integer labels (N,))"
+        )
     return np.asarray(y - target)
 
 
@@ -89,20 +103,28 @@ def _shares(y: Array, target: Array, label_smoothing: float) -> tuple[Array, Arr
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))), wanted
 
 
-def _cross_entropy_gradient(y: Array, target: Array, label_smoothing: float = 0.0) -> Array:
-    logarithms, wanted = _shares(y, target, label_smoothing)
+def _last(y: Array, target: Array, axis: int) -> Array:
+    """Targets with the classes, if they have that axis, at the end."""
+    return np.moveaxis(target, axis, -1) if target.ndim == y.ndim else target
+
+
+def _cross_entropy_gradient(y: Array, target: Array, label_smoothing: float = 0.0, axis: int = -1) -> Array:
+    last = np.moveaxis(y, axis, -1)
+    logarithms, wanted = _shares(last, _last(y, target, axis), label_smoothing)
     gradient = np.exp(logarithms) * wanted.sum(-1, keepdims=True) - wanted
-    return _shared(gradient, y.shape[-1])
+    return np.moveaxis(_shared(gradient, last.shape[-1]), -1, axis)
 
 
 @losses.register("cross_entropy", gradient=_cross_entropy_gradient)
-def cross_entropy(y: Array, target: Array, label_smoothing: float = 0.0) -> Array:
+def cross_entropy(y: Array, target: Array, label_smoothing: float = 0.0, axis: int = -1) -> Array:
     """Of the softmax of y, (N, ..., classes), which are logits: target are labels (N, ...) or shares (N, ..., classes).
 
-    A mean over all axes between N and classes. PyTorch's CrossEntropyLoss; Szegedy et al. 2015 for label_smoothing.
+    axis: that of the classes, 1 for channels first. A mean over all other axes but N. PyTorch's CrossEntropyLoss;
+    Szegedy et al. 2015 for label_smoothing.
     """
-    logarithms, wanted = _shares(y, target, label_smoothing)
-    return _per_sample(-(logarithms * wanted).sum(-1))
+    logarithms, wanted = _shares(np.moveaxis(y, axis, -1), _last(y, target, axis), label_smoothing)
+    with np.errstate(invalid="ignore"):  # nothing of an infinite loss is nothing
+        return _per_sample(-np.where(wanted == 0, 0, logarithms * wanted).sum(-1))
 
 
 @losses.register("mse", gradient=lambda y, target: 2 * _shared(_alike(y, target)))

@@ -23,16 +23,27 @@ class Optimizer:
     learning_rate: float
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        self.check("learning_rate", "positive and finite", 0 < self.learning_rate < np.inf)
         self.steps = 0
         self.state: Params = {}
 
+    def check(self, name: str, what: str, holds: bool) -> None:
+        """ValueError unless an option is what it must be."""
+        if not holds:
+            raise ValueError(f"{name} must be {what}, got {getattr(self, name)}")
+
     def step(self, params: Params, gradients: Params, factor: float = 1.0) -> None:
-        """One step, with the learning rate times `factor`. Raises ValueError if a gradient is missing."""
+        """One step, with the learning rate times `factor`.
+
+        What is remembered belongs to these parameters: take another optimizer for another network. Raises ValueError,
+        and changes nothing, for a gradient that is missing or of another shape.
+        """
         if params.keys() != gradients.keys():
             odd = ", ".join(sorted(params.keys() ^ gradients.keys()))
             raise ValueError(f"there must be one gradient for each parameter; without the other: {odd}")
+        for name, value in params.items():
+            if np.shape(gradients[name]) != value.shape:
+                raise ValueError(f"the gradient of {name} must be {value.shape}, got {np.shape(gradients[name])}")
         self.steps += 1
         for name, value in params.items():
             self.rule(name, value, gradients[name], self.learning_rate * factor)
@@ -65,6 +76,12 @@ class SGD(Optimizer):
     nesterov: bool = False
     weight_decay: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check("momentum", "at least 0 and less than 1", 0 <= self.momentum < 1)
+        self.check("nesterov", "False without momentum", not self.nesterov or self.momentum > 0)
+        self.check("weight_decay", "at least 0", self.weight_decay >= 0)
+
     def rule(self, name: str, value: Array, gradient: Array, rate: float) -> None:
         if self.weight_decay:
             gradient = gradient + self.weight_decay * value
@@ -95,6 +112,13 @@ class Adam(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("beta1", "beta2"):
+            self.check(name, "at least 0 and less than 1", 0 <= getattr(self, name) < 1)
+        self.check("epsilon", "positive", self.epsilon > 0)
+        self.check("weight_decay", "at least 0", self.weight_decay >= 0)
 
     def rule(self, name: str, value: Array, gradient: Array, rate: float) -> None:
         if self.weight_decay:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from .config import from_config, to_config
-from .layer import Layer, Params
+from .layer import Array, Layer, Params, Shape, checked_shape
 
-__all__ = ["arrays_of", "load", "save"]
+__all__ = ["arrays_of", "check_arrays", "load", "save", "write_whole"]
 
 CONFIG = "config"
 FORMAT = 1
@@ -35,17 +36,47 @@ def save(net: Layer, path: str | Path) -> None:
         raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
     about = json.dumps({"format": FORMAT, "input_shape": list(net.input_shape), "network": to_config(net)})
     arrays = arrays_of(net)
+    check_arrays(arrays, _wanted(net, net.input_shape))
     path = Path(path)
     if path.suffix == ".npz":
         arrays[CONFIG] = np.frombuffer(about.encode(), np.uint8)
-        with open(path, "wb") as file:
-            np.savez(file, **arrays)
+        write_whole(path, lambda file: np.savez(file, **arrays))
     elif path.suffix == ".safetensors":
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, path, metadata={CONFIG: about})
+        plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        write_whole(path, lambda file: file.write(save(plain, metadata={CONFIG: about})))
     else:
         raise ValueError(f"path must end in .npz or .safetensors, got {str(path)!r}")
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file whole or not at all: one beside it takes its place when it is complete."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with open(beside, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def check_arrays(arrays: Mapping[str, Array], wanted: Mapping[str, Shape]) -> None:
+    """ValueError unless these are floats of just these names and shapes."""
+    if wanted.keys() != arrays.keys():
+        raise ValueError(f"arrays are missing or too many: {', '.join(sorted(wanted.keys() ^ arrays.keys()))}")
+    for key, array in arrays.items():
+        if array.dtype not in (np.float32, np.float64) or array.shape != wanted[key]:
+            raise ValueError(f"{key} must be floats of shape {wanted[key]}, got {array.dtype} of shape {array.shape}")
+
+
+def _wanted(net: Layer, input_shape: Shape) -> dict[str, Shape]:
+    """The shapes of `arrays_of` a network for what it takes."""
+    shapes = {"params": net.param_shapes(input_shape), "state": net.state_shapes(input_shape)}
+    return {f"{kind}/{key}": shape for kind, each in shapes.items() for key, shape in each.items()}
 
 
 def load(path: str | Path) -> Layer:
@@ -62,7 +93,7 @@ def load(path: str | Path) -> Layer:
         if not isinstance(about, Mapping) or about.get("format") != FORMAT:
             raise ValueError(f"it is of no format known here ({FORMAT})")
         net = from_config(about.get("network"))
-        _put(net, tuple(about.get("input_shape") or ()), arrays)
+        _put(net, checked_shape(about.get("input_shape")), arrays)
     except OSError:
         raise
     except ImportError:
@@ -81,14 +112,8 @@ def arrays_of(net: Layer) -> dict[str, Any]:
 def _put(net: Layer, input_shape: tuple[int, ...], arrays: Params) -> None:
     """Fill a network, built for what it takes, with arrays of just its names, shapes and kind of numbers."""
     net.output_shape(input_shape)
-    shapes = {"params": net.param_shapes(input_shape), "state": net.state_shapes(input_shape)}
-    wanted = {f"{kind}/{key}": shape for kind, each in shapes.items() for key, shape in each.items()}
-    if wanted.keys() != arrays.keys():
-        raise ValueError(f"arrays are missing or too many: {', '.join(sorted(wanted.keys() ^ arrays.keys()))}")
-    for key, array in arrays.items():
-        if array.dtype not in (np.float32, np.float64) or array.shape != wanted[key]:
-            raise ValueError(f"{key} must be floats of shape {wanted[key]}, got {array.dtype} of shape {array.shape}")
-    net.build(input_shape)  # of no more memory than the arrays have
+    check_arrays(arrays, _wanted(net, input_shape))
+    net._assume(input_shape)
     for kind in ("params", "state"):
         own = {key.removeprefix(f"{kind}/"): array for key, array in arrays.items() if key.startswith(f"{kind}/")}
         setattr(net, kind, own)

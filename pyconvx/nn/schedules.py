@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..plugin import Bound, Plugin, calling
 from ..registry import Registry
 
-__all__ = ["Schedule", "factor", "schedules"]
+__all__ = ["Schedule", "factor", "schedule", "schedules"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,15 @@ class Schedule(Plugin):
 
 schedules: Registry[Schedule] = Registry(Schedule.kind, Schedule, "pyconvx.schedules")
 """Every schedule by name."""
+
+
+def schedule(name: str | Schedule | Bound[Schedule], /, **params: Any) -> Bound[Schedule]:
+    """Return a schedule with its parameters set. Raises UnknownNameError for a name, TypeError for a parameter.
+
+    >>> schedule("step", drops=2)
+    step(drops=2, factor=0.1)
+    """
+    return schedules.resolve(name, params)
 
 
 def factor(given: str | Schedule | Bound[Schedule], progress: float) -> float:

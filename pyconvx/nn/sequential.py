@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..functional.arrays import check_layout
 from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis
 
 __all__ = ["Parallel", "Residual", "Sequential"]
@@ -25,7 +26,8 @@ class _Group(Layer):
             if not isinstance(layer, Layer):
                 raise TypeError(f"{type(self).__name__} is made of layers, got {layer!r}")
         self.layers: tuple[Layer, ...] = layers
-        self.input_shape: Shape | None = None
+        built = all(map(_is_built, layers))
+        self.input_shape: Shape | None = layers[0].input_shape if layers and built else None
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
@@ -42,35 +44,45 @@ class _Group(Layer):
     @property
     def params(self) -> Params:
         """What is learned, in one flat dict of the layers' own arrays."""
-        return _numbered(layer.params for layer in self.layers)
+        return _Arrays(self, "params")
 
     @params.setter
     def params(self, values: Params) -> None:
-        for i, layer in enumerate(self.layers):
-            layer.params = _of(i, values)
+        self._set("params", values)
 
     @property
     def state(self) -> Params:
         """What is remembered, keyed in the same way."""
-        return _numbered(layer.state for layer in self.layers)
+        return _Arrays(self, "state")
 
     @state.setter
     def state(self, values: Params) -> None:
+        self._set("state", values)
+
+    def _set(self, kind: str, values: Params) -> None:
+        if self.input_shape is not None:
+            shapes = getattr(self, "param_shapes" if kind == "params" else "state_shapes")(self.input_shape)
+            if shapes.keys() != values.keys():
+                odd = ", ".join(sorted(shapes.keys() ^ values.keys()))
+                raise ValueError(f"{kind} must be what there is, got too many or too few: {odd}")
+            for name, shape in shapes.items():
+                _check(name, values[name], shape)
         for i, layer in enumerate(self.layers):
-            layer.state = _of(i, values)
+            setattr(layer, kind, _of(i, values))
 
     def inputs(self, input_shape: Shape) -> list[Shape]:
         """The shape of each layer's input."""
         raise NotImplementedError
 
-    def build(self, input_shape: Any, *, seed: int | np.random.Generator = 0, dtype: Any = np.float32) -> Layer:
-        shape = tuple(input_shape)
-        self.output_shape(shape)
-        rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+    def _build(self, shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any], anew: bool) -> None:
         for layer, given in self._with_inputs(shape):
-            layer.build(given, seed=rng, dtype=dtype)
+            layer._build(given, rng, dtype, anew)
         self.input_shape = shape
-        return self
+
+    def _assume(self, shape: Shape) -> None:
+        for layer, given in self._with_inputs(shape):
+            layer._assume(given)
+        self.input_shape = shape
 
     def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         return _numbered(layer.param_shapes(given) for layer, given in self._with_inputs(input_shape))
@@ -91,6 +103,30 @@ class _Group(Layer):
             inner = Run(run.training, run.rng, {})
             yield partial(getattr(layer, method), run=inner)
             run.updates.update(_numbered([inner.updates], i))
+
+
+def _is_built(layer: Layer) -> bool:
+    """Whether there is nothing to be made any more."""
+    return layer.input_shape is not None or (isinstance(layer, Sequential) and len(layer) == 0)
+
+
+def _check(name: str, array: Any, shape: Shape) -> None:
+    if np.shape(array) != shape:
+        raise ValueError(f"{name} must have the shape {shape}, got {np.shape(array)}")
+
+
+class _Arrays(dict[str, Array]):
+    """What the layers of a group have, under its names: to set one sets that of the layer."""
+
+    def __init__(self, group: _Group, kind: str) -> None:
+        super().__init__(_numbered(getattr(layer, kind) for layer in group.layers))
+        self._group, self._kind = group, kind
+
+    def __setitem__(self, name: str, array: Array) -> None:
+        _check(name, array, self[name].shape)  # KeyError for what there is not
+        super().__setitem__(name, array)
+        index, _, rest = name.partition(".")
+        getattr(self._group.layers[int(index)], self._kind)[rest] = array
 
 
 def _of(index: int, values: Params) -> Params:
@@ -123,17 +159,21 @@ class Sequential(_Group):
     ((2, 8, 8, 1), True)
     """
 
-    def inputs(self, input_shape: Shape) -> list[Shape]:
+    def _shapes(self, input_shape: Shape) -> list[Shape]:
+        """Of the input, and of the result of each layer."""
         shapes = [input_shape]
         for i, layer in enumerate(self.layers):
             try:
                 shapes.append(layer.output_shape(shapes[-1]))
             except ValueError as error:
                 raise ValueError(f"layer {i}, {layer!r}: {error}") from error
-        return shapes[:-1]
+        return shapes
+
+    def inputs(self, input_shape: Shape) -> list[Shape]:
+        return self._shapes(input_shape)[:-1]
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return self.layers[-1].output_shape(self.inputs(input_shape)[-1]) if self.layers else input_shape
+        return self._shapes(input_shape)[-1]
 
     def forward(self, x: Array, run: Run) -> Array:
         for forward in self._each("forward", run):
@@ -173,6 +213,7 @@ class Parallel(_Group):
             raise ValueError(f'merge must be "concat" or "add", got {merge!r}')
         if not self.layers:
             raise ValueError("Parallel needs at least one layer")
+        check_layout(layout)
         self.merge, self.layout = merge, layout
 
     def inputs(self, input_shape: Shape) -> list[Shape]:
@@ -191,7 +232,11 @@ class Parallel(_Group):
     def _merged(self, results: list[Array]) -> Array:
         if self.merge == "concat":
             return np.concatenate(results, channel_axis(self.layout, results[0].ndim))
-        total = results[0] + results[1] if len(results) > 1 else results[0]
+        dtype = np.result_type(*results)
+        dtype = np.result_type(dtype, np.float32) if dtype.kind in "biu" else dtype  # whose sums would overflow
+        total = (
+            np.add(results[0], results[1], dtype=dtype) if len(results) > 1 else results[0].astype(dtype, copy=False)
+        )
         for result in results[2:]:
             total += result
         return total

@@ -1,14 +1,14 @@
-"""What a network is made of, as a table. May import the layers and geometry."""
+"""What a network is made of, as a table. May import the layers."""
 
 from __future__ import annotations
 
 import html
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..geometry import receptive_field
-from .layer import Layer, Shape
+from .layer import Layer, Shape, checked_shape
 from .sequential import Parallel, Sequential
 
 __all__ = ["Summary", "summary"]
@@ -65,10 +65,10 @@ def summary(net: Layer, input_shape: Any) -> Summary:
     Dense(10)                     (10,)             15,370         15,360              all            15,370
     15,826 parameters, 476,160 multiply-adds for one sample
     """
-    shape = tuple(input_shape)
+    shape = checked_shape(input_shape)
     net.output_shape(shape)
     rows: list[tuple[str, ...]] = []
-    _add(net, shape, 0, [], rows)
+    _add(net, shape, 0, (), rows)
     return Summary(tuple(rows), _count(net, shape), net.multiply_adds(shape))
 
 
@@ -76,13 +76,15 @@ def _count(net: Layer, shape: Shape) -> int:
     return sum(math.prod(each) for each in net.param_shapes(shape).values())
 
 
-Windows = list[Any] | None
+Field = tuple[int, int, int]
+"""Along one axis: the first and the last place of the input that the first place of a result sees, and how far on the
+next one begins."""
+Fields = tuple[Field, ...] | None
+"""Of each axis; () where there have been no windows yet, None where everything is seen."""
 
 
-def _add(net: Layer, shape: Shape, depth: int, fields: Windows, rows: list[tuple[str, ...]]) -> Windows:
-    """Add the rows of a layer whose input has that shape; returns the windows from the input of the network to its
-    result, None where everything is seen.
-    """
+def _add(net: Layer, shape: Shape, depth: int, fields: Fields, rows: list[tuple[str, ...]]) -> Fields:
+    """Add the rows of a layer whose input has that shape and sees these fields; returns those of its result."""
     if isinstance(net, (Sequential, Parallel)):
         if depth or isinstance(net, Parallel):
             rows.append(("  " * max(depth - 1, 0) + type(net).__name__, str(net.output_shape(shape)), "", "", "", ""))
@@ -92,21 +94,43 @@ def _add(net: Layer, shape: Shape, depth: int, fields: Windows, rows: list[tuple
             ends.append(end)
             if isinstance(net, Sequential):
                 fields = end
-        if isinstance(net, Sequential):
-            return fields
-        known = [end for end in ends if end is not None]
-        return max(known, key=_side) if len(known) == len(ends) else None
+        return fields if isinstance(net, Sequential) else _together(ends)
     window = net.window(shape)
-    seen = None if fields is None or window is None else [*fields, window] if window else fields
+    seen = None if fields is None or window is None else _through(fields, window) if window else fields
     result = net.output_shape(shape)
     dense = math.prod(shape) * math.prod(result) + math.prod(result)
-    field = "all" if seen is None else " x ".join(map(str, _side(seen))) if seen else "1"
+    sides = "all" if seen is None else " x ".join(str(last - first + 1) for first, last, _ in seen) or "1"
     numbers = (f"{_count(net, shape):,}", f"{net.multiply_adds(shape):,}")
-    rows.append(("  " * max(depth - 1, 0) + repr(net), str(result), *numbers, field, f"{dense:,}"))
+    rows.append(("  " * max(depth - 1, 0) + repr(net), str(result), *numbers, sides, f"{dense:,}"))
     return seen
 
 
-def _side(fields: list[Any]) -> tuple[int, ...]:
-    """The sides of the receptive field of a stack of windows."""
-    size = receptive_field(fields).size
-    return (size,) if isinstance(size, int) else size
+def _through(fields: tuple[Field, ...], window: Mapping[str, Any]) -> Fields:
+    """The fields of what windows over places of these fields see."""
+    taps = window["kernel_size"]
+    before = window.get("padding", (0,) * len(taps))
+    stride, dilation = (window.get(name, (1,) * len(taps)) for name in ("stride", "dilation"))
+    return tuple(
+        (first - n * step, last + (reach - 1 - n) * step, step * s)
+        for (first, last, step), n, s, reach in zip(
+            fields or ((0, 0, 1),) * len(taps),
+            before,
+            stride,
+            ((k - 1) * d + 1 for k, d in zip(taps, dilation, strict=True)),
+            strict=True,
+        )
+    )
+
+
+def _together(ends: list[Fields]) -> Fields:
+    """The fields of what is merged: from the first place that one of them sees to the last."""
+    if any(end is None for end in ends):
+        return None
+    known = [end for end in ends if end]
+    if not known:
+        return ()
+    whole = [end or ((0, 0, 1),) * len(known[0]) for end in ends]
+    return tuple(
+        (min(first for first, _, _ in axis), max(last for _, last, _ in axis), max(step for _, _, step in axis))
+        for axis in zip(*whole, strict=True)
+    )
