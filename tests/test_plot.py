@@ -1,9 +1,12 @@
 """Pictures: each function draws on the axes it is given, or on a new figure, and refuses what it cannot show."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import pyconvx as cx
 from pyconvx import plot
 
 RANDOM = np.random.default_rng(0)
@@ -12,10 +15,17 @@ DRAWINGS = {
     plot.feature_map: RANDOM.normal(size=(6, 8, 1)),
     plot.picture_filter: RANDOM.normal(size=(3, 3)),
     plot.feature_maps: RANDOM.normal(size=(6, 8, 4)),
+    plot.feature_grid: RANDOM.normal(size=(6, 8, 5)),
+    plot.filter_grid: RANDOM.normal(size=(4, 3, 3, 3)),
+    plot.padding_photograph: RANDOM.random((6, 8, 3)),
+    plot.pooling_before_after: RANDOM.normal(size=(6, 8)),
+    partial(plot.sliding_filter, weights=[[0, 1], [1, -4]]): RANDOM.normal(size=(4, 5)),
+    partial(plot.receptive_field, cx.Sequential(cx.Conv2D(2, 3), cx.MaxPool2D(2))): RANDOM.random((9, 9)),
 }
-pytestmark = pytest.mark.parametrize("draw", DRAWINGS, ids=lambda draw: draw.__name__)
+drawings = pytest.mark.parametrize("draw", DRAWINGS, ids=lambda draw: getattr(draw, "func", draw).__name__)
 
 
+@drawings
 def test_makes_a_figure(draw):
     figure = draw(DRAWINGS[draw], title="a title")
     assert isinstance(figure, Figure)
@@ -23,26 +33,30 @@ def test_makes_a_figure(draw):
     figure.canvas.draw()
 
 
+@drawings
 def test_draws_on_the_axes_it_is_given(draw):
     page = Figure()
     left, right = page.subplots(1, 2)
     assert draw(DRAWINGS[draw], ax=right) is page
     assert not left.images
-    assert right.images
+    assert right.images or right.patches
 
 
+@drawings
 def test_returns_the_whole_figure_for_axes_in_a_subfigure(draw):
     page = Figure()
     axes = page.subfigures(1, 2)[1].subplots()
     assert draw(DRAWINGS[draw], ax=axes) is page
 
 
+@drawings
 def test_does_not_change_its_argument(draw):
     before = DRAWINGS[draw].copy()
     draw(DRAWINGS[draw])
     np.testing.assert_array_equal(DRAWINGS[draw], before)
 
 
+@drawings
 def test_draws_zeros_and_what_is_not_finite(draw):
     values = np.zeros_like(DRAWINGS[draw])
     draw(values).canvas.draw()
@@ -50,7 +64,134 @@ def test_draws_zeros_and_what_is_not_finite(draw):
     draw(values).canvas.draw()
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 3, 4, 5), (0, 3), (2, 3, 0)])
+@drawings
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 4, 5, 6), (0, 3), (2, 3, 0)])
 def test_refuses_a_shape_it_cannot_show(draw, shape):
     with pytest.raises(ValueError, match=r"has shape \(.*must be|has shape \(.*is"):
         draw(np.zeros(shape))
+
+
+def texts(figure):
+    """All that is written on the axes of a figure, in the order in which it is drawn."""
+    return [text.get_text().replace("\N{MINUS SIGN}", "-") for axes in figure.axes for text in axes.texts]
+
+
+def test_a_strip_shows_what_pad_makes():
+    modes = ["reflect", cx.padding("constant", value=7), "odd_reflect"]
+    told = texts(plot.padding_strip(modes, n=3, before=2, after=4))
+    for row, mode in enumerate(modes):
+        *numbers, name = told[10 * row : 10 * row + 10]
+        assert [float(number) for number in numbers] == cx.pad(np.arange(1.0, 4), (2, 4), mode).tolist()
+        assert name == repr(mode).strip("'")
+    with pytest.raises(ValueError, match="several axes"):
+        plot.padding_strip("globe")
+
+
+@pytest.mark.parametrize(
+    ("mode", "width", "shape"), [("globe", None, (8, 12, 3)), (("edge", "wrap"), (1, 2), (8, 12, 3))]
+)
+def test_a_photograph_is_framed_by_its_padding(mode, width, shape):
+    image = RANDOM.random(shape)
+    figure = plot.padding_photograph(image, mode, width=width)
+    shown = figure.axes[0].images[0].get_array()
+    pads = {0: 2, 1: 4} if width is None else {0: 1, 1: 2}
+    assert np.allclose(shown, cx.pad(image, pads, mode if width is None else (*mode, "zeros")))
+
+
+def test_poolings_are_shown_with_their_numbers():
+    x = np.arange(16.0).reshape(4, 4)
+    told = texts(plot.pooling_before_after(x, 2, ["max", cx.pooling("lp", p=2.0)]))
+    assert told[0] == "before, 4 \N{MULTIPLICATION SIGN} 4"
+    at = told.index("max, 2 \N{MULTIPLICATION SIGN} 2")
+    assert [float(each) for each in told[at + 1 : at + 5]] == [5, 7, 13, 15]
+
+
+def test_receptive_fields_have_the_sizes_of_the_summary():
+    net = cx.Sequential(cx.Conv2D(4, 5, padding="same"), cx.MaxPool2D(2), cx.Conv2D(4, 3, dilation=2), cx.GlobalPool())
+    figure = plot.receptive_field(net, RANDOM.random((32, 32)))
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    fields = [row[4].replace("x", "\N{MULTIPLICATION SIGN}") for row in cx.nn.summary(net, (32, 32, 1)).rows[:3]]
+    assert labels == [f"{name}: {field}" for name, field in zip(("Conv2D", "MaxPool2D", "Conv2D"), fields, strict=True)]
+    boxes = [patch for patch in figure.axes[0].patches if not patch.get_label().startswith("_")]
+    assert sorted(box.get_width() for box in boxes) == sorted(int(field.split()[0]) for field in fields)
+    with pytest.raises(ValueError, match="place must be inside"):
+        plot.receptive_field(net, RANDOM.random((32, 32)), place=(99, 0))
+    with pytest.raises(ValueError, match="begins with no layer of windows"):
+        plot.receptive_field(cx.Sequential(cx.Flatten()), RANDOM.random((8, 8)))
+
+
+def test_a_curve_and_its_derivative():
+    lines = plot.activation_curve("tanh", low=-2, high=2).axes[0].lines[2:]
+    x, y = lines[0].get_data()
+    assert np.allclose(y, np.tanh(x))
+    assert np.allclose(lines[1].get_ydata(), 1 - np.tanh(x) ** 2)
+    with cx.activations.temporarily("halve", lambda x: x / 2):
+        assert len(plot.activation_curve("halve").axes[0].lines) == 3
+    with pytest.raises(ValueError, match="mixes the elements"):
+        plot.activation_curve("softmax")
+
+
+def test_training_curves_show_the_history():
+    history = cx.nn.History(
+        loss=[2.0, 1.0], accuracy=[0.5, 0.7], validation_loss=[2.5, 3.0], validation_accuracy=[0.4, 0.3]
+    )
+    figure = history.plot()
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
+    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[2.0, 1.0], [2.5, 3.0]]
+    assert figure.axes[1].collections[0].get_offsets().tolist() == [[1, 0.4]]
+    page = Figure()
+    assert history.plot(what="accuracy", ax=page.subplots()) is page
+    for wrong, message in ((cx.nn.History(), "no epoch"), (cx.nn.History(loss=[1.0]), "no accuracy")):
+        with pytest.raises(ValueError, match=message):
+            wrong.plot(what="accuracy")
+
+
+def test_a_confusion_matrix_counts():
+    figure = plot.confusion_matrix([0, 0, 1, 2], [0, 1, 1, 2], names=["cat", "dog", "cow"])
+    assert figure.axes[0].images[0].get_array().tolist() == [[0.5, 0.5, 0], [0, 1, 0], [0, 0, 1]]
+    assert texts(figure) == ["1", "1", "1", "1"]
+    for labels, predicted in (([0, 1], [0]), ([0.5], [0.5]), ([-1], [0]), ([3], [0]), ([], [])):
+        with pytest.raises(ValueError, match="labels"):
+            plot.confusion_matrix(labels, predicted, names=["cat", "dog", "cow"])
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_a_network_is_drawn_with_its_shapes(layout):
+    options = {"layout": layout}
+    net = cx.Sequential(
+        cx.Conv2D(6, (5, 3), **options),
+        cx.BatchNorm(**options),
+        cx.Activation("relu", **options),
+        cx.Residual(cx.Conv2D(6, 1, **options)),
+        cx.Sequential(cx.Flatten(), cx.Dense(10, activation="softmax")),
+    )
+    shape = (32, 32, 3) if layout == "channels_last" else (3, 32, 32)
+    times = "\N{MULTIPLICATION SIGN}"
+    told = [text for text in texts(plot.network(net, shape, title="net")) if text]
+    assert told[::2][:3] == [f"32 {times} 32 {times} 3", f"28 {times} 30 {times} 6", "5040"]
+    assert f"Conv2D 5{times}3\nBatchNorm\nrelu\nResidual" in told
+    assert told[-2:] == ["10", "Dense, softmax"]
+
+
+@pytest.mark.parametrize("options", [{}, {"padding": "same", "padding_mode": "reflect"}, {"stride": 2, "dilation": 2}])
+def test_a_sliding_filter_shows_the_convolution(options):
+    x, weights = RANDOM.integers(0, 9, (5, 6)).astype(float), np.array([[1.0, 0], [2, -3]])
+    y = cx.conv2d(x[..., None], weights[None, ..., None], **options)[..., 0]
+    told = texts(plot.sliding_filter(x, weights, **options))
+    assert [float(each) for each in told[-1 - y.size : -1]] == [float(f"{each:.2g}") for each in y.ravel()]
+    assert len(texts(plot.sliding_filter(x, weights, step=0, **options))) == len(told) - y.size + 1
+    with pytest.raises(ValueError, match="step must be in"):
+        plot.sliding_filter(x, weights, step=y.size, **options)
+
+
+def test_an_animation_has_a_frame_for_each_window(tmp_path):
+    from PIL import Image
+
+    path = plot.animate_sliding_filter(tmp_path / "a.gif", np.eye(3), np.ones((2, 2)), seconds=0.2, title="sums")
+    with Image.open(path) as image:
+        assert image.n_frames == 4
+        assert image.info["duration"] == 200
+    with pytest.raises(ValueError, match=r"\.gif"):
+        plot.animate_sliding_filter(tmp_path / "a.png", np.eye(3), np.ones((2, 2)))
+    with pytest.raises(ValueError, match="at most 16"):
+        plot.sliding_filter(np.eye(20), np.ones((2, 2)))

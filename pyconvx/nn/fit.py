@@ -54,6 +54,12 @@ class History:
             raise ValueError("there has been no epoch yet")
         return int(np.argmin(np.where(np.isnan(values), np.inf, values)))
 
+    def plot(self, *, what: str | None = None, ax: Any = None) -> Any:
+        """A Figure of its curves, as `cx.plot.training_curves` draws them. Needs matplotlib."""
+        from ..plot import training_curves
+
+        return training_curves(self, what=what, ax=ax)
+
     def line(self) -> str:
         """The last epoch in words."""
         if not self.loss:
