@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import pyconvx as cx
 from pyconvx import nn
 from pyconvx.nn.config import LAYERS
+from pyconvx.nn.layer import Run
 from pyconvx.nn.losses import loss_and_gradient
 from pyconvx.nn.schedules import factor
 
@@ -455,3 +456,27 @@ def test_summary_counts_what_there_is():
     assert table.multiply_adds == net.multiply_adds((6, 6, 2))
     assert all(type(layer).__name__ in str(table) for layer in net)
     assert table._repr_html_().count("<tr>") == len(table.rows) + 1
+
+
+def test_training_leaves_out_what_nobody_learns_from():
+    """The gradients of parameters are the same bits without that of the input."""
+    nets = [
+        (network(), (8, 8, 3)),
+        (
+            cx.Sequential(cx.Dropout(0.2), cx.Conv2D(4, 3), cx.Residual(cx.Conv2D(4, 1)), cx.Flatten(), cx.Dense(2)),
+            (8, 8, 3),
+        ),
+        (cx.Sequential(cx.Residual(cx.Dense(4)), cx.Parallel([cx.Dense(3), cx.Flatten()])), (4,)),
+        (cx.Sequential(cx.SeparableConv2D(4, 3), cx.ConvTranspose2D(3, 2)), (8, 8, 3)),
+    ]
+    for net, shape in nets:
+        net.build(shape)
+        x = rng.standard_normal((3, *shape)).astype(np.float32)
+        found = []
+        for wanted in (True, False):
+            y, back = net.pull(x, Run(True, np.random.default_rng(0), {}, wanted))
+            gx, gradients = back(np.ones_like(y))
+            assert gx is not None or not wanted
+            found.append({key: array.tobytes() for key, array in gradients.items()})
+        assert found[0] == found[1]
+        assert found[0].keys() == net.params.keys()

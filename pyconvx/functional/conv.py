@@ -214,8 +214,8 @@ class _Plan:
             else y
         )
 
-        def pullback(gy: Any) -> tuple[Array, ...]:
-            """Gradients of x, filters and (if there is one) bias."""
+        def pullback(gy: Any, *, input_gradient: bool = True) -> tuple[Any, ...]:
+            """Gradients of x, filters and (if there is one) bias; without input_gradient there is None for x."""
             gy = arrays.as_gradient(gy, self.shape, self.form.compute)
             gz = np.ascontiguousarray(
                 arrays.to_canonical("gy", gy, self.form.rank, self.form.layout), self.form.compute
@@ -225,7 +225,8 @@ class _Plan:
             total = None if self.bias is None else gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
             if self._border_of_y is not None:
                 gz = self._border_of_y.extend(gz, gz.dtype, linear=True)
-            gradients = [self._gradient_of_x(problem, gz), self._gradient_of_filters(problem, gz)]
+            gradients: list[Any] = [self._gradient_of_x(problem, gz) if input_gradient else None]
+            gradients.append(self._gradient_of_filters(problem, gz))
             if self.bias is not None and total is not None:
                 gradients.append(total.astype(arrays.gradient_dtype(self.bias, self.form.compute)))
             return tuple(gradients)

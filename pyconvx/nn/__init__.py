@@ -16,6 +16,7 @@ from .conv import (
     SeparableConv2D,
     SeparableConv3D,
 )
+from .datasets import load_idx, read_idx
 from .exchange import from_keras_weights, from_torch_state_dict, to_keras_weights, to_torch_state_dict
 from .fit import History, evaluate, fit, predict
 from .freeze import frozen
@@ -98,9 +99,11 @@ __all__ = [
     "initializer",
     "initializers",
     "load",
+    "load_idx",
     "loss",
     "losses",
     "predict",
+    "read_idx",
     "replaced",
     "save",
     "schedule",

@@ -73,12 +73,12 @@ class Dense(Layer):
         if self.activation is not None:
             y, activated = functional.vjp(functional.activate, y, self.activation)
 
-        def back(gy: Any) -> tuple[Array, Params]:
+        def back(gy: Any) -> tuple[Any, Params]:
             gz = np.asarray(gy) if activated is None else activated(gy)[0]
             gradients = {"weights": x.T @ gz}
             if self.bias:
                 gradients["bias"] = gz.sum(0)
-            return gz @ weights.T, gradients
+            return gz @ weights.T if run.input_gradient else None, gradients
 
         return y, back
 
@@ -293,7 +293,7 @@ class BatchNorm(Layer):
         y = normal * column(scale)
         y += column(self.params["shift"])
 
-        def back(gy: Any) -> tuple[Array, Params]:
+        def back(gy: Any) -> tuple[Any, Params]:
             gy = np.asarray(gy, x.dtype)
             gx = gy * normal
             shifts, scales = self._sum(gy), self._sum(gx)

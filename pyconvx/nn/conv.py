@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -123,9 +123,10 @@ class _Convolution(_Options):
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         options = self.options_of(self.channels_of(x.shape[1:]))
         y, pullback = functional.vjp(self.function, *self._arguments(x), **options)
+        gradients_of: Any = pullback
 
-        def back(gy: Any) -> tuple[Array, Params]:
-            gx, *gradients = pullback(gy)
+        def back(gy: Any) -> tuple[Any, Params]:
+            gx, *gradients = gradients_of(gy, input_gradient=run.input_gradient)
             return gx, dict(zip(("filters", "bias"), gradients, strict=False))
 
         return y, back
@@ -281,9 +282,9 @@ class _SeparableConv(_Options):
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         first, second = self.steps()
         middle, first_back = first.pull(x, run)
-        y, second_back = second.pull(middle, run)
+        y, second_back = second.pull(middle, replace(run, input_gradient=True))
 
-        def back(gy: Any) -> tuple[Array, Params]:
+        def back(gy: Any) -> tuple[Any, Params]:
             gradient, gradients = second_back(gy)
             gx, depthwise = first_back(gradient)
             return gx, {"depthwise": depthwise["filters"], **gradients}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import integer
-from .layer import Array, Layer, Params
+from .layer import Array, Layer, Params, Run
 from .losses import loss_and_gradient, losses
 from .optimizers import Optimizer, clip_gradients, optimizer
 from .save import arrays_of, check_arrays, write_whole
@@ -259,7 +259,7 @@ def _step(
     rng: np.random.Generator,
 ) -> tuple[float, int]:
     updates: Params = {}
-    out, pullback = net.vjp(x, training=True, rng=rng, updates=updates)
+    out, pullback = net.pull(x, Run(True, rng, updates, input_gradient=False))
     value, gradient = loss_and_gradient(loss, out, y)
     if not np.isfinite(value):
         return value, 0  # and the network is left as it is

@@ -39,7 +39,7 @@ __all__ = [
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 Params = dict[str, Array]
-LayerPullback = Callable[[Any], tuple[Array, Params]]
+LayerPullback = Callable[[Any], tuple[Any, Params]]
 
 _building = RLock()  # an initializer may use a layer
 
@@ -63,6 +63,8 @@ class Run:
     """What dropout draws from."""
     updates: Params
     """Receives new state, keyed as `state` of the layer that is run."""
+    input_gradient: bool = True
+    """Whether the gradient with respect to the input is wanted; a pullback may return None for it otherwise."""
 
 
 @dataclass(eq=False, repr=False)

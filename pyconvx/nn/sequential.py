@@ -74,6 +74,10 @@ class _Group(Layer):
         """The shape of each layer's input."""
         raise NotImplementedError
 
+    def _learns_before(self, index: int) -> bool:
+        """Whether the gradient of the input of a layer is what others learn from."""
+        return False
+
     def _build(self, shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any], anew: bool) -> None:
         for layer, given in self._with_inputs(shape):
             layer._build(given, rng, dtype, anew)
@@ -100,7 +104,7 @@ class _Group(Layer):
     def _each(self, method: str, run: Run) -> Iterator[Callable[[Array], Any]]:
         """A method of each layer, `forward` or `pull`, whose new state goes where that of the group goes."""
         for i, layer in enumerate(self.layers):
-            inner = Run(run.training, run.rng, {})
+            inner = Run(run.training, run.rng, {}, run.input_gradient or self._learns_before(i))
             yield partial(getattr(layer, method), run=inner)
             run.updates.update(_numbered([inner.updates], i))
 
@@ -159,6 +163,9 @@ class Sequential(_Group):
     ((2, 8, 8, 1), True)
     """
 
+    def _learns_before(self, index: int) -> bool:
+        return any(layer.params for layer in self.layers[:index])
+
     def _shapes(self, input_shape: Shape) -> list[Shape]:
         """Of the input, and of the result of each layer."""
         shapes = [input_shape]
@@ -186,10 +193,11 @@ class Sequential(_Group):
             x, pullback = pull(x)
             pullbacks.append(pullback)
 
-        def back(gy: Any) -> tuple[Array, Params]:
+        def back(gy: Any) -> tuple[Any, Params]:
             found: list[Params] = []
             for pullback in reversed(pullbacks):
-                gy, gradients = pullback(gy)
+                # None is that of an input before which nothing learns
+                gy, gradients = (None, Params()) if gy is None else pullback(gy)
                 found.append(gradients)
             return gy, _numbered(reversed(found))
 
@@ -249,14 +257,17 @@ class Parallel(_Group):
         results, pullbacks = [result for result, _ in pulled], [pullback for _, pullback in pulled]
         ends = np.cumsum([result.shape[channel_axis(self.layout, result.ndim)] for result in results])
 
-        def back(gy: Any) -> tuple[Array, Params]:
+        def back(gy: Any) -> tuple[Any, Params]:
             gy = np.asarray(gy)
             parts = [gy] * len(results)
             if self.merge == "concat":
                 parts = np.split(gy, ends[:-1], channel_axis(self.layout, gy.ndim))
             found = [pullback(part) for pullback, part in zip(pullbacks, parts, strict=True)]
-            gx = found[0][0]
-            for gradient, _ in found[1:]:
+            whole = [gx for gx, _ in found if gx is not None]
+            if len(whole) < len(found):
+                return None, _numbered(gradients for _, gradients in found)
+            gx = whole[0]
+            for gradient in whole[1:]:
                 gx = gx + gradient
             return gx, _numbered(gradients for _, gradients in found)
 
