@@ -10,14 +10,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-
-class UserError(Exception):
-    """Something the user can put right: shown as one line."""
+from .commands import UserError
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # bars and signs that a terminal's encoding may lack
-    parser = _build_parser()
-    parsed = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _build_parser(given[0] if given else "")
+    parsed = parser.parse_args(given)
     if parsed.command is None:
         parser.print_help()
         return 0
     try:
         parsed.run(parsed)
         sys.stdout.flush()
-    except (UserError, ImportError, OSError) as error:
+    except (UserError, ImportError, OSError, TypeError, ValueError) as error:  # whose messages tell what is wrong
         if isinstance(error, BrokenPipeError):
             # The reader of our output has gone, as in `pyconvx demo | head -1`: nobody is left to tell.
             # Python's own flush at exit would complain, so it is given somewhere to write.
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def _build_parser(chosen: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="pyconvx",
         description="Convolution and pooling layers for NumPy arrays.",
@@ -78,7 +78,8 @@ def _build_parser() -> argparse.ArgumentParser:
             description=command.description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_arguments(subparser)
+        if command.name == chosen:  # what others take is not needed, and may be slow to import
+            command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     return parser
 
@@ -140,6 +141,15 @@ def _plugins(arguments: argparse.Namespace) -> None:
     print("\n\n".join(f"{kind}\n{listing.table(kind)}" for kind in arguments.kinds or listing.KINDS))
 
 
+def _later(module: str, name: str) -> Callable[..., None]:
+    """A function of `pyconvx.commands` that is imported when it is called."""
+
+    def call(argument: Any) -> None:
+        getattr(import_module(f"pyconvx.commands.{module}"), name)(argument)
+
+    return call
+
+
 COMMANDS = (
     Command(
         name="demo",
@@ -165,5 +175,66 @@ COMMANDS = (
         ),
         add_arguments=_plugins_arguments,
         run=_plugins,
+    ),
+    Command(
+        name="filter",
+        summary="put a photograph through a picture filter",
+        description=(
+            "Convolve each channel of a picture (grey or colour, 8 or 16 bits, opacity kept) with a picture\n"
+            "filter and write the result in the same depth.\n\n"
+            "  pyconvx filter cat.jpg --filter sharpen -o sharp.jpg\n"
+            '  pyconvx filter cat.jpg --filter "gaussian(sigma=4)" --padding-mode edge -o soft.png\n'
+            "  pyconvx filter cat.jpg --filter sobel_x --signed centre -o edges.png\n\n"
+            'Needs pillow: pip install "pyconvx[image]"'
+        ),
+        add_arguments=_later("filtering", "add_arguments"),
+        run=_later("filtering", "run"),
+    ),
+    Command(
+        name="summary",
+        summary="print what a network is made of: shapes, parameters, multiply-adds, receptive fields",
+        description=(
+            "Print a table of a network's layers. NET is a file that pyconvx saved, or a configuration:\n\n"
+            '  {"layer": "Sequential", "layers": [\n'
+            '    {"layer": "Conv2D", "filters": 6, "kernel_size": 5, "padding": "same"},\n'
+            '    {"layer": "MaxPool2D", "size": 2}, {"layer": "Flatten"}, {"layer": "Dense", "units": 10}]}\n\n'
+            "  pyconvx summary net.json --input-shape 32,32,3"
+        ),
+        add_arguments=_later("network", "add_summary"),
+        run=_later("network", "summary"),
+    ),
+    Command(
+        name="train",
+        summary="train a network on a file of arrays or a folder of idx files",
+        description=(
+            "Train a network, print a line for each epoch, and save it. NET is a configuration (see\n"
+            '"pyconvx summary --help") or a saved network to go on with.\n\n'
+            "  pyconvx train net.json --data digits.npz --epochs 20 --plot curves.png -o digits-net.npz\n"
+            "  pyconvx train net.json --data /usr/share/datasets/fashion-mnist -o clothes.npz\n\n"
+            "In a folder of idx files the test pictures are the validation."
+        ),
+        add_arguments=_later("network", "add_train"),
+        run=_later("network", "train"),
+    ),
+    Command(
+        name="predict",
+        summary="let a trained network tell what pictures or arrays are",
+        description=(
+            "Print the likeliest class of each sample with its share, or write all results.\n\n"
+            "  pyconvx predict clothes.npz shoe.png --names T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker\n"
+            "  pyconvx predict digits-net.npz digits.npz -o results.npy"
+        ),
+        add_arguments=_later("network", "add_predict"),
+        run=_later("network", "predict"),
+    ),
+    Command(
+        name="bench",
+        summary="time layers on this machine",
+        description=(
+            "Time a few layers that networks are made of, and print milliseconds, GFLOP/s, and which algorithm\n"
+            'ran. The comparison with other libraries is "python -m benchmarks" in a clone of the sources.'
+        ),
+        add_arguments=_later("bench", "add_arguments"),
+        run=_later("bench", "run"),
     ),
 )

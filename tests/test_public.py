@@ -95,7 +95,8 @@ ARROWS = {
     "nn": OPERATIONS | {"functional", "plot"},
     "demo": {"", "plot"},
     "listing": PLUGINS | {"padding", "activation", "pooling", "picture", "offers"},
-    "cli": {"", "demo", "listing"},
+    "commands": {"", "nn", "_core"},
+    "cli": {"", "demo", "listing", "commands"},
     "__main__": {"cli"},
 }
 

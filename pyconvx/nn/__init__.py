@@ -23,7 +23,7 @@ from .freeze import frozen
 from .initializers import Initializer, initializer, initializers
 from .layer import Layer
 from .losses import Loss, loss, losses
-from .optimizers import SGD, Adam, AdamW, Optimizer
+from .optimizers import SGD, Adam, AdamW, Optimizer, optimizer
 from .pool import (
     AdaptivePool1D,
     AdaptivePool2D,
@@ -102,6 +102,7 @@ __all__ = [
     "load_idx",
     "loss",
     "losses",
+    "optimizer",
     "predict",
     "read_idx",
     "replaced",

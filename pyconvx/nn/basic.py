@@ -60,7 +60,10 @@ class Dense(Layer):
         return {**shapes, "bias": (self.units,)} if self.bias else shapes
 
     def _sum(self, x: Array) -> Array:
-        z: Array = x @ self.params["weights"]
+        weights = self.params["weights"]
+        if x.ndim != 2 or x.shape[1] != len(weights):
+            raise ValueError(f"{self!r} was built for {len(weights)} features, got an array of the shape {x.shape}")
+        z: Array = x @ weights
         return z + self.params["bias"] if self.bias else z
 
     def forward(self, x: Array, run: Run) -> Array:

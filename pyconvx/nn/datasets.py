@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def read_idx(path: str | Path) -> Array:
                 if len(data) != wanted:
                     held = "more" if len(data) > wanted else str(len(data))
                     raise ValueError(f"its shape {shape} takes {wanted} bytes, and it has {held}")
-        except (EOFError, gzip.BadGzipFile, ValueError) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
             raise ValueError(f"{path} is no idx file: {error}") from error
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 

@@ -1,0 +1,123 @@
+"""`pyconvx filter`: a photograph through a picture filter. May import the operations; Pillow on first use."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import pyconvx as cx
+
+from . import UserError
+
+SIGNED = ("clip", "absolute", "centre")
+LARGE = 20_000_000  # pixels from which on it is told what takes so long
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("photo", metavar="PHOTO", type=Path, help="any picture that Pillow reads, of 8 or 16 bits")
+    parser.add_argument(
+        "--filter",
+        metavar="NAME",
+        required=True,
+        help='a picture filter: see "pyconvx plugins filters"; parameters in parentheses, as "gaussian(sigma=3)"',
+    )
+    parser.add_argument(
+        "--padding-mode",
+        metavar="NAME",
+        default="reflect",
+        help='what is beyond the border: see "pyconvx plugins paddings" (default: reflect)',
+    )
+    parser.add_argument(
+        "--signed",
+        choices=SIGNED,
+        default="clip",
+        help="negative results, as edges have: cut off (clip), as positive ones (absolute), or around middle grey "
+        "(centre) (default: clip)",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="where to write; its ending chooses the format"
+    )
+
+
+def bound_of(text: str) -> tuple[str, dict[str, Any]]:
+    """A name with parameters in parentheses, as Python would write a call: "gaussian(sigma=3)"."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        if isinstance(tree, ast.Call) and not tree.args:
+            return ast.unparse(tree.func), {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords}
+    except (SyntaxError, ValueError):
+        pass
+    return text, {}
+
+
+def run(arguments: Namespace) -> None:
+    """Filter and write."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError('pictures need pillow: pip install "pyconvx[image]"') from error
+    output: Path = arguments.output
+    if output.suffix.lower() not in Image.registered_extensions():
+        raise UserError(f"-o {output}: Pillow writes no pictures whose name ends in {output.suffix!r}")
+    if not output.parent.is_dir():
+        raise UserError(f"-o {output}: there is no folder {output.parent}")
+    name, params = bound_of(arguments.filter)
+    kernel = cx.filters[name](**params)
+    mode, mode_params = bound_of(arguments.padding_mode)
+    padding_mode = cx.padding(mode, **mode_params)
+    Image.MAX_IMAGE_PIXELS = None  # it is the user's own picture, however large
+    with Image.open(arguments.photo) as opened:
+        if opened.width * opened.height > LARGE:
+            print(f"filtering {opened.width} x {opened.height} pixels ...", file=sys.stderr)
+        image = _readable(opened)
+    pixels = np.asarray(image)
+    filtered = _filtered(pixels, kernel, padding_mode, arguments.signed, image.mode)
+    result = Image.fromarray(filtered)
+    try:
+        result.save(output)
+    except (OSError, ValueError) as error:
+        raise UserError(f"-o {output}: {error}") from error
+    print(f"{output}: {image.width} x {image.height}, {name} of {kernel.shape[0]} x {kernel.shape[1]}, {mode} borders")
+
+
+def _readable(image: Any) -> Any:
+    """The picture in a mode whose pixels are numbers of light, not indices or inks."""
+    if image.mode in ("L", "LA", "RGB", "RGBA", "F", "I") or image.mode.startswith("I;16"):
+        return image.copy()
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    return image.convert("RGB")
+
+
+def _filtered(pixels: NDArray[Any], kernel: NDArray[Any], mode: Any, signed: str, image_mode: str) -> NDArray[Any]:
+    """Each channel filtered, but for opacity, rounded and cut off to what the dtype of the picture holds."""
+    x = pixels[..., None] if pixels.ndim == 2 else pixels
+    light = x.shape[-1] - (image_mode in ("LA", "RGBA"))
+    filters = np.broadcast_to(kernel[None, ..., None], (light, *kernel.shape, 1))
+    x_light = x[..., :light]
+    if x.dtype == np.int32:  # numbers of 32 bits, which float32 does not hold
+        x_light = x_light.astype(np.float64)
+    y = cx.conv2d(x_light, filters, padding="same", padding_mode=mode, groups=light)
+    if x.dtype.kind == "f":
+        shown = np.abs(y) if signed == "absolute" else y
+    else:
+        low, high = np.iinfo(x.dtype).min if image_mode != "I" else 0, np.iinfo(x.dtype).max
+        if image_mode == "I":
+            high = max(65535, int(x.max(initial=0)))
+        if signed == "absolute":
+            np.abs(y, out=y)
+        elif signed == "centre":
+            y /= max(1.0, np.abs(kernel).sum() / 2)
+            y += (low + high + 1) / 2
+        shown = np.clip(np.rint(y, out=y), low, high, out=y).astype(x.dtype)
+    whole = np.concatenate([shown.astype(x.dtype, copy=False), x[..., light:]], -1) if light < x.shape[-1] else shown
+    return whole[..., 0] if pixels.ndim == 2 else np.ascontiguousarray(whole)

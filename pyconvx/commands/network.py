@@ -1,0 +1,229 @@
+"""`pyconvx summary`, `train` and `predict`: networks in files. May import the layers."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import pyconvx as cx
+from pyconvx import nn
+
+from . import UserError
+
+Array = NDArray[Any]
+EXAMPLE = """\
+{"layer": "Sequential", "layers": [
+  {"layer": "Conv2D", "filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"},
+  {"layer": "MaxPool2D", "size": 2},
+  {"layer": "Flatten"},
+  {"layer": "Dense", "units": 10}]}"""
+
+
+def network_of(path: Path) -> cx.Layer:
+    """A network of a .npz or .safetensors file, with its weights, or of a configuration, without."""
+    if path.suffix in (".npz", ".safetensors"):
+        return nn.load(path)
+    if path.suffix != ".json":
+        raise UserError(f"{path}: a network is a file that ends in .npz, .safetensors or .json")
+    try:
+        return nn.from_config(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(n) for n in text.replace("x", ",").split(",") if n.strip())
+    except ValueError:
+        raise UserError(f"a shape is written as 32,32,3 or 32x32x3, got {text!r}") from None
+
+
+def add_summary(parser: ArgumentParser) -> None:
+    """What `summary` takes."""
+    parser.add_argument(
+        "net", metavar="NET", type=Path, help="a network: .npz, .safetensors, or its configuration, .json"
+    )
+    parser.add_argument(
+        "--input-shape", metavar="SHAPE", help="of one sample, as 32,32,3; needed for a configuration alone"
+    )
+
+
+def summary(arguments: Namespace) -> None:
+    """Print the table."""
+    net = network_of(arguments.net)
+    if arguments.input_shape is not None:
+        shape: Any = _shape(arguments.input_shape)
+    elif net.input_shape is None:
+        raise UserError(f"{arguments.net} holds no shape of its input: give --input-shape, as 32,32,3")
+    else:
+        shape = net.input_shape
+    print(net.summary(shape))
+
+
+def _arrays(path: Path, *names: str) -> list[Array]:
+    """Arrays of these names of a .npz file."""
+    if path.suffix != ".npz":
+        raise UserError(f"{path}: data is a .npz file with the arrays {' and '.join(names)}, or a folder of idx files")
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            missing = [name for name in names if name not in file.files]
+            if missing:
+                raise UserError(
+                    f"{path} lacks the array {', '.join(missing)}; it has {', '.join(file.files) or 'none'}"
+                )
+            return [file[name] for name in names]
+    except OSError:
+        raise
+    except (ValueError, KeyError, EOFError, AttributeError) as error:
+        raise UserError(f"{path} is no .npz file of numbers: {error}") from error
+    except Exception as error:  # zipfile's own
+        raise UserError(f"{path} is no .npz file: {error}") from error
+
+
+def add_train(parser: ArgumentParser) -> None:
+    """What `train` takes."""
+    parser.add_argument("net", metavar="NET", type=Path, help="a configuration (.json), or a network to go on with")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        type=Path,
+        required=True,
+        help="a .npz file with x (N, ...) and y, or a folder with the four idx files of MNIST or its like",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="the trained network: .npz or .safetensors"
+    )
+    parser.add_argument("--epochs", type=int, default=10, help="how often all samples are seen (default: 10)")
+    parser.add_argument("--batch-size", type=int, default=64, help="samples in a step (default: 64)")
+    parser.add_argument("--loss", default="cross_entropy", help=f"of {', '.join(nn.losses)} (default: cross_entropy)")
+    parser.add_argument("--optimizer", default="adam", choices=("sgd", "adam", "adamw"), help="(default: adam)")
+    parser.add_argument("--learning-rate", type=float, help="by default that of the optimizer")
+    parser.add_argument("--schedule", default="constant", help=f"of {', '.join(nn.schedules)} (default: constant)")
+    parser.add_argument(
+        "--validation", type=float, default=0.1, help="share of the samples that is held back (default: 0.1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout (default: 0)")
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", type=Path, help="written after each epoch; training goes on from it"
+    )
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the curves (needs matplotlib)")
+
+
+def train(arguments: Namespace) -> None:
+    """Train and save."""
+    output: Path = arguments.output
+    if output.suffix not in (".npz", ".safetensors"):
+        raise UserError(f"-o {output}: the name must end in .npz or .safetensors")
+    if not output.parent.is_dir():
+        raise UserError(f"-o {output}: there is no folder {output.parent}")
+    net = network_of(arguments.net)
+    if arguments.data.is_dir():
+        (x, y), validation = nn.load_idx(arguments.data)
+        held: Any = validation
+    else:
+        x, y = _arrays(arguments.data, "x", "y")
+        held = arguments.validation if arguments.validation > 0 else None
+    if net.input_shape is None:
+        net.build(x.shape[1:], seed=arguments.seed)
+    rate = {} if arguments.learning_rate is None else {"learning_rate": arguments.learning_rate}
+    history = nn.fit(
+        net,
+        x,
+        y,
+        loss=arguments.loss,
+        optimizer=nn.optimizer(arguments.optimizer, **rate),
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        schedule=arguments.schedule,
+        validation=held,
+        seed=arguments.seed,
+        checkpoint=arguments.checkpoint,
+        progress=True,
+    )
+    nn.save(net, output)
+    print(f"{history.line()}\n{output}: {net.parameters:,} parameters")
+    if arguments.plot is not None:
+        history.plot().savefig(arguments.plot)
+        print(f"curves: {arguments.plot}")
+
+
+def add_predict(parser: ArgumentParser) -> None:
+    """What `predict` takes."""
+    parser.add_argument("net", metavar="NET", type=Path, help="a trained network: .npz or .safetensors")
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        type=Path,
+        nargs="+",
+        help=".npy, .npz with x (N, ...), or pictures of the network's size",
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="write the results (N, ...) as .npy")
+    parser.add_argument("--names", metavar="NAMES", help="what the classes are called, with commas")
+
+
+def predict(arguments: Namespace) -> None:
+    """Print labels, or write the results."""
+    net = network_of(arguments.net)
+    if net.input_shape is None:
+        raise UserError(f"{arguments.net} has no weights: train it first")
+    fast = net.freeze()
+    names = None if arguments.names is None else arguments.names.split(",")
+    results = []
+    for path in arguments.input:
+        y = nn.predict(fast, _samples(path, net))
+        results.append(y)
+        for i, row in enumerate(y if arguments.output is None else ()):
+            told = path.name if len(y) == 1 else f"{path.name}[{i}]"
+            print(f"{told}: {_told(row, names)}")
+    if arguments.output is not None:
+        whole = np.concatenate(results)
+        np.save(arguments.output, whole)
+        print(f"{arguments.output}: {whole.shape}")
+
+
+def _samples(path: Path, net: cx.Layer) -> Array:
+    assert net.input_shape is not None
+    shape = net.input_shape
+    if path.suffix == ".npz":
+        x = _arrays(path, "x")[0]
+    elif path.suffix == ".npy":
+        try:
+            x = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise UserError(f"{path} is no .npy file of numbers: {error}") from error
+    else:
+        x = _picture(path, shape)
+    if x.shape == shape:
+        x = x[None]
+    shapes = {name: array.shape for name, array in net.params.items()}
+    if x.ndim != 1 + len(shape) or net.param_shapes(x.shape[1:]) != shapes:
+        raise UserError(f"{path}: the network takes samples of the shape {shape}, got an array {x.shape}")
+    return x
+
+
+def _picture(path: Path, shape: tuple[int, ...]) -> Array:
+    """A picture as one sample from 0 to 1, in grey for a network of one channel."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError('pictures need pillow: pip install "pyconvx[image]"') from error
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise UserError(f"{path}: the network takes samples of the shape {shape}, which are no pictures")
+    with Image.open(path) as opened:
+        pixels = np.asarray(opened.convert("L" if shape[-1] == 1 else "RGB"), np.float32) / 255
+    return pixels.reshape(1, *pixels.shape[:2], shape[-1])
+
+
+def _told(row: Array, names: list[str] | None) -> str:
+    """The class with its share, of logits, or the numbers."""
+    if row.ndim != 1 or row.size < 2:
+        return json.dumps(np.asarray(row, np.float64).round(6).tolist())
+    best = int(row.argmax())
+    share = float(cx.activate(row[None].astype(np.float64), "softmax")[0, best])
+    name = names[best] if names is not None and best < len(names) else str(best)
+    return f"{name} ({share:.1%})"
