@@ -222,7 +222,7 @@ def test_a_network_is_summed_up_trained_and_used(files, capsys):
 
     assert main(["summary", at("net.json"), "--input-shape", "5x5x1"]) == 0
     assert "86 parameters" in capsys.readouterr().out
-    given = ["train", at("net.json"), "--data", at("data.npz"), "--epochs", "12", "--learning-rate", "0.02"]
+    given = ["train", at("net.json"), "--data", at("data.npz"), "--epochs", "12", "--batch-size", "6"]
     assert main([*given, "-o", at("trained.npz"), "--plot", at("curves.png")]) == 0
     told = capsys.readouterr()
     assert "86 parameters" in told.out

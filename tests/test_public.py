@@ -90,7 +90,7 @@ ARROWS = {
     "windows": PLUGINS | {"padding", "geometry", "remember", "_core"},
     "functional": OPERATIONS,
     "": OPERATIONS | {"functional", "offers", "nn", "plot"},
-    "testing": OPERATIONS | {"functional", "offers", ""},
+    "testing": OPERATIONS | {"functional", "offers", "nn", ""},
     "plot": OPERATIONS | {"functional"},
     "nn": OPERATIONS | {"functional", "plot"},
     "demo": {"", "plot"},

@@ -21,6 +21,7 @@ __all__ = [
     "conv_transpose_cases",
     "joint_paddings",
     "law_tests",
+    "layers",
     "pad_cases",
     "paddings",
     "pool_cases",

@@ -31,6 +31,24 @@ def test_a_convolution_case_can_be_called(case, activation):
     assert y.ndim == x.ndim
 
 
+@settings(max_examples=25)
+@given(testing.layers())
+def test_a_layer_takes_its_input_and_is_plain_data(case):
+    x = case.x
+    y, pullback = case.layer.vjp(x, training=True, rng=np.random.default_rng(0))
+    assert y.shape[1:] == case.layer.output_shape(case.shape[1:])
+    assert cx.nn.from_config(case.layer.to_config())(x).shape == y.shape
+    if "stochastic" not in repr(case.layer) and getattr(case.layer, "kind", "") != "percentile":
+        gx, gradients = pullback(np.ones_like(y))
+        assert gx.shape == x.shape
+        assert gradients.keys() == case.layer.params.keys()
+
+
+def test_every_kind_of_layer_is_drawn():
+    for kind in ("ConvTranspose", "SeparableConv", "GlobalPool", "Dense"):
+        assert kind in type(find(testing.layers(kinds=(kind,)), lambda case: True).layer).__name__
+
+
 @settings(max_examples=20)
 @given(testing.pool_cases())
 def test_a_pooling_case_can_be_called(case):

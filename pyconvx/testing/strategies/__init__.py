@@ -6,6 +6,7 @@ valid by construction: sizes are drawn last, large enough for the windows. May i
 
 from .arrays import FLOATS, FORMS, REALS, VALUES, Drawn, arrays, drawn, reshaped
 from .conv import ConvCase, conv_cases, conv_transpose_cases
+from .layers import LayerCase, layers
 from .pad import PadCase, joint_pad_cases, pad_cases
 from .plugins import activations, joint_paddings, kind_names, mode_names, padding_modes, paddings, pool_params, poolings
 from .pool import PoolCase, adaptive_cases, pool_cases
@@ -19,6 +20,7 @@ __all__ = [
     "VALUES",
     "ConvCase",
     "Drawn",
+    "LayerCase",
     "PadCase",
     "PoolCase",
     "activations",
@@ -30,6 +32,7 @@ __all__ = [
     "joint_pad_cases",
     "joint_paddings",
     "kind_names",
+    "layers",
     "mode_names",
     "pad_cases",
     "padding_modes",
