@@ -1,8 +1,8 @@
 """A network of two convolutions learns to tell ten kinds of clothes: 70,000 pictures of 28 x 28 pixels.
 
-Run it with the folder that holds the four idx files of Fashion-MNIST, which Debian's package dataset-fashion-mnist puts
-into /usr/share/datasets/fashion-mnist (the default). It takes some minutes, writes fashion_mnist.npz, and with
-matplotlib its curves and its confusion matrix, fashion_mnist.png.
+Run it with the folder that holds the four idx files of Fashion-MNIST; Debian's package dataset-fashion-mnist puts them
+into /usr/share/datasets/fashion-mnist. It takes some minutes, writes fashion_mnist.npz, and with matplotlib its curves
+and its confusion matrix, fashion_mnist.png.
 """
 
 import argparse
@@ -17,13 +17,13 @@ CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 GOAL = 0.92
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("folder", nargs="?", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+parser.add_argument("folder", nargs="?", type=Path)
 parser.add_argument("--epochs", type=int, default=14)
 parser.add_argument("--output", type=Path, default=Path("fashion_mnist.npz"))
 options = parser.parse_args()
 
-if not options.folder.is_dir():
-    print(f"there is no folder {options.folder}: name the one with the files of Fashion-MNIST")
+if options.folder is None:
+    print("name the folder with the files of Fashion-MNIST, as /usr/share/datasets/fashion-mnist")
     raise SystemExit
 
 (x, y), (x_test, y_test) = nn.load_idx(options.folder)
