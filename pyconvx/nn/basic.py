@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 _INTEGERS = (int, np.integer)
 PART = 256
 """Elements of a channel that are summed in the precision of x."""
+ROW = 1024
+"""Elements of a row, if there are as many."""
+BLOCK = 2**17
+"""Elements of a batch that are worked on together."""
 
 
 @dataclass(eq=False, repr=False)
@@ -254,60 +258,102 @@ class BatchNorm(Layer):
         factor = self.params["scale"] / np.sqrt(self.state["variance"].astype(np.float64) + self.epsilon)
         return factor, self.params["shift"] - self.state["mean"] * factor
 
-    def _column(self, values: Array, ndim: int) -> Array:
-        shape = [1] * ndim
-        shape[channel_axis(self.layout, ndim)] = -1
-        return values.reshape(shape)
+    def _axes(self, x: Array) -> Array:
+        """x as (rows, channels, channels, ...), or with channels first as (samples, channels, places).
 
-    def _sum(self, x: Array) -> Array:
-        """The sum of each channel in float64, of sums of a few hundred elements in the precision of x."""
-        channels = x.shape[channel_axis(self.layout, x.ndim)]
-        if self.layout == "channels_first":
-            return np.asarray(x.reshape(len(x), channels, -1).sum(-1).sum(0, dtype=np.float64))
-        rows = x.reshape(-1, channels)
-        whole = len(rows) // PART * PART
-        parts = rows[:whole].reshape(-1, PART, channels).sum(1)
-        return np.asarray(parts.sum(0, dtype=np.float64) + rows[whole:].sum(0, dtype=np.float64))
+        Several places make a row, because NumPy goes along rows, and they should be long.
+        """
+        if channel_axis(self.layout, x.ndim) == 1 and x.ndim > 2:
+            return x.reshape(*x.shape[:2], -1)
+        places, channels = x.size // max(1, x.shape[-1]), x.shape[-1]
+        together = 1
+        while places % (2 * together) == 0 and places and together * channels < ROW:
+            together *= 2
+        return x.reshape(places // together, together * channels)
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(self.params["scale"].dtype)
-
-        def column(values: Array) -> Array:
-            return self._column(values.astype(x.dtype), x.ndim)
-
         channels = x.shape[channel_axis(self.layout, x.ndim)]
         if self.params["scale"].shape != (channels,):
             raise ValueError(f"{self!r} was built for {self.params['scale'].size} channels, got {channels} channels")
         count = x.size // max(channels, 1)
-        if run.training and count:
-            mean = self._sum(x) / count
-            normal = x - column(mean)
-            variance = self._sum(np.square(normal)) / count
+        rows, learning = self._axes(x), run.training and count > 0
+
+        def fit(values: Array) -> Array:
+            """One number for each channel, so that it goes with the rows."""
+            values = values.astype(x.dtype)
+            return values[:, None] if rows.ndim == 3 else np.tile(values, rows.shape[1] // channels)
+
+        if learning:
+            mean, variance = _moments(rows, channels, fit)
             for name, batch in (("mean", mean), ("variance", variance * count / max(count - 1, 1))):
                 old = self.state[name]
                 run.updates[name] = ((1 - self.momentum) * old + self.momentum * batch).astype(old.dtype)
         else:
-            normal = x - column(self.state["mean"])
-            variance = self.state["variance"].astype(np.float64)
+            mean, variance = (self.state[name].astype(np.float64) for name in ("mean", "variance"))
         spread = np.sqrt(variance + self.epsilon)
-        normal *= column(1 / spread)
-        scale = self.params["scale"]
-        y = normal * column(scale)
-        y += column(self.params["shift"])
+        scale, centre, steep = self.params["scale"], fit(mean), fit(1 / spread)
+        y = np.empty(rows.shape, x.dtype)
+        factor, shift = fit(scale / spread), fit(self.params["shift"])
+        for some in _blocks(rows):
+            part = np.subtract(rows[some], centre, out=y[some])
+            part *= factor
+            part += shift
 
         def back(gy: Any) -> tuple[Any, Params]:
-            gy = np.asarray(gy, x.dtype)
-            gx = gy * normal
-            shifts, scales = self._sum(gy), self._sum(gx)
+            given = self._axes(np.ascontiguousarray(np.asarray(gy, x.dtype)))
+            if given.shape != rows.shape:
+                raise ValueError(f"the gradient of {self!r} must have the shape {x.shape}, got {np.shape(gy)}")
+            sums = np.zeros((2, channels))
+            for some in _blocks(rows):
+                normal = (rows[some] - centre) * steep
+                sums += _sum(given[some], channels), _sum(np.multiply(normal, given[some], out=normal), channels)
+            shifts, scales = sums
             gradients = {"scale": scales.astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
-            if run.training and count:
-                np.multiply(normal, column(-scales / count), out=gx)
-                gx -= column(shifts / count)
-                gx += gy
-                gx *= column(scale / spread)
-            else:
-                np.multiply(gy, column(scale / spread), out=gx)
-            return gx, gradients
+            if not run.input_gradient:
+                return None, gradients
+            gx = np.empty(rows.shape, x.dtype)
+            slope, middle = fit(-scales / count / spread), fit(shifts / count)
+            for some in _blocks(rows):
+                part = gx[some]
+                if learning:
+                    np.subtract(rows[some], centre, out=part)
+                    part *= slope
+                    part -= middle
+                    part += given[some]
+                    part *= factor
+                else:
+                    np.multiply(given[some], factor, out=part)
+            return gx.reshape(x.shape), gradients
 
-        return y, back
+        return y.reshape(x.shape), back
+
+
+def _blocks(rows: Array) -> Iterator[slice]:
+    """Parts of the first axis that stay in cache while they are worked on."""
+    step = max(1, BLOCK // max(1, math.prod(rows.shape[1:])))
+    return (slice(start, start + step) for start in range(0, len(rows), step))
+
+
+def _sum(part: Array, channels: int) -> Array:
+    """The sum of each channel in float64, of sums of a few hundred elements in the precision of x."""
+    if part.ndim == 3:
+        return np.asarray(part.sum(-1).sum(0, dtype=np.float64))
+    size = min(PART, max(1, len(part)))
+    whole = len(part) // size * size
+    sums = np.ones((1, size), part.dtype) @ part[:whole].reshape(-1, size, part.shape[1])
+    total = sums.sum((0, 1), dtype=np.float64) + part[whole:].sum(0, dtype=np.float64)
+    return np.asarray(total.reshape(-1, channels).sum(0))
+
+
+def _moments(rows: Array, channels: int, fit: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Mean and variance of each channel, in one reading: moved by about the mean, so that nothing cancels."""
+    count, first = rows.size // channels, rows[next(_blocks(rows))]
+    about = (_sum(first, channels) / (first.size // channels)).astype(rows.dtype)
+    sums = np.zeros((2, channels))
+    for some in _blocks(rows):
+        moved = rows[some] - fit(about)
+        sums += _sum(moved, channels), _sum(np.square(moved, out=moved), channels)
+    offset = sums[0] / count
+    return about + offset, np.maximum(sums[1] / count - offset**2, 0)
