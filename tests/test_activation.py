@@ -197,7 +197,7 @@ def test_parameters():
         with pytest.raises(ValueError, match="got") as info:
             value(name, 1, **params)
         assert info.value.__notes__ == [
-            f"in the function of the activation {name!r} (registered by pyconvx.activation)"
+            f"in the function of the activation {name!r} (registered by pyconvx.activation.built_in)"
         ]
 
 

@@ -91,7 +91,7 @@ def assert_close(y, expected, allowed, absolute=0.0):
 
 def test_kernels_and_plugins_name_each_other():
     assert {cx.activations[name].kernel for name in COMPILED} == set(_core.kernels.ACTIVATIONS)
-    assert set(COMPILED) == {name for name, p in cx.activations.items() if p.owner == "pyconvx.activation"}
+    assert set(COMPILED) == {name for name, p in cx.activations.items() if p.owner == "pyconvx.activation.built_in"}
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -42,9 +42,10 @@ def layers(draw: st.DrawFn, *, kinds: tuple[str, ...] = (*CONVOLUTIONS, *OTHERS)
     kinds: names of layers, without their rank. Padding modes, activations and poolings are drawn from the registries:
     all that need no parameter, those of plugins among them.
 
-    >>> from hypothesis import given
+    >>> from hypothesis import given, settings
     >>> import pyconvx as cx
-    >>> @given(cx.testing.layers(kinds=("Conv", "Pool")))
+    >>> @settings(max_examples=10, deadline=None)
+    ... @given(cx.testing.layers(kinds=("Conv", "Pool")))
     ... def test_shapes(case):
     ...     assert case.layer(case.x).shape[1:] == case.layer.output_shape(case.shape[1:])
     >>> test_shapes()
