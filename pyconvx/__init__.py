@@ -43,6 +43,7 @@ from .pooling import Pooling, pooling, poolings
 from .registry import Registry, UnknownNameError
 
 if TYPE_CHECKING:
+    from .listing import Listing, plugins
     from .nn import (
         Activation,
         AdaptivePool1D,
@@ -111,6 +112,7 @@ __all__ = [
     "Flatten",
     "GlobalPool",
     "Layer",
+    "Listing",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -151,6 +153,7 @@ __all__ = [
     "pad",
     "padding",
     "paddings",
+    "plugins",
     "pool1d",
     "pool2d",
     "pool3d",
@@ -171,6 +174,8 @@ def __getattr__(name: str) -> object:
     """Layers, which are names of `cx.nn`, and the modules that are imported on first use."""
     if name in ("nn", "plot", "testing"):
         return import_module(f"pyconvx.{name}")
+    if name in ("Listing", "plugins"):
+        return getattr(import_module("pyconvx.listing"), name)
     if name in __all__:
         return getattr(import_module("pyconvx.nn"), name)
     raise AttributeError(f"module 'pyconvx' has no attribute {name!r}")

@@ -135,10 +135,7 @@ def _plugins_arguments(parser: argparse.ArgumentParser) -> None:
 def _plugins(arguments: argparse.Namespace) -> None:
     from . import listing
 
-    for kind in arguments.kinds:
-        if kind not in listing.KINDS:
-            raise UserError(f"KIND must be one of {', '.join(listing.KINDS)}, got {kind!r}")
-    print("\n\n".join(f"{kind}\n{listing.table(kind)}" for kind in arguments.kinds or listing.KINDS))
+    print(listing.plugins(*arguments.kinds))
 
 
 def _later(module: str, name: str) -> Callable[..., None]:

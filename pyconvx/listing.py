@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from .plugin import Bound, Plugin
 from .pooling import Pooling, poolings
 from .registry import Registry
 
-__all__ = ["KINDS", "Entry", "entries", "table"]
+__all__ = ["KINDS", "Entry", "Listing", "entries", "plugins"]
 
 KINDS: dict[str, Registry[Any]] = {
     "paddings": paddings,
@@ -163,17 +164,65 @@ def _shaped(bound: Bound[Any]) -> str:
 PICTURES = {"paddings": _padded, "activations": _curve, "poolings": _reduced, "filters": _shaped}
 
 
-def table(kind: str) -> str:
-    """A table of the plugins of a kind, one line each."""
-    rows: list[tuple[str, ...]] = [("name", "parameters", "compiled", "gradient", "picture", "aliases", "owner")]
-    problems = []
-    for entry in entries(kind):
-        if entry.owner:
-            flags = ("" if flag is None else "yes" if flag else "no" for flag in (entry.compiled, entry.differentiable))
-            rows.append((entry.name, entry.parameters, *flags, entry.picture, ", ".join(entry.aliases), entry.owner))
-        if entry.problem:
-            problems.append(f"! {entry.name}: {entry.problem}")
-    return "\n".join([*_aligned(rows), *problems])
+COLUMNS = ("name", "parameters", "compiled", "gradient", "picture", "aliases", "owner")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Tables of plugins: their str, and in a notebook themselves. `entries` has them by kind."""
+
+    entries: dict[str, list[Entry]]
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{kind}\n{_table(each)}" for kind, each in self.entries.items())
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<h4>{kind}</h4><table><thead>{_html_row(COLUMNS, 'th')}</thead><tbody>"
+            f"{''.join(_html_row(row, 'td') for row in map(_cells, _loaded(each)))}</tbody></table>"
+            f"{''.join(f'<p>{html.escape(line)}</p>' for line in _problems(each))}"
+            for kind, each in self.entries.items()
+        )
+
+
+def plugins(*kinds: str) -> Listing:
+    """Everything that has a name, also by installed packages: the tables of `pyconvx plugins`.
+
+    kinds: "paddings", "activations", "poolings", "filters"; all if none is named. Raises ValueError for another.
+
+    >>> import pyconvx as cx
+    >>> print(cx.plugins("paddings"))
+    paddings
+    name ... parameters ... compiled  gradient  picture ...
+    constant ... value=0 ... yes       yes       0 0 0 0 | 1 2 3 | 0 0 0 0 ...
+    ...
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"a kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    return Listing({kind: entries(kind) for kind in kinds or KINDS})
+
+
+def _html_row(cells: Iterable[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _loaded(found: list[Entry]) -> list[Entry]:
+    return [entry for entry in found if entry.owner]
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    flags = ("" if flag is None else "yes" if flag else "no" for flag in (entry.compiled, entry.differentiable))
+    return (entry.name, entry.parameters, *flags, entry.picture, ", ".join(entry.aliases), entry.owner)
+
+
+def _problems(found: list[Entry]) -> list[str]:
+    return [f"! {entry.name}: {entry.problem}" for entry in found if entry.problem]
+
+
+def _table(found: list[Entry]) -> str:
+    """One line for each."""
+    return "\n".join([*_aligned([COLUMNS, *map(_cells, _loaded(found))]), *_problems(found)])
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> Iterable[str]:

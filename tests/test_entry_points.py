@@ -231,8 +231,7 @@ def test_the_list_tells_all_of_it(acme):
     told = run(
         acme,
         """
-        from pyconvx.listing import table
-        print(table("paddings"), table("activations"), sep="\\n")
+        print(cx.plugins("paddings", "activations"))
         """,
     )
     lines = {line.split()[0]: line.split() for line in told if line and not line.startswith("!")}

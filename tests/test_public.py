@@ -18,12 +18,12 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 RANKED = ("conv", "conv_transpose", "pool", "adaptive_pool", "unpool")
 FUNCTIONS = {f"{name}{rank}d" for name in RANKED for rank in (1, 2, 3)} | {
     *("global_pool", "prepare", "pad", "activate", "vjp", "explain", "output_shape", "receptive_field"),
-    *("activation", "padding", "pooling", "num_threads", "set_num_threads", "threads"),
+    *("activation", "padding", "pooling", "num_threads", "set_num_threads", "threads", "plugins"),
 }
 REGISTRIES = {"paddings", "activations", "poolings", "filters"}
 TYPES = {
     *("ActivationFunction", "Bound", "Explanation", "PaddingMode", "PictureFilter", "Pooling", "PreparedFilters"),
-    *("BrokenPluginError", "ReceptiveField", "Registry", "UnknownNameError"),
+    *("BrokenPluginError", "Listing", "ReceptiveField", "Registry", "UnknownNameError"),
 }
 
 
@@ -89,7 +89,7 @@ ARROWS = {
     "activation": PLUGINS | {"compiled", "_core"},
     "windows": PLUGINS | {"padding", "geometry", "remember", "_core"},
     "functional": OPERATIONS,
-    "": OPERATIONS | {"functional", "offers", "nn", "plot"},
+    "": OPERATIONS | {"functional", "offers", "nn", "plot", "listing"},
     "testing": OPERATIONS | {"functional", "offers", "nn", ""},
     "plot": OPERATIONS | {"functional"},
     "nn": OPERATIONS | {"functional", "plot"},

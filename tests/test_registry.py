@@ -389,3 +389,13 @@ def test_a_field_that_a_plugin_does_not_have_is_told():
     with pytest.raises(TypeError, match=r"padding mode 'mine' has no field 'owner'; its fields are: joint, ranks"):
         cx.paddings.register("mine", lambda i, n: i % n, owner="me")
     assert "mine" not in cx.activations
+
+
+def test_tables_of_plugins_are_text_and_html():
+    told = cx.plugins("activations")
+    assert "leaky_relu" in str(told)
+    assert "<td>leaky_relu</td><td>alpha=0.01</td><td>yes</td><td>yes</td>" in told._repr_html_()
+    with cx.activations.temporarily("a_b", lambda x, text="<i>": x):
+        assert "<td>text=&#x27;&lt;i&gt;&#x27;</td>" in cx.plugins("activations")._repr_html_()
+    with pytest.raises(ValueError, match="paddings, activations, poolings, filters, got 'nope'"):
+        cx.plugins("nope")
