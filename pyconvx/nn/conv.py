@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional
+from ..functional.padded import modes_of
 from ..geometry import conv_windows, integer
 from .initializers import fill
 from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis, ranks, sizes, spatial_of
@@ -46,6 +47,10 @@ class _Options(Layer):
     layout: str = "channels_last"
     initializer: Any = "he_normal"
     bias_initializer: Any = "zeros"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        modes_of(self.padding_mode, self.rank)  # raises ValueError for those of another number of axes
 
     def told(self, *names: str) -> dict[str, Any]:
         """The options of these names."""

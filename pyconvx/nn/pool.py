@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 from .. import functional
+from ..functional.padded import modes_of
 from ..geometry import pool_windows
 from .layer import Operation, Shape, ranks, sizes, spatial_of
 
@@ -49,6 +50,11 @@ class _Pool(Operation):
     dilation: Any = 1
     ceil_mode: bool = False
     layout: str = "channels_last"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.padding_mode is not None:
+            modes_of(self.padding_mode, self.rank)  # raises ValueError for those of another number of axes
 
     def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         names = ("stride", "padding", "padding_mode", "dilation", "ceil_mode", "layout")
