@@ -228,3 +228,84 @@ def test_strides_of_an_axis_of_one_element_do_not_stay_behind(algorithm):
         for _ in range(2):
             got = cx.conv2d(image, packed, **options)
             assert np.array_equal(got, cx.conv2d(image.copy(), filters, **options))
+
+
+# Poolings, whose second argument is no array.
+
+
+@given(case=strategies.pool_cases())
+def test_the_second_pooling_gives_the_bits_of_the_first(case):
+    modes = case.options["padding_mode"]
+    each = modes if isinstance(modes, tuple) else (modes,)
+    names = tuple(getattr(mode, "name", mode) for mode in each)
+    options = {**case.options, "padding_mode": names if isinstance(modes, tuple) else names[0], **case.params}
+    function, x = getattr(cx, f"pool{case.rank}d"), case.x.array
+    first = anew(function, x, case.size, case.kind, **options)
+    for _ in range(2):
+        again = function(x, case.size, case.kind, **options)
+        assert again is not first
+        assert again.dtype == first.dtype
+        assert np.array_equal(again, first, equal_nan=again.dtype.kind == "f")
+
+
+@pytest.mark.parametrize("kind", ["max", "min", "avg", "sum", "median", "std", "lp"])
+def test_other_poolings_are_told_apart(kind):
+    calls = [
+        lambda x: cx.pool2d(x, 2, kind),
+        lambda x: cx.pool2d(x, (2, 3), kind),
+        lambda x: cx.pool2d(x, size=2, kind=kind),
+        lambda x: cx.pool2d(x, np.array([3, 2]), kind),
+        lambda x: cx.pool2d(x, np.array([2, 3]), kind),
+        lambda x: cx.pool2d(x, 2, kind, stride=1),
+        lambda x: cx.pool2d(x, 2, kind, stride=1, padding="same"),
+        lambda x: cx.pool2d(x, 2, kind, stride=1, padding="same", padding_mode="zeros"),
+        lambda x: cx.pool2d(x, 2, kind, layout="channels_first"),
+        lambda x: cx.pool2d(x[0], 2, kind),
+        lambda x: cx.pool2d(x[..., ::2], 2, kind),
+        lambda x: cx.pool2d(x.astype(np.float64), 2, kind),
+        lambda x: cx.pool2d((x * 10).astype(np.int8), 2, kind),
+        lambda x: cx.adaptive_pool2d(x, 3, kind),
+        lambda x: cx.adaptive_pool2d(x, (3, 2), kind),
+        lambda x: cx.pool2d(x, 2, "lp", p=1),
+        lambda x: cx.pool2d(x, 2, "lp", p=3),
+    ]
+    for x in (X, 2 * X, -X):
+        wanted = [anew(call, x) for call in calls]
+        for _ in range(2):
+            for call, want in zip(calls, wanted, strict=True):
+                got = call(x)
+                assert got.dtype == want.dtype
+                assert np.array_equal(got, want)
+
+
+def test_a_pooling_name_that_stands_for_something_else_is_seen():
+    before = cx.pool2d(X, 2, "max")
+    with cx.poolings.temporarily("max", lambda w: w.min(-1)):
+        assert np.array_equal(cx.pool2d(X, 2, "max"), cx.pool2d(X, 2, "min"))
+    assert np.array_equal(cx.pool2d(X, 2, "max"), before)
+
+
+def test_out_of_a_pooling_is_checked_every_time():
+    out = np.empty((2, 4, 4, 6), np.float32)
+    for factor in (1, 2, 3):
+        assert cx.pool2d(factor * X, 2, "max", out=out) is out
+        assert np.array_equal(out, anew(cx.pool2d, factor * X, 2, "max"))
+    for wrong in (np.empty((2, 4, 4, 5), np.float32), np.empty((2, 4, 4, 6)), np.empty((2, 4, 4, 6), np.float32).T):
+        with pytest.raises((ValueError, TypeError)):
+            cx.pool2d(X, 2, "max", out=wrong)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out"):
+        cx.pool2d(X, 2, "max", out=out)
+    both = np.zeros(2 * X.size, np.float32)
+    x, overlapping = both[: X.size].reshape(X.shape), both[6 : 6 + 2 * 4 * 4 * 6].reshape(2, 4, 4, 6)
+    for _ in range(3):
+        x[...] = X
+        assert np.array_equal(cx.pool2d(x, 2, "max", out=overlapping), anew(cx.pool2d, X, 2, "max"))
+
+
+def test_indices_and_gradients_of_poolings_come_every_time():
+    for _ in range(3):
+        y, index = cx.pool2d(X, 2, "max", return_indices=True)
+        assert np.array_equal(np.take_along_axis(X.reshape(2, -1, 6), index.reshape(2, -1, 6), 1).reshape(y.shape), y)
+        y, pullback = cx.vjp(cx.pool2d, X, 2, "max")
+        assert pullback(np.ones_like(y))[0].sum() == y.size

@@ -162,17 +162,21 @@ cdef inline bint note(object value, list key):
 cdef class Calls:
     """The calls that an operation has seen lately, or that were made with filters that have `_calls`: prepared ones.
 
-    Their first arguments are x, filters, and bias if it is given by position.
+    Their first arguments are x, filters, and bias if it is given by position; with `windows`, x and arguments that are
+    no arrays.
     """
+    cdef bint windows
     cdef dict known
     cdef _Form latest                # of one of them
     cdef Py_ssize_t generation      # of those that are known
 
-    def __cinit__(self):
-        self.known = {}
+    def __cinit__(self, bint windows=False):
+        self.known, self.windows = {}, windows
 
     cdef Calls owner(self, tuple args):
         """Who knows the calls with these arguments; None where nobody does."""
+        if self.windows:
+            return self if len(args) > 0 and plain(args[1:]) else None
         if not 2 <= len(args) <= 3:
             return None
         if type(args[1]) is cnp.ndarray:
@@ -185,9 +189,11 @@ cdef class Calls:
         cdef list key = [self, threads]     # prepared filters may serve several operations
         if not note(args[0], key):
             return None
-        if type(args[1]) is cnp.ndarray and not note(args[1], key):
+        if self.windows:
+            key.append(args[1:])
+        elif type(args[1]) is cnp.ndarray and not note(args[1], key):
             return None
-        if len(args) == 3 and ("bias" in options or (args[2] is not None and not note(args[2], key))):
+        if not self.windows and len(args) == 3 and ("bias" in options or (args[2] is not None and not note(args[2], key))):
             return None
         for name, value in options.items():
             key.append(name)
@@ -211,7 +217,7 @@ cdef class Calls:
             return None
         if owner.generation != generation:
             owner.forget()
-        form = owner.latest
+        form = None if self.windows else owner.latest
         if form is None or not form.fits(self, args, options, threads):
             key = self.key_of(args, options, threads)
             if key is None:
@@ -219,10 +225,17 @@ cdef class Calls:
             found = owner.known.get(key)
             if found is None:
                 return None
-            form = owner.latest = _Form(found, self, args, options, threads)
-        repeat = form.repeat
-        x, bias = args[0], args[2] if len(args) == 3 else options.get("bias")
-        filters = args[1] if owner is self else None
+            if self.windows:
+                repeat = <Repeat> found
+            else:
+                form = owner.latest = _Form(found, self, args, options, threads)
+                repeat = form.repeat
+        else:
+            repeat = form.repeat
+        x, bias, filters = args[0], None, None
+        if not self.windows:
+            bias = args[2] if len(args) == 3 else options.get("bias")
+            filters = args[1] if owner is self else None
         out = options.get("out") if options else None
         if out is None:
             try:

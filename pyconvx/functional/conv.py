@@ -33,7 +33,7 @@ from .arrays import Array, Layout
 from .filter_gradient import filter_gradient
 from .form import Form, form_of
 from .joint import Border
-from .operation import Pullback, repeated
+from .operation import REMEMBERED, Pullback, repeated
 from .padded import modes_of
 from .parallel import num_threads
 from .prepare import PreparedFilters, filters_of
@@ -41,9 +41,6 @@ from .problem import direct_unfit
 from .repeat import repeat_of
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
-
-REMEMBERED = 2**16
-"""Bytes of index tables that a call which is to be repeated may hold."""
 
 
 @dataclass(eq=False, repr=False)

@@ -18,7 +18,7 @@ from ..geometry import count, per_axis
 from .arrays import Array, stand_in
 from .parallel import num_threads
 
-__all__ = ["Plan", "Pullback", "attempt", "operation", "plan_of", "ranked", "repeated", "supposed"]
+__all__ = ["REMEMBERED", "Plan", "Pullback", "attempt", "operation", "plan_of", "ranked", "repeated", "supposed"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,9 +76,13 @@ def ranked(planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: i
     return _dress_ranked(function, planner, rank, arrays)
 
 
+REMEMBERED = 2**16
+"""Bytes of index tables that a call which is to be repeated may hold."""
+
+
 def repeated(planner: Callable[Concatenate[int, P], Repeatable[R]], rank: int, arrays: int) -> Callable[P, R]:
     """The same where calls that come again skip the planning."""
-    calls = Calls()
+    calls = Calls(windows=arrays == 1)
 
     def function(*args: P.args, **options: P.kwargs) -> R:
         threads = num_threads()

@@ -7,14 +7,16 @@ import the rest of functional, the plugins, geometry and windows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from .. import _core
+from .._core import Repeat
 from ..geometry import Window, adaptive_windows, pool_windows
 from ..plugin import Bound
 from ..pooling import Pooling, evaluate, kernel_of, pooling, slopes
@@ -22,7 +24,7 @@ from ..windows import adaptive_axis, forward_axis, one
 from . import arrays
 from .arrays import Array, Layout
 from .joint import Border, border_of, without_padding
-from .operation import Pullback, operation, ranked
+from .operation import REMEMBERED, Pullback, operation, repeated
 from .padded import check_weights, constants_of, forward_axes, modes_of
 from .parallel import num_threads
 
@@ -92,6 +94,17 @@ class _Plan:
         y, index, _ = _Reduction(self).forward(self._input())
         return self._deliver(y, index)
 
+    def repeat(self) -> Repeat | None:
+        """How the same is done for other arrays of this form, if it is done by a kernel of the core alone."""
+        plain = self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
+        if not plain or self.layout != "channels_last" or self.border is not None or self.return_indices:
+            return None
+        reduction = _Reduction(self)
+        run = reduction.kernel()
+        if run is None or not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
+            return None
+        return Repeat(partial(_fill, run, self.x.shape, self.canonical), self.shape, self.result)
+
     def vjp(self) -> tuple[Any, Pullback]:
         compute = arrays.compute_dtypes(self.given.dtype)[0]
         reduction, x = _Reduction(self), self._input()
@@ -158,32 +171,44 @@ class _Reduction:
         self.taps = math.prod(axis.taps for axis in self.axes)
         self.statistic, self.parameter = _statistic(plan.kind, self.taps)
 
+    def kernel(self) -> Callable[..., None] | None:
+        """What fills y from x, given the arrays of numbers of taps or elements that it also fills, or None for them.
+
+        None where only a function of a plugin can.
+        """
+        name, kernels, more = self.kind.plugin.kernel, _core.kernels, (self.axes, self.constants)
+        if name in EXTREMA:
+            return lambda x, y, winner=None, index=None: kernels.pool_extremum(
+                x, y, winner, index, *more, name == "max", num_threads()
+            )
+        statistic = self.statistic
+        if statistic is not None:
+            return lambda x, y, lower=None, upper=None: kernels.pool_statistic(
+                x, y, lower, upper, *more, statistic, self.parameter, num_threads()
+            )
+        if name in BASIC:
+            return lambda x, y, *_: kernels.pool_sum(x, y, *more, self.divisor, self.value, num_threads())
+        return None
+
     def forward(self, x: Array, backward: bool = False) -> tuple[Array, Array | None, Any]:
         """Return y (N, D, H, W, C), the index of each winner if it was asked for, and what the gradient needs."""
         y = arrays.empty(self.shape, x.dtype)
         index = arrays.empty(self.shape, np.dtype(np.intp)) if self.indices else None
-        kernel = self.kind.plugin.kernel
-        if kernel in EXTREMA:
+        kernel = self.kernel()
+        if self.kind.plugin.kernel in EXTREMA:
             winner = arrays.empty(self.shape, np.dtype(np.int32)) if backward else None
             if (self.indices or backward) and self.taps >= 2**31:
                 raise MemoryError("the winner in a window of 2**31 or more elements has no number of 32 bits")
-            if y.size:
-                _core.kernels.pool_extremum(
-                    x, y, winner, index, self.axes, self.constants, kernel == "max", num_threads()
-                )
+            if y.size and kernel is not None:
+                kernel(x, y, winner, index)
             return y, index, winner
-        if self.statistic is not None:
+        if kernel is not None:
             tapped = backward and self.statistic in ("mixed", "percentile")
             lower, upper = ((np.empty(self.shape, np.int32) if tapped else None) for _ in range(2))
             if y.size:
-                _core.kernels.pool_statistic(
-                    x, y, lower, upper, self.axes, self.constants, self.statistic, self.parameter, num_threads()
-                )
-            return y, index, (lower, upper) if tapped else (x, y.copy()) if backward else None
-        if kernel in BASIC:
-            if y.size:
-                _core.kernels.pool_sum(x, y, self.axes, self.constants, self.divisor, self.value, num_threads())
-            return y, index, None
+                kernel(x, y, lower, upper)
+            kept = backward and self.statistic is not None
+            return y, index, (lower, upper) if tapped else (x, y.copy()) if kept else None
         compiled = kernel_of(self.kind, x.dtype, self.taps)
         if compiled is not None:
             if y.size:
@@ -274,6 +299,19 @@ class _Reduction:
         _core.kernels.gather_windows(x, self.axes, self.constants, places, sample, columns.start, rows)
         windows = np.moveaxis(rows, 0, -1).astype(self.seen, copy=False)
         return np.ascontiguousarray(windows) if length > LONG else windows
+
+
+def _fill(
+    run: Callable[..., None],
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    x: Array,
+    bias: None,
+    y: Array,
+    _: None,
+) -> None:
+    """`fill` of a kernel, for `Repeat`."""
+    run(x.reshape(x_shape), y.reshape(y_shape))
 
 
 def _statistic(kind: Bound[Pooling], taps: int) -> tuple[str | None, float]:
@@ -513,5 +551,5 @@ def global_pool(
     return _pool(rank, x, kind, params, layout, make, False, not arrays.flag("keepdims", keepdims), out)
 
 
-pool1d, pool2d, pool3d = (ranked(pool, rank, 1) for rank in (1, 2, 3))
-adaptive_pool1d, adaptive_pool2d, adaptive_pool3d = (ranked(adaptive_pool, rank, 1) for rank in (1, 2, 3))
+pool1d, pool2d, pool3d = (repeated(pool, rank, 1) for rank in (1, 2, 3))
+adaptive_pool1d, adaptive_pool2d, adaptive_pool3d = (repeated(adaptive_pool, rank, 1) for rank in (1, 2, 3))
