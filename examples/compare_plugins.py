@@ -60,12 +60,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
 
 def trained(changes: dict[str, Any], seed: int) -> Any:
     """The history of a network with some options changed, and its accuracy on what it has not seen."""
-    options = {"kind": "max", "padding_mode": "zeros", **changes}
-    net = nn.Sequential(*(nn.from_config(layer.to_config()) for layer in BASE))
-    for layer in net:  # padding modes are for the convolutions; a pooling's padding is another thing
-        for name in options.keys() & layer.__dataclass_fields__.keys():
-            if name != "padding_mode" or isinstance(layer, cx.Conv2D):
-                setattr(layer, name, options[name])
+    net = BASE.replace(**{"kind": "max", "padding_mode": "zeros", **changes})
     net.build(x.shape[1:], seed=seed)
     history = nn.fit(net, x[seen], labels[seen], epochs=EPOCHS, batch_size=32, optimizer=nn.Adam(0.003), seed=seed)
     return history, nn.evaluate(net, x[held_out], labels[held_out])[1]

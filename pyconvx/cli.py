@@ -49,7 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed.run(parsed)
         sys.stdout.flush()
-    except (UserError, ImportError, OSError, TypeError, ValueError) as error:  # whose messages tell what is wrong
+    except (
+        UserError,
+        ImportError,
+        OSError,
+        TypeError,
+        ValueError,
+        MemoryError,
+        RecursionError,
+    ) as error:  # whose messages tell what is wrong
         if isinstance(error, BrokenPipeError):
             # The reader of our output has gone, as in `pyconvx demo | head -1`: nobody is left to tell.
             # Python's own flush at exit would complain, so it is given somewhere to write.

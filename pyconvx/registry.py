@@ -150,6 +150,14 @@ class Registry(Mapping[str, P], Generic[P]):
         offered = self._offers.names() if self._offers else ()
         return tuple(sorted({*self._entries[0], *offered}))
 
+    def loadable(self) -> Iterator[P]:
+        """Every plugin, by name, but those of packages that cannot be loaded: they break no name but their own."""
+        for name in self.names():
+            try:
+                yield self[name]
+            except BrokenPluginError:
+                continue
+
     def aliases(self, name: str | None = None) -> dict[str, str]:
         """Return alias -> canonical name: of all plugins, or of the one `name` (or an alias) stands for."""
         canonical = None if name is None else self[name].name

@@ -222,11 +222,22 @@ def test_a_network_is_summed_up_trained_and_used(files, capsys):
 
     assert main(["summary", at("net.json"), "--input-shape", "5x5x1"]) == 0
     assert "86 parameters" in capsys.readouterr().out
-    given = ["train", at("net.json"), "--data", at("data.npz"), "--epochs", "12", "--batch-size", "6"]
+    given = [
+        "train",
+        at("net.json"),
+        "--data",
+        at("data.npz"),
+        "--epochs",
+        "20",
+        "--batch-size",
+        "6",
+        "--learning-rate",
+        "0.01",
+    ]
     assert main([*given, "-o", at("trained.npz"), "--plot", at("curves.png")]) == 0
     told = capsys.readouterr()
     assert "86 parameters" in told.out
-    assert "epoch 12" in told.err
+    assert "epoch 20" in told.err
     assert (files / "curves.png").stat().st_size > 1000
     assert main(["summary", at("trained.npz")]) == 0
     assert main(["predict", at("trained.npz"), at("bright.png"), "--names", "dark,bright"]) == 0
@@ -262,6 +273,47 @@ def test_mistakes_with_networks(files, capsys):
         (["predict", at("built.npz"), at("small.npy")], "takes samples of the shape (5, 5, 1)"),
     ):
         assert told in fails_with_one_line(capsys, given), given
+
+
+def test_files_that_are_needed_are_not_written_over(files, tmp_path, capsys):
+    def at(name):
+        return str(files / name)
+
+    nn.save(nn.from_config(NET).build((5, 5, 1)), files / "built.npz")
+    before = (files / "data.npz").read_bytes()
+    for given in (
+        ["train", at("net.json"), "--data", at("data.npz"), "-o", at("data.npz")],
+        ["train", at("net.json"), "--data", at("data.npz"), "-o", at("o.npz"), "--checkpoint", at("o.npz")],
+        ["train", at("net.json"), "--data", at("data.npz"), "-o", at("o.npz"), "--plot", at("none/o.png")],
+        ["predict", at("built.npz"), at("data.npz"), "-o", at("data.npz")],
+        ["predict", at("built.npz"), at("data.npz"), "-o", at("results")],
+    ):
+        assert "-o" in fails_with_one_line(capsys, given) or "--plot" in given
+    assert (files / "data.npz").read_bytes() == before
+    Image.fromarray(a_picture("RGB")).save(files / "keep.jpg")
+    Image.fromarray(a_picture("RGBA")).save(files / "in.png")
+    before = (files / "keep.jpg").read_bytes()
+    told = fails_with_one_line(capsys, ["filter", at("in.png"), "--filter", "box", "-o", at("keep.jpg")])
+    assert "cannot write mode RGBA" in told
+    assert (files / "keep.jpg").read_bytes() == before
+
+
+def test_a_photograph_that_was_taken_sideways_is_upright(tmp_path):
+    image = Image.fromarray(a_picture("RGB"))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "in.png", exif=exif)
+    assert main(["filter", str(tmp_path / "in.png"), "--filter", "identity", "-o", str(tmp_path / "out.png")]) == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), np.rot90(a_picture("RGB"), -1))
+
+
+def test_shares_are_not_made_shares_again(files, capsys):
+    net = pyconvx.Sequential(pyconvx.Flatten(), pyconvx.Dense(2, activation="softmax")).build((5, 5, 1))
+    net.params["1.bias"] = np.array([0, 4], np.float32)
+    net.params["1.weights"] = np.zeros((25, 2), np.float32)
+    nn.save(net, files / "soft.npz")
+    assert main(["predict", str(files / "soft.npz"), str(files / "bright.png")]) == 0
+    assert "1 (98.2%)" in capsys.readouterr().out
 
 
 def test_bench_prints_layers(capsys):

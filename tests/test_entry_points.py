@@ -162,6 +162,20 @@ def test_a_broken_plugin_does_not_stop_a_check_of_all(acme):
     assert told[-1] == "('padding mode bad: cannot be loaded',) True"
 
 
+def test_a_broken_plugin_does_not_stop_strategies(acme):
+    install(acme, "Broken", "0.3", {"paddings": {"bad": "broken.bad:bad"}}, bad="import acme_has_no_such_module")
+    told = run(
+        acme,
+        """
+        from hypothesis import find
+        for strategy in (cx.testing.paddings(), cx.testing.conv_cases(), cx.testing.layers(kinds=("Pad",))):
+            find(strategy, lambda case: True)
+        print("drawn")
+        """,
+    )
+    assert told[-1] == "drawn"
+
+
 def test_a_plugin_belongs_to_the_package_that_has_it_whoever_imports_that(acme):
     install(
         acme,

@@ -180,3 +180,76 @@ def test_keras_computes_the_same():
     want = keras.ops.convert_to_numpy(model(x))
     np.testing.assert_allclose(net(x), want, rtol=1e-4, atol=1e-3)
     model.set_weights(nn.to_keras_weights(net))
+
+
+def through_torch(net, module, shape):
+    """The largest difference to a torch module that is given the weights of a network."""
+    torch = pytest.importorskip("torch")
+    net.build(shape, dtype=np.float64)
+    shaken(net)
+    module = module.double().eval()
+    names = [name for name in module.state_dict() if "num_batches" not in name]
+    weights = zip(names, nn.to_torch_state_dict(net).values(), strict=True)
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights}, strict=False)
+    again = cx.nn.from_config(net.to_config()).build(shape, dtype=np.float64)
+    nn.from_torch_state_dict(again, module.state_dict())
+    x = rng.standard_normal((3, *shape))
+    first = any(getattr(layer, "layout", "") == "channels_first" for layer in net if isinstance(layer, cx.Conv2D))
+    with torch.no_grad():
+        want = module(torch.from_numpy(x if first else np.moveaxis(x, -1, 1).copy())).numpy()
+    return max(np.abs(each(x) - want).max() for each in (net, again))
+
+
+def test_features_keep_their_order_until_they_are_summed():
+    torch = pytest.importorskip("torch")
+    n = torch.nn
+    net = cx.Sequential(cx.Conv2D(3, 3), cx.Flatten(), cx.BatchNorm(), cx.Dropout(0.5), cx.Flatten(), cx.Dense(4))
+    module = n.Sequential(n.Conv2d(2, 3, 3), n.Flatten(), n.BatchNorm1d(27), n.Dropout(), n.Flatten(), n.Linear(27, 4))
+    assert through_torch(net, module, (5, 5, 2)) < 1e-12
+    net = cx.Sequential(
+        cx.Conv2D(3, 3, layout="channels_first"), cx.Activation("relu"), cx.Flatten(), cx.Dense(4), cx.Dense(2)
+    )
+    module = n.Sequential(n.Conv2d(2, 3, 3), n.ReLU(), n.Flatten(), n.Linear(27, 4), n.Linear(4, 2))
+    assert through_torch(net, module, (2, 5, 5)) < 1e-12
+
+    class Both(n.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.dense = n.Conv2d(2, 3, 3), n.Linear(27 + 50 + 2, 4)
+
+        def forward(self, x):
+            parts = [self.conv(x).flatten(1), x.flatten(1), x.mean((2, 3))]
+            return self.dense(torch.cat(parts, 1))
+
+    branches = cx.Parallel(cx.Sequential(cx.Conv2D(3, 3), cx.Flatten()), cx.Flatten(), cx.GlobalPool())
+    assert through_torch(cx.Sequential(branches, cx.Dense(4)), Both(), (5, 5, 2)) < 1e-12
+
+
+def test_an_order_that_nobody_can_tell_is_refused():
+    mixed = cx.Parallel(
+        cx.Sequential(cx.Conv2D(1, 1), cx.Flatten()), cx.Sequential(cx.GlobalPool(), cx.Dense(25)), merge="add"
+    )
+    net = cx.Sequential(mixed, cx.Dense(2)).build((5, 5, 1))
+    nn.to_torch_state_dict(net)  # one channel: the orders are the same
+    mixed = cx.Parallel(
+        cx.Sequential(cx.Conv2D(2, 1), cx.Flatten()), cx.Sequential(cx.GlobalPool(), cx.Dense(50)), merge="add"
+    )
+    net = cx.Sequential(mixed, cx.Dense(2)).build((5, 5, 2))
+    with pytest.raises(ValueError, match="another one in each of its branches"):
+        nn.to_torch_state_dict(net)
+    with pytest.raises(ValueError, match="frozen"):
+        nn.to_torch_state_dict(cx.Sequential(cx.Conv2D(2, 1)).build((5, 5, 2)).freeze())
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_names_that_a_file_has_sorted(renamed):
+    """Ten layers and more of one shape: "10" comes before "2" there."""
+    net = cx.Sequential(*[cx.Conv2D(2, 1) for _ in range(12)]).build((3, 3, 2), seed=1)
+    for array in net.params.values():
+        array[...] = rng.standard_normal(array.shape)
+    weights = nn.to_torch_state_dict(net)
+    if renamed:
+        weights = {f"conv{name}": array for name, array in weights.items()}
+    other = cx.Sequential(*[cx.Conv2D(2, 1) for _ in range(12)]).build((3, 3, 2), seed=2)
+    nn.from_torch_state_dict(other, dict(sorted(weights.items())))
+    assert all(np.array_equal(array, net.params[name]) for name, array in other.params.items())

@@ -119,16 +119,40 @@ def test_a_damaged_checkpoint_changes_nothing(tmp_path):
         assert bits(net) == before
 
 
-def test_the_best_of_a_checkpoint_is_not_kept_unless_asked_for(tmp_path):
+def test_what_is_watched_must_be_the_same(tmp_path):
     x, labels = data()
-    nets = [dense(2), dense(2)]
-    for net, checkpoint in zip(nets, (tmp_path / "training.npz", None), strict=True):
-        nn.fit(net, x, labels, epochs=2, keep_best=checkpoint is not None, checkpoint=checkpoint)
-    nn.fit(nets[0], x, labels, epochs=4, optimizer="adam", checkpoint=tmp_path / "training.npz")
-    nn.fit(dense(2), x, labels, epochs=4)
-    whole = dense(2)
-    nn.fit(whole, x, labels, epochs=4)
-    assert bits(nets[0]) == bits(whole)
+    path = tmp_path / "training.npz"
+    nn.fit(dense(2), x, labels, keep_best=True, checkpoint=path)
+    for options, message in (
+        ({}, "keep_best was True, is False"),
+        ({"keep_best": True, "validation": 0.5}, "was 32, is"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            nn.fit(dense(2), x, labels, epochs=4, checkpoint=path, **options)
+    double = dense(2).build((4,), dtype=np.float64)
+    with pytest.raises(ValueError, match="is of float32, that of the network of float64"):
+        nn.fit(double, x, labels, epochs=4, checkpoint=path, keep_best=True)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    x, labels = data()
+    options = {"batch_size": np.int64(16), "seed": np.int64(1), "clip": np.float32(1)}
+    nn.fit(dense(2), x, labels, checkpoint=tmp_path / "training.npz", **options)
+    for path in (tmp_path / "a.txt", tmp_path / "no" / "a.npz"):
+        with pytest.raises(ValueError, match="checkpoint must end in"):
+            nn.fit(dense(2), x, labels, checkpoint=path)
+
+
+def test_a_file_beside_and_a_link_are_left_alone(tmp_path):
+    (tmp_path / "net.npz.part").write_text("mine")
+    (tmp_path / "link.npz").symlink_to(tmp_path / "net.npz")
+    net = dense(2).build((4,))
+    nn.save(net, tmp_path / "net.npz")
+    (tmp_path / "net.npz").chmod(0o600)
+    nn.save(net, tmp_path / "link.npz")
+    assert (tmp_path / "net.npz.part").read_text() == "mine"
+    assert (tmp_path / "link.npz").is_symlink()
+    assert (tmp_path / "net.npz").stat().st_mode & 0o777 == 0o600
 
 
 # Numbers.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from argparse import ArgumentParser, Namespace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pyconvx as cx
+from pyconvx.nn.save import write_whole
 
 from . import UserError
 
@@ -60,7 +62,7 @@ def bound_of(text: str) -> tuple[str, dict[str, Any]]:
 def run(arguments: Namespace) -> None:
     """Filter and write."""
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError('pictures need pillow: pip install "pyconvx[image]"') from error
     output: Path = arguments.output
@@ -76,19 +78,23 @@ def run(arguments: Namespace) -> None:
     with Image.open(arguments.photo) as opened:
         if opened.width * opened.height > LARGE:
             print(f"filtering {opened.width} x {opened.height} pixels ...", file=sys.stderr)
-        image = _readable(opened)
+        image = _readable(ImageOps.exif_transpose(opened))
     pixels = np.asarray(image)
     filtered = _filtered(pixels, kernel, padding_mode, arguments.signed, image.mode)
     result = Image.fromarray(filtered)
+    drawn = BytesIO()  # what the format cannot hold must not cost a file that is there
     try:
-        result.save(output)
+        result.save(drawn, format=Image.registered_extensions()[output.suffix.lower()])
     except (OSError, ValueError) as error:
         raise UserError(f"-o {output}: {error}") from error
+    write_whole(output, lambda file: file.write(drawn.getvalue()))
     print(f"{output}: {image.width} x {image.height}, {name} of {kernel.shape[0]} x {kernel.shape[1]}, {mode} borders")
 
 
 def _readable(image: Any) -> Any:
     """The picture in a mode whose pixels are numbers of light, not indices or inks."""
+    if image.mode == "L" and "transparency" in image.info:
+        return image.convert("LA")
     if image.mode in ("L", "LA", "RGB", "RGBA", "F", "I") or image.mode.startswith("I;16"):
         return image.copy()
     if image.mode == "1":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,12 @@ def train(arguments: Namespace) -> None:
         raise UserError(f"-o {output}: the name must end in .npz or .safetensors")
     if not output.parent.is_dir():
         raise UserError(f"-o {output}: there is no folder {output.parent}")
+    if output.is_dir():
+        raise UserError(f"-o {output}: there is a folder of that name")
+    _apart(output, arguments.data, arguments.checkpoint)
+    for option, path in (("--checkpoint", arguments.checkpoint), ("--plot", arguments.plot)):
+        if path is not None and not path.parent.is_dir():
+            raise UserError(f"{option} {path}: there is no folder {path.parent}")
     net = network_of(arguments.net)
     if arguments.data.is_dir():
         (x, y), validation = nn.load_idx(arguments.data)
@@ -152,6 +159,13 @@ def train(arguments: Namespace) -> None:
         print(f"curves: {arguments.plot}")
 
 
+def _apart(output: Path, *others: Path | None) -> None:
+    """Refuse to write over what is read."""
+    for other in others:
+        if other is not None and os.path.realpath(other) == os.path.realpath(output):
+            raise UserError(f"-o {output}: that is a file that is needed, choose another name")
+
+
 def add_predict(parser: ArgumentParser) -> None:
     """What `predict` takes."""
     parser.add_argument("net", metavar="NET", type=Path, help="a trained network: .npz or .safetensors")
@@ -168,6 +182,10 @@ def add_predict(parser: ArgumentParser) -> None:
 
 def predict(arguments: Namespace) -> None:
     """Print labels, or write the results."""
+    if arguments.output is not None:
+        if arguments.output.suffix != ".npy":
+            raise UserError(f"-o {arguments.output}: the name must end in .npy")
+        _apart(arguments.output, arguments.net, *arguments.input)
     net = network_of(arguments.net)
     if net.input_shape is None:
         raise UserError(f"{arguments.net} has no weights: train it first")
@@ -224,6 +242,8 @@ def _told(row: Array, names: list[str] | None) -> str:
     if row.ndim != 1 or row.size < 2:
         return json.dumps(np.asarray(row, np.float64).round(6).tolist())
     best = int(row.argmax())
-    share = float(cx.activate(row[None].astype(np.float64), "softmax")[0, best])
+    row = row.astype(np.float64)
+    shares = row if row.min() >= 0 and abs(row.sum() - 1) < 1e-3 else cx.activate(row[None], "softmax")[0]
+    share = float(shares[best])
     name = names[best] if names is not None and best < len(names) else str(best)
     return f"{name} ({share:.1%})"

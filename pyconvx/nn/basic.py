@@ -302,9 +302,9 @@ class BatchNorm(Layer):
             part += shift
 
         def back(gy: Any) -> tuple[Any, Params]:
-            given = self._axes(np.ascontiguousarray(np.asarray(gy, x.dtype)))
-            if given.shape != rows.shape:
+            if np.shape(gy) != x.shape:
                 raise ValueError(f"the gradient of {self!r} must have the shape {x.shape}, got {np.shape(gy)}")
+            given = self._axes(np.ascontiguousarray(np.asarray(gy, x.dtype)))
             sums = np.zeros((2, channels))
             for some in _blocks(rows):
                 normal = (rows[some] - centre) * steep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .basic import BatchNorm, Dense, Flatten
+from .basic import Activation, BatchNorm, Dense, Dropout, Flatten
 from .conv import _Convolution, _DepthwiseConv, _SeparableConv
 from .layer import Array, Layer, Shape, channel_axis
 from .sequential import Parallel, Sequential
@@ -74,46 +75,100 @@ KERAS = _Format(
 )
 
 
-def _leaves(net: Layer, prefix: str, shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
-    """Each single layer with its name and the shape of its input, in order."""
-    if isinstance(net, (Sequential, Parallel)):
-        for i, (layer, given) in enumerate(zip(net, net.inputs(shape), strict=True)):
-            yield from _leaves(layer, f"{prefix}{i}.", given)
-    else:
-        yield prefix, net, shape
+Order = NDArray[np.intp] | None
+"""Which of our features stands where theirs do; None where the orders are the same."""
+UNKNOWN = np.empty(0, np.intp)
+"""The order of features that nobody can tell, as where others were added to them in another order."""
 
 
-def _slots(net: Layer, form: _Format) -> Iterator[_Slot]:
-    if net.input_shape is None:
-        raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
-    layout, rows = "channels_last", None
-    for prefix, layer, shape in _leaves(net, "", net.input_shape):
-        layout = getattr(layer, "layout", layout)
-        if isinstance(layer, Flatten):
-            rows = _rows(shape, layout, form)
-        elif isinstance(layer, _SeparableConv):
+class _Walk:
+    """Goes through a network in order and collects its slots; knows how data lies and, once flattened, its features."""
+
+    def __init__(self, net: Layer, form: _Format) -> None:
+        if net.input_shape is None:
+            raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
+        if any(layer.frozen for layer in _single(net)):
+            raise ValueError(f"{net!r} is frozen: exchange the weights of the network it was made from")
+        self.form, self.slots = form, list[_Slot]()
+        self._through(net, "", net.input_shape, None, "channels_last")
+
+    def _through(self, net: Layer, prefix: str, shape: Shape, order: Order, layout: str) -> tuple[Order, str]:
+        """Take a layer whose input has that shape, order of features and layout; returns those of its result."""
+        if isinstance(net, Parallel):
+            return self._beside(net, prefix, shape, order, layout)
+        if isinstance(net, Sequential):
+            for i, (layer, given) in enumerate(zip(net, net.inputs(shape), strict=True)):
+                order, layout = self._through(layer, f"{prefix}{i}.", given, order, layout)
+            return order, layout
+        layout = layout if isinstance(net, _PLACE_BY_PLACE) else getattr(net, "layout", layout)
+        if isinstance(net, Flatten):
+            return (order if len(shape) == 1 else _rows(shape, layout, self.form)), layout
+        self.slots += self._of(net, prefix[:-1], shape, order)
+        return (order if isinstance(net, (*_PLACE_BY_PLACE, BatchNorm)) and len(shape) == 1 else None), layout
+
+    def _beside(self, net: Parallel, prefix: str, shape: Shape, order: Order, layout: str) -> tuple[Order, str]:
+        ends = [self._through(layer, f"{prefix}{i}.", shape, order, layout) for i, layer in enumerate(net)]
+        after = next((end for _, end in ends if end != layout), layout)
+        results = [layer.output_shape(shape) for layer in net]
+        if len(results[0]) > 1:
+            return None, net.layout if net.merge == "concat" else after
+        orders = [np.arange(n) if end is None else end for (end, _), (n,) in zip(ends, results, strict=True)]
+        if all(end is None for end, _ in ends):
+            return None, after
+        if any(each is UNKNOWN for each in orders):
+            return UNKNOWN, after
+        if net.merge == "add":
+            return (orders[0] if all(np.array_equal(each, orders[0]) for each in orders) else UNKNOWN), after
+        starts = np.cumsum([0, *(n for (n,) in results[:-1])])
+        return np.concatenate([start + each for start, each in zip(starts, orders, strict=True)]), after
+
+    def _of(self, layer: Layer, module: str, shape: Shape, order: Order) -> Iterator[_Slot]:
+        form = self.form
+        if order is UNKNOWN and isinstance(layer, (Dense, BatchNorm)):
+            raise ValueError(f"the order of the features that {layer!r} gets is another one in each of its branches")
+        if isinstance(layer, _SeparableConv):
             first, second = layer.steps()
-            channels = shape[channel_axis(layout, 1 + len(shape)) - 1]
-            yield from _of_convolution(first, channels, f"{prefix}depthwise", form)
-            yield from _of_convolution(second, channels, f"{prefix}pointwise", form)
+            channels = shape[channel_axis(layer.layout, 1 + len(shape)) - 1]
+            yield from _of_convolution(first, channels, f"{module}.depthwise".lstrip("."), form)
+            yield from _of_convolution(second, channels, f"{module}.pointwise".lstrip("."), form)
         elif isinstance(layer, _Convolution):
-            yield from _of_convolution(layer, layer.channels_of(shape), prefix[:-1], form)
+            yield from _of_convolution(layer, layer.channels_of(shape), module, form)
         elif isinstance(layer, Dense):
-            yield _of_dense(layer, prefix[:-1], form, rows)
-            yield from _plain(layer, prefix[:-1], {"bias": "bias"}, layer.params)
-            rows = None
+            yield _of_dense(layer, module, form, order)
+            yield from _plain(layer, module, {"bias": "bias"}, layer.params)
         elif isinstance(layer, BatchNorm):
-            yield from _plain(layer, prefix[:-1], {"weight": "scale", "bias": "shift"}, layer.params)
-            yield from _plain(layer, prefix[:-1], {"running_mean": "mean", "running_var": "variance"}, layer.state)
+            rows = order if len(shape) == 1 else None
+            yield from _plain(layer, module, {"weight": "scale", "bias": "shift"}, layer.params, rows)
+            yield from _plain(layer, module, {"running_mean": "mean", "running_var": "variance"}, layer.state, rows)
         elif layer.params or layer.state:
             raise ValueError(f"{layer!r} has no counterpart in other libraries")
 
 
-def _plain(layer: Layer, module: str, names: Mapping[str, str], arrays: Mapping[str, Array]) -> Iterator[_Slot]:
-    """Vectors, which are the same everywhere."""
+_PLACE_BY_PLACE = (Activation, Dropout)
+"""Layers whose result does not tell how data lies, and which keep the order of features."""
+
+
+def _single(net: Layer) -> Iterator[Layer]:
+    """Every layer that is not made of others."""
+    if isinstance(net, (Sequential, Parallel)):
+        for layer in net:
+            yield from _single(layer)
+    else:
+        yield net
+
+
+def _slots(net: Layer, form: _Format) -> list[_Slot]:
+    return _Walk(net, form).slots
+
+
+def _plain(
+    layer: Layer, module: str, names: Mapping[str, str], arrays: Mapping[str, Array], rows: Order = None
+) -> Iterator[_Slot]:
+    """Vectors, which are the same everywhere but for the order of features."""
+    write, read = (_same, _same) if rows is None else (lambda ours: ours[rows], lambda theirs: theirs[np.argsort(rows)])
     for theirs, ours in names.items():
         if ours in arrays:
-            yield _Slot(module, theirs, arrays[ours], _same, _same, layer)
+            yield _Slot(module, theirs, arrays[ours], write, read, layer)
 
 
 def _of_convolution(layer: _Convolution, channels: int, module: str, form: _Format) -> Iterator[_Slot]:
@@ -124,7 +179,7 @@ def _of_convolution(layer: _Convolution, channels: int, module: str, form: _Form
     yield from _plain(layer, module, {"bias": "bias"}, layer.params)
 
 
-def _of_dense(layer: Dense, module: str, form: _Format, rows: NDArray[np.intp] | None) -> _Slot:
+def _of_dense(layer: Dense, module: str, form: _Format, rows: Order) -> _Slot:
     def write(weights: Array) -> Array:
         return form.weights(weights if rows is None else weights[rows])
 
@@ -135,8 +190,8 @@ def _of_dense(layer: Dense, module: str, form: _Format, rows: NDArray[np.intp] |
     return _Slot(module, "weight", layer.params["weights"], write, read, layer)
 
 
-def _rows(shape: Shape, layout: str, form: _Format) -> NDArray[np.intp] | None:
-    """Which of our flattened features stands where theirs do; None where the orders are the same."""
+def _rows(shape: Shape, layout: str, form: _Format) -> Order:
+    """The order of features that were flattened."""
     if (layout == "channels_last") == form.channels_last:
         return None
     numbers = np.arange(math.prod(shape)).reshape(shape)
@@ -161,11 +216,12 @@ def _fill(slots: Sequence[_Slot], given: Iterable[tuple[str, Any]]) -> None:
 def from_torch_state_dict(net: Layer, state_dict: Mapping[str, Any]) -> Layer:
     """Set the weights of a built network to those of a PyTorch module, and return the network.
 
-    state_dict: `module.state_dict()`, or the same names with arrays, as a .safetensors file holds them. Modules are
-    taken in their order, whatever they are called, and must be those of `net`: a weight (F, C // groups, *kernel) for
-    each convolution, (C, F // groups, *kernel) for each transposed one, (units, features) for each dense layer, in
-    which flattened features have the order (C, *spatial); and four vectors for each normalisation. A SeparableConv is
-    two modules. Nothing is set if one array does not fit.
+    state_dict: `module.state_dict()`, or the same names with arrays, as a .safetensors file holds them. Names such as
+    "0.weight", which `to_torch_state_dict` gives, are taken as they are; modules of other names in their order, or, if
+    the names are sorted as in a file, by the numbers in them. They must be those of `net`: a weight
+    (F, C // groups, *kernel) for each convolution, (C, F // groups, *kernel) for each transposed one, (units, features)
+    for each dense layer, in which flattened features have the order (C, *spatial); and four vectors for each
+    normalisation. A SeparableConv is two modules. Nothing is set if one array does not fit.
 
     PyTorch's `padding` is an int or a tuple of them, and that is what a layer here must have; its 3x3 "same" is
     `padding="same"`. Raises ValueError for a network that is not built, and for weights that are not those of `net`.
@@ -177,8 +233,14 @@ def from_torch_state_dict(net: Layer, state_dict: Mapping[str, Any]) -> Layer:
     >>> cx.nn.from_torch_state_dict(net, weights)(np.ones((1, 4, 4, 1)))[0, 0].item()
     288.0
     """
-    slots = list(_slots(net, TORCH))
+    slots = _slots(net, TORCH)
     names = [name for name in state_dict if name.rpartition(".")[2] != SKIPPED]
+    if names == sorted(names):  # as a file has them, where "10" comes before "2"
+        names = sorted(names, key=_by_number)
+    own_names = [".".join(filter(None, (slot.module, slot.name))) for slot in slots]
+    if set(names) == set(own_names):
+        _fill(slots, [(name, state_dict[name]) for name in own_names])
+        return net
     modules = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     own = list(dict.fromkeys(slot.module for slot in slots))
     if len(modules) != len(own):
@@ -190,6 +252,11 @@ def from_torch_state_dict(net: Layer, state_dict: Mapping[str, Any]) -> Layer:
         raise ValueError(f"state_dict lacks {_listed(sorted(missing))} and has {_listed(sorted(more))} besides")
     _fill(slots, [(name, state_dict[name]) for name in wanted])
     return net
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """What sorts names by the numbers in them."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -227,7 +294,7 @@ def from_keras_weights(net: Layer, weights: Sequence[Any]) -> Layer:
     >>> cx.nn.from_keras_weights(net, [np.ones((3, 3, 1, 8)), np.zeros(8)])(np.ones((1, 4, 4, 1)))[0, 0].item()
     9.0
     """
-    slots = list(_slots(net, KERAS))
+    slots = _slots(net, KERAS)
     if len(slots) != len(weights):
         raise ValueError(f"weights are {len(weights)} arrays, net has {len(slots)}")
     _fill(slots, [(f"weights[{i}]", array) for i, array in enumerate(weights)])

@@ -76,7 +76,7 @@ class History:
 
 def predict(net: Layer, x: Any, *, batch_size: int = 256) -> Array:
     """The results for x (N, ...), a batch at a time, so that memory is bounded."""
-    x = np.asarray(x)
+    x, batch_size = np.asarray(x), integer("batch_size", batch_size, 1)
     parts = [net(x[start : start + batch_size]) for start in range(0, len(x), batch_size)]
     return np.concatenate(parts) if parts else net(x)
 
@@ -89,6 +89,7 @@ def evaluate(
     Raises ValueError for x and y of different lengths, or none.
     """
     x, y = _pairs(x, y)
+    batch_size = integer("batch_size", batch_size, 1)
     total, right = 0.0, 0
     for start in range(0, len(x), batch_size):
         some = slice(start, start + batch_size)
@@ -175,19 +176,22 @@ def fit(
         held = max(1, round(len(x) * validation))
         validation, x, y = (x[-held:], y[-held:]), x[:-held], y[:-held]
         _pairs(x, y)
-    for name, given in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
-        if given is not None or name != "patience":
-            integer(name, given, 1)
-    integer("seed", seed, 0)
+    epochs, batch_size, seed = (
+        integer("epochs", epochs, 1),
+        integer("batch_size", batch_size, 1),
+        integer("seed", seed, 0),
+    )
+    patience = None if patience is None else integer("patience", patience, 1)
     if clip is not None and not 0 < clip < np.inf:
         raise ValueError(f"clip must be positive and finite, or None, got {clip}")
+    clip = None if clip is None else float(clip)
     if callable(callbacks) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks must be a sequence of functions, got {callbacks!r}")
     if validation is not None:
         if not isinstance(validation, Sequence) or len(validation) != 2:
             raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation!r}")
         validation = _pairs(*validation)
-    for some_x, some_y in ((x, y), validation or (x, y)):
+    for some_x, some_y in ((x, y), *([] if validation is None else [validation])):
         evaluate(net, some_x[:1], some_y[:1], loss=loss)  # before any time is spent
     settings = {
         **{
@@ -195,15 +199,17 @@ def fit(
             "optimizer": repr(chosen),
             "schedule": repr(schedules.resolve(schedule)),
         },
-        **{"batch_size": batch_size, "seed": seed, "clip": clip, "samples": len(x)},
+        **{"batch_size": batch_size, "seed": seed, "clip": clip, "samples": len(x), "keep_best": bool(keep_best)},
+        "validation": None if validation is None else len(validation[0]),
     }
     if schedules.resolve(schedule).name != "constant":
         settings["epochs"] = epochs
     history, best, rate = History(), dict[str, Array](), 1.0
     path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and (path.suffix != ".npz" or not path.parent.is_dir()):
+        raise ValueError(f"checkpoint must end in .npz, in a folder that there is, got {str(path)!r}")
     if path is not None and path.exists():
         history, best = _resume(path, net, chosen, settings)
-        best = best if keep_best else {}
     try:
         batches = -(-len(x) // batch_size)
         while history.epochs < epochs and not _patient_enough(history, patience):
@@ -321,6 +327,9 @@ def _resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tu
                 raise ValueError(f"{name} was {about['settings'][name]!r}, is {value!r}")
         shapes = {key: array.shape for key, array in arrays_of(net).items()}
         check_arrays(parts["net"], shapes)
+        for key, array in arrays_of(net).items():
+            if parts["net"][key].dtype != array.dtype:
+                raise ValueError(f"its {key} is of {parts['net'][key].dtype}, that of the network of {array.dtype}")
         if parts["best"]:
             check_arrays(parts["best"], shapes)
         remembered = {key: net.params[key.partition(".")[2]].shape for key in parts["optimizer"]}

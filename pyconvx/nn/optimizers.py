@@ -157,6 +157,8 @@ def optimizer(given: str | Optimizer, **options: Any) -> Optimizer:
     SGD(learning_rate=0.01, momentum=0.9, nesterov=False, weight_decay=0.0)
     """
     if isinstance(given, Optimizer):
+        if options:
+            raise TypeError(f"options are for an optimizer by name, got {', '.join(options)} for {given!r}")
         return given
     if given not in NAMES:
         raise ValueError(f"optimizer must be an Optimizer or one of {', '.join(NAMES)}, got {given!r}")

@@ -99,7 +99,7 @@ def _windows(draw: st.DrawFn, rank: int, transposed: bool) -> dict[str, Any]:
 
 def _names(registry: Any, usable: Any = lambda plugin: True) -> st.SearchStrategy[str]:
     """Names that need no parameter."""
-    found = [name for name, plugin in registry.items() if not plugin.required and usable(plugin)]
+    found = [plugin.name for plugin in registry.loadable() if not plugin.required and usable(plugin)]
     return st.sampled_from(found)
 
 

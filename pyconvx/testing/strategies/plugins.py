@@ -77,7 +77,7 @@ def _params(kind: str, name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _names(registry: Registry[Any]) -> tuple[str, ...]:
-    return tuple(name for name in registry if not registry[name].required)
+    return tuple(plugin.name for plugin in registry.loadable() if not plugin.required)
 
 
 def mode_names() -> tuple[str, ...]:
