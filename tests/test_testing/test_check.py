@@ -14,7 +14,7 @@ import pyconvx as cx
 from pyconvx.testing import LawBroken, check_activation, check_all, check_padding, check_pooling, checks, law_tests
 from pyconvx.testing.laws import LAWS
 from pyconvx.testing.laws.differences import slopes
-from pyconvx.testing.laws.law import Subject
+from pyconvx.testing.laws.law import Block, Subject
 from pyconvx.testing.strategies.arrays import Drawn
 from pyconvx.testing.strategies.conv import ConvCase
 
@@ -128,6 +128,23 @@ def test_a_padding_mode_may_refuse_what_no_window_reads():
 
     with cx.paddings.temporarily("short", short), pytest.raises(Unsatisfiable):  # it is left out
         holds()
+
+
+def test_a_gradient_may_be_off_as_far_as_the_result_that_it_is_given():
+    """A log of a sum of exponentials near 7,000: its float32 is off by 0.0005, and so is exp(w - y)."""
+
+    def lse(w):
+        m = w.max(-1)
+        return m + np.log(np.exp(w - m[..., None]).sum(-1))
+
+    (law,) = (law for law in LAWS["pooling"] if law.name == "precision")
+    random = np.random.default_rng(0)
+    with cx.poolings.temporarily("lse", lse, gradient=lambda w, y: np.exp(w - y[..., None])):
+        for _ in range(300):
+            w = np.full((3, 25), -5.0)
+            w[:, 14] = random.uniform(5000, 10_000, 3)
+            w[:, 3] = w[:, 14] - random.uniform(5, 7, 3)
+            law.holds(Subject(cx.pooling("lse")), Block("w", w.astype(np.float32).astype(np.float64)))
 
 
 def test_names_that_are_not_registered():
