@@ -309,3 +309,40 @@ def test_indices_and_gradients_of_poolings_come_every_time():
         assert np.array_equal(np.take_along_axis(X.reshape(2, -1, 6), index.reshape(2, -1, 6), 1).reshape(y.shape), y)
         y, pullback = cx.vjp(cx.pool2d, X, 2, "max")
         assert pullback(np.ones_like(y))[0].sum() == y.size
+
+
+# Activations, in the same way.
+
+
+@pytest.mark.parametrize("name", [name for name, plugin in cx.activations.items() if not plugin.required])
+def test_the_second_activation_gives_the_bits_of_the_first(name):
+    for x in (X, X[0], X[0, 0, 0], X.astype(np.float64), X[..., ::2], X.T, (X * 9).astype(np.int8), X[None, None]):
+        for axis in (-1, 0):
+            if name == "glu" and x.shape[axis] % 2:
+                continue
+            first = anew(cx.activate, x, name, axis=axis)
+            for factor in (1, -1, 1):
+                again = cx.activate(factor * x, name, axis=axis)
+                want = first if factor == 1 else anew(cx.activate, -x, name, axis=axis)
+                assert again.dtype == first.dtype
+                assert np.array_equal(again, want)
+
+
+def test_parameters_and_places_of_activations_are_told_apart():
+    for _ in range(2):
+        assert cx.activate(np.float32([-1]), "elu", alpha=2)[0] == 2 * cx.activate(np.float32([-1]), "elu")[0]
+        assert cx.activate(np.float32([-1]), "leaky_relu", alpha=3)[0] == -3
+        assert cx.activate(np.float32([-1]), "leaky_relu", alpha=3.5)[0] == -3.5
+        assert cx.activate(np.float32([-1]), cx.activation("leaky_relu", alpha=4))[0] == -4
+        x = X.copy()
+        assert cx.activate(x, "relu", out=x) is x
+        assert np.array_equal(x, np.maximum(X, 0))
+        out = np.empty_like(X)
+        assert cx.activate(X, "tanh", out=out) is out
+        assert np.array_equal(out, anew(cx.activate, X, "tanh"))
+        with pytest.raises(ValueError, match="out"):
+            cx.activate(X, "tanh", out=out[1:])
+        assert cx.activate(np.float32(-1), "relu") == 0
+    with cx.activations.temporarily("relu", np.abs):
+        assert np.array_equal(cx.activate(X, "relu"), np.abs(X))
+    assert np.array_equal(cx.activate(X, "relu"), np.maximum(X, 0))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .. import _core
+from .._core import Repeat
 from ..activation import (
     ActivationFunction,
+    Kernel,
     evaluate,
     keeps_rows,
     kernel_of,
@@ -21,10 +25,13 @@ from ..activation import activation as bind
 from ..plugin import Bound
 from . import arrays
 from .arrays import Array
-from .operation import Pullback, operation
+from .operation import Pullback, repeated_operation
 from .parallel import num_threads
 
 __all__ = ["activate"]
+
+DIMENSIONS = 5
+"""Of results that `Repeat` makes, at most."""
 
 
 @dataclass(eq=False, repr=False)
@@ -68,6 +75,16 @@ class _Plan:
             return self.out
         return arrays.deliver(self._unrows(y), self.out, self.result)
 
+    def repeat(self) -> Repeat | None:
+        """How the same is done for other arrays of this form, if it is done by a kernel of the core alone."""
+        kernel = kernel_of(self.bound, self.compute)
+        last = self.axis is None or self.axis == -1
+        if kernel is None or may_fail(kernel) or not last or not 0 < len(self.shape) <= DIMENSIONS:
+            return None
+        if not self.x.dtype == self.compute == self.result or not self.x.flags.c_contiguous:
+            return None
+        return Repeat(partial(_fill, _core.kernels, kernel, num_threads()), self.shape, self.result)
+
     def vjp(self) -> tuple[Array, Pullback]:
         x = self._rows(self.x)
         if self.out is not None and arrays.overlaps(self.out, x):
@@ -85,7 +102,12 @@ class _Plan:
         return result, pullback
 
 
-@operation(arrays=1)
+def _fill(kernels: Any, kernel: Kernel, threads: int, x: Array, bias: None, y: Array, filters: None) -> None:
+    """`fill` of a kernel, for `Repeat`."""
+    kernels.activate(*kernel, x, y, threads)
+
+
+@repeated_operation
 def activate(
     x: Any,
     activation: str | ActivationFunction | Bound[ActivationFunction],

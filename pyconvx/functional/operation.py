@@ -18,7 +18,18 @@ from ..geometry import count, per_axis
 from .arrays import Array, stand_in
 from .parallel import num_threads
 
-__all__ = ["REMEMBERED", "Plan", "Pullback", "attempt", "operation", "plan_of", "ranked", "repeated", "supposed"]
+__all__ = [
+    "REMEMBERED",
+    "Plan",
+    "Pullback",
+    "attempt",
+    "operation",
+    "plan_of",
+    "ranked",
+    "repeated",
+    "repeated_operation",
+    "supposed",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,6 +93,20 @@ REMEMBERED = 2**16
 
 def repeated(planner: Callable[Concatenate[int, P], Repeatable[R]], rank: int, arrays: int) -> Callable[P, R]:
     """The same where calls that come again skip the planning."""
+
+    def plan(*args: P.args, **options: P.kwargs) -> Repeatable[R]:
+        return planner(rank, *args, **options)
+
+    return _dress_ranked(_repeating(plan, arrays), planner, rank, arrays)
+
+
+def repeated_operation(planner: Callable[P, Repeatable[R]]) -> Callable[P, R]:
+    """Decorator, as `operation(arrays=1)`, where calls that come again skip the planning."""
+    name, signature = planner.__name__, inspect.signature(planner)
+    return _dress(_repeating(planner, 1), name, planner.__doc__, planner.__module__, signature, planner, 1)
+
+
+def _repeating(planner: Callable[P, Repeatable[R]], arrays: int) -> Callable[P, R]:
     calls = Calls(windows=arrays == 1)
 
     def function(*args: P.args, **options: P.kwargs) -> R:
@@ -90,12 +115,12 @@ def repeated(planner: Callable[Concatenate[int, P], Repeatable[R]], rank: int, a
         if y is not None:
             return y
         since = now()
-        plan = planner(rank, *args, **options)
+        plan = planner(*args, **options)
         y = attempt(plan, plan.run)
         calls.keep(args, options, threads, since, plan.repeat)
         return y
 
-    return _dress_ranked(function, planner, rank, arrays)
+    return function
 
 
 def _dress_ranked(
