@@ -264,6 +264,8 @@ def test_other_poolings_are_told_apart(kind):
         lambda x: cx.pool2d(x[..., ::2], 2, kind),
         lambda x: cx.pool2d(x.astype(np.float64), 2, kind),
         lambda x: cx.pool2d((x * 10).astype(np.int8), 2, kind),
+        lambda x: cx.pool2d(x, 2, kind, stride=2, ceil_mode=True),
+        lambda x: cx.pool2d(x, 2, kind, stride=2, ceil_mode=False),
         lambda x: cx.adaptive_pool2d(x, 3, kind),
         lambda x: cx.adaptive_pool2d(x, (3, 2), kind),
         lambda x: cx.pool2d(x, 2, "lp", p=1),
@@ -276,6 +278,13 @@ def test_other_poolings_are_told_apart(kind):
                 got = call(x)
                 assert got.dtype == want.dtype
                 assert np.array_equal(got, want)
+
+
+def test_a_number_is_no_flag():
+    for _ in range(2):
+        assert cx.pool2d(X, 2, "max", ceil_mode=True).shape == (2, 5, 4, 6)
+        with pytest.raises(TypeError, match="ceil_mode"):
+            cx.pool2d(X, 2, "max", ceil_mode=1)
 
 
 def test_a_pooling_name_that_stands_for_something_else_is_seen():

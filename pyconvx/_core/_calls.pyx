@@ -16,6 +16,8 @@ cdef enum:
 cdef Py_ssize_t generation = 0
 cdef object AN_ARRAY = object()
 cdef object MISSING = object()
+cdef object A_TRUE = object()
+cdef object A_FALSE = object()
 
 
 def forget():
@@ -191,14 +193,17 @@ cdef class Calls:
             return None
         if self.windows:
             key.append(args[1:])
-        elif type(args[1]) is cnp.ndarray and not note(args[1], key):
-            return None
-        if not self.windows and len(args) == 3 and ("bias" in options or (args[2] is not None and not note(args[2], key))):
-            return None
+        else:
+            if type(args[1]) is cnp.ndarray and not note(args[1], key):
+                return None
+            if len(args) == 3 and ("bias" in options or (args[2] is not None and not note(args[2], key))):
+                return None
         for name, value in options.items():
             key.append(name)
             if plain(value):
                 key.append(value)
+            elif value is True or value is False:
+                key.append(A_TRUE if value else A_FALSE)    # which are not 1 and 0
             elif not ((name == "bias" or name == "out") and note(value, key)):
                 return None     # of an array that is an option, the elements would matter
         return tuple(key)

@@ -183,6 +183,10 @@ class Sequential(_Group):
         return self._shapes(input_shape)[-1]
 
     def forward(self, x: Array, run: Run) -> Array:
+        if not run.training:  # there is no new state
+            for layer in self.layers:
+                x = layer.forward(x, run)
+            return x
         for forward in self._each("forward", run):
             x = forward(x)
         return x
