@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
@@ -280,14 +278,16 @@ class Registry(Mapping[str, P], Generic[P]):
         # a module that is loaded may import those of others, whose plugins are not from its distribution
         if offer is not None and (name == offer.name or owner.partition(".")[0] == offer.module.partition(".")[0]):
             owner = f"{owner} of {distribution_of(offer)}"
-        self._check_fields(name, fields)
+        if fields:
+            self._check_fields(name, fields)
         return self._build(name, function, owner, **fields)
 
     def _check_fields(self, name: str, given: Iterable[str]) -> None:
         """TypeError for what is no field of the plugins here."""
-        if not is_dataclass(self._build):
+        declared = getattr(self._build, "__dataclass_fields__", None)
+        if declared is None:
             return
-        known = [each.name for each in dataclass_fields(self._build) if each.init][len(OWN_FIELDS) :]
+        known = [name for name, each in declared.items() if each.init and name not in OWN_FIELDS]
         for field in given:
             if field not in known:
                 import difflib
