@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
@@ -284,10 +286,9 @@ class Registry(Mapping[str, P], Generic[P]):
 
     def _check_fields(self, name: str, given: Iterable[str]) -> None:
         """TypeError for what is no field of the plugins here."""
-        declared = getattr(self._build, "__dataclass_fields__", None)
-        if declared is None:
+        if not is_dataclass(self._build):
             return
-        known = [name for name, each in declared.items() if each.init and name not in OWN_FIELDS]
+        known = [each.name for each in dataclass_fields(self._build) if each.init and each.name not in OWN_FIELDS]
         for field in given:
             if field not in known:
                 import difflib
