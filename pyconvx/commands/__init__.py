@@ -1,5 +1,23 @@
 """What the subcommands of `pyconvx` do, a file for each kind; `pyconvx.cli` knows which there are."""
 
+from pathlib import Path
+from typing import Any
+
 
 class UserError(Exception):
     """Something the user can put right: shown as one line."""
+
+
+def require_folder(option: str, path: Path) -> None:
+    """Refuse a file that is to be written into a folder that there is not."""
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: there is no folder {path.parent}")
+
+
+def pillow() -> Any:
+    """The module PIL.Image. Raises ImportError that says what to install."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError('pictures need pillow: pip install "pyconvx[image]"') from error
+    return Image

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import pyconvx as cx
 from pyconvx.nn.save import write_whole
 
-from . import UserError
+from . import UserError, pillow, require_folder
 
 SIGNED = ("clip", "absolute", "centre")
 LARGE = 20_000_000  # pixels from which on it is told what takes so long
@@ -61,15 +61,13 @@ def bound_of(text: str) -> tuple[str, dict[str, Any]]:
 
 def run(arguments: Namespace) -> None:
     """Filter and write."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise ImportError('pictures need pillow: pip install "pyconvx[image]"') from error
+    Image = pillow()
+    from PIL import ImageOps
+
     output: Path = arguments.output
     if output.suffix.lower() not in Image.registered_extensions():
         raise UserError(f"-o {output}: Pillow writes no pictures whose name ends in {output.suffix!r}")
-    if not output.parent.is_dir():
-        raise UserError(f"-o {output}: there is no folder {output.parent}")
+    require_folder("-o", output)
     name, params = bound_of(arguments.filter)
     kernel = cx.filters[name](**params)
     mode, mode_params = bound_of(arguments.padding_mode)

@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 import pyconvx as cx
 from pyconvx import nn
 
-from . import UserError
+from . import UserError, pillow, require_folder
 
 Array = NDArray[Any]
-EXAMPLE = """\
-{"layer": "Sequential", "layers": [
-  {"layer": "Conv2D", "filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"},
-  {"layer": "MaxPool2D", "size": 2},
-  {"layer": "Flatten"},
-  {"layer": "Dense", "units": 10}]}"""
 
 
 def network_of(path: Path) -> cx.Layer:
@@ -120,14 +114,13 @@ def train(arguments: Namespace) -> None:
     output: Path = arguments.output
     if output.suffix not in (".npz", ".safetensors"):
         raise UserError(f"-o {output}: the name must end in .npz or .safetensors")
-    if not output.parent.is_dir():
-        raise UserError(f"-o {output}: there is no folder {output.parent}")
+    require_folder("-o", output)
     if output.is_dir():
         raise UserError(f"-o {output}: there is a folder of that name")
     _apart(output, arguments.data, arguments.checkpoint)
     for option, path in (("--checkpoint", arguments.checkpoint), ("--plot", arguments.plot)):
-        if path is not None and not path.parent.is_dir():
-            raise UserError(f"{option} {path}: there is no folder {path.parent}")
+        if path is not None:
+            require_folder(option, path)
     net = network_of(arguments.net)
     if arguments.data.is_dir():
         (x, y), validation = nn.load_idx(arguments.data)
@@ -226,10 +219,7 @@ def _samples(path: Path, net: cx.Layer) -> Array:
 
 def _picture(path: Path, shape: tuple[int, ...]) -> Array:
     """A picture as one sample from 0 to 1, in grey for a network of one channel."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError('pictures need pillow: pip install "pyconvx[image]"') from error
+    Image = pillow()
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise UserError(f"{path}: the network takes samples of the shape {shape}, which are no pictures")
     with Image.open(path) as opened:

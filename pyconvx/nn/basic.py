@@ -258,7 +258,7 @@ class BatchNorm(Layer):
         factor = self.params["scale"] / np.sqrt(self.state["variance"].astype(np.float64) + self.epsilon)
         return factor, self.params["shift"] - self.state["mean"] * factor
 
-    def _axes(self, x: Array) -> Array:
+    def _rows(self, x: Array) -> Array:
         """x as (rows, channels, channels, ...), or with channels first as (samples, channels, places).
 
         Several places make a row, because NumPy goes along rows, and they should be long.
@@ -278,7 +278,7 @@ class BatchNorm(Layer):
         if self.params["scale"].shape != (channels,):
             raise ValueError(f"{self!r} was built for {self.params['scale'].size} channels, got {channels} channels")
         count = x.size // max(channels, 1)
-        rows, learning = self._axes(x), run.training and count > 0
+        rows, learning = self._rows(x), run.training and count > 0
 
         def fit(values: Array) -> Array:
             """One number for each channel, so that it goes with the rows."""
@@ -304,11 +304,14 @@ class BatchNorm(Layer):
         def back(gy: Any) -> tuple[Any, Params]:
             if np.shape(gy) != x.shape:
                 raise ValueError(f"the gradient of {self!r} must have the shape {x.shape}, got {np.shape(gy)}")
-            given = self._axes(np.ascontiguousarray(np.asarray(gy, x.dtype)))
+            given = self._rows(np.ascontiguousarray(np.asarray(gy, x.dtype)))
             sums = np.zeros((2, channels))
             for some in _blocks(rows):
                 normal = (rows[some] - centre) * steep
-                sums += _sum(given[some], channels), _sum(np.multiply(normal, given[some], out=normal), channels)
+                sums += (
+                    _channel_sums(given[some], channels),
+                    _channel_sums(np.multiply(normal, given[some], out=normal), channels),
+                )
             shifts, scales = sums
             gradients = {"scale": scales.astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
             if not run.input_gradient:
@@ -336,7 +339,7 @@ def _blocks(rows: Array) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(rows), step))
 
 
-def _sum(part: Array, channels: int) -> Array:
+def _channel_sums(part: Array, channels: int) -> Array:
     """The sum of each channel in float64, of sums of a few hundred elements in the precision of x."""
     if part.ndim == 3:
         return np.asarray(part.sum(-1).sum(0, dtype=np.float64))
@@ -350,10 +353,10 @@ def _sum(part: Array, channels: int) -> Array:
 def _moments(rows: Array, channels: int, fit: Callable[[Array], Array]) -> tuple[Array, Array]:
     """Mean and variance of each channel, in one reading: moved by about the mean, so that nothing cancels."""
     count, first = rows.size // channels, rows[next(_blocks(rows))]
-    about = (_sum(first, channels) / (first.size // channels)).astype(rows.dtype)
-    sums = np.zeros((2, channels))
+    about = (_channel_sums(first, channels) / (first.size // channels)).astype(rows.dtype)
+    sums, centre = np.zeros((2, channels)), fit(about)
     for some in _blocks(rows):
-        moved = rows[some] - fit(about)
-        sums += _sum(moved, channels), _sum(np.square(moved, out=moved), channels)
+        moved = rows[some] - centre
+        sums += _channel_sums(moved, channels), _channel_sums(np.square(moved, out=moved), channels)
     offset = sums[0] / count
     return about + offset, np.maximum(sums[1] / count - offset**2, 0)

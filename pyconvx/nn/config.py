@@ -11,7 +11,7 @@ import numpy as np
 
 from ..plugin import Bound, Plugin, bind
 from . import basic, conv, pool
-from .layer import PLUGIN_OPTIONS, Layer
+from .layer import PLUGIN_OPTIONS, Layer, tuples
 from .sequential import Parallel, Residual, Sequential
 
 __all__ = ["from_config", "to_config"]
@@ -98,15 +98,11 @@ def from_config(config: Any, where: str = "network") -> Layer:
         if name in PLUGIN_OPTIONS:
             options[name] = _found(PLUGIN_OPTIONS[name], value, f"{where}.{name}")
         elif isinstance(value, list):
-            options[name] = _tuples(value)
+            options[name] = tuples(value)
     try:
         return kind(*layers, **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}, {config['layer']}: {error}") from error
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _found(find: Callable[..., Any], value: Any, where: str) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .basic import Activation, BatchNorm, Dense, Dropout, Flatten
 from .conv import _Convolution, _DepthwiseConv, _SeparableConv
-from .layer import Array, Layer, Shape, channel_axis
+from .layer import Array, Layer, Shape, built_shape, channel_axis
 from .sequential import Parallel, Sequential
 
 __all__ = ["from_keras_weights", "from_torch_state_dict", "to_keras_weights", "to_torch_state_dict"]
@@ -34,6 +34,15 @@ class _Slot:
     read: Callable[[Array], Array]
     """Theirs as ours."""
     layer: Layer
+
+    @property
+    def key(self) -> str:
+        """Its name in a state_dict."""
+        return _key(self.module, self.name)
+
+
+def _key(module: str, name: str) -> str:
+    return f"{module}.{name}" if module else name
 
 
 @dataclass(frozen=True)
@@ -85,12 +94,11 @@ class _Walk:
     """Goes through a network in order and collects its slots; knows how data lies and, once flattened, its features."""
 
     def __init__(self, net: Layer, form: _Format) -> None:
-        if net.input_shape is None:
-            raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
+        shape = built_shape(net)
         if any(layer.frozen for layer in _single(net)):
             raise ValueError(f"{net!r} is frozen: exchange the weights of the network it was made from")
         self.form, self.slots = form, list[_Slot]()
-        self._through(net, "", net.input_shape, None, "channels_last")
+        self._through(net, "", shape, None, "channels_last")
 
     def _through(self, net: Layer, prefix: str, shape: Shape, order: Order, layout: str) -> tuple[Order, str]:
         """Take a layer whose input has that shape, order of features and layout; returns those of its result."""
@@ -185,7 +193,7 @@ def _of_dense(layer: Dense, module: str, form: _Format, rows: Order) -> _Slot:
 
     def read(weights: Array) -> Array:
         weights = form.weights(weights)
-        return weights if rows is None or len(rows) != len(weights) else weights[np.argsort(rows)]
+        return weights if rows is None else weights[np.argsort(rows)]
 
     return _Slot(module, "weight", layer.params["weights"], write, read, layer)
 
@@ -237,16 +245,15 @@ def from_torch_state_dict(net: Layer, state_dict: Mapping[str, Any]) -> Layer:
     names = [name for name in state_dict if name.rpartition(".")[2] != SKIPPED]
     if names == sorted(names):  # as a file has them, where "10" comes before "2"
         names = sorted(names, key=_by_number)
-    own_names = [".".join(filter(None, (slot.module, slot.name))) for slot in slots]
-    if set(names) == set(own_names):
-        _fill(slots, [(name, state_dict[name]) for name in own_names])
+    if set(names) == {slot.key for slot in slots}:
+        _fill(slots, [(slot.key, state_dict[slot.key]) for slot in slots])
         return net
     modules = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     own = list(dict.fromkeys(slot.module for slot in slots))
     if len(modules) != len(own):
         raise ValueError(f"state_dict has {len(modules)} modules with weights ({_listed(modules)}), net has {len(own)}")
     called = dict(zip(own, modules, strict=True))
-    wanted = [".".join(filter(None, (called[slot.module], slot.name))) for slot in slots]
+    wanted = [_key(called[slot.module], slot.name) for slot in slots]
     if set(wanted) != set(names):
         missing, more = (set(wanted) - set(names), set(names) - set(wanted))
         raise ValueError(f"state_dict lacks {_listed(sorted(missing))} and has {_listed(sorted(more))} besides")
@@ -273,10 +280,7 @@ def to_torch_state_dict(net: Layer) -> dict[str, Array]:
     >>> {name: array.shape for name, array in cx.nn.to_torch_state_dict(net).items()}
     {'0.weight': (8, 1, 3, 3), '0.bias': (8,), '2.weight': (10, 32), '2.bias': (10,)}
     """
-    return {
-        ".".join(filter(None, (slot.module, slot.name))): np.array(slot.write(slot.array), order="C")
-        for slot in _slots(net, TORCH)
-    }
+    return {slot.key: np.array(slot.write(slot.array), order="C") for slot in _slots(net, TORCH)}
 
 
 def from_keras_weights(net: Layer, weights: Sequence[Any]) -> Layer:

@@ -168,19 +168,15 @@ def fit(
     True
     """
     x, y = _pairs(x, y)
-    losses.resolve(loss)
-    chosen = _optimizer(optimizer)
+    chosen, planned = _optimizer(optimizer), schedules.resolve(schedule)
     if isinstance(validation, (int, float, np.floating)):
         if not 0 < validation < 1:
             raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation}")
         held = max(1, round(len(x) * validation))
         validation, x, y = (x[-held:], y[-held:]), x[:-held], y[:-held]
         _pairs(x, y)
-    epochs, batch_size, seed = (
-        integer("epochs", epochs, 1),
-        integer("batch_size", batch_size, 1),
-        integer("seed", seed, 0),
-    )
+    epochs, batch_size = integer("epochs", epochs, 1), integer("batch_size", batch_size, 1)
+    seed = integer("seed", seed, 0)
     patience = None if patience is None else integer("patience", patience, 1)
     if clip is not None and not 0 < clip < np.inf:
         raise ValueError(f"clip must be positive and finite, or None, got {clip}")
@@ -194,15 +190,17 @@ def fit(
     for some_x, some_y in ((x, y), *([] if validation is None else [validation])):
         evaluate(net, some_x[:1], some_y[:1], loss=loss)  # before any time is spent
     settings = {
-        **{
-            "loss": repr(losses.resolve(loss)),
-            "optimizer": repr(chosen),
-            "schedule": repr(schedules.resolve(schedule)),
-        },
-        **{"batch_size": batch_size, "seed": seed, "clip": clip, "samples": len(x), "keep_best": bool(keep_best)},
+        "loss": repr(losses.resolve(loss)),
+        "optimizer": repr(chosen),
+        "schedule": repr(planned),
+        "batch_size": batch_size,
+        "seed": seed,
+        "clip": clip,
+        "samples": len(x),
+        "keep_best": bool(keep_best),
         "validation": None if validation is None else len(validation[0]),
     }
-    if schedules.resolve(schedule).name != "constant":
+    if planned.name != "constant":
         settings["epochs"] = epochs
     history, best, rate = History(), dict[str, Array](), 1.0
     path = None if checkpoint is None else Path(checkpoint)
@@ -219,7 +217,7 @@ def fit(
             since, total, right = time.perf_counter(), 0.0, 0
             slices = (slice(start, start + batch_size) for start in range(0, len(x), batch_size))
             for number, some in enumerate(_bar(slices, batches, f"epoch {epoch + 1}/{epochs}", progress)):
-                rows, rate = order[some], factor(schedule, (epoch * batches + number) / (epochs * batches))
+                rows, rate = order[some], factor(planned, (epoch * batches + number) / (epochs * batches))
                 value, good = _step(net, x[rows], y[rows], loss, chosen, rate, clip, dropping)
                 if not np.isfinite(value):
                     where = f"epoch {epoch + 1}, batch {number + 1}"

@@ -15,7 +15,7 @@ import numpy as np
 from ..functional import prepare
 from .basic import Activation, BatchNorm, Dense, Dropout
 from .conv import _Convolution
-from .layer import Array, Layer, LayerPullback, Params, Run, Shape
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape, built_shape
 from .sequential import Parallel, Sequential
 
 __all__ = ["frozen"]
@@ -37,8 +37,7 @@ def frozen(net: Layer) -> Layer:
     >>> bool(np.allclose(fast(x), net(x), atol=1e-6))
     True
     """
-    if net.input_shape is None:
-        raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
+    built_shape(net)
     return _frozen(net)
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Params",
     "Run",
     "Shape",
+    "built_shape",
     "channel_axis",
     "checked_shape",
     "floating",
@@ -34,6 +35,7 @@ __all__ = [
     "require_known",
     "sizes",
     "spatial_of",
+    "tuples",
 ]
 
 Array = NDArray[Any]
@@ -86,7 +88,7 @@ class Layer:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
-                setattr(self, field.name, _tuple(value.tolist()))
+                setattr(self, field.name, tuples(value.tolist()))
             elif field.name in PLUGIN_OPTIONS:
                 require_known(PLUGIN_OPTIONS[field.name], value)
             elif field.name == "layout":
@@ -224,8 +226,7 @@ class Layer:
     @property
     def parameters(self) -> int:
         """How many numbers are learned. Raises ValueError before the layer is built."""
-        if self.input_shape is None:
-            raise ValueError(f"{self!r} has no parameters yet: call it, or build(input_shape)")
+        built_shape(self)
         return sum(array.size for array in self.params.values())
 
     def options(self) -> dict[str, Any]:
@@ -255,8 +256,9 @@ def require_known(find: Callable[..., Any], value: Any) -> None:
         find(value)
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+def tuples(value: Any) -> Any:
+    """Lists, and those in them, as tuples."""
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
@@ -328,6 +330,13 @@ def channel_axis(layout: str, ndim: int) -> int:
 def spatial_of(layout: str, shape: Shape) -> Shape:
     """The spatial axes of a shape without N."""
     return shape[1:] if layout == "channels_first" else shape[:-1]
+
+
+def built_shape(net: Layer) -> Shape:
+    """The shape that a network was built for. Raises ValueError if it was not."""
+    if net.input_shape is None:
+        raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
+    return net.input_shape
 
 
 def sizes(value: Any, rank: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .config import from_config, to_config
-from .layer import Array, Layer, Params, Shape, checked_shape
+from .layer import Array, Layer, Params, Shape, built_shape, checked_shape
 
 __all__ = ["arrays_of", "check_arrays", "load", "save", "write_whole"]
 
@@ -34,11 +34,10 @@ def save(net: Layer, path: str | Path) -> None:
     >>> bool((again(np.ones((1, 8, 8, 1))) == net(np.ones((1, 8, 8, 1)))).all())
     True
     """
-    if net.input_shape is None:
-        raise ValueError(f"{net!r} has no parameters yet: call it, or build(input_shape)")
-    about = json.dumps({"format": FORMAT, "input_shape": list(net.input_shape), "network": to_config(net)})
+    shape = built_shape(net)
+    about = json.dumps({"format": FORMAT, "input_shape": list(shape), "network": to_config(net)})
     arrays = arrays_of(net)
-    check_arrays(arrays, _wanted(net, net.input_shape))
+    check_arrays(arrays, _wanted(net, shape))
     path = Path(path)
     if path.suffix == ".npz":
         arrays[CONFIG] = np.frombuffer(about.encode(), np.uint8)

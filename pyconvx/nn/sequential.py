@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 class _Group(Layer):
     """Layers that are one: parameters and state are theirs, keyed "0.filters" for those of the first, and so on."""
+
+    chained: ClassVar[bool] = False
+    """Whether each layer's input is the result of the one before, which may learn from its gradient."""
 
     def __init__(self, *layers: Any) -> None:
         if len(layers) == 1 and isinstance(layers[0], Sequence):
@@ -74,10 +77,6 @@ class _Group(Layer):
         """The shape of each layer's input."""
         raise NotImplementedError
 
-    def _learns_before(self, index: int) -> bool:
-        """Whether the gradient of the input of a layer is what others learn from."""
-        return False
-
     def _build(self, shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any], anew: bool) -> None:
         for layer, given in self._with_inputs(shape):
             layer._build(given, rng, dtype, anew)
@@ -103,10 +102,12 @@ class _Group(Layer):
 
     def _each(self, method: str, run: Run) -> Iterator[Callable[[Array], Any]]:
         """A method of each layer, `forward` or `pull`, whose new state goes where that of the group goes."""
+        wanted = run.input_gradient
         for i, layer in enumerate(self.layers):
-            inner = Run(run.training, run.rng, {}, run.input_gradient or self._learns_before(i))
+            inner = Run(run.training, run.rng, {}, wanted)
             yield partial(getattr(layer, method), run=inner)
             run.updates.update(_numbered([inner.updates], i))
+            wanted = wanted or (self.chained and bool(layer.params))
 
 
 def _is_built(layer: Layer) -> bool:
@@ -163,8 +164,7 @@ class Sequential(_Group):
     ((2, 8, 8, 1), True)
     """
 
-    def _learns_before(self, index: int) -> bool:
-        return any(layer.params for layer in self.layers[:index])
+    chained = True
 
     def _shapes(self, input_shape: Shape) -> list[Shape]:
         """Of the input, and of the result of each layer."""

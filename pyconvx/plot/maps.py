@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .page import INK, SIGNED, axes_of, frame, limit_of, one_map, pixels_of
 
@@ -84,9 +84,7 @@ def feature_maps(
 
     >>> figure = feature_maps(np.random.default_rng(0).normal(size=(8, 8, 6)), title="8 x 8 x 6")
     """
-    stack = np.asarray(maps, dtype=np.float64)
-    if stack.ndim != 3 or stack.size == 0:
-        raise ValueError(f"maps has shape {stack.shape}; a stack is (H, W, F), none of them 0")
+    stack = _stack(maps)
     height, width, count = stack.shape
     figure, axes = axes_of(ax, title, 1.2 + 0.9 * count, 4.0)
     from matplotlib.patches import Polygon
@@ -150,9 +148,7 @@ def feature_grid(
 
     >>> figure = feature_grid(np.random.default_rng(0).normal(size=(8, 8, 6)), title="six maps")
     """
-    stack = np.asarray(maps, dtype=np.float64)
-    if stack.ndim != 3 or stack.size == 0:
-        raise ValueError(f"maps has shape {stack.shape}; a stack is (H, W, F), none of them 0")
+    stack = _stack(maps)
     tiles = np.moveaxis(stack, -1, 0)
     labels = [str(i) for i in range(len(tiles))] if numbers else None
     return _grid(tiles, columns or _across(tiles), limit_of(stack, limit), labels, title, ax)
@@ -185,6 +181,14 @@ def filter_grid(
         return _grid(bank[..., 0], columns or _across(bank), bound, None, title, ax)
     tiles = np.moveaxis(bank, -1, 1).reshape(-1, *bank.shape[1:3])
     return _grid(tiles, bank.shape[-1], bound, None, title, ax)
+
+
+def _stack(maps: ArrayLike) -> NDArray[np.float64]:
+    """Feature maps (H, W, F); ValueError for what is none."""
+    stack = np.asarray(maps, dtype=np.float64)
+    if stack.ndim != 3 or stack.size == 0:
+        raise ValueError(f"maps has shape {stack.shape}; a stack is (H, W, F), none of them 0")
+    return stack
 
 
 def _across(tiles: Any) -> int:

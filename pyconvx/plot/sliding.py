@@ -34,6 +34,12 @@ class _Slide:
     y: Numbers
     windows: tuple[Window, ...]
 
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of a figure, in inches."""
+        maps = (self.x.shape, self.weights.shape, self.y.shape)
+        return 0.36 * (sum(width for _, width in maps) + 4) + 0.2, 0.36 * (max(height for height, _ in maps) + 2)
+
 
 def _slide(x: ArrayLike, weights: ArrayLike, stride: Any, padding: Any, padding_mode: Any, dilation: Any) -> _Slide:
     image, kernel = one_map(x, "x"), one_map(weights, "weights")
@@ -72,9 +78,7 @@ def sliding_filter(
     last = slide.y.size - 1
     if step is not None and not 0 <= step <= last:
         raise ValueError(f"step must be in 0...{last}, got {step}")
-    width = slide.x.shape[1] + slide.weights.shape[1] + slide.y.shape[1] + 4
-    height = max(slide.x.shape[0], slide.y.shape[0], slide.weights.shape[0])
-    figure, axes = axes_of(ax, title, 0.36 * width + 0.2, 0.36 * (height + 2))
+    figure, axes = axes_of(ax, title, *slide.size)
     _draw(axes, slide, last if step is None else step)
     return figure
 
@@ -110,11 +114,10 @@ def animate_sliding_filter(
         raise ImportError('an animation needs pillow: pip install "pyconvx[plot]"') from error
 
     slide = _slide(x, weights, stride, padding, padding_mode, dilation)
-    width = slide.x.shape[1] + slide.weights.shape[1] + slide.y.shape[1] + 4
-    height = max(slide.x.shape[0], slide.y.shape[0], slide.weights.shape[0])
+    width, height = slide.size
     frames = []
     for step in range(slide.y.size):
-        figure = new_figure(0.36 * width + 0.2, 0.36 * (height + 2) + (0.4 if title else 0))
+        figure = new_figure(width, height + (0.4 if title else 0))
         axes = figure.add_axes((0.02, 0.02, 0.96, 0.84 if title else 0.96))
         if title:
             axes.set_title(title, fontsize=9.5, color=INK)
