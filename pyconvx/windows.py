@@ -71,11 +71,16 @@ def _inside(coordinates: Indices, n: int) -> NDArray[np.bool_]:
 
 @remembered(Window, Bound)
 def forward_axis(window: Window, mode: Bound[PaddingMode] | None) -> Axis:
-    """The table by which windows read an axis. With mode None, padded positions hold nothing."""
+    """The table by which windows read an axis. With mode None, padded positions hold nothing; with a joint one they are
+    mixes without terms, the m-th for the m-th position of the padded axis: kernels look for them in a Border.
+    """
     positions, step, tap_step = _positions(window)
     mixes = None
     if mode is None:
         codes = np.where(_inside(positions, window.source), positions, NOTHING)
+    elif mode.plugin.joint:
+        codes = np.where(_inside(positions, window.source), positions, FIRST_MIX - window.before - positions)
+        mixes = np.zeros(window.padded, np.intp), np.empty(0, np.intp), np.empty(0)
     else:
         codes, mixes = _codes(index_map(mode, positions, window.source))
     rows = np.arange(window.out, dtype=np.intp)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyconvx as cx
+from pyconvx import _core
 from pyconvx.functional import joint
 from pyconvx.listing import entries
 from pyconvx.padding import OUTSIDE, joint_map
@@ -386,6 +387,67 @@ def test_long_borders_are_made_in_parts(monkeypatch):
     np.testing.assert_allclose(pullback(y)[0], gx, rtol=1e-12)
 
 
+SHAPES = {
+    "fft": ((3, 21, 26, 1), (2, 11, 11, 1), 1),
+    "depthwise": ((3, 9, 14, 21), (21, 3, 3, 1), 21),
+    "planes": ((3, 9, 40, 2), (3, 5, 3, 2), 1),
+    "winograd": ((3, 13, 14, 17), (18, 3, 3, 17), 1),
+    "bands": ((3, 9, 14, 5), (7, 3, 3, 5), 1),
+    "direct": ((3, 9, 14, 5), (7, 3, 3, 5), 1),
+    "plain": ((2, 5, 6, 2), (3, 3, 3, 2), 1),
+}
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("special", [False, True], ids=["finite", "special"])
+@every_mode
+@pytest.mark.parametrize("algorithm", SHAPES)
+def test_every_algorithm_reads_the_border(algorithm, name, params, special, layout):
+    """Also where a kernel has to do something again, because of a NaN or an infinity."""
+    shape, taps, groups = SHAPES[algorithm]
+    x, filters = (RNG.standard_normal(each).astype(np.float32) for each in (shape, taps))
+    if special:
+        x[0, 0, 3, 0], x[-1, -1, -1, -1], x[1, 2, 0, 0] = np.nan, np.inf, 1e20
+    amount = tuple(n // 2 for n in taps[1:-1])
+    padded = cx.pad(x, {1: amount[0], 2: amount[1]}, mode(name, **params))
+    expected = cx.conv2d(padded.astype(np.float64), filters.astype(np.float64), groups=groups, algorithm="plain")
+    gy = RNG.standard_normal(expected.shape).astype(np.float32)
+    wide = tuple(each.astype(np.float64) for each in (padded, filters, gy))
+    wide_gx, slopes = cx.vjp(cx.conv2d, *wide[:2], groups=groups, algorithm="plain")[1](wide[2])
+
+    def laid(array):
+        return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if layout == "channels_first" else array
+
+    def back(array):
+        return np.moveaxis(array, 1, -1) if layout == "channels_first" else array
+
+    options = {"padding": amount, "padding_mode": mode(name, **params), "groups": groups, "layout": layout}
+    given = laid(x), laid(filters)
+    first = cx.conv2d(*given, **options, algorithm=algorithm)
+    again = cx.conv2d(*given, **options, algorithm=algorithm)
+    prepared = cx.prepare(given[1], layout=layout)
+    ready = [cx.conv2d(given[0], prepared, **options, algorithm=algorithm) for _ in range(2)]
+    y, pullback = cx.vjp(cx.conv2d, *given, **options, algorithm=algorithm)
+    close = {"rtol": 1e-4, "atol": 2e-4}
+    for each in (first, again, *ready, y):
+        np.testing.assert_allclose(back(each), expected, **close)
+    if not special:
+        gx, gf = pullback(laid(gy))
+        np.testing.assert_allclose(back(gf), slopes, rtol=1e-3, atol=2e-3)
+        folded = cx.vjp(cx.pad, x, {1: amount[0], 2: amount[1]}, mode(name, **params))[1]
+        np.testing.assert_allclose(back(gx), folded(wide_gx.astype(np.float32))[0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_border_that_does_not_fit_is_refused():
+    elements, starts = np.zeros((1, 4, 1), np.float32), np.zeros(3, np.intp)
+    with pytest.raises(ValueError, match="rows do not fit"):
+        _core.kernels.Border(elements, starts, (0, 1, 1), (1, 4, 4), 2)
+    with pytest.raises(ValueError, match="coordinates do not fit"):
+        _core.kernels.fill_border(np.zeros((1, 1, 2, 2, 1)), (starts, starts[:2]), starts, elements)
+    with pytest.raises(ValueError, match="coordinates do not fit"):
+        _core.kernels.add_border(np.zeros((2, 2, 1)), (starts, starts), np.zeros((4, 4, 1)), (starts, starts[:1]), None)
+
+
 def test_a_rule_is_asked_once_for_calls_of_one_form():
     asked = []
 
@@ -407,13 +469,13 @@ def test_a_rule_is_asked_once_for_calls_of_one_form():
         assert len(asked) == first
 
 
-def test_explain_counts_the_copy_with_its_border():
+def test_explain_counts_the_border():
     shapes = (56, 56, 64), (64, 3, 3, 64)
     plain = cx.explain(cx.conv2d, *shapes, padding="same")
     globe = cx.explain(cx.conv2d, *shapes, padding="same", padding_mode="globe")
     assert globe.output_shape == plain.output_shape == (56, 56, 64)
     assert globe.algorithm == plain.algorithm
-    assert globe.scratch - plain.scratch >= 4 * 58 * 58 * 64
+    assert 0 <= globe.scratch - plain.scratch - 4 * (58 * 58 - 56 * 56) * 64 < 2**15  # and rows for mixes
     transposed = cx.explain(cx.conv_transpose2d, *shapes, padding="same", padding_mode="globe")
     assert transposed.output_shape == (56, 56, 64)
 

@@ -9,7 +9,7 @@ from ._compiled import Compiled
 from ._tables import Axis
 
 Array = NDArray[Any]
-Axes = tuple[Axis, Axis, Axis]
+Axes = tuple[Axis, Axis, Axis] | tuple[Axis, Axis, Axis, Border]
 
 ISA: str
 LANES: dict[str, int]
@@ -17,6 +17,17 @@ LEAST_LANES: dict[str, int]
 DIVISORS: dict[str, int]
 STATISTICS: dict[str, int]
 ACTIVATIONS: dict[str, int]
+
+class Border:
+    def __init__(
+        self, elements: Array, starts: Array, before: tuple[int, ...], whole: tuple[int, ...], length: int
+    ) -> None: ...
+    def sample(self, n: int) -> Border: ...
+
+def add_border(
+    x: Array, index: tuple[Array, ...], gy: Array, places: tuple[Array, ...], weight: Array | None
+) -> None: ...
+def fill_border(x: Array, index: tuple[Array, ...], numbers: Array, elements: Array) -> None: ...
 
 class Panels:
     groups: int
@@ -30,7 +41,9 @@ class Panels:
     def nbytes(self) -> int: ...
 
 class Convolution:
-    def fill(self, x: Array, bias: Array | None, y: Array, filters: Array | None = None) -> Any: ...
+    def fill(
+        self, x: Array, bias: Array | None, y: Array, filters: Array | None = None, border: Border | None = None
+    ) -> Any: ...
     def finish(self, kernel: str | Compiled, params: tuple[float, ...]) -> bool: ...
     @property
     def scratch(self) -> int: ...

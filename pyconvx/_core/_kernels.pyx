@@ -194,6 +194,7 @@ ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "bas
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
 LEAST_LANES = {name: lanes // 2 if HALVES else lanes for name, lanes in LANES.items()}     # of the narrowest vectors
 
+include "border.pxi"
 include "source.pxi"
 include "scratch.pxi"
 include "foreign.pxi"

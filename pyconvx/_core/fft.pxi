@@ -326,7 +326,8 @@ cdef class Fft(Convolution):
         (<fft_t *> job).spectra = spectra.data
         return spectra
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None):
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None,
+             Border border=None):
         cdef fft_t job
         memcpy(&job, self.task, self.job_size)
         if self.blocks == 0:
@@ -334,7 +335,7 @@ cdef class Fft(Convolution):
         packed = None if filters is None else self.pack(&job, filters)
         flagged = np.zeros((self.blocks // job.groups, job.groups), np.uint8)
         job.flagged = <unsigned char *> cnp.PyArray_DATA(<cnp.ndarray> flagged)
-        self.run(&job, x, bias, y)
+        self.run(&job, x, bias, y, border)
         return flagged if flagged.any() else None
 
     @property

@@ -48,7 +48,7 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
     neighbours in x. Either channels lie together (channel_step 1) or places do (place_step 1).
     """
     cdef const source_t *s = &task.source
-    cdef Py_ssize_t t, channel, stride = s.stride[2]
+    cdef Py_ssize_t t, channel, stride = s.stride[2], apart = s.stride_c
     cdef const real *run
     cdef real *to
     if task.zero and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
@@ -58,13 +58,17 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
         else:
             memset(row, 0, length * channels * sizeof(real))
         return
-    if (a | b) < 0:
+    if (a | b) < 0 and (s.border == NULL or a == NOTHING or b == NOTHING):
         run1 = run0
     lay_places(task, image, a, b, code, run0, first, channels, row, place_step, channel_step, mix)
     if run1 > run0:
-        run = image + a * s.stride[0] + b * s.stride[1] + code[run0] * stride + first * s.stride_c
-        if channel_step == 1 and s.stride_c != 1:
-            turn(run, s.stride_c, stride, row + run0 * place_step, place_step, 1, channels, run1 - run0)
+        if (a | b) < 0:
+            run, stride, apart = border_line(s, image, a, b), s.channels, 1
+        else:
+            run = image + a * s.stride[0] + b * s.stride[1]
+        run += code[run0] * stride + first * apart
+        if channel_step == 1 and apart != 1:
+            turn(run, apart, stride, row + run0 * place_step, place_step, 1, channels, run1 - run0)
         elif stride == channels and place_step == channels:
             memcpy(row + run0 * place_step, run, (run1 - run0) * place_step * sizeof(real))
         elif channel_step == 1:
@@ -75,9 +79,9 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
             for channel in range(channels):
                 to = row + channel * channel_step + run0
                 if stride == 1:
-                    memcpy(to, run + channel * s.stride_c, (run1 - run0) * sizeof(real))
+                    memcpy(to, run + channel * apart, (run1 - run0) * sizeof(real))
                     continue
                 for t in range(run1 - run0):
-                    to[t] = run[channel * s.stride_c + t * stride]
+                    to[t] = run[channel * apart + t * stride]
     lay_places(task, image, a, b, code + run1, length - run1, first, channels, row + run1 * place_step, place_step,
                channel_step, mix)

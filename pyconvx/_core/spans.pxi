@@ -192,7 +192,7 @@ cdef Py_ssize_t pair_up(const axis_t *axis, bint pairs, pair_t *rows) noexcept n
 cdef Py_ssize_t list_kernel_rows(const source_t *s, const real *image, const real *constants, Py_ssize_t od,
                                  Py_ssize_t oh, kernel_row_t *rows, bint *even) noexcept nogil:
     """List the kernel rows that read anything for a row of places, in order; returns how many. even: whether each reads
-    a row of x, or a constant.
+    a row of x or of its border, or a constant.
     """
     cdef const axis_t *first = &s.axis[0]
     cdef const axis_t *middle = &s.axis[1]
@@ -212,6 +212,8 @@ cdef Py_ssize_t list_kernel_rows(const source_t *s, const real *image, const rea
                 row.x, row.pixel = image + a * s.stride[0] + b * s.stride[1], s.stride[2]
             elif b == OUTSIDE or (a == OUTSIDE and b >= 0):
                 row.x = constants + s.channels if b == OUTSIDE else constants
+            elif s.border != NULL:
+                row.x, row.pixel = border_line(s, image, a, b), s.channels
             else:
                 even[0] = False
             row += 1

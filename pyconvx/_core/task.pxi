@@ -94,9 +94,11 @@ cdef class Convolution:
         self.threads = <int> max(1, min(self.threads, blocks))
         return 0
 
-    cdef int run(self, void *job, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y) except -1:
+    cdef int run(self, void *job, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, Border border) except -1:
         cdef task_t *task = <task_t *> job
         cdef int failure
+        if border is not None:
+            task.source.border = border.around(x)
         cdef _Scratch scratch = _Scratch(task.scratch_size, self.threads)
         task.scratch, task.scratch_size = scratch.first, scratch.size
         task.x, task.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
@@ -114,10 +116,11 @@ cdef class Convolution:
         """
         return None
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None):
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None, Border border=None):
         """Fill y (N, *places, outputs): bias (outputs,) or None + sum over taps and channels of x (N, D, H, W, C) times
-        filters: those of the kernel, or others of the same shape. Several threads may call at once. Returns None, or
-        anything else if that was not possible.
+        filters: those of the kernel, or others of the same shape. border: around x, if the axes are those of a joint
+        padding mode; of no other call. Several threads may call at once. Returns None, or anything else if that was not
+        possible.
         """
         cdef Py_ssize_t job[JOB_WORDS]
         memcpy(job, self.task, self.job_size)
@@ -127,7 +130,7 @@ cdef class Convolution:
             if packed is None:
                 return False
         if self.blocks:
-            self.run(job, x, bias, y)
+            self.run(job, x, bias, y, border)
 
     def finish(self, kernel, tuple params):
         """Have an activation, as of `activate`, applied to all that is filled; returns False if the kernel cannot."""

@@ -441,7 +441,8 @@ cdef class Winograd(Convolution):
         (<winograd_t *> job).panels = panels.data
         return panels
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None):
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None,
+             Border border=None):
         cdef winograd_t job
         cdef _Scratch of_tiles = _Scratch(self.job.tiling.all * (sizeof(float) + 1), 1)
         memcpy(&job, self.task, self.job_size)
@@ -451,7 +452,7 @@ cdef class Winograd(Convolution):
         job.sizes = <float *> of_tiles.first
         job.flagged = <unsigned char *> (of_tiles.first + job.tiling.all * sizeof(float))
         memset(job.flagged, 0, job.tiling.all)
-        self.run(&job, x, bias, y)
+        self.run(&job, x, bias, y, border)
         if flag_large(&job) == 0:
             return None
         shape = job.task.source.batch, job.task.source.axis[0].length, job.tiling.tiles[0], job.tiling.tiles[1]

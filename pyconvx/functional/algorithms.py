@@ -138,7 +138,7 @@ def compute(problem: Problem, algorithm: str, y: Array) -> bool:
     filled = y if as_it_is else empty(y.shape, y.dtype)
     kernel = candidate.kernel(problem, filled)
     finished = bool(problem.finish is not None and kernel.finish(*problem.finish))
-    flagged = kernel.fill(problem.x, problem.bias, filled)
+    flagged = kernel.fill(problem.x, problem.bias, filled, None, problem.border)
     if flagged is not None:
         candidate.mend(problem, filled, flagged, finished)
     if not as_it_is:

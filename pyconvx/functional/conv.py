@@ -64,18 +64,16 @@ class _Plan:
     def problem(self) -> Problem:
         """What the kernels are to do."""
         form = self.form
-        if self._border_of_x is None:
-            x = arrays.as_kernel_input(self.x, form.compute, apart=True)
-        else:
-            x = self._border_of_x.extend(self.x, form.compute, form.layout == "channels_first")
-        return self._problem(x, self.filters, form.transposed, None if self._border_of_y else self._offset())
+        x = arrays.as_kernel_input(self.x, form.compute, apart=True)
+        problem = self._problem(x, self.filters, form.transposed, None if self._border_of_y else self._offset())
+        if self._border_of_x is not None:
+            problem.border = self._border_of_x.around(self.x, form.compute)
+        return problem
 
     def supposed(self) -> Problem:
         """The problem as far as shapes tell it: no array is read, copied or packed."""
-        border = self._border_of_x
-        apart = self.form.layout == "channels_first" and (border is not None or self.x.dtype == self.form.compute)
-        shape = self.x.shape if border is None else border.shape_with(self.x.shape)
-        x = arrays.canonical(arrays.outline, shape, self.form.compute, apart)
+        apart = self.form.layout == "channels_first" and self.x.dtype == self.form.compute
+        x = arrays.canonical(arrays.outline, self.x.shape, self.form.compute, apart)
         bias = None if self._border_of_y else self.bias
         return self._problem(x, self.filters, self.form.transposed, bias, Supposed)
 
@@ -91,9 +89,12 @@ class _Plan:
 
     @property
     def copied(self) -> int:
-        """Bytes of what has such a border."""
-        border, shape = self.form.border, self.form.canonical_shape if self.form.transposed else self.x.shape
-        return 0 if border is None else math.prod(border.shape_with(shape)) * self.form.compute.itemsize
+        """Bytes of the border of x, or of a sum that is to be folded."""
+        border, shape = self.form.border, self.form.canonical_shape
+        if border is None:
+            return 0
+        count = math.prod(shape) if self.form.transposed else border.count * shape[0] * self.form.channels
+        return count * self.form.compute.itemsize
 
     def _offset(self) -> Array | None:
         """The bias as kernels take it."""
@@ -220,21 +221,29 @@ class _Plan:
             if activation is not None:
                 gz = pull(activation, z, saved, gz, num_threads())
             total = None if self.bias is None else gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
+            border = problem.border
             if self._border_of_y is not None:
-                gz = self._border_of_y.extend(gz, gz.dtype, linear=True)
-            gradients: list[Any] = [self._gradient_of_x(problem, gz) if input_gradient else None]
-            gradients.append(self._gradient_of_filters(problem, gz))
+                border = self._border_of_y.around(gz, gz.dtype, linear=True)
+            gradients: list[Any] = [self._gradient_of_x(problem, gz, border) if input_gradient else None]
+            gradients.append(self._gradient_of_filters(problem, gz, border))
             if self.bias is not None and total is not None:
                 gradients.append(total.astype(arrays.gradient_dtype(self.bias, self.form.compute)))
             return tuple(gradients)
 
         return result, pullback
 
-    def _gradient_of_x(self, problem: Problem, gz: Array) -> Array:
-        """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result)."""
+    def _gradient_of_x(self, problem: Problem, gz: Array, around: Any) -> Array:
+        """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result). around: the border of what a
+        convolution reads.
+        """
         adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
+        shape = self.x.shape
+        if self._border_of_x is not None:
+            shape = self._border_of_x.shape_with(shape)
+        else:
+            adjoint.border = around
         apart = self.form.layout == "channels_first"
-        gx = arrays.canonical(arrays.empty, problem.x.shape, self.form.compute, apart)
+        gx = arrays.canonical(arrays.empty, shape, self.form.compute, apart)
         forced = self.algorithm if self.algorithm in ("direct", "plain") else "auto"
         if forced == "direct" and direct_unfit(adjoint) is not None:
             forced = "plain"
@@ -244,13 +253,13 @@ class _Plan:
         form, dtype = self.form, arrays.gradient_dtype(self.given, self.form.compute)
         return arrays.deliver_canonical(gx, form.rank, form.layout, form.batched, None, dtype)
 
-    def _gradient_of_filters(self, problem: Problem, gz: Array) -> Array:
+    def _gradient_of_filters(self, problem: Problem, gz: Array, around: Any) -> Array:
         """Sum over places of gradient times input; the adjoint reads the gradient through its windows."""
         x = arrays.as_kernel_input(problem.x, self.form.compute)
         read, other = (gz, x) if self.form.transposed else (x, gz)
         axes, constants = self.form.reads(adjoint=False)
         shape, groups = self.filters.shape, self.form.groups
-        gradient = filter_gradient(read, other, shape, groups, axes, constants, self.algorithm)
+        gradient = filter_gradient(read, other, shape, groups, axes, constants, around, self.algorithm)
         if self.form.layout == "channels_first":
             gradient = np.moveaxis(gradient, -1, 1)
         return np.ascontiguousarray(gradient, arrays.gradient_dtype(self.filters, self.form.compute))

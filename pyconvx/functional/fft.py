@@ -136,7 +136,7 @@ def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], _: bool) -> Non
     tiles = problem.x.shape[0], images.length, -(-rows.length // height), -(-columns.length // width)
     pairs = np.flatnonzero(flagged.any(1))
     if pairs.size > MANY * flagged.shape[0]:
-        planes.kernel(problem, y).fill(problem.x, problem.bias, y)
+        planes.kernel(problem, y).fill(problem.x, problem.bias, y, None, problem.border)
         return
     for number in np.concatenate([2 * pairs, 2 * pairs + 1]).tolist():
         if number == math.prod(tiles):  # a pair may lack its second tile
@@ -147,4 +147,5 @@ def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], _: bool) -> Non
         axes = images.part(depth, depth + 1), rows.part(top, bottom), columns.part(left, right)
         part, to = replace(problem, x=problem.x[n : n + 1], axes=axes), y[n : n + 1, depth : depth + 1]
         to = to[:, :, top:bottom, left:right]
-        planes.kernel(part, to).fill(part.x, part.bias, to)
+        border = None if problem.border is None else problem.border.sample(n)
+        planes.kernel(part, to).fill(part.x, part.bias, to, None, border)

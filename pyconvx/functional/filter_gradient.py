@@ -20,19 +20,30 @@ LEAST = 16
 
 
 def filter_gradient(
-    x: Array, gy: Array, shape: tuple[int, ...], groups: int, axes: tuple[Any, ...], constants: Array, algorithm: str
+    x: Array,
+    gy: Array,
+    shape: tuple[int, ...],
+    groups: int,
+    axes: tuple[Any, ...],
+    constants: Array,
+    border: Any,
+    algorithm: str,
 ) -> Array:
-    """Gradient of filters of a shape (F, *kernel, C // groups), from x (N, D, H, W, C) and gy (N, *places, F)."""
+    """Gradient of filters of a shape (F, *kernel, C // groups), from x (N, D, H, W, C) and gy (N, *places, F).
+
+    border: around x, or None.
+    """
     taps = math.prod(shape[1:-1])
     gradient = empty((shape[0], taps, shape[-1]), x.dtype)
+    reads = axes if border is None else (*axes, border)
     if shape[-1] == 1 and shape[0] == groups > 1:
-        _core.kernels.depthwise_filter_gradient(x, gy, gradient, axes, constants, num_threads())
+        _core.kernels.depthwise_filter_gradient(x, gy, gradient, reads, constants, num_threads())
         return gradient.reshape(shape)
     if algorithm in ("auto", "winograd") and _winograd_pays(x, shape, groups, axes):
         tiles = winograd.tiles_of(axes, FORM)
-        if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, axes, constants, tiles, num_threads()):
+        if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, reads, constants, tiles, num_threads()):
             return gradient.reshape(shape)
-    _core.kernels.filter_gradient(x, gy, gradient, groups, axes, constants, num_threads())
+    _core.kernels.filter_gradient(x, gy, gradient, groups, reads, constants, num_threads())
     return gradient.reshape(shape)
 
 

@@ -31,7 +31,7 @@ class Form:
     layout: Layout
     transposed: bool
     batched: bool
-    windows: tuple[Window, ...]  # of the convolution, in either case; over what has its border already if that is joint
+    windows: tuple[Window, ...]  # of the convolution, in either case
     modes: Modes
     border: Border | None  # of a joint mode: around x, or with `transposed` around the result
     groups: int
@@ -42,20 +42,31 @@ class Form:
     shape: tuple[int, ...]
 
     @property
+    def nbytes(self) -> int:
+        return 0 if self.border is None else self.border.nbytes
+
+    @property
     def strides(self) -> tuple[int, ...]:
         return (1,) * (3 - self.rank) + tuple(window.stride for window in self.windows)
 
     def reads(self, adjoint: bool) -> tuple[tuple[Any, ...], Array]:
-        """The index tables of the windows, or of their adjoint, and what is outside of that which they read."""
+        """The index tables of the windows, or of their adjoint, and what is outside of that which they read.
+
+        The adjoint of a joint mode fills what has its border.
+        """
         return _reads(self, adjoint)
 
 
 # not kept by the form: tables may be large, and the budget of what is remembered counts them
 @remembered(Form)
 def _reads(form: Form, adjoint: bool) -> tuple[tuple[Any, ...], Array]:
-    axes = (adjoint_axes if adjoint else forward_axes)(form.windows, form.modes)
+    if adjoint and form.border is not None:
+        axes = adjoint_axes(without_padding(form.windows), (NO_PADDING,) * form.rank)
+    else:
+        axes = (adjoint_axes if adjoint else forward_axes)(form.windows, form.modes)
     channels = form.channels if adjoint == form.transposed else form.canonical_shape[-1]
-    return axes, constants_of(None if adjoint or form.transposed else form.modes, channels, form.compute)
+    apart = adjoint or form.transposed or form.border is not None
+    return axes, constants_of(None if apart else form.modes, channels, form.compute)
 
 
 @remembered(Bound)
@@ -116,9 +127,11 @@ def form_of(
     shape = (x[0], *shape) if batched else shape
     arrays.checked_shape(shape, compute.itemsize)
     border = border_of(modes[0], windows) if modes[0].plugin.joint else None
-    if modes[0].plugin.joint:
-        windows, modes = without_padding(windows), (NO_PADDING,) * rank
+    if modes[0].plugin.joint and border is None:
+        modes = (NO_PADDING,) * rank
     sums = tuple(window.source if transposed else window.out for window in windows)
+    if transposed and border is not None:
+        sums = border.whole
     canonical = (x[0], *(1,) * (3 - rank), *sums, outputs)
     return Form(
         rank,

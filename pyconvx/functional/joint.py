@@ -1,8 +1,8 @@
-"""Joint padding modes: x laid out with its border, and the way back of a gradient. May import geometry, padding
-and arrays.
+"""Joint padding modes: what surrounds x, by itself or laid out with x, and the way back of a gradient. May import the
+core, geometry, padding and arrays.
 
-Kernels read tables of one axis each, which a rule of all axes at once is not. So the border is gathered around a copy
-of x, which the kernels read without padding; the gradient of that is added up where the border came from.
+Kernels read tables of one axis each, which a rule of all axes at once is not. So the border is gathered, and tables say
+which places of it are read; the gradient of x with its border is added up where that came from.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from ..geometry import Window
 from ..padding import JointMap, PaddingMode, joint_map
 from ..plugin import Bound
@@ -29,6 +30,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 PART = 2**16  # coordinates of a mesh whose index map is made at once
 KEPT = 2**20  # coordinates of a border whose index map may be remembered
+HELD = 2**11  # and of one whose map its Border keeps
 
 
 @dataclass(eq=False, repr=False)
@@ -37,10 +39,16 @@ class _Part:
 
     places: Indices
     table: JointMap  # of as many coordinates
+    numbers: NDArray[np.intp]  # of the places, counted along the border
 
     @property
     def nbytes(self) -> int:
-        return self.table.nbytes + sum(each.nbytes for each in self.places)
+        return self.table.nbytes + sum(each.nbytes for each in self.places) + self.numbers.nbytes
+
+    @property
+    def sourced(self) -> bool:
+        """Whether all is an element of x as it is."""
+        return self.table.weight is None and self.table.outside is None
 
 
 def _boxes(sizes: tuple[int, ...], widths: Pairs) -> Iterator[tuple[tuple[int, int], ...]]:
@@ -76,7 +84,29 @@ def _made(mode: Bound[PaddingMode], sizes: tuple[int, ...], widths: Pairs) -> It
         at = np.nonzero(beyond)
         pairs = zip(at, box, widths, strict=True)
         places = tuple(axis + (first + before) for axis, (first, _), (before, _) in pairs)
-        yield _Part(places, _listed(table, shape, at))
+        yield _Part(places, _listed(table, shape, at), _numbers(sizes, widths, places))
+
+
+def _starts(sizes: tuple[int, ...], widths: Pairs) -> NDArray[np.intp]:
+    """Of each row along the last axis, in order and with its border: how many places of the border come before it."""
+    whole = [n + sum(width) for n, width in zip(sizes, widths, strict=True)]
+    within = np.ones(1, np.bool_)
+    for n, (before, _), length in zip(sizes[:-1], widths, whole, strict=False):
+        coordinates = np.arange(length) - before
+        within = np.logical_and.outer(within, (coordinates >= 0) & (coordinates < n)).ravel()
+    counts = np.where(within, whole[-1] - sizes[-1], whole[-1])
+    return np.concatenate([[0], np.cumsum(counts[:-1])]).astype(np.intp)
+
+
+def _numbers(sizes: tuple[int, ...], widths: Pairs, places: Indices) -> NDArray[np.intp]:
+    """The numbers of places of the border, row by row."""
+    rows = np.zeros(places[0].size, np.intp)
+    within = np.ones(places[0].size, np.bool_)
+    for at, n, (before, after) in zip(places[:-1], sizes, widths, strict=False):
+        rows = rows * (n + before + after) + at
+        within &= (at >= before) & (at < before + n)
+    behind = within & (places[-1] >= widths[-1][0])
+    return _starts(sizes, widths)[rows] + places[-1] - np.where(behind, sizes[-1], 0)
 
 
 def _listed(table: JointMap, shape: tuple[int, ...], at: Any) -> JointMap:
@@ -104,7 +134,8 @@ def _kept(mode: Bound[PaddingMode], sizes: tuple[int, ...], widths: Pairs) -> tu
     index = tuple(map(np.concatenate, zip(*(table.index for table in tables), strict=True)))
     outside, weight = whole([t.outside for t in tables], False), whole([t.weight for t in tables], 1.0)
     places = tuple(map(np.concatenate, zip(*(part.places for part in parts), strict=True)))
-    return (_Part(places, JointMap(index, outside, weight, tables[0].value)),)
+    numbers = np.concatenate([part.numbers for part in parts])
+    return (_Part(places, JointMap(index, outside, weight, tables[0].value), numbers),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +150,9 @@ class Border:
     """Sizes of the axes with their border."""
     own: tuple[tuple[slice, ...], tuple[slice, ...]] = field(init=False)
     """Where the elements of x that are not cropped are with the border, and without."""
+    count: int = field(init=False)
+    """How many places surround one sample."""
+    _held: dict[str, Any] = field(init=False, default_factory=dict)  # what is made when it is needed first
 
     def __post_init__(self) -> None:
         spans = []
@@ -129,6 +163,8 @@ class Border:
         to = tuple(slice(first + before, stop + before) for first, stop, before in spans)
         object.__setattr__(self, "whole", tuple(sizes))
         object.__setattr__(self, "own", (to, tuple(slice(first, stop) for first, stop, _ in spans)))
+        own = math.prod(stop - first for first, stop, _ in spans)
+        object.__setattr__(self, "count", math.prod(self.whole) - own)
 
     def shape_with(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of x with its border."""
@@ -146,9 +182,14 @@ class Border:
 
     def parts(self) -> Iterable[_Part]:
         """The index map of the border; if that is long, a bounded number of places at once."""
-        if math.prod(self.whole) - math.prod(each.stop - each.start for each in self.own[1]) <= KEPT:
-            return _kept(self.mode, self.sizes, self.widths)
-        return _made(self.mode, self.sizes, self.widths)
+        if self.count > KEPT:
+            return _made(self.mode, self.sizes, self.widths)
+        parts = self._held.get("parts")
+        if parts is None:
+            parts = _kept(self.mode, self.sizes, self.widths)
+            if self.count <= HELD:
+                self._held["parts"] = parts
+        return parts
 
     @property
     def weighs(self) -> bool:
@@ -163,7 +204,39 @@ class Border:
     @property
     def sourced(self) -> bool:
         """Whether all is an element of x as it is."""
-        return all(part.table.weight is None and part.table.outside is None for part in self.parts())
+        return all(part.sourced for part in self.parts())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is held, once it is: three arrays of sizes for each axis of a place, and its number."""
+        return (8 * (2 * len(self.sizes) + 1) * self.count if self.count <= HELD else 0) + 8 * self.rows
+
+    @property
+    def rows(self) -> int:
+        """How many rows along the last axis x has with its border."""
+        return math.prod(self.whole[:-1])
+
+    def _layout(self) -> tuple[Any, ...]:
+        """What the compiled core has to know of the border, besides its elements."""
+        layout: tuple[Any, ...] | None = self._held.get("layout")
+        if layout is None:
+            missing = 3 - len(self.sizes)
+            before = (0,) * missing + tuple(width[0] for width in self.widths)
+            layout = _starts(self.sizes, self.widths), before, (1,) * missing + self.whole, self.sizes[-1]
+            self._held["layout"] = layout
+        return layout
+
+    def around(self, x: Array, dtype: np.dtype[Any], linear: bool = False) -> Any:
+        """The border by itself, for kernels that read x (N, D, H, W, C). linear: constants count as 0."""
+        make = _core.empty if self.count <= KEPT else empty  # which also checks whether that can be addressed
+        elements = make((x.shape[0], self.count, x.shape[-1]), dtype)
+        for part in self.parts():
+            if part.sourced and x.dtype == dtype:
+                _core.kernels.fill_border(x, part.table.index, part.numbers, elements)
+            else:
+                taken = _taken(self._front(x), part.table, dtype, linear)
+                elements[:, part.numbers] = taken.reshape(part.numbers.size, x.shape[0], x.shape[-1]).swapaxes(0, 1)
+        return _core.kernels.Border(elements, *self._layout())
 
     def _own(self, ndim: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """`own` for an array of so many axes."""
@@ -189,12 +262,14 @@ class Border:
     def fold(self, gy: Array, apart: bool = False) -> Array:
         """The adjoint: the sum of what each element of x received with its images."""
         gx = canonical(empty, self.shape_without(gy.shape), gy.dtype, apart)
-        gx[...] = 0
+        if any(before < 0 or after < 0 for before, after in self.widths):
+            gx[...] = 0
         to, come = self._own(gx.ndim)
         gx[come] = gy[to]
+        gy = gy if gy.flags.aligned else gy.copy()
         gy, sums = self._front(gy), self._front(gx)
         for part in self.parts():
-            _give_back(gy[part.places], part.table, sums)
+            _give_back(gy, part, sums)
         return gx
 
 
@@ -226,24 +301,20 @@ def _taken(x: Array, table: JointMap, dtype: np.dtype[Any], linear: bool) -> Arr
     return taken
 
 
-def _give_back(gy: Array, table: JointMap, gx: Array) -> None:
+def _give_back(gy: Array, part: _Part, gx: Array) -> None:
     """Add what places received to where it came from, in their order."""
-    index, weight = table.index, table.weight
-    if weight is not None or table.outside is not None:
-        used = np.ones(len(gy), np.bool_) if table.outside is None else ~table.outside
+    index, places, weight = part.table.index, part.places, part.table.weight
+    if not part.sourced:
+        used = np.ones(part.numbers.size, np.bool_) if part.table.outside is None else ~part.table.outside
         if weight is not None:
             used &= weight != 0
-            weight = weight[used].astype(gy.dtype)
-        gy, index = gy[used], tuple(each[used] for each in index)
-    if not len(gy):
-        return
-    if weight is not None:
-        gy = gy * _column(weight, gy.ndim - 1)
-    flat = np.ravel_multi_index(index, gx.shape[: len(index)])
-    order = np.argsort(flat, kind="stable")
-    starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
-    source = tuple(each[order[starts]] for each in index)
-    gx[source] += np.add.reduceat(gy[order], starts, axis=0)
+            weight = weight[used].astype(np.float64)
+        index, places = (tuple(each[used] for each in indices) for indices in (index, places))
+    axes, (*outer, last) = len(index), gx.shape[len(index) :] or (1,)
+    for at in np.ndindex(*outer):
+        here = (slice(None),) * axes + at
+        x, y = (each[here].reshape(*each.shape[:axes], last) for each in (gx, gy))
+        _core.kernels.add_border(x, index, y, places, weight)
 
 
 def border_of(mode: Bound[PaddingMode], windows: tuple[Window, ...]) -> Border | None:

@@ -70,9 +70,9 @@ class _Plan:
     given: Array
     x: Array  # (N, D, H, W, C)
     kind: Bound[Pooling]
-    axes: Any  # a function that makes the three index tables
+    axes: Any  # a function that makes the three index tables, or those over x with its border laid out
     constants: Array  # of the padding modes
-    border: Border | None  # of a joint one: the tables are those of x with its border
+    border: Border | None  # of a joint one
     return_indices: bool
     squeeze: bool  # drop the spatial axes of the result
     out: Array | None
@@ -91,7 +91,9 @@ class _Plan:
         self.out = arrays.as_output(self.out, self.shape, self.result)
 
     def run(self) -> Any:
-        y, index, _ = _Reduction(self).forward(self._input())
+        laid = self.border is not None and self.return_indices
+        x = self._input(laid)
+        y, index, _ = _Reduction(self, laid, x).forward(x)
         return self._deliver(y, index)
 
     def repeat(self) -> Repeat | None:
@@ -107,7 +109,9 @@ class _Plan:
 
     def vjp(self) -> tuple[Any, Pullback]:
         compute = arrays.compute_dtypes(self.given.dtype)[0]
-        reduction, x = _Reduction(self), self._input()
+        laid = self.border is not None
+        x = self._input(laid)
+        reduction = _Reduction(self, laid)
         if self.out is not None and arrays.overlaps(self.out, x):
             x = x.copy()
         y, index, saved = reduction.forward(x, backward=True)
@@ -125,17 +129,12 @@ class _Plan:
 
         return result, pullback
 
-    def _input(self) -> Array:
-        """x as kernels take it: truth values are the integers 0 and 1."""
+    def _input(self, laid: bool) -> Array:
+        """x as kernels take it, `laid` out with its border or not: truth values are the integers 0 and 1."""
         x = self.x.view(np.uint8) if self.x.dtype == np.bool_ else self.x
-        if self.border is None:
+        if not laid or self.border is None:
             return arrays.as_kernel_input(x, self.compute)
         return self.border.extend(x, self.compute)
-
-    @property
-    def source(self) -> tuple[int, ...]:
-        """The shape of what kernels read."""
-        return self.x.shape if self.border is None else self.border.shape_with(self.x.shape)
 
     def _canonical_of(self, gy: Array) -> Array:
         return arrays.to_canonical("gy", gy, self.rank, self.layout)
@@ -160,11 +159,18 @@ class _Plan:
 
 
 class _Reduction:
-    """How the windows of one call are reduced: forward and backward side by side."""
+    """How the windows of one call are reduced: forward and backward side by side.
 
-    def __init__(self, plan: _Plan) -> None:
-        self.kind, self.source, self.shape = plan.kind, plan.source, plan.canonical
-        self.axes, self.constants = plan.axes(), plan.constants
+    laid: over x with the border of its joint padding mode. If it has one and that is not laid, x is needed.
+    """
+
+    def __init__(self, plan: _Plan, laid: bool = False, x: Array | None = None) -> None:
+        self.kind, self.shape = plan.kind, plan.canonical
+        self.axes, self.constants = plan.axes(laid), plan.constants
+        self.source = plan.x.shape if plan.border is None else plan.border.shape_with(plan.x.shape)
+        self.reads = self.axes
+        if plan.border is not None and not laid and x is not None:
+            self.reads = (*self.axes, plan.border.around(x, plan.compute))
         self.indices = plan.return_indices
         self.seen = plan.result if plan.kind.plugin.exact else plan.compute  # by a reduction in Python
         self.divisor, self.value = _divisor(plan.kind)
@@ -176,7 +182,7 @@ class _Reduction:
 
         None where only a function of a plugin can.
         """
-        name, kernels, more = self.kind.plugin.kernel, _core.kernels, (self.axes, self.constants)
+        name, kernels, more = self.kind.plugin.kernel, _core.kernels, (self.reads, self.constants)
         if name in EXTREMA:
             return lambda x, y, winner=None, index=None: kernels.pool_extremum(
                 x, y, winner, index, *more, name == "max", num_threads()
@@ -212,7 +218,7 @@ class _Reduction:
         compiled = kernel_of(self.kind, x.dtype, self.taps)
         if compiled is not None:
             if y.size:
-                _core.kernels.pool_foreign(x, y, self.axes, self.constants, *compiled, num_threads())
+                _core.kernels.pool_foreign(x, y, self.reads, self.constants, *compiled, num_threads())
             return y, index, (x, y.copy()) if backward else None
         flat = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
         for at, windows, number in self._windows(x):
@@ -296,7 +302,7 @@ class _Reduction:
 
     def _laid_out(self, x: Array, sample: int, places: Array, columns: slice, length: int) -> Array:
         rows = np.empty((length, len(places), columns.stop - columns.start), x.dtype)
-        _core.kernels.gather_windows(x, self.axes, self.constants, places, sample, columns.start, rows)
+        _core.kernels.gather_windows(x, self.reads, self.constants, places, sample, columns.start, rows)
         windows = np.moveaxis(rows, 0, -1).astype(self.seen, copy=False)
         return np.ascontiguousarray(windows) if length > LONG else windows
 
@@ -374,7 +380,7 @@ def _pool(
     constants = constants_of(modes, view.shape[-1], result if bound.plugin.exact else compute)
     if modes is not None and (return_indices or result.kind in "biu"):
         if border is None:
-            found = [(axis.mixed, axis.fractional, axis.sourced) for axis in axes()[3 - rank :]]
+            found = [(axis.mixed, axis.fractional, axis.sourced) for axis in axes(False)[3 - rank :]]
         else:
             found = [(border.weighs, border.fractional, border.sourced)]
         for mode, (weighs, fractional, from_x) in zip(modes, found, strict=False):
@@ -463,9 +469,13 @@ def pool(
                         f"without an element on spatial axis {axis} of size {window.source}"
                     )
         out = tuple(window.out for window in windows)
-        if modes is None or not modes[0].plugin.joint:
-            return out, lambda: forward_axes(windows, modes), modes, None
-        return out, lambda: forward_axes(without_padding(windows), None), modes, border_of(modes[0], windows)
+        border = border_of(modes[0], windows) if modes is not None and modes[0].plugin.joint else None
+
+        def axes(laid: bool) -> Any:
+            laid = laid or (border is None and modes is not None and modes[0].plugin.joint)
+            return forward_axes(without_padding(windows), None) if laid else forward_axes(windows, modes)
+
+        return out, axes, modes, border
 
     return _pool(rank, x, kind, params, layout, make, arrays.flag("return_indices", return_indices), False, out)
 
@@ -509,7 +519,7 @@ def adaptive_pool(
         pairs = adaptive_windows(sizes, output_size)
         return (
             tuple(out for _, out in pairs),
-            lambda: (one(),) * (3 - rank) + tuple(adaptive_axis(n, out) for n, out in pairs),
+            lambda _: (one(),) * (3 - rank) + tuple(adaptive_axis(n, out) for n, out in pairs),
             None,
             None,
         )
@@ -546,7 +556,7 @@ def global_pool(
 
     def make(sizes: tuple[int, ...]) -> Any:
         pairs = adaptive_windows(sizes, 1)
-        return (1,) * rank, lambda: (one(),) * (3 - rank) + tuple(adaptive_axis(n, 1) for n, _ in pairs), None, None
+        return (1,) * rank, lambda _: (one(),) * (3 - rank) + tuple(adaptive_axis(n, 1) for n, _ in pairs), None, None
 
     return _pool(rank, x, kind, params, layout, make, False, not arrays.flag("keepdims", keepdims), out)
 

@@ -35,6 +35,7 @@ class Problem:
     axes: tuple[Any, ...]
     strides: tuple[int, ...]  # of the windows on the three axes
     constants: Array  # (4, C)
+    border: Any = None  # around x, of a joint padding mode
     finish: Kernel | None = None  # the compiled activation of the result
     own: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 

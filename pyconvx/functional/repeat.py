@@ -45,7 +45,7 @@ def repeat_of(
             return None
         finish = partial(_finish, _core.kernels, *compiled, num_threads())
     if border is not None:
-        return Repeat(partial(_fill_extended, kernel, x, border), result, y.dtype, finish)
+        return Repeat(partial(_fill_bordered, kernel, x, border), result, y.dtype, finish)
     if not exchanged:
         return Repeat(kernel.fill, result, y.dtype, finish)
     return Repeat(partial(_fill_exchanged, kernel, x, y.shape, finish), result, y.dtype)
@@ -77,9 +77,9 @@ def _fill_exchanged(
     return flagged
 
 
-def _fill_extended(
+def _fill_bordered(
     kernel: Any, shape: Shape, border: Border, x: Array, bias: Array | None, y: Array, filters: Array | None
 ) -> Any:
-    """`fill` of a kernel that reads x with its border, of that shape."""
-    x = border.extend(x.reshape(border.shape_without(shape)), x.dtype)
-    return kernel.fill(x, bias, y, filters)
+    """`fill` of a kernel that reads x, of that shape, and its border."""
+    x = x.reshape(shape)
+    return kernel.fill(x, bias, y, filters, border.around(x, x.dtype))

@@ -142,7 +142,7 @@ def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool)
     kernel = direct(problem, y, np.ascontiguousarray(places[places >= 0]))
     if finished and problem.finish is not None and not kernel.finish(*problem.finish):
         raise AssertionError("the direct kernel finishes some places as any")
-    kernel.fill(problem.x, problem.bias, y)
+    kernel.fill(problem.x, problem.bias, y, None, problem.border)
 
 
 def _places(
