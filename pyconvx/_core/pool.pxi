@@ -62,18 +62,22 @@ cdef Py_ssize_t collect(const pool_t *job, const element *image, const Py_ssize_
     cdef const Py_ssize_t *code2 = last.code + last.row[at[2]]
     cdef const element *row
     cdef const element *line
-    cdef Py_ssize_t number = tap[0], count = 0, k0 = 0, k1 = 0, k2 = 0, a, b, c
+    cdef Py_ssize_t number = tap[0], count = 0, k0 = 0, k1 = 0, k2 = 0, a, b, c, pixel = s.stride[2]
     if number:
         k2 = number % last.taps
         k1 = number // last.taps % s.axis[1].taps
         k0 = number // last.taps // s.axis[1].taps
     while number < s.taps and count < CHUNK:
         a, b = code0[k0 * s.axis[0].step], code1[k1 * s.axis[1].step]
-        line = image + a * s.stride[0] + b * s.stride[1] if (a | b) >= 0 else NULL
+        line = NULL
+        if (a | b) >= 0:
+            line, pixel = image + a * s.stride[0] + b * s.stride[1], s.stride[2]
+        elif s.border != NULL and a != NOTHING and b != NOTHING:
+            line, pixel = border_line(s, image, a, b), s.channels
         while k2 < last.taps and count < CHUNK:
             c = code2[k2 * last.step]
             if line != NULL and c >= 0:
-                row = line + c * s.stride[2]
+                row = line + c * pixel
             else:
                 row = special_row(s, image, <const element *> job.constants, a, b, c, mix)
                 if row == mix:

@@ -320,8 +320,12 @@ def _give_back(gy: Array, part: _Part, gx: Array) -> None:
 def border_of(mode: Bound[PaddingMode], windows: tuple[Window, ...]) -> Border | None:
     """The border that windows read around x (N, D, H, W, C) under a joint mode; None if there is none."""
     widths = tuple((window.before, window.after) for window in windows)
-    if not any(map(any, widths)):
-        return None
+    return _border(mode, *windows) if any(map(any, widths)) else None
+
+
+@remembered(Bound, Window)
+def _border(mode: Bound[PaddingMode], *windows: Window) -> Border:
+    widths = tuple((window.before, window.after) for window in windows)
     axes = tuple(range(4 - len(windows), 4))
     return Border(mode, axes, tuple(window.source for window in windows), widths)
 

@@ -92,14 +92,13 @@ class _Plan:
 
     def run(self) -> Any:
         laid = self.border is not None and self.return_indices
-        x = self._input(laid)
-        y, index, _ = _Reduction(self, laid, x).forward(x)
+        y, index, _ = _Reduction(self, laid).forward(self._input(laid))
         return self._deliver(y, index)
 
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel of the core alone."""
         plain = self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
-        if not plain or self.layout != "channels_last" or self.border is not None or self.return_indices:
+        if not plain or self.layout != "channels_last" or self.return_indices:
             return None
         reduction = _Reduction(self)
         run = reduction.kernel()
@@ -161,39 +160,42 @@ class _Plan:
 class _Reduction:
     """How the windows of one call are reduced: forward and backward side by side.
 
-    laid: over x with the border of its joint padding mode. If it has one and that is not laid, x is needed.
+    laid: over x with the border of its joint padding mode, if it has one.
     """
 
-    def __init__(self, plan: _Plan, laid: bool = False, x: Array | None = None) -> None:
+    def __init__(self, plan: _Plan, laid: bool = False) -> None:
         self.kind, self.shape = plan.kind, plan.canonical
         self.axes, self.constants = plan.axes(laid), plan.constants
         self.source = plan.x.shape if plan.border is None else plan.border.shape_with(plan.x.shape)
-        self.reads = self.axes
-        if plan.border is not None and not laid and x is not None:
-            self.reads = (*self.axes, plan.border.around(x, plan.compute))
+        self.border = None if laid else plan.border
         self.indices = plan.return_indices
         self.seen = plan.result if plan.kind.plugin.exact else plan.compute  # by a reduction in Python
         self.divisor, self.value = _divisor(plan.kind)
         self.taps = math.prod(axis.taps for axis in self.axes)
         self.statistic, self.parameter = _statistic(plan.kind, self.taps)
 
+    def reads(self, x: Array) -> tuple[Any, ...]:
+        """How kernels read x: the index tables and, under a joint padding mode, what surrounds x."""
+        return self.axes if self.border is None else (*self.axes, self.border.around(x, x.dtype))
+
     def kernel(self) -> Callable[..., None] | None:
         """What fills y from x, given the arrays of numbers of taps or elements that it also fills, or None for them.
 
         None where only a function of a plugin can.
         """
-        name, kernels, more = self.kind.plugin.kernel, _core.kernels, (self.reads, self.constants)
+        name, kernels, reads, constants = self.kind.plugin.kernel, _core.kernels, self.reads, self.constants
         if name in EXTREMA:
             return lambda x, y, winner=None, index=None: kernels.pool_extremum(
-                x, y, winner, index, *more, name == "max", num_threads()
+                x, y, winner, index, reads(x), constants, name == "max", num_threads()
             )
-        statistic = self.statistic
+        statistic, value = self.statistic, self.parameter
         if statistic is not None:
             return lambda x, y, lower=None, upper=None: kernels.pool_statistic(
-                x, y, lower, upper, *more, statistic, self.parameter, num_threads()
+                x, y, lower, upper, reads(x), constants, statistic, value, num_threads()
             )
         if name in BASIC:
-            return lambda x, y, *_: kernels.pool_sum(x, y, *more, self.divisor, self.value, num_threads())
+            divisor, value = self.divisor, self.value
+            return lambda x, y, *_: kernels.pool_sum(x, y, reads(x), constants, divisor, value, num_threads())
         return None
 
     def forward(self, x: Array, backward: bool = False) -> tuple[Array, Array | None, Any]:
@@ -218,7 +220,7 @@ class _Reduction:
         compiled = kernel_of(self.kind, x.dtype, self.taps)
         if compiled is not None:
             if y.size:
-                _core.kernels.pool_foreign(x, y, self.reads, self.constants, *compiled, num_threads())
+                _core.kernels.pool_foreign(x, y, self.reads(x), self.constants, *compiled, num_threads())
             return y, index, (x, y.copy()) if backward else None
         flat = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
         for at, windows, number in self._windows(x):
@@ -281,7 +283,7 @@ class _Reduction:
         """Bounded blocks of windows of one length: their index in (N, places, C), (places, channels, window), and their
         numbers where those are asked for.
         """
-        count, channels = math.prod(self.shape[1:-1]), self.shape[-1]
+        count, channels, reads = math.prod(self.shape[1:-1]), self.shape[-1], self.reads(x)
         held = self._held()
         lengths = {math.prod(map(int, some)) for some in product(*(np.unique(axis.present()) for axis in self.axes))}
         for length in sorted(lengths):
@@ -298,11 +300,13 @@ class _Reduction:
                         number = None
                         if self.kind.plugin.indexed:
                             number = (sample * count + some[:, None]) * channels + np.arange(channels)[columns]
-                        yield at, self._laid_out(x, sample, some, columns, int(length)), number
+                        yield at, self._laid_out(x, reads, sample, some, columns, int(length)), number
 
-    def _laid_out(self, x: Array, sample: int, places: Array, columns: slice, length: int) -> Array:
+    def _laid_out(
+        self, x: Array, reads: tuple[Any, ...], sample: int, places: Array, columns: slice, length: int
+    ) -> Array:
         rows = np.empty((length, len(places), columns.stop - columns.start), x.dtype)
-        _core.kernels.gather_windows(x, self.reads, self.constants, places, sample, columns.start, rows)
+        _core.kernels.gather_windows(x, reads, self.constants, places, sample, columns.start, rows)
         windows = np.moveaxis(rows, 0, -1).astype(self.seen, copy=False)
         return np.ascontiguousarray(windows) if length > LONG else windows
 
