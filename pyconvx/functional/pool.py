@@ -1,32 +1,29 @@
 """Pooling of any rank: windowed, adaptive and global, of every registered kind, with gradients.
 
-Kinds with a compiled reduction run in it; any other sees its windows as bounded blocks, laid out by compiled code. May
-import the rest of functional, the plugins, geometry and windows.
+May import the rest of functional, the plugins, geometry and windows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from .. import _core
 from .._core import Repeat
 from ..geometry import Window, adaptive_windows, pool_windows
 from ..plugin import Bound
-from ..pooling import Pooling, evaluate, kernel_of, pooling, slopes
+from ..pooling import Pooling, evaluate, pooling
 from ..windows import adaptive_axis, forward_axis, one
 from . import arrays
 from .arrays import Array, Layout
 from .joint import Border, border_of, without_padding
 from .operation import REMEMBERED, Pullback, operation, repeated
 from .padded import check_weights, constants_of, forward_axes, modes_of
-from .parallel import num_threads
+from .reduction import EXTREMA, STATISTICS, Reduction, divisor_of
 
 __all__ = [
     "adaptive_pool1d",
@@ -37,26 +34,6 @@ __all__ = [
     "pool2d",
     "pool3d",
 ]
-
-BLOCK = 2**17
-"""Elements of the windows that a reduction in Python sees at once."""
-
-EXTREMA = ("max", "min")
-BASIC = (*EXTREMA, "sum", "avg")
-STATISTICS = {
-    "lp": (0.01, 1000.0),
-    "std": (-math.inf, math.inf),
-    "logsumexp": (1e-30, 1e30),
-    "softmax": (1e-30, 1e30),
-    "mixed": (-1e30, 1e30),
-    "percentile": (0.0, 100.0),
-}
-"""Other compiled reductions, and the range of the parameter in which they are as good as their function."""
-LONG = 64
-"""Elements of a window from which on they are laid one after the other for a plugin in Python, as NumPy's sums are then
-as exact as may be; in shorter ones those of a tap are, and NumPy's reductions run along them in vectors."""
-MOST_SORTED = 64
-"""Elements of the longest window whose percentile is found by sorting in vectors; np.partition does longer ones."""
 
 Kind = str | Pooling | Bound[Pooling]
 
@@ -92,7 +69,7 @@ class _Plan:
 
     def run(self) -> Any:
         laid = self.border is not None and self.return_indices
-        y, index, _ = _Reduction(self, laid).forward(self._input(laid))
+        y, index, _ = self._reduction(laid).forward(self._input(laid), self.return_indices)
         return self._deliver(y, index)
 
     def repeat(self) -> Repeat | None:
@@ -100,7 +77,7 @@ class _Plan:
         plain = self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
         if not plain or self.layout != "channels_last" or self.return_indices:
             return None
-        reduction = _Reduction(self)
+        reduction = self._reduction(False)
         run = reduction.kernel()
         if run is None or not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
             return None
@@ -110,10 +87,10 @@ class _Plan:
         compute = arrays.compute_dtypes(self.given.dtype)[0]
         laid = self.border is not None
         x = self._input(laid)
-        reduction = _Reduction(self, laid)
+        reduction = self._reduction(laid)
         if self.out is not None and arrays.overlaps(self.out, x):
             x = x.copy()
-        y, index, saved = reduction.forward(x, backward=True)
+        y, index, saved = reduction.forward(x, self.return_indices, backward=True)
         result = self._deliver(y, index)
 
         def pullback(gy: Any) -> tuple[Array, ...]:
@@ -127,6 +104,12 @@ class _Plan:
             return (arrays.deliver_canonical(gx, self.rank, self.layout, self._batched, None, dtype),)
 
         return result, pullback
+
+    def _reduction(self, laid: bool) -> Reduction:
+        """How windows are reduced, over x with the border of its joint padding mode `laid` out or not."""
+        seen = self.result if self.kind.plugin.exact else self.compute
+        border = None if laid else self.border
+        return Reduction(self.kind, self.axes(laid), self.constants, border, self.canonical, seen)
 
     def _input(self, laid: bool) -> Array:
         """x as kernels take it, `laid` out with its border or not: truth values are the integers 0 and 1."""
@@ -157,160 +140,6 @@ class _Plan:
         return self.given.ndim == self.rank + 2
 
 
-class _Reduction:
-    """How the windows of one call are reduced: forward and backward side by side.
-
-    laid: over x with the border of its joint padding mode, if it has one.
-    """
-
-    def __init__(self, plan: _Plan, laid: bool = False) -> None:
-        self.kind, self.shape = plan.kind, plan.canonical
-        self.axes, self.constants = plan.axes(laid), plan.constants
-        self.source = plan.x.shape if plan.border is None else plan.border.shape_with(plan.x.shape)
-        self.border = None if laid else plan.border
-        self.indices = plan.return_indices
-        self.seen = plan.result if plan.kind.plugin.exact else plan.compute  # by a reduction in Python
-        self.divisor, self.value = _divisor(plan.kind)
-        self.taps = math.prod(axis.taps for axis in self.axes)
-        self.statistic, self.parameter = _statistic(plan.kind, self.taps)
-
-    def reads(self, x: Array) -> tuple[Any, ...]:
-        """How kernels read x: the index tables and, under a joint padding mode, what surrounds x."""
-        return self.axes if self.border is None else (*self.axes, self.border.around(x, x.dtype))
-
-    def kernel(self) -> Callable[..., None] | None:
-        """What fills y from x, given the arrays of numbers of taps or elements that it also fills, or None for them.
-
-        None where only a function of a plugin can.
-        """
-        name, kernels, reads, constants = self.kind.plugin.kernel, _core.kernels, self.reads, self.constants
-        if name in EXTREMA:
-            return lambda x, y, winner=None, index=None: kernels.pool_extremum(
-                x, y, winner, index, reads(x), constants, name == "max", num_threads()
-            )
-        statistic, value = self.statistic, self.parameter
-        if statistic is not None:
-            return lambda x, y, lower=None, upper=None: kernels.pool_statistic(
-                x, y, lower, upper, reads(x), constants, statistic, value, num_threads()
-            )
-        if name in BASIC:
-            divisor, value = self.divisor, self.value
-            return lambda x, y, *_: kernels.pool_sum(x, y, reads(x), constants, divisor, value, num_threads())
-        return None
-
-    def forward(self, x: Array, backward: bool = False) -> tuple[Array, Array | None, Any]:
-        """Return y (N, D, H, W, C), the index of each winner if it was asked for, and what the gradient needs."""
-        y = arrays.empty(self.shape, x.dtype)
-        index = arrays.empty(self.shape, np.dtype(np.intp)) if self.indices else None
-        kernel = self.kernel()
-        if self.kind.plugin.kernel in EXTREMA:
-            winner = arrays.empty(self.shape, np.dtype(np.int32)) if backward else None
-            if (self.indices or backward) and self.taps >= 2**31:
-                raise MemoryError("the winner in a window of 2**31 or more elements has no number of 32 bits")
-            if y.size and kernel is not None:
-                kernel(x, y, winner, index)
-            return y, index, winner
-        if kernel is not None:
-            tapped = backward and self.statistic in ("mixed", "percentile")
-            lower, upper = ((np.empty(self.shape, np.int32) if tapped else None) for _ in range(2))
-            if y.size:
-                kernel(x, y, lower, upper)
-            kept = backward and self.statistic is not None
-            return y, index, (lower, upper) if tapped else (x, y.copy()) if kept else None
-        compiled = kernel_of(self.kind, x.dtype, self.taps)
-        if compiled is not None:
-            if y.size:
-                _core.kernels.pool_foreign(x, y, self.reads(x), self.constants, *compiled, num_threads())
-            return y, index, (x, y.copy()) if backward else None
-        flat = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
-        for at, windows, number in self._windows(x):
-            flat[at] = evaluate(self.kind, windows, number)
-        return y, index, (x, y.copy()) if backward else None
-
-    def gradient(self, saved: Any, gy: Array) -> Array:
-        """Gradient of x, given what forward saved and the gradient of y (N, D, H, W, C)."""
-        gx = np.zeros(self.source, gy.dtype)
-        if gy.size == 0:
-            return gx
-        if self.statistic is not None:
-            self._statistic_gradient(self.statistic, saved, gy, gx)
-            return gx
-        if self.kind.plugin.kernel in BASIC:
-            _core.kernels.pool_gradient(gy, gx, saved, self.axes, self.divisor, self.value, num_threads())
-            return gx
-        x, y = saved
-        compiled = kernel_of(self.kind, gy.dtype, self.taps, backward=True) if x.dtype == gy.dtype else None
-        if compiled is not None:
-            x = x if x.strides == gx.strides else np.ascontiguousarray(x)
-            _core.kernels.pool_foreign_gradient(x, y, gy, gx, self.axes, self.constants, *compiled, num_threads())
-            return gx
-        y = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
-        gy = gy.reshape(y.shape)
-        for at, windows, number in self._windows(x):
-            slope = slopes(self.kind, windows, y[at].astype(self.seen, copy=False), number)
-            sample, places, channels = at
-            if isinstance(places, slice):
-                places = np.arange(places.start, places.stop)
-            gradient = np.ascontiguousarray(np.moveaxis(slope * gy[at][..., None], -1, 0), gx.dtype)
-            _core.kernels.scatter_windows(gx, self.axes, places, sample, channels.start, gradient)
-        return gx
-
-    def _statistic_gradient(self, kernel: str, saved: Any, gy: Array, gx: Array) -> None:
-        if kernel not in ("mixed", "percentile"):
-            x, y = saved
-            x = x if x.strides == gx.strides else np.ascontiguousarray(x)
-            _core.kernels.pool_statistic_gradient(
-                x, y, gy, gx, self.axes, self.constants, kernel, self.parameter, num_threads()
-            )
-            return
-        lower, upper = saved
-        parts: list[tuple[Any, Any, str]]
-        if kernel == "mixed":
-            parts = [(lower, self.parameter, "none"), (None, 1 - self.parameter, "present")]
-        else:
-            weight = np.modf(self.parameter / 100 * (self._held().reshape(*self.shape[1:-1], 1) - 1))[0]
-            parts = [(lower, 1 - weight, "none"), (upper, weight, "none")]
-        for winner, share, divisor in parts:
-            part = np.ascontiguousarray(share * gy, gy.dtype)
-            _core.kernels.pool_gradient(part, gx, winner, self.axes, divisor, 1.0, num_threads())
-
-    def _held(self) -> Array:
-        """How many elements each window holds, in the order of places."""
-        present = [axis.present() for axis in self.axes]
-        return np.asarray(np.multiply.outer(np.multiply.outer(present[0], present[1]), present[2]).ravel())
-
-    def _windows(self, x: Array) -> Iterator[tuple[tuple[int, Any, slice], Array, Array | None]]:
-        """Bounded blocks of windows of one length: their index in (N, places, C), (places, channels, window), and their
-        numbers where those are asked for.
-        """
-        count, channels, reads = math.prod(self.shape[1:-1]), self.shape[-1], self.reads(x)
-        held = self._held()
-        lengths = {math.prod(map(int, some)) for some in product(*(np.unique(axis.present()) for axis in self.axes))}
-        for length in sorted(lengths):
-            places = np.flatnonzero(held == length)
-            wide = min(channels, max(1, BLOCK // length))
-            step = max(1, BLOCK // (length * wide))
-            for sample in range(self.shape[0]):
-                for start in range(0, len(places), step):
-                    some = places[start : start + step]
-                    together = some[-1] - some[0] + 1 == len(some)
-                    for first in range(0, channels, wide):
-                        columns = slice(first, min(first + wide, channels))
-                        at = (sample, slice(some[0], some[-1] + 1) if together else some, columns)
-                        number = None
-                        if self.kind.plugin.indexed:
-                            number = (sample * count + some[:, None]) * channels + np.arange(channels)[columns]
-                        yield at, self._laid_out(x, reads, sample, some, columns, int(length)), number
-
-    def _laid_out(
-        self, x: Array, reads: tuple[Any, ...], sample: int, places: Array, columns: slice, length: int
-    ) -> Array:
-        rows = np.empty((length, len(places), columns.stop - columns.start), x.dtype)
-        _core.kernels.gather_windows(x, reads, self.constants, places, sample, columns.start, rows)
-        windows = np.moveaxis(rows, 0, -1).astype(self.seen, copy=False)
-        return np.ascontiguousarray(windows) if length > LONG else windows
-
-
 def _fill(
     run: Callable[..., None],
     x_shape: tuple[int, ...],
@@ -322,34 +151,6 @@ def _fill(
 ) -> None:
     """`fill` of a kernel, for `Repeat`."""
     run(x.reshape(x_shape), y.reshape(y_shape))
-
-
-def _statistic(kind: Bound[Pooling], taps: int) -> tuple[str | None, float]:
-    """The compiled statistic that does a pooling, and its parameter; None where only its function in Python can."""
-    kernel = kind.plugin.kernel
-    if not isinstance(kernel, str) or kernel in BASIC:
-        return None, 0.0
-    parameter = float(next(iter(kind.params.values()), 50.0))
-    low, high = STATISTICS[kernel]
-    return (
-        kernel if low <= parameter <= high and taps <= (MOST_SORTED if kernel == "percentile" else taps) else None
-    ), parameter
-
-
-def _divisor(kind: Bound[Pooling]) -> tuple[str, float]:
-    """What the compiled sum is divided by: a name in DIVISORS and a number. Checks the parameters of avg."""
-    if kind.plugin.kernel != "avg":
-        return "none", 1.0
-    divisor = kind.params["divisor"]
-    include = arrays.flag("count_include_pad", kind.params["count_include_pad"])
-    if divisor is None:
-        return "extent" if include else "present", 1.0
-    value = float(arrays.constant_of(divisor, np.dtype(np.float64), "divisor"))
-    if isinstance(divisor, bool):
-        raise TypeError(f"divisor must be a number, got {divisor!r}")
-    if np.float32(abs(value)) < np.finfo(np.float32).tiny or not math.isfinite(value):
-        raise ValueError(f"divisor must be finite and not 0, got {divisor!r}")
-    return "value", value
 
 
 def _pool(
@@ -371,7 +172,7 @@ def _pool(
     if view.shape[-1] == 0:
         raise ValueError(f"x must have at least one channel, got shape {given.shape}")
     bound = pooling(kind, **params)
-    _divisor(bound)
+    divisor_of(bound)
     if bound.plugin.kernel in STATISTICS:
         evaluate(bound, np.zeros((1, 1), np.float32))  # its function knows which parameters it takes
     if return_indices and bound.plugin.kernel not in EXTREMA:
