@@ -30,6 +30,7 @@ from ..plugin import Bound
 from . import arrays
 from .algorithms import Candidate, Problem, Supposed, check_algorithm, choose, compute
 from .arrays import Array, Layout
+from .channels import channel_sums, channels_apart
 from .filter_gradient import filter_gradient
 from .form import Form, form_of
 from .joint import Border
@@ -220,7 +221,7 @@ class _Plan:
             )
             if activation is not None:
                 gz = pull(activation, z, saved, gz, num_threads())
-            total = None if self.bias is None else gz.sum(axis=(0, 1, 2, 3), dtype=np.float64)
+            total = None if self.bias is None else channel_sums(channels_apart(gz, gz.ndim - 1))
             border = problem.border
             if self._border_of_y is not None:
                 border = self._border_of_y.around(gz, gz.dtype, linear=True)

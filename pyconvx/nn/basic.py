@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import functional
+from ..functional.channels import affine, affine_gradient, channels_apart, moments, products
 from ..geometry import integer
 from .initializers import fill
 from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis
@@ -17,12 +18,6 @@ from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, c
 __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 
 _INTEGERS = (int, np.integer)
-PART = 256
-"""Elements of a channel that are summed in the precision of x."""
-ROW = 1024
-"""Elements of a row, if there are as many."""
-BLOCK = 2**17
-"""Elements of a batch that are worked on together."""
 
 
 @dataclass(eq=False, repr=False)
@@ -258,105 +253,36 @@ class BatchNorm(Layer):
         factor = self.params["scale"] / np.sqrt(self.state["variance"].astype(np.float64) + self.epsilon)
         return factor, self.params["shift"] - self.state["mean"] * factor
 
-    def _rows(self, x: Array) -> Array:
-        """x as (rows, channels, channels, ...), or with channels first as (samples, channels, places).
-
-        Several places make a row, because NumPy goes along rows, and they should be long.
-        """
-        if channel_axis(self.layout, x.ndim) == 1 and x.ndim > 2:
-            return x.reshape(*x.shape[:2], -1)
-        places, channels = x.size // max(1, x.shape[-1]), x.shape[-1]
-        together = 1
-        while places % (2 * together) == 0 and places and together * channels < ROW:
-            together *= 2
-        return x.reshape(places // together, together * channels)
-
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(self.params["scale"].dtype)
         channels = x.shape[channel_axis(self.layout, x.ndim)]
         if self.params["scale"].shape != (channels,):
             raise ValueError(f"{self!r} was built for {self.params['scale'].size} channels, got {channels} channels")
-        count = x.size // max(channels, 1)
-        rows, learning = self._rows(x), run.training and count > 0
-
-        def fit(values: Array) -> Array:
-            """One number for each channel, so that it goes with the rows."""
-            values = values.astype(x.dtype)
-            return values[:, None] if rows.ndim == 3 else np.tile(values, rows.shape[1] // channels)
-
+        axis, count = channel_axis(self.layout, x.ndim), x.size // max(channels, 1)
+        rows, learning = channels_apart(x, axis), run.training and count > 0
         if learning:
-            mean, variance = _moments(rows, channels, fit)
+            mean, variance = moments(rows)
             for name, batch in (("mean", mean), ("variance", variance * count / max(count - 1, 1))):
                 old = self.state[name]
                 run.updates[name] = ((1 - self.momentum) * old + self.momentum * batch).astype(old.dtype)
         else:
             mean, variance = (self.state[name].astype(np.float64) for name in ("mean", "variance"))
-        spread = np.sqrt(variance + self.epsilon)
-        scale, centre, steep = self.params["scale"], fit(mean), fit(1 / spread)
-        y = np.empty(rows.shape, x.dtype)
-        factor, shift = fit(scale / spread), fit(self.params["shift"])
-        for some in _blocks(rows):
-            part = np.subtract(rows[some], centre, out=y[some])
-            part *= factor
-            part += shift
+        spread, scale = np.sqrt(variance + self.epsilon), self.params["scale"]
+        y = affine(rows, mean, scale / spread, self.params["shift"])
 
         def back(gy: Any) -> tuple[Any, Params]:
             if np.shape(gy) != x.shape:
                 raise ValueError(f"the gradient of {self!r} must have the shape {x.shape}, got {np.shape(gy)}")
-            given = self._rows(np.ascontiguousarray(np.asarray(gy, x.dtype)))
-            sums = np.zeros((2, channels))
-            for some in _blocks(rows):
-                normal = (rows[some] - centre) * steep
-                sums += (
-                    _channel_sums(given[some], channels),
-                    _channel_sums(np.multiply(normal, given[some], out=normal), channels),
-                )
-            shifts, scales = sums
-            gradients = {"scale": scales.astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
+            given = channels_apart(np.asarray(gy, x.dtype), axis)
+            shifts, scales = products(rows, given, mean)
+            gradients = {"scale": (scales / spread).astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
             if not run.input_gradient:
                 return None, gradients
-            gx = np.empty(rows.shape, x.dtype)
-            slope, middle = fit(-scales / count / spread), fit(shifts / count)
-            for some in _blocks(rows):
-                part = gx[some]
-                if learning:
-                    np.subtract(rows[some], centre, out=part)
-                    part *= slope
-                    part -= middle
-                    part += given[some]
-                    part *= factor
-                else:
-                    np.multiply(given[some], factor, out=part)
+            if learning:
+                gx = affine_gradient(rows, given, mean, scale / spread, shifts / count, scales / count / spread**2)
+            else:
+                gx = affine(given, np.zeros(channels), scale / spread, np.zeros(channels))
             return gx.reshape(x.shape), gradients
 
         return y.reshape(x.shape), back
-
-
-def _blocks(rows: Array) -> Iterator[slice]:
-    """Parts of the first axis that stay in cache while they are worked on."""
-    step = max(1, BLOCK // max(1, math.prod(rows.shape[1:])))
-    return (slice(start, start + step) for start in range(0, len(rows), step))
-
-
-def _channel_sums(part: Array, channels: int) -> Array:
-    """The sum of each channel in float64, of sums of a few hundred elements in the precision of x."""
-    if part.ndim == 3:
-        return np.asarray(part.sum(-1).sum(0, dtype=np.float64))
-    size = min(PART, max(1, len(part)))
-    whole = len(part) // size * size
-    sums = np.ones((1, size), part.dtype) @ part[:whole].reshape(-1, size, part.shape[1])
-    total = sums.sum((0, 1), dtype=np.float64) + part[whole:].sum(0, dtype=np.float64)
-    return np.asarray(total.reshape(-1, channels).sum(0))
-
-
-def _moments(rows: Array, channels: int, fit: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """Mean and variance of each channel, in one reading: moved by about the mean, so that nothing cancels."""
-    count, first = rows.size // channels, rows[next(_blocks(rows))]
-    about = (_channel_sums(first, channels) / (first.size // channels)).astype(rows.dtype)
-    sums, centre = np.zeros((2, channels)), fit(about)
-    for some in _blocks(rows):
-        moved = rows[some] - centre
-        sums += _channel_sums(moved, channels), _channel_sums(np.square(moved, out=moved), channels)
-    offset = sums[0] / count
-    return about + offset, np.maximum(sums[1] / count - offset**2, 0)

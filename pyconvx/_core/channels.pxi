@@ -1,0 +1,237 @@
+# Sums and shifts of channels, as normalization and the gradient of a bias need them. Arrays are (outer, channels,
+# inner) and contiguous; inner is 1 where channels come last. Blocks are some samples, or rows of channels; what they
+# sum is added up in order.
+
+cdef enum:
+    CHANNEL_ELEMENTS = 1 << 13      # elements of a block, so that a second look finds them in the nearest cache
+    LEAST_ROWS = 64                 # rows of one
+    LONG_ROW = 128                  # elements that are worth a loop: as many rows as that takes are one
+    CHAIN = 16                      # elements that are added up in the precision of x
+
+cdef enum channel_task_t:
+    SUMS
+    MOMENTS
+    PRODUCTS
+    AFFINE
+    GRADIENT
+
+cdef struct channels_t:
+    channel_task_t task
+    const void *x
+    const void *gy
+    void *y
+    Py_ssize_t outer, channels, inner
+    Py_ssize_t step                 # of outer, in a block
+    Py_ssize_t together             # rows of channels that are one
+    const void *value[4]            # numbers for each channel, as often as rows are together
+    double *sums                    # of each block: two for each channel
+    char *scratch
+    Py_ssize_t scratch_size
+
+
+cdef inline real term_of(channel_task_t task, bint second, real x, real gy, real centre) noexcept nogil:
+    """What a sum consists of."""
+    if task == SUMS or (task == MOMENTS and not second):
+        return x
+    if task == MOMENTS:
+        return (x - centre) * (x - centre)
+    return gy * (x - centre) if second else gy
+
+
+cdef inline void sum_rows(channel_task_t task, bint second, const real *x, const real *gy, const real *centre,
+                          Py_ssize_t rows, Py_ssize_t width, real *part, double *sums) noexcept nogil:
+    """Add to the sums of columns. part: room for a row."""
+    cdef Py_ssize_t c, left
+    while rows > 0:
+        left = min(rows, <Py_ssize_t> CHAIN)
+        rows -= left
+        for c in range(width):
+            part[c] = 0
+        while left > 0:
+            for c in range(width):
+                part[c] += term_of(task, second, x[c], gy[c], centre[c])
+            x, gy, left = x + width, gy + width, left - 1
+        for c in range(width):
+            sums[c] += part[c]
+
+
+cdef void sum_length(channel_task_t task, bint second, const real *x, const real *gy, const real *centre,
+                     Py_ssize_t length, Py_ssize_t width, real *part, double *sums) noexcept nogil:
+    """The same for so many elements, of which the last row may not be whole."""
+    cdef Py_ssize_t rows = length // width, whole = length // width * width
+    # a task that is known lets the compiler make a loop without choices
+    if task == SUMS or (task == MOMENTS and not second):
+        sum_rows(SUMS, False, x, x, x, rows, width, part, sums)
+    elif task == MOMENTS:
+        sum_rows(MOMENTS, True, x, x, centre, rows, width, part, sums)
+    elif second:
+        sum_rows(PRODUCTS, True, x, gy, centre, rows, width, part, sums)
+    else:
+        sum_rows(SUMS, False, gy, gy, gy, rows, width, part, sums)
+    if whole < length:
+        sum_rows(task, second, x + whole, gy + whole, centre, 1, length - whole, part, sums)
+
+
+cdef void sum_channels(const channels_t *job, bint second, const real *x, const real *gy, const real *centre,
+                       Py_ssize_t outer, real *part, double *wide, double *sums) noexcept nogil:
+    """Set the sums of each channel over some of the first axis. centre: repeated as rows are, or of each channel."""
+    cdef Py_ssize_t n, c, t, channels = job.channels, width = job.together * channels
+    cdef real *same = part + LONG_ROW
+    memset(sums, 0, channels * sizeof(double))
+    if job.inner == 1:
+        memset(wide, 0, width * sizeof(double))
+        sum_length(job.task, second, x, gy, centre, outer * channels, width, part, wide)
+        for t in range(job.together):
+            for c in range(channels):
+                sums[c] += wide[t * channels + c]
+        return
+    for n in range(outer):
+        for c in range(channels):
+            memset(wide, 0, LONG_ROW * sizeof(double))
+            for t in range(LONG_ROW):
+                same[t] = centre[c]
+            sum_length(job.task, second, x, gy, same, job.inner, LONG_ROW, part, wide)
+            for t in range(LONG_ROW):
+                sums[c] += wide[t]
+            x, gy = x + job.inner, gy + job.inner
+
+
+cdef inline void shift_row(channel_task_t task, const real *x, const real *gy, real *y, const real *centre,
+                           const real *factor, const real *shift, const real *slope, Py_ssize_t step,
+                           Py_ssize_t length) noexcept nogil:
+    """One row; `step` is 0 for one number for all of it."""
+    cdef Py_ssize_t i
+    if task == AFFINE:
+        for i in range(length):
+            y[i] = (x[i] - centre[i * step]) * factor[i * step] + shift[i * step]
+    else:
+        for i in range(length):
+            y[i] = (gy[i] - shift[i * step] - (x[i] - centre[i * step]) * slope[i * step]) * factor[i * step]
+
+
+cdef void shift_channels(const channels_t *job, const real *x, const real *gy, real *y,
+                         Py_ssize_t outer) noexcept nogil:
+    cdef const real *centre = <const real *> job.value[0]
+    cdef const real *factor = <const real *> job.value[1]
+    cdef const real *shift = <const real *> job.value[2]
+    cdef const real *slope = <const real *> job.value[3]
+    cdef Py_ssize_t n, c, row, left
+    if job.inner == 1:
+        row, left = job.together * job.channels, outer * job.channels
+        while left > 0:
+            row = min(row, left)
+            if job.task == AFFINE:
+                shift_row(AFFINE, x, gy, y, centre, factor, shift, slope, 1, row)
+            else:
+                shift_row(GRADIENT, x, gy, y, centre, factor, shift, slope, 1, row)
+            x, gy, y, left = x + row, gy + row, y + row, left - row
+        return
+    for n in range(outer):
+        for c in range(job.channels):
+            if job.task == AFFINE:
+                shift_row(AFFINE, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
+            else:
+                shift_row(GRADIENT, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
+            x, gy, y = x + job.inner, gy + job.inner, y + job.inner
+
+
+cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, int worker) noexcept nogil:
+    cdef Py_ssize_t first = block * job.step, outer = min(job.step, job.outer - first), c, t, width
+    cdef Py_ssize_t offset = first * job.channels * job.inner
+    cdef const real *x = <const real *> job.x + offset
+    cdef const real *gy = <const real *> job.gy + offset
+    cdef real *part
+    cdef real *centre
+    cdef double *wide
+    cdef double *sums
+    if job.task == AFFINE or job.task == GRADIENT:
+        shift_channels(job, x, gy, <real *> job.y + offset, outer)
+        return
+    width = max(job.together * job.channels, 2 * LONG_ROW)
+    wide = <double *> (job.scratch + worker * job.scratch_size)
+    part = <real *> (wide + width)
+    centre = part + width
+    sums = job.sums + 2 * block * job.channels
+    if job.task == MOMENTS:         # about the mean of the block
+        sum_channels(job, False, x, x, x, outer, part, wide, sums)
+        for c in range(job.channels):
+            sums[c] /= <double> (outer * job.inner)
+            for t in range(job.together):
+                centre[t * job.channels + c] = <real> sums[c]
+    else:
+        sum_channels(job, False, x, gy, <const real *> job.value[0], outer, part, wide, sums)
+    if job.task == MOMENTS:
+        sum_channels(job, True, x, x, centre, outer, part, wide, sums + job.channels)
+        for c in range(job.channels):
+            sums[job.channels + c] -= (outer * job.inner) * (sums[c] - centre[c]) * (sums[c] - centre[c])
+    elif job.task == PRODUCTS:
+        sum_channels(job, True, x, gy, <const real *> job.value[0], outer, part, wide, sums + job.channels)
+
+
+cdef void channels_any_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    channels_block(<float *> NULL, <const channels_t *> job, block, worker)
+
+
+cdef void channels_any_f64(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    channels_block(<double *> NULL, <const channels_t *> job, block, worker)
+
+
+cdef tuple over_channels(channel_task_t task, cnp.ndarray x, cnp.ndarray gy, cnp.ndarray y, tuple values, int threads):
+    """Run a task over arrays (outer, channels, inner), with numbers of each channel; returns the sums of each block,
+    (blocks, 2, channels), if it has any, and how many of the first axis are in one.
+    """
+    cdef channels_t job
+    cdef Py_ssize_t elements = x.shape[1] * x.shape[2], blocks, width
+    cdef int i
+    job.task, job.outer, job.channels, job.inner = task, x.shape[0], x.shape[1], x.shape[2]
+    job.x, job.gy = cnp.PyArray_DATA(x), cnp.PyArray_DATA(x if gy is None else gy)
+    job.y = NULL if y is None else cnp.PyArray_DATA(y)
+    job.together = (LONG_ROW + job.channels - 1) // job.channels if job.inner == 1 else 1
+    job.step = max(1, CHANNEL_ELEMENTS // max(1, elements))
+    if job.inner == 1:
+        job.step = max(<Py_ssize_t> LEAST_ROWS, job.step // job.together * job.together)
+    blocks, width = (job.outer + job.step - 1) // job.step, max(job.together * job.channels, 2 * LONG_ROW)
+    repeated = [np.tile(np.asarray(value).astype(x.dtype), job.together) for value in values]
+    for i in range(4):
+        job.value[i] = cnp.PyArray_DATA(<cnp.ndarray> repeated[min(i, len(repeated) - 1)]) if repeated else job.x
+    sums = None
+    if task != AFFINE and task != GRADIENT:
+        sums = np.zeros((blocks, 2, job.channels))
+        job.sums = <double *> cnp.PyArray_DATA(<cnp.ndarray> sums)
+    if 1.0 * job.outer * elements < 1e5:
+        threads = 1
+    cdef _Scratch scratch = _Scratch(width * 3 * sizeof(double), threads)
+    job.scratch, job.scratch_size = scratch.first, scratch.size
+    cdef bint single = x.itemsize == 4
+    with nogil:
+        run(channels_any_f32 if single else channels_any_f64, &job, blocks, threads)
+    return sums, job.step
+
+
+def channel_sums(cnp.ndarray x, int threads):
+    """The sum of each channel of x (outer, channels, inner), float32 or float64 and contiguous, in float64."""
+    return over_channels(SUMS, x, None, None, (), threads)[0][:, 0].sum(0)
+
+
+def channel_moments(cnp.ndarray x, int threads):
+    """The mean and the mean squared deviation from it of each channel of x, which has elements."""
+    sums, step = over_channels(MOMENTS, x, None, None, (), threads)
+    counts = np.minimum(step, x.shape[0] - step * np.arange(len(sums)))[:, None] * x.shape[2]
+    means, total = sums[:, 0], x.shape[0] * x.shape[2]
+    mean = (counts * means).sum(0) / total
+    return mean, (sums[:, 1] + counts * (means - mean) ** 2).sum(0) / total
+
+
+def channel_products(cnp.ndarray x, cnp.ndarray gy, centre, int threads):
+    """(2, channels): the sums of gy, and of gy * (x - centre)."""
+    return over_channels(PRODUCTS, x, gy, None, (centre,), threads)[0].sum(0)
+
+
+def channel_affine(cnp.ndarray x, cnp.ndarray y, centre, factor, shift, int threads):
+    """y = (x - centre) * factor + shift, each a number for each channel."""
+    over_channels(AFFINE, x, None, y, (centre, factor, shift), threads)
+
+
+def channel_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gx, centre, factor, shift, slope, int threads):
+    """gx = (gy - shift - (x - centre) * slope) * factor, each a number for each channel."""
+    over_channels(GRADIENT, x, gy, gx, (centre, factor, shift, slope), threads)
