@@ -31,9 +31,11 @@ def ours(norm: bool) -> Any:
     """The network of the example, with or without BatchNorm."""
     layers: list[Any] = []
     for filters in (32, 64):
-        layers.append(cx.Conv2D(filters, 3, padding=1, bias=not norm))
-        layers += [cx.BatchNorm()] if norm else []
-        layers += [cx.Activation("relu"), cx.MaxPool2D(2)]
+        if norm:
+            layers += [cx.Conv2D(filters, 3, padding=1, bias=False), cx.BatchNorm(), cx.Activation("relu")]
+        else:
+            layers.append(cx.Conv2D(filters, 3, padding=1, activation="relu"))
+        layers.append(cx.MaxPool2D(2))
     layers += [cx.Flatten(), cx.Dense(24, activation="relu"), cx.Dense(CLASSES)]
     return cx.Sequential(*layers).build(SHAPE)
 

@@ -8,7 +8,7 @@ import pytest
 
 import pyconvx as cx
 from pyconvx import _core
-from pyconvx.activation import evaluate, needs_result, parameters, pull
+from pyconvx.activation import evaluate, needs_result, parameters, pull, sloped_by_result
 from pyconvx.plugin import accepted
 
 COMPILED = [name for name in cx.activations if cx.activations[name].kernel is not None]
@@ -342,3 +342,17 @@ def test_kernels_refuse_what_they_cannot_read():
             run(*arguments, 1)
     with pytest.raises(ValueError, match="do not fit"):
         _core.kernels.activate_gradient("relu", (), x, x, x, np.empty((4, 3), np.float32), 1)
+
+
+RESULTS = [name for name, plugin in cx.activations.items() if sloped_by_result(cx.activation(plugin))]
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_result_stands_for_what_it_was_made_of(name):
+    x = np.array(
+        [-np.inf, -3, -1e-300, -0.0, 0.0, 1e-300, 0.5, 6, np.nextafter(6, 0), np.nextafter(6, 7), 9, np.inf, np.nan]
+    )
+    plugin = cx.activations[name]
+    y = plugin.function(x)
+    np.testing.assert_array_equal(plugin.derivative(y, y), plugin.derivative(x, y))
+    assert {"relu", "relu6"} == set(RESULTS)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -459,3 +460,30 @@ def test_parameters_of_losses_schedules_and_initializers():
 def test_the_receptive_field_of_branches_is_that_of_all(branches, then, field):
     net = cx.Sequential(cx.Parallel(branches), cx.Conv2D(2, then))
     assert nn.summary(net, (20, 20, 1)).rows[-1][4] == field
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "tanh"])
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_a_convolution_whose_result_stays_inside_has_the_same_gradients(activation, layout):
+    """Inside a network the pullback may read the result; where a caller has it, it may be changed."""
+    options = {"padding": 1, "layout": layout}
+    fused = cx.Sequential(
+        cx.Conv2D(5, 3, activation=activation, **options), cx.Conv2D(4, 3, activation=activation, **options)
+    ).build((6, 7, 3) if layout == "channels_last" else (3, 6, 7), dtype=np.float64)
+    apart = cx.Sequential(
+        *(each for layer in fused for each in (replace(layer, activation=None), cx.Activation(activation)))
+    ).build(fused.input_shape, dtype=np.float64)
+    for name, array in fused.params.items():
+        index, _, rest = name.partition(".")
+        apart.params[f"{2 * int(index)}.{rest}"] = array
+    x = np.random.default_rng(0).standard_normal((2, *fused.input_shape)) * 3
+    y, back = fused.vjp(x)
+    expected, other = apart.vjp(x)
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+    gy = np.random.default_rng(1).standard_normal(y.shape)
+    wanted, gradients = other(gy)
+    y[...] = -1  # the caller's own
+    gx, found = back(gy)
+    np.testing.assert_allclose(gx, wanted, atol=1e-10)
+    for ours, theirs in zip(found.values(), gradients.values(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)

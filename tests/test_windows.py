@@ -8,7 +8,7 @@ from memory import limited, peak
 
 import pyconvx as cx
 from pyconvx import windows
-from pyconvx.geometry import Window
+from pyconvx.geometry import Window, pool_windows
 from pyconvx.padding import index_map
 from pyconvx.testing.strategies import mode_names
 
@@ -114,3 +114,22 @@ def test_a_table_of_mixes_takes_little_more_than_itself():
 def test_a_transposed_convolution_longer_than_any_axis_is_refused():
     with pytest.raises(ValueError, match="size"):
         cx.conv_transpose1d(np.ones((3, 1)), np.ones((1, 1, 1)), stride=2**62, padding=2**62)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "once"),
+    [
+        ((6, 2, 2, 0, 1), True),
+        ((6, 3, 3, 0, 1), True),
+        ((4, 2, 1, 0, 2), True),  # taps two apart, windows one apart
+        ((6, 2, 1, 0, 1), False),
+        ((7, 2, 2, 0, 1), False),
+        ((6, 2, 2, 1, 1), False),
+        ((6, 2, 3, 0, 1), False),
+    ],
+)
+def test_an_axis_knows_whether_it_reads_each_coordinate_once(sizes, once):
+    n, taps, stride, padding, dilation = sizes
+    (window,) = pool_windows((n,), taps, stride, padding, dilation, False)
+    axis = windows.forward_axis(window, None)
+    assert axis.reads_once() is axis.reads_once() is once

@@ -183,7 +183,14 @@ def pool_extremum(
 ) -> None: ...
 def pool_sum(x: Array, y: Array, axes: Axes, constants: Array, divisor: str, value: float, threads: int) -> None: ...
 def pool_gradient(
-    gy: Array, gx: Array, winner: NDArray[np.int32] | None, axes: Axes, divisor: str, value: float, threads: int
+    gy: Array,
+    gx: Array,
+    winner: NDArray[np.int32] | None,
+    axes: Axes,
+    divisor: str,
+    value: float,
+    threads: int,
+    fresh: bool = False,
 ) -> None: ...
 def pool_statistic(
     x: Array,

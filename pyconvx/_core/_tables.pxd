@@ -33,3 +33,4 @@ cdef class Axis:
     cdef tuple arrays
     cdef tuple reaches
     cdef object ends
+    cdef object once

@@ -187,6 +187,18 @@ cdef class Axis:
         """intp (pieces, 4): the first visit, how many, how far apart their rows lie, and their places in the result."""
         return self.arrays[10]
 
+    def reads_once(self):
+        """Whether each coordinate is read by one tap of one place, and nothing else is read."""
+        cdef axis_t table = self.table
+        once = self.once
+        if once is None:
+            once = not table.mixed and table.length * table.taps == self.source
+            if once:
+                read = self.arrays[2][self.arrays[0][:, None] + np.arange(table.taps) * table.step]
+                once = bool(np.array_equal(np.sort(read, axis=None), np.arange(self.source)))
+            self.once = once
+        return once
+
     def reach(self):
         """(highest, lowest): for each visited place, the highest coordinate that it or one before it reads, and the
         lowest that it or one after it reads. Both rise, so that the places that read a band are found by bisection.

@@ -39,6 +39,7 @@ cdef struct pool_t:
     Py_ssize_t effort               # of an element of a window, in additions or comparisons
     call_t *call                    # the function of a plugin, or NULL
     Py_ssize_t together             # most places of a statistic at once
+    bint fresh                      # nothing has been added to gx, and but one tap adds to each element
     bint quick                      # most windows need one look only
     Py_ssize_t places               # of one forward block
     Py_ssize_t width                # channels of one block
@@ -324,7 +325,7 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axe
     job.gx, job.saved = NULL, NULL
     job.statistic, job.parameter = NO_STATISTIC, 0
     job.effort, job.call, job.scratch_size = 1, NULL, 0
-    job.together, job.quick = 1, False
+    job.together, job.quick, job.fresh = 1, False, False
     job.largest = True
     job.divisor, job.value = DIVIDE_NOT, 1.0
     return job

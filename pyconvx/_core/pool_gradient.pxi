@@ -19,8 +19,16 @@ cdef inline Py_ssize_t next_tap(const axis_t *axis, Py_ssize_t at, Py_ssize_t ta
 
 
 cdef inline void add_row(real *to, const real *gradient, const cnp.int32_t *winner, Py_ssize_t tap,
-                         Py_ssize_t channels) noexcept nogil:
-    if winner == NULL:
+                         Py_ssize_t channels, bint fresh) noexcept nogil:
+    """Add a gradient to an element, or only to channels that a tap won; fresh: nothing is there yet."""
+    if fresh and winner == NULL:
+        memcpy(to, gradient, channels * sizeof(real))
+    elif fresh:
+        if real is float:
+            set_won_f32(to, gradient, winner, <cnp.int32_t> tap, channels)
+        else:
+            set_won_f64(to, gradient, winner, <cnp.int32_t> tap, channels)
+    elif winner == NULL:
         if real is float:
             add_f32(to, gradient, channels)
         else:
@@ -34,9 +42,9 @@ cdef inline void add_row(real *to, const real *gradient, const cnp.int32_t *winn
 
 cdef void spread(const source_t *s, real *gx, const Py_ssize_t *at, const Py_ssize_t *low, const Py_ssize_t *high,
                  const real *gradient, const cnp.int32_t *winner, Py_ssize_t channels, real *part,
-                 const slope_t *slope) noexcept nogil:
+                 const slope_t *slope, bint fresh) noexcept nogil:
     """Add a gradient to each tap of a window within low ... high, or to those channels of a tap that it won; or, given
-    a slope, the gradient times the slope at each tap.
+    a slope, the gradient times the slope at each tap. fresh: no other window adds anything there.
     """
     cdef const axis_t *axis = s.axis
     cdef Py_ssize_t codes[AXES]
@@ -60,12 +68,12 @@ cdef void spread(const source_t *s, real *gx, const Py_ssize_t *at, const Py_ssi
                                gradient, <const real *> slope.y, slope.window)
                     share = <const real *> slope.window.part
                 if line != NULL and codes[2] >= 0:
-                    add_row(line + codes[2] * s.stride[2], share, winner, tap, channels)
+                    add_row(line + codes[2] * s.stride[2], share, winner, tap, channels, fresh)
                 elif winner == NULL:
                     add_to_tap(s, gx, codes, low, high, share, 1, channels)
                 else:
                     memset(part, 0, channels * sizeof(real))
-                    add_row(part, gradient, winner, tap, channels)
+                    add_row(part, gradient, winner, tap, channels, False)
                     add_to_tap(s, gx, codes, low, high, part, 1, channels)
                 k2 = next_tap(&axis[2], at[2], k2 + 1, low[2], high[2])
             k1 = next_tap(&axis[1], at[1], k1 + 1, low[1], high[1])
@@ -140,22 +148,22 @@ cdef void gradient_block(real *kind, const pool_t *job, Py_ssize_t block, int wo
         if job.statistic:
             study(kind, job, <const real *> slope.image, at, NULL, &window)
             slope.y, slope.rule = <const real *> job.saved + offset, prepare_slopes(kind, job, at, &window)
-            spread(s, gx, at, band.low, band.high, gy, NULL, channels, part, &slope)
+            spread(s, gx, at, band.low, band.high, gy, NULL, channels, part, &slope, False)
         elif job.winner != NULL:
             winner = job.winner + offset
             if few_taps(job):
-                spread(s, gx, at, band.low, band.high, gy, winner, channels, part, NULL)
+                spread(s, gx, at, band.low, band.high, gy, winner, channels, part, NULL, job.fresh)
             else:
                 for c in range(channels):
                     codes_of(s, at, winner[c], codes)
                     add_to_tap(s, gx + c, codes, band.low, band.high, gy + c, 1, 1)
         elif job.divisor == DIVIDE_NOT:
-            spread(s, gx, at, band.low, band.high, gy, NULL, channels, part, NULL)
+            spread(s, gx, at, band.low, band.high, gy, NULL, channels, part, NULL, job.fresh)
         else:
             divisor = <real> divisor_of(job, at)
             for c in range(channels):
                 part[c] = gy[c] / divisor
-            spread(s, gx, at, band.low, band.high, part, NULL, channels, part, NULL)
+            spread(s, gx, at, band.low, band.high, part, NULL, channels, part, NULL, job.fresh)
         step_in(&band, at)
 
 
@@ -166,10 +174,18 @@ cdef void gradient_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
         gradient_block(<double *> NULL, <const pool_t *> job, block, worker)
 
 
-def pool_gradient(cnp.ndarray gy, cnp.ndarray gx, cnp.ndarray winner, tuple axes, divisor, double value, int threads):
-    """Add to gx the gradient of pool_extremum, given its winners, or of pool_sum, with winner None."""
+def pool_gradient(cnp.ndarray gy, cnp.ndarray gx, cnp.ndarray winner, tuple axes, divisor, double value, int threads,
+                  bint fresh=False):
+    """Add to gx the gradient of pool_extremum, given its winners, or of pool_sum, with winner None.
+
+    fresh: gx, contiguous, is not set yet, and each of its elements is read once.
+    """
     cdef pool_t job = gradient_job(gy, gx, winner, axes)
     job.divisor, job.value = DIVISORS[divisor], value
+    job.width = min(job.source.channels, <Py_ssize_t> BACKWARD_CHANNELS)
+    job.fresh = fresh and (winner is None or few_taps(&job))
+    if fresh and not job.fresh:
+        memset(job.gx, 0, gx.nbytes)
     run_backward(gradient_any, &job, gx.itemsize, axes, threads)
 
 

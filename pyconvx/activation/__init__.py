@@ -17,6 +17,7 @@ from .running import (
     output_length,
     parameters,
     pull,
+    sloped_by_result,
     typed,
     works_in_place,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "output_length",
     "parameters",
     "pull",
+    "sloped_by_result",
     "typed",
     "works_in_place",
 ]

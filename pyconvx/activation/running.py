@@ -23,6 +23,7 @@ __all__ = [
     "output_length",
     "parameters",
     "pull",
+    "sloped_by_result",
     "typed",
     "works_in_place",
 ]
@@ -90,6 +91,11 @@ def works_in_place(bound: Bound[ActivationFunction]) -> bool:
 def needs_result(bound: Bound[ActivationFunction], dtype: np.dtype[Any]) -> bool:
     """Whether `pull` reads y, and not only its shape."""
     return bound.plugin.rowwise or kernel_of(bound, dtype, backward=True) is None
+
+
+def sloped_by_result(bound: Bound[ActivationFunction]) -> bool:
+    """Whether the derivative is the same at y as at x, so that y may take the place of x."""
+    return bound.plugin.kernel in ("relu", "relu6")
 
 
 def evaluate(bound: Bound[ActivationFunction], x: Array, out: Array | None = None, threads: int = 1) -> Array:

@@ -23,6 +23,7 @@ from ..activation import (
     needs_result,
     parameters,
     pull,
+    sloped_by_result,
 )
 from ..activation import activation as bind_activation
 from ..padding import PaddingMode
@@ -197,15 +198,19 @@ class _Plan:
         form = self.form
         return arrays.deliver_canonical(y, form.rank, form.layout, form.batched, self.out, form.result)
 
-    def vjp(self) -> tuple[Array, Pullback]:
+    def vjp(self, kept: bool = False) -> tuple[Array, Pullback]:
+        """kept: nobody changes the result, so that the pullback may read it."""
         z = self._empty()
-        problem = self.problem()
+        problem, activation = self.problem(), self.activation
+        alone = kept and activation is not None and sloped_by_result(activation) and self.out is None
+        if alone and self._border_of_y is None:
+            problem.finish = self._finish()
         if self.out is not None and arrays.overlaps(self.out, problem.x, problem.filters):
             problem.x, problem.filters = problem.x.copy(), problem.filters.copy()
-        compute(problem, self.algorithm, z)
-        z = self._settled(z)
-        activation = self.activation
-        y = z if activation is None else evaluate(activation, z, threads=num_threads())
+        finished = compute(problem, self.algorithm, z)
+        y = z = self._settled(z)
+        if activation is not None and not finished:
+            y = evaluate(activation, z, z if alone else None, num_threads())
         result = self._deliver(y)
         saved = (
             y.copy()

@@ -119,14 +119,16 @@ class Reduction:
     def gradient(self, saved: Any, gy: Array) -> Array:
         """Gradient of x, given what forward saved and the gradient of y (N, D, H, W, C)."""
         sizes = (axis.source for axis in self.axes)
-        gx = np.zeros((self.shape[0], *sizes, self.shape[-1]), gy.dtype)
+        basic = self.statistic is None and self.kind.plugin.kernel in BASIC
+        once = basic and gy.size > 0 and all(axis.reads_once() for axis in self.axes)
+        gx = (arrays.empty if once else np.zeros)((self.shape[0], *sizes, self.shape[-1]), gy.dtype)
         if gy.size == 0:
             return gx
         if self.statistic is not None:
             self._statistic_gradient(self.statistic, saved, gy, gx)
             return gx
-        if self.kind.plugin.kernel in BASIC:
-            _core.kernels.pool_gradient(gy, gx, saved, self.axes, self.divisor, self.value, num_threads())
+        if basic:
+            _core.kernels.pool_gradient(gy, gx, saved, self.axes, self.divisor, self.value, num_threads(), once)
             return gx
         x, y = saved
         compiled = kernel_of(self.kind, gy.dtype, self.taps, backward=True) if x.dtype == gy.dtype else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .operation import Pullback, attempt, plan_of, supposed
 
-__all__ = ["output_shape", "vjp"]
+__all__ = ["output_shape", "vjp", "vjp_within"]
 
 
 def vjp(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Pullback]:
@@ -34,6 +35,14 @@ def vjp(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, 
     plan, _ = plan_of(function, "function")
     call = plan(*args, **options)
     return attempt(call, call.vjp)
+
+
+def vjp_within(kept: bool, function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Pullback]:
+    """`vjp` of a convolution; kept: nobody changes its result, which the pullback may therefore read, too."""
+    plan, _ = plan_of(function, "function")
+    call: Any = plan(*args, **options)
+    result: tuple[Any, Pullback] = attempt(call, partial(call.vjp, kept=kept))
+    return result
 
 
 def output_shape(function: Callable[..., Any], *shapes: Any, **options: Any) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import functional
 from ..functional.padded import modes_of
+from ..functional.vjp import vjp_within
 from ..geometry import conv_windows, integer
 from .initializers import fill
 from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis, ranks, sizes, spatial_of
@@ -127,7 +128,7 @@ class _Convolution(_Options):
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         options = self.options_of(self.channels_of(x.shape[1:]))
-        y, pullback = functional.vjp(self.function, *self._arguments(x), **options)
+        y, pullback = vjp_within(run.inner, self.function, *self._arguments(x), **options)
         gradients_of: Any = pullback
 
         def back(gy: Any) -> tuple[Any, Params]:
@@ -286,7 +287,7 @@ class _SeparableConv(_Options):
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         first, second = self.steps()
-        middle, first_back = first.pull(x, run)
+        middle, first_back = first.pull(x, replace(run, inner=True))
         y, second_back = second.pull(middle, replace(run, input_gradient=True))
 
         def back(gy: Any) -> tuple[Any, Params]:

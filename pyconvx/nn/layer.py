@@ -67,6 +67,8 @@ class Run:
     """Receives new state, keyed as `state` of the layer that is run."""
     input_gradient: bool = True
     """Whether the gradient with respect to the input is wanted; a pullback may return None for it otherwise."""
+    inner: bool = False
+    """Whether the result goes to another layer only, which does not change it: a pullback may read it."""
 
 
 @dataclass(eq=False, repr=False)

@@ -104,7 +104,8 @@ class _Group(Layer):
         """A method of each layer, `forward` or `pull`, whose new state goes where that of the group goes."""
         wanted = run.input_gradient
         for i, layer in enumerate(self.layers):
-            inner = Run(run.training, run.rng, {}, wanted)
+            last = not self.chained or i == len(self.layers) - 1
+            inner = Run(run.training, run.rng, {}, wanted, run.inner if last else True)
             yield partial(getattr(layer, method), run=inner)
             run.updates.update(_numbered([inner.updates], i))
             wanted = wanted or (self.chained and bool(layer.params))
