@@ -190,6 +190,21 @@ def test_every_input_layout_and_stride_takes_the_same_path():
 
 
 @pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("shape", [(1, 48, 48, 16), (6, 14, 14, 16)])
+def test_what_stands_for_missing_elements_does_not_blur_the_others(shape, share, isa):
+    """Where most of a picture is masked, as the land in a chart of the sea, tiles of fill values are the usual ones."""
+    rng = np.random.default_rng(0)
+    x, filters = rng.standard_normal(shape).astype(np.float32), rng.standard_normal((16, 3, 3, 16)).astype(np.float32)
+    first = round(share * shape[2])
+    x[:, :, :first] = 1e20
+    with _core.using(isa):
+        y = cx.conv2d(x, filters, algorithm="winograd")
+    expected = cx.conv2d(x, filters, algorithm="plain")
+    np.testing.assert_allclose(y[:, :, first:], expected[:, :, first:], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("isa", _core.supported())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("outputs", [1, 3, 4, 5, 7, 8, 9, 16, 17, 33, 40, 130])
 def test_any_number_of_filters_and_rows_a_page_apart(outputs, dtype, isa):

@@ -1,6 +1,7 @@
 """Joint padding modes: index maps of all spatial axes at once, in every operation, and what is refused."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -436,6 +437,51 @@ def test_every_algorithm_reads_the_border(algorithm, name, params, special, layo
         np.testing.assert_allclose(back(gf), slopes, rtol=1e-3, atol=2e-3)
         folded = cx.vjp(cx.pad, x, {1: amount[0], 2: amount[1]}, mode(name, **params))[1]
         np.testing.assert_allclose(back(gx), folded(wide_gx.astype(np.float32))[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["max", "lp", "stochastic"])
+def test_samples_in_one_place_have_one_border(kind):
+    """A broadcast batch, whose samples lie zero bytes apart."""
+    x = np.broadcast_to(RNG.standard_normal((1, 6, 8, 3)), (4, 6, 8, 3))
+    filters = RNG.standard_normal((5, 3, 3, 3))
+    options = {"padding": 1, "padding_mode": "globe"}
+    np.testing.assert_array_equal(cx.conv2d(x, filters, **options), cx.conv2d(x.copy(), filters, **options))
+    pooled = (cx.pool2d(each, 3, kind, stride=1, **options) for each in (x, x.copy()))
+    np.testing.assert_array_equal(*pooled)
+    one, two = (cx.vjp(cx.conv2d, each, filters, **options) for each in (x, x.copy()))
+    for ours, theirs in zip(one[1](one[0]), two[1](two[0]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_nothing_may_be_surrounded_by_constants():
+    def island(i, n, value=3.0):
+        inside = np.True_
+        for at, size in zip(i, n, strict=True):
+            inside = inside & (at >= 0) & (at < size)
+        return tuple(np.where(inside, at, OUTSIDE) for at in i)
+
+    with cx.paddings.temporarily("test:island", island, joint=True):
+        options = {"padding": 2, "padding_mode": "test:island"}
+        y = cx.conv1d(np.zeros((3, 0, 2)), np.ones((3, 3, 2)), **options)
+        np.testing.assert_array_equal(y, np.full((3, 2, 3), 18.0))
+        y = cx.conv2d(np.zeros((3, 0, 8, 2), np.float32), np.ones((3, 3, 3, 2), np.float32), **options)
+        np.testing.assert_array_equal(y, np.full((3, 2, 10, 3), 54.0))
+        y = cx.pool1d(np.zeros((3, 0, 2)), 3, "max", stride=1, **options)
+        np.testing.assert_array_equal(y, np.full((3, 2, 2), 3.0))
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_threads_share_a_pullback(layout):
+    """Each copies x as a kernel takes it, and looks for its samples there."""
+    x, filters = RNG.random((8, 3, 64, 96)).astype(np.float32), RNG.random((4, 3, 3, 3)).astype(np.float32)
+    if layout == "channels_last":
+        x, filters = (np.ascontiguousarray(np.moveaxis(each, 1, -1)) for each in (x, filters))
+    with cx.threads(1):
+        y, pullback = cx.vjp(cx.conv2d, x, filters, padding=1, padding_mode="globe", layout=layout)
+        expected = pullback(y)[1]
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(lambda _: pullback(y)[1], range(60)):
+                np.testing.assert_array_equal(found, expected)
 
 
 def test_a_border_that_does_not_fit_is_refused():

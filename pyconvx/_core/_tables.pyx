@@ -120,7 +120,7 @@ cdef class Axis:
             mix_start=sizes(mix_start), mix_source=sizes(mix_source),
             mix_weight=<const double *> cnp.PyArray_DATA(mix_weight),
             mix_total=<const double *> cnp.PyArray_DATA(mix_total), extent=sizes(extent),
-            run=<const unsigned char *> cnp.PyArray_DATA(run), present=sizes(present), until=NULL,
+            run=<const unsigned char *> cnp.PyArray_DATA(run), present=sizes(present), until=NULL, alike=NULL, gap=NULL,
             mixed=mix_size.size > 0,
         )
 
@@ -232,9 +232,12 @@ cdef class Axis:
         return self.reaches
 
     def runs(self):
-        """For each code, where its run of rising or of empty codes ends; kernels find it as `until` then."""
+        """For each code, where its run of rising or of empty codes ends. Kernels find it as `until` then, and `alike`
+        and `gap`, too.
+        """
         cdef axis_t table = self.table
-        cdef Py_ssize_t j, c, nothing = NOTHING
+        cdef Py_ssize_t i, j, c, nothing = NOTHING, reach = (table.taps - 1) * table.step, rise
+        cdef bint follows = False, whole
         if self.ends is not None:
             return self.ends
         ends = np.empty(self.arrays[2].size, np.intp)
@@ -245,9 +248,21 @@ cdef class Axis:
                 until[j] = j + 1
                 if j + 1 < until.shape[0] and (c >= 0 or c <= nothing) and table.code[j + 1] == c + (c >= 0):
                     until[j] = until[j + 1]
+        together, gaps = np.ones((2, table.length), np.intp)
+        cdef Py_ssize_t[::1] alike = together, gap = gaps
+        with nogil:
+            for i in range(table.length - 1, -1, -1):
+                j = table.row[i]
+                whole = table.step > 0 and table.code[j] >= 0 and until[j] > j + reach
+                if whole and follows:
+                    rise = table.code[table.row[i + 1]] - table.code[j]
+                    if rise > 0:
+                        alike[i] = alike[i + 1] + 1 if alike[i + 1] > 1 and gap[i + 1] == rise else 2
+                        gap[i] = rise
+                follows = whole
         if self.ends is None:  # else another thread was faster, and kernels may be reading its table
-            self.ends = ends
-            self.table.until = sizes(ends)
+            self.ends, self.others = ends, (together, gaps)
+            self.table.until, self.table.alike, self.table.gap = sizes(ends), sizes(together), sizes(gaps)
         return self.ends
 
     @property

@@ -41,10 +41,11 @@ cdef class Border:
         whole = starts.size // self.table.rows, self.table.rows, 0
         return Border(elements[n:n + 1], starts, before, whole, self.table.length)
 
-    cdef const border_t *around(self, cnp.ndarray x) except NULL:
-        """The table for kernels that read x."""
-        self.table.x = cnp.PyArray_DATA(x)
-        return &self.table
+    cdef border_t around(self, cnp.ndarray x):
+        """The table for kernels that read x. Several threads may ask for it, each with its own copy of x."""
+        cdef border_t table = self.table
+        table.x = cnp.PyArray_DATA(x)
+        return table
 
 
 def fill_border(cnp.ndarray x, tuple index, const Py_ssize_t[::1] numbers, cnp.ndarray elements):

@@ -95,7 +95,7 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
                 pointer = special_row(s, images[m], constants, a[m], b[m], c, mix)
                 if pointer == NULL:
                     pointer = zeros
-                elif s.border != NULL:
+                elif s.border.elements != NULL:
                     used = True
                 elif pointer == mix:
                     mix += s.channels

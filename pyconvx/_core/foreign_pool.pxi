@@ -4,6 +4,7 @@
 cdef enum:
     WIDE_ROW = 256                  # bytes of a row that is worth a call
     LAID_ROWS = 1 << 14             # bytes of rows that are laid at once, unless one place needs more
+    WINDOWS = 16                    # windows that are laid at once
     LONGEST_ROW = 1 << 9           # elements: more would leave the cache between two looks at a row
 
 cdef struct foreign_pool_t:
@@ -46,15 +47,21 @@ cdef int call_rows(const foreign_pool_t *job, const rows_t *r, Py_ssize_t count,
     """y = the pooling of n windows of `count` taps."""
     cdef const real **row = <const real **> r.row
     cdef double result = 0
-    cdef Py_ssize_t i, t
+    cdef Py_ssize_t i, t, w, some
+    cdef const real *laid
     if job.call.foreign.form == FOREIGN_ROWS:
         return (<foreign_rows_t> job.call.foreign.function)(r.row, count, y, n, user_of(&job.call))
-    for i in range(n):
+    for i from 0 <= i < n by WINDOWS:
+        some = min(<Py_ssize_t> WINDOWS, n - i)
         for t in range(count):
-            window[t] = row[t][i]
-        if not (<foreign_window_t> job.call.foreign.function)(window, count, &result, user_of(&job.call)):
-            return FOREIGN_REFUSED
-        y[i] = <real> result
+            laid = row[t] + i
+            for w in range(some):
+                window[w * count + t] = laid[w]
+        for w in range(some):
+            if not (<foreign_window_t> job.call.foreign.function)(window + w * count, count, &result,
+                                                                  user_of(&job.call)):
+                return FOREIGN_REFUSED
+            y[i + w] = <real> result
     return 0
 
 
@@ -116,7 +123,7 @@ cdef int lay_scratch(foreign_pool_t *job, Compiled compiled, const foreign_t *fo
     job.laid_at = job.numbers_at + rounded(taps * sizeof(cnp.int32_t))
     # whole vectors are written beyond the end of what is laid
     job.slopes_at = job.laid_at + (rounded(taps * job.most * pixel) + VECTOR_BYTES if job.most > 1 else 0)
-    job.mixes_at = job.slopes_at + rounded(taps * max(<Py_ssize_t> sizeof(double), width * itemsize))
+    job.mixes_at = job.slopes_at + rounded(taps * max(<Py_ssize_t> sizeof(double) * WINDOWS, width * itemsize))
     job.pool.scratch_size = job.mixes_at + (taps * pixel if s.mixed else 0)
     return 0
 

@@ -58,7 +58,7 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
         else:
             memset(row, 0, length * channels * sizeof(real))
         return
-    if (a | b) < 0 and (s.border == NULL or a == NOTHING or b == NOTHING):
+    if (a | b) < 0 and (s.border.elements == NULL or a == NOTHING or b == NOTHING):
         run1 = run0
     lay_places(task, image, a, b, code, run0, first, channels, row, place_step, channel_step, mix)
     if run1 > run0:

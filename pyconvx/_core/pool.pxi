@@ -73,7 +73,7 @@ cdef Py_ssize_t collect(const pool_t *job, const element *image, const Py_ssize_
         line = NULL
         if (a | b) >= 0:
             line, pixel = image + a * s.stride[0] + b * s.stride[1], s.stride[2]
-        elif s.border != NULL and a != NOTHING and b != NOTHING:
+        elif s.border.elements != NULL and a != NOTHING and b != NOTHING:
             line, pixel = border_line(s, image, a, b), s.channels
         while k2 < last.taps and count < CHUNK:
             c = code2[k2 * last.step]

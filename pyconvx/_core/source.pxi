@@ -11,7 +11,7 @@ cdef struct source_t:
     Py_ssize_t stride_c             # other than 1 only for kernels that read channels apart
     Py_ssize_t length[AXES]         # of the axes that are read
     bint mixed
-    const border_t *border          # or NULL: then mixes are sums
+    border_t border                 # whose elements are NULL where mixes are sums
 
 
 cdef Py_ssize_t strides_of(cnp.ndarray array, Py_ssize_t *stride):
@@ -39,7 +39,7 @@ cdef source_t source_of(cnp.ndarray x, tuple axes):
         s.places *= axis.table.length
         s.taps *= axis.table.taps
         s.mixed = s.mixed or axis.table.mixed
-    s.border = NULL
+    memset(&s.border, 0, sizeof(s.border))
     if len(axes) > AXES:
         s.border = (<Border> axes[AXES]).around(x)
     return s
@@ -132,11 +132,12 @@ cdef inline element as_element(element *kind, double weight) noexcept nogil:
 cdef const element *border_row(const source_t *s, const element *image, Py_ssize_t a, Py_ssize_t b,
                                Py_ssize_t c) noexcept nogil:
     """The channels of a place in the border: mixes are numbers of positions there."""
-    cdef const border_t *border = s.border
+    cdef const border_t *border = &s.border
     cdef Py_ssize_t d = a + border.before[0] if a >= 0 else FIRST_MIX - a
     cdef Py_ssize_t h = b + border.before[1] if b >= 0 else FIRST_MIX - b
     cdef Py_ssize_t w = c + border.before[2] if c >= 0 else FIRST_MIX - c
-    cdef Py_ssize_t n = 0 if s.batch == 1 else (image - <const element *> border.x) // s.stride_n
+    # where samples lie in one place, they are one, with one border
+    cdef Py_ssize_t n = 0 if s.batch == 1 or s.stride_n == 0 else (image - <const element *> border.x) // s.stride_n
     cdef Py_ssize_t place = border.start[d * border.rows + h] + w
     if (a | b) >= 0 and w >= border.before[2]:
         place -= border.length
@@ -162,7 +163,7 @@ cdef const element *special_row(const source_t *s, const element *image, const e
     cdef const element *row
     if a == NOTHING or b == NOTHING or c == NOTHING:
         return NULL
-    if s.border != NULL:
+    if s.border.elements != NULL:
         return border_row(s, image, a, b, c)
     if c == OUTSIDE:
         return constants + 2 * s.channels

@@ -212,7 +212,7 @@ cdef Py_ssize_t list_kernel_rows(const source_t *s, const real *image, const rea
                 row.x, row.pixel = image + a * s.stride[0] + b * s.stride[1], s.stride[2]
             elif b == OUTSIDE or (a == OUTSIDE and b >= 0):
                 row.x = constants + s.channels if b == OUTSIDE else constants
-            elif s.border != NULL:
+            elif s.border.elements != NULL:
                 row.x, row.pixel = border_line(s, image, a, b), s.channels
             else:
                 even[0] = False

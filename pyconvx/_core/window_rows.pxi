@@ -13,23 +13,12 @@ cdef inline bint plain_lines(const source_t *s, const Py_ssize_t *at) noexcept n
 
 cdef Py_ssize_t alike(const source_t *s, const Py_ssize_t *at, Py_ssize_t most, Py_ssize_t *gap) noexcept nogil:
     """How many places from one on, along the last axis, hold elements of x by all taps of that axis, `gap` positions
-    from one to the next.
+    from one to the next. At most `most`.
     """
     cdef const axis_t *last = &s.axis[2]
-    cdef Py_ssize_t reach = (last.taps - 1) * last.step, places = 0, start, first = 0
-    gap[0] = 1
-    while places < most and at[2] + places < last.length:
-        start = last.row[at[2] + places]
-        if last.code[start] < 0 or last.until[start] <= start + reach:
-            break
-        if places == 0:
-            first = last.code[start]
-        elif places == 1:
-            gap[0] = last.code[start] - first
-        elif last.code[start] != first + places * gap[0]:
-            break
-        places += 1
-    return places if places > 1 and gap[0] > 0 and plain_lines(s, at) else 1
+    cdef Py_ssize_t places = min(most, last.alike[at[2]])
+    gap[0] = last.gap[at[2]]
+    return places if places > 1 and plain_lines(s, at) else 1
 
 
 cdef inline void put_together(const real *row, Py_ssize_t apart, Py_ssize_t channels, Py_ssize_t places,

@@ -35,6 +35,8 @@ cdef enum:
     MOST_FOLD = 4
     WINOGRAD_TILES = 28             # most tiles of a block
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
+    FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
+    FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
 
 
@@ -363,21 +365,32 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                 finish(&job.task, targets[i] + first, 1, valid, valid)
 
 
+cdef int share_at(const Py_ssize_t *numbers, int until, int share) noexcept nogil:
+    """The bin up to which one part in `share` of all are, among bins up to `until`."""
+    cdef Py_ssize_t count = 0, below = 0
+    cdef int t = 0
+    for t in range(until + 1):
+        count += numbers[t]
+    t = 0
+    while below + numbers[t] <= (count - 1) // share and t < until:
+        below += numbers[t]
+        t += 1
+    return t
+
+
 cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
     """Flag the tiles that are far larger than usual, or not finite; returns how many tiles are flagged in all."""
-    cdef Py_ssize_t t, count = 0, below = 0
+    cdef Py_ssize_t t, count = 0
     cdef Py_ssize_t numbers[256]
     cdef unsigned int bits
-    cdef int usual = 0
+    cdef int usual, low
     memset(numbers, 0, sizeof(numbers))
     for t in range(job.tiling.all):      # in bins of their powers of two, without tiles that are all zero
         memcpy(&bits, job.sizes + t, sizeof(bits))
         numbers[bits >> 23] += bits != 0 and bits >> 23 < 255
-    for t in range(256):
-        count += numbers[t]
-    while below + numbers[usual] <= (count - 1) // 2 and usual < 255:
-        below += numbers[usual]
-        usual += 1
+    usual, low = share_at(numbers, 255, 2), share_at(numbers, 255, FEW)
+    if usual > low + FILLED:             # most hold what stands for missing elements
+        usual = share_at(numbers, low + FILLED, 2)
     count = 0
     for t in range(job.tiling.all):
         memcpy(&bits, job.sizes + t, sizeof(bits))

@@ -176,10 +176,10 @@ class Reduction:
         numbers where those are asked for.
         """
         count, channels, reads = math.prod(self.shape[1:-1]), self.shape[-1], self.reads(x)
-        held = self._held()
         lengths = {math.prod(map(int, some)) for some in product(*(np.unique(axis.present()) for axis in self.axes))}
+        held = self._held() if len(lengths) > 1 else None
         for length in sorted(lengths):
-            places = np.flatnonzero(held == length)
+            places = np.arange(count) if held is None else np.flatnonzero(held == length)
             wide = min(channels, max(1, BLOCK // length))
             step = max(1, BLOCK // (length * wide))
             for sample in range(self.shape[0]):
