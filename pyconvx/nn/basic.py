@@ -12,6 +12,7 @@ import numpy as np
 from .. import functional
 from ..functional.channels import affine, affine_gradient, channels_apart, moments, products
 from ..geometry import integer
+from .blas import product
 from .initializers import fill
 from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis
 
@@ -62,7 +63,7 @@ class Dense(Layer):
         weights = self.params["weights"]
         if x.ndim != 2 or x.shape[1] != len(weights):
             raise ValueError(f"{self!r} was built for {len(weights)} features, got an array of the shape {x.shape}")
-        z: Array = x @ weights
+        z = product(x, weights)
         return z + self.params["bias"] if self.bias else z
 
     def forward(self, x: Array, run: Run) -> Array:
@@ -77,10 +78,10 @@ class Dense(Layer):
 
         def back(gy: Any) -> tuple[Any, Params]:
             gz = np.asarray(gy) if activated is None else activated(gy)[0]
-            gradients = {"weights": x.T @ gz}
+            gradients = {"weights": product(x.T, gz)}
             if self.bias:
                 gradients["bias"] = gz.sum(0)
-            return gz @ weights.T if run.input_gradient else None, gradients
+            return product(gz, weights.T) if run.input_gradient else None, gradients
 
         return y, back
 
