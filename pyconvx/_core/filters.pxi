@@ -2,8 +2,9 @@
 # g[f, tap, c] = sum over places of gy[place, f] * x[tap of the place, c].
 #
 # A block of work computes the sums of one cell: some taps of one position on the first axis, some channels and some
-# outputs of a group. It visits all places, a chunk of up to PLACES of them after the other, so that no sum is shared
-# between threads; where that takes long, the blocks go through some of the chunks after the others, and signals are
+# outputs of a group. It visits places, a chunk of up to PLACES of them after the other, so that no sum is shared
+# between threads: all places or, where there are few cells, a share of them, whatever the threads, and the shares are
+# added up in order. Where that takes long, the blocks go through some of the chunks after the others, and signals are
 # answered in between. Each chunk is summed by itself; the chunks are added up in double. The rows of x that a chunk
 # reads are laid out once for all taps of the cell. Lanes are outputs, or where few of these are in a group, what lies
 # next to one another there: channels, and those of neighbouring taps. Depthwise convolutions have a kernel of their
@@ -15,6 +16,8 @@ cdef enum:
     LINE_COLUMNS = 512              # about as many taps of the last axis times channels
     CELL_COLUMNS = 1024             # taps times channels
     CELL_SUMS = 1 << 14             # times outputs, unless one panel of them has more
+    SHARED_BLOCKS = 32              # most blocks that there are because places are shared out
+    SHARE_CHUNKS = 4                # least chunks of a share
     VISIT_PRODUCTS = 100000000      # of a block, after which signals are asked for
     SPREAD_VECTORS = 8              # most that `spread` takes at once
 
@@ -34,7 +37,8 @@ cdef struct filters_t:
     bint joined                     # neighbouring taps lie together
     bint turned                     # lanes are columns
     bint single                     # float, else double
-    Py_ssize_t chunk0, chunk1       # that are visited now
+    Py_ssize_t cells, shares        # a block is a cell and a share of the chunks
+    Py_ssize_t chunk0, chunk1       # of a share, that are visited now
     char *totals                    # of each block, from one visit to the next; NULL: there is only one visit
     Py_ssize_t total_size
     Py_ssize_t row_codes            # most codes of rows that are laid out tap by tap
@@ -232,7 +236,10 @@ cdef void store_sums(real *kind, const filters_t *job, const cell_t *cell, const
 
 
 cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int worker) noexcept nogil:
-    cdef cell_t cell = cell_of(job, block)
+    cdef cell_t cell = cell_of(job, block % job.cells)
+    cdef Py_ssize_t chunks = job.pieces * job.rows * job.strips
+    cdef Py_ssize_t start = cut_at(chunks, job.shares, block // job.cells)
+    cdef Py_ssize_t until = cut_at(chunks, job.shares, block // job.cells + 1)
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef real *panel = <real *> (scratch + job.panel_at)
     cdef real *part = <real *> (scratch + job.part_at)
@@ -246,14 +253,34 @@ cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int 
     if job.chunk0 == 0:
         memset(total, 0, job.total_size)
     offsets[0] = 0
-    for chunk in range(job.chunk0, job.chunk1):
+    for chunk in range(start + job.chunk0, min(start + job.chunk1, until)):
         count = visit_chunk(kind, job, &cell, chunk, scratch, xs, gys, offsets)
         if job.turned:
             add_columns(&cell, xs, gys, count, offsets, part, total)
         else:
             add_panels(job, &cell, xs, gys, count, offsets, panel, part, total)
-    if job.chunk1 == job.pieces * job.rows * job.strips:
+    if job.shares == 1 and job.chunk1 >= chunks:
         store_sums(kind, job, &cell, total)
+
+
+cdef void add_shares(real *kind, const filters_t *job, Py_ssize_t block) noexcept nogil:
+    """Write the gradient of a cell whose places were shared out."""
+    cdef cell_t cell = cell_of(job, block)
+    cdef double *total = <double *> (job.totals + block * job.total_size)
+    cdef const double *other
+    cdef Py_ssize_t share, m
+    for share in range(1, job.shares):
+        other = <const double *> (job.totals + (share * job.cells + block) * job.total_size)
+        for m in range(job.total_size // <Py_ssize_t> sizeof(double)):
+            total[m] += other[m]
+    store_sums(kind, job, &cell, total)
+
+
+cdef void add_shares_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    if (<const filters_t *> job).single:
+        add_shares(<float *> NULL, <const filters_t *> job, block)
+    else:
+        add_shares(<double *> NULL, <const filters_t *> job, block)
 
 
 cdef void filters_block_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -286,7 +313,7 @@ cdef bint plain_codes(const axis_t *axis) noexcept nogil:
     return axis.taps == 1
 
 
-cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_ssize_t groups, int threads):
+cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_ssize_t groups):
     """Choose cells and chunks and lay out scratch memory; returns the number of blocks."""
     cdef source_t *s = &job.task.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // itemsize, blocks, columns, places, rows, strips, panels, i
@@ -303,9 +330,6 @@ cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_s
     most[0] = longest_part(s.axis[1].taps, job.parts[0])
     job.parts[3] = parts_of(panels, CELL_SUMS // (most[0] * most[1] * most[2] * job.wide))
     blocks = groups * s.axis[0].taps * job.parts[0] * job.parts[1] * job.parts[2] * job.parts[3]
-    if threads > 1 and blocks < 2 * threads:
-        job.parts[0], job.parts[3] = s.axis[1].taps, panels
-        blocks = groups * s.axis[0].taps * job.parts[0] * job.parts[1] * job.parts[2] * job.parts[3]
     most[0] = longest_part(s.axis[1].taps, job.parts[0])
     most[3] = min(job.outputs, longest_part(panels, job.parts[3]) * job.wide)
     columns = most[0] * most[1] * most[2]
@@ -361,14 +385,16 @@ def filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssiz
     job.gy_n = strides_of(gy, job.gy_stride)
     job.outputs, job.channels = gradient.shape[0] // groups, gradient.shape[2]
     threads = threads_for(threads, 1.0 * s.batch * s.places * gradient.size)
-    cdef Py_ssize_t blocks = plan_cells(&job, axes, x.itemsize, groups, threads)
+    cdef Py_ssize_t blocks = plan_cells(&job, axes, x.itemsize, groups)
     cdef _Scratch scratch = _Scratch(job.task.scratch_size, threads)
     job.task.scratch, job.task.scratch_size = scratch.first, scratch.size
     cdef Py_ssize_t chunks = job.pieces * job.rows * job.strips
     cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // max(1, job.sums) // PLACES)
     cdef _Scratch totals
-    job.totals = NULL
-    if visit < chunks:
+    job.cells, job.totals = blocks, NULL
+    job.shares = max(1, min(SHARED_BLOCKS // blocks, chunks // SHARE_CHUNKS))
+    blocks, chunks = blocks * job.shares, longest_part(chunks, job.shares)
+    if visit < chunks or job.shares > 1:
         totals = _Scratch(job.total_size * blocks, 1)
         job.totals = totals.first
     job.chunk0 = 0
@@ -380,3 +406,6 @@ def filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssiz
         if job.chunk1 == chunks:
             break
         job.chunk0 = job.chunk1
+    if job.shares > 1:
+        with nogil:
+            run(add_shares_any, &job, job.cells, threads)

@@ -60,7 +60,7 @@ class _Threads:
                     put(1)
             self.users += 1
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         _, put = self.found()
         with self.lock:
             self.users -= 1
