@@ -122,6 +122,7 @@ def test_the_version_of_sources_that_are_not_installed(monkeypatch):
 
 
 Image = pytest.importorskip("PIL.Image")
+ImageCms = pytest.importorskip("PIL.ImageCms")
 PICTURES = {
     "L": np.uint8,
     "RGB": np.uint8,
@@ -159,12 +160,34 @@ def test_filter_keeps_depth_and_opacity(mode, tmp_path, capsys):
         got = np.asarray(opened)
     assert got.dtype.itemsize == pixels.dtype.itemsize or mode == "I;16"
     light = pixels[..., None] if pixels.ndim == 2 else pixels[..., : {"RGBA": 3, "LA": 1}.get(mode, 3)]
-    padded = np.pad(light.astype(float), ((1, 1), (1, 1), (0, 0)), "wrap")
-    want = sum(padded[i : i + 9, j : j + 12] for i in range(3) for j in range(3)) / 9
+    # colours count by their opacity
+    opacity = pixels[..., -1:].astype(float) if mode in ("RGBA", "LA") else np.ones_like(light, float)
+
+    def summed(values):
+        padded = np.pad(values, ((1, 1), (1, 1), (0, 0)), "wrap")
+        return sum(padded[i : i + 9, j : j + 12] for i in range(3) for j in range(3))
+
+    want = summed(light.astype(float) * opacity) / summed(opacity)
     shown = got[..., None] if got.ndim == 2 else got[..., : light.shape[-1]]
     assert np.abs(shown - want).max() <= (1e-5 if mode == "F" else 0.51)
     if mode in ("RGBA", "LA"):
         assert np.array_equal(got[..., -1], pixels[..., -1])
+
+
+def test_what_cannot_be_seen_gives_no_colour_and_profiles_are_kept(tmp_path, capsys):
+    pixels = np.zeros((6, 6, 4), np.uint8)
+    pixels[:, :3] = (200, 100, 50, 255)  # beside magenta that is invisible
+    pixels[:, 3:] = (255, 0, 255, 0)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(pixels).save(tmp_path / "in.png", icc_profile=profile)
+    given = ["filter", str(tmp_path / "in.png"), "--filter", "box(size=3)", "-o", str(tmp_path / "out.png")]
+    assert main(given) == 0, capsys.readouterr().err
+    with Image.open(tmp_path / "out.png") as opened:
+        assert opened.info["icc_profile"] == profile
+        got = np.asarray(opened)
+    assert (got[:, :3] == pixels[:, :3]).all()
+    assert (got[:, 3, :3] == (200, 100, 50)).all()  # whose windows reach what can be seen
+    assert (got[:, 5] == pixels[:, 5]).all()
 
 
 def test_filter_of_edges_and_other_pictures(tmp_path, capsys):
@@ -245,6 +268,25 @@ def test_a_network_is_summed_up_trained_and_used(files, capsys):
     assert main(["predict", at("trained.npz"), at("data.npz"), "-o", at("results.npy")]) == 0
     with np.load(at("data.npz")) as data:
         assert (np.load(at("results.npy")).argmax(-1) == data["y"]).mean() > 0.9
+
+
+def test_pixels_of_eight_bits_are_scaled_alike_everywhere(files, capsys):
+    with np.load(files / "data.npz") as data:
+        pixels, labels = (data["x"] * 255 / 0.9).clip(0, 255).astype(np.uint8), data["y"]
+    np.savez(files / "bytes.npz", x=pixels, y=labels)
+    given = ["train", str(files / "net.json"), "--data", str(files / "bytes.npz"), "--epochs", "20"]
+    given += ["--batch-size", "6", "--learning-rate", "0.01", "-o", str(files / "bytes_net.npz")]
+    assert main(given) == 0, capsys.readouterr().err
+    capsys.readouterr()
+    Image.fromarray(pixels[0, ..., 0]).save(files / "first.png")
+    np.save(files / "first.npy", pixels[:1])
+    told = []
+    for name in ("first.png", "first.npy"):
+        assert main(["predict", str(files / "bytes_net.npz"), str(files / name)]) == 0
+        told.append(capsys.readouterr().out.partition(":")[2])
+    assert told[0] == told[1]
+    missing = ["predict", str(files / "bytes_net.npz"), str(files / "first.npy"), "-o", str(files / "no" / "o.npy")]
+    assert "there is no folder" in fails_with_one_line(capsys, missing)
 
 
 def test_mistakes_with_networks(files, capsys):

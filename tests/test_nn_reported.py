@@ -487,3 +487,17 @@ def test_a_convolution_whose_result_stays_inside_has_the_same_gradients(activati
     np.testing.assert_allclose(gx, wanted, atol=1e-10)
     for ours, theirs in zip(found.values(), gradients.values(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-10)
+
+
+def test_a_layer_that_learns_has_one_place():
+    dense, relu = cx.Dense(4), cx.Activation("relu")
+    cx.Sequential(cx.Dense(4), relu, cx.Dense(4), relu)
+    for nested in (lambda: cx.Sequential(dense, relu, dense), lambda: cx.Sequential(nn.Residual(dense), dense)):
+        with pytest.raises(ValueError, match=r"layers\[\d\] holds Dense.* a second time"):
+            nested()
+
+
+def test_what_an_epoch_came_to_tells_both_accuracies_apart():
+    net = cx.Sequential(cx.Dense(2))
+    history = nn.fit(net, *data(), epochs=1, validation=0.25)
+    assert history.line().count(", accuracy ") == history.line().count("validation accuracy ") == 1

@@ -195,3 +195,18 @@ def test_an_animation_has_a_frame_for_each_window(tmp_path):
         plot.animate_sliding_filter(tmp_path / "a.png", np.eye(3), np.ones((2, 2)))
     with pytest.raises(ValueError, match="at most 16"):
         plot.sliding_filter(np.eye(20), np.ones((2, 2)))
+
+
+def test_what_is_far_longer_than_wide_stays_a_picture():
+    for figure in (
+        cx.plot.feature_grid(np.ones((1, 5000, 2))),
+        cx.plot.feature_grid(np.ones((5000, 1, 2))),
+        cx.plot.feature_maps(np.ones((4, 4, 60))),
+    ):
+        assert all(0.5 <= inches <= 41 for inches in figure.get_size_inches())
+    with pytest.raises(ValueError, match="columns"):
+        cx.plot.feature_grid(np.ones((4, 4, 2)), columns=-1)
+    with pytest.raises(ValueError, match="at most 200 classes"):
+        cx.plot.confusion_matrix([0, 10**6], [0, 1])
+    pixels = cx.plot.picture(np.full((2, 2), 65535, np.uint16)).axes[0].images[0].get_array()
+    assert (np.asarray(pixels) == 1).all()

@@ -77,12 +77,15 @@ def run(arguments: Namespace) -> None:
         if opened.width * opened.height > LARGE:
             print(f"filtering {opened.width} x {opened.height} pixels ...", file=sys.stderr)
         image = _readable(ImageOps.exif_transpose(opened))
+        inks = opened.mode in ("CMYK", "YCbCr", "LAB", "HSV")
+        profile = None if inks else opened.info.get("icc_profile")  # what the numbers of the colours mean
     pixels = np.asarray(image)
     filtered = _filtered(pixels, kernel, padding_mode, arguments.signed, image.mode)
     result = Image.fromarray(filtered)
     drawn = BytesIO()  # what the format cannot hold must not cost a file that is there
     try:
-        result.save(drawn, format=Image.registered_extensions()[output.suffix.lower()])
+        format = Image.registered_extensions()[output.suffix.lower()]
+        result.save(drawn, format=format, **({} if profile is None else {"icc_profile": profile}))
     except (OSError, ValueError) as error:
         raise UserError(f"-o {output}: {error}") from error
     write_whole(output, lambda file: file.write(drawn.getvalue()))
@@ -103,14 +106,25 @@ def _readable(image: Any) -> Any:
 
 
 def _filtered(pixels: NDArray[Any], kernel: NDArray[Any], mode: Any, signed: str, image_mode: str) -> NDArray[Any]:
-    """Each channel filtered, but for opacity, rounded and cut off to what the dtype of the picture holds."""
+    """Each channel filtered, but for opacity, rounded and cut off to what the dtype of the picture holds.
+
+    What blurs takes the colours of pixels by their opacity: one that cannot be seen has none to give.
+    """
     x = pixels[..., None] if pixels.ndim == 2 else pixels
     light = x.shape[-1] - (image_mode in ("LA", "RGBA"))
     filters = np.broadcast_to(kernel[None, ..., None], (light, *kernel.shape, 1))
     x_light = x[..., :light]
     if x.dtype == np.int32:  # numbers of 32 bits, which float32 does not hold
         x_light = x_light.astype(np.float64)
-    y = cx.conv2d(x_light, filters, padding="same", padding_mode=mode, groups=light)
+    options: dict[str, Any] = {"padding": "same", "padding_mode": mode}
+    if light < x.shape[-1] and kernel.min() >= 0:
+        opacity = x[..., light:].astype(np.float32)
+        seen = cx.conv2d(opacity, filters[:1], **options)
+        y = cx.conv2d(x_light * opacity, filters, groups=light, **options)
+        y *= kernel.sum()
+        y = np.divide(y, seen, out=x_light.astype(y.dtype), where=seen > 0)
+    else:
+        y = cx.conv2d(x_light, filters, groups=light, **options)
     if x.dtype.kind == "f":
         shown = np.abs(y) if signed == "absolute" else y
     else:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 from pyconvx import nn
+from pyconvx.nn.save import write_whole
 
 from . import UserError, pillow, require_folder
 
@@ -88,7 +89,8 @@ def add_train(parser: ArgumentParser) -> None:
         metavar="DATA",
         type=Path,
         required=True,
-        help="a .npz file with x (N, ...) and y, or a folder with the four idx files of MNIST or its like",
+        help="a .npz file with x (N, ...) and y, or a folder with the four idx files of MNIST or its like; pixels of "
+        "uint8 and uint16 are scaled to 0 ... 1",
     )
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="the trained network: .npz or .safetensors"
@@ -127,6 +129,7 @@ def train(arguments: Namespace) -> None:
         held: Any = validation
     else:
         x, y = _arrays(arguments.data, "x", "y")
+        x = _light(x)
         held = arguments.validation if arguments.validation > 0 else None
     if net.input_shape is None:
         net.build(x.shape[1:], seed=arguments.seed)
@@ -167,7 +170,7 @@ def add_predict(parser: ArgumentParser) -> None:
         metavar="INPUT",
         type=Path,
         nargs="+",
-        help=".npy, .npz with x (N, ...), or pictures of the network's size",
+        help=".npy, .npz with x (N, ...), or pictures of the network's size; scaled as train does",
     )
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="write the results (N, ...) as .npy")
     parser.add_argument("--names", metavar="NAMES", help="what the classes are called, with commas")
@@ -178,6 +181,7 @@ def predict(arguments: Namespace) -> None:
     if arguments.output is not None:
         if arguments.output.suffix != ".npy":
             raise UserError(f"-o {arguments.output}: the name must end in .npy")
+        require_folder("-o", arguments.output)
         _apart(arguments.output, arguments.net, *arguments.input)
     net = network_of(arguments.net)
     if net.input_shape is None:
@@ -193,7 +197,7 @@ def predict(arguments: Namespace) -> None:
             print(f"{told}: {_told(row, names)}")
     if arguments.output is not None:
         whole = np.concatenate(results)
-        np.save(arguments.output, whole)
+        write_whole(arguments.output, lambda file: np.save(file, whole))
         print(f"{arguments.output}: {whole.shape}")
 
 
@@ -209,12 +213,18 @@ def _samples(path: Path, net: cx.Layer) -> Array:
             raise UserError(f"{path} is no .npy file of numbers: {error}") from error
     else:
         x = _picture(path, shape)
+    x = _light(x)
     if x.shape == shape:
         x = x[None]
     shapes = {name: array.shape for name, array in net.params.items()}
     if x.ndim != 1 + len(shape) or net.param_shapes(x.shape[1:]) != shapes:
         raise UserError(f"{path}: the network takes samples of the shape {shape}, got an array {x.shape}")
     return x
+
+
+def _light(x: Array) -> Array:
+    """Pixels of 8 or 16 bits as numbers from 0 to 1, as those of pictures and of idx files are; others as they are."""
+    return x.astype(np.float32) / np.iinfo(x.dtype).max if x.dtype in (np.uint8, np.uint16) else x
 
 
 def _picture(path: Path, shape: tuple[int, ...]) -> Array:

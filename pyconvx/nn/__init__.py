@@ -17,9 +17,11 @@ from .conv import (
     SeparableConv3D,
 )
 from .datasets import load_idx, read_idx
+from .evaluate import evaluate, predict
 from .exchange import from_keras_weights, from_torch_state_dict, to_keras_weights, to_torch_state_dict
-from .fit import History, evaluate, fit, predict
+from .fit import fit
 from .freeze import frozen
+from .history import History
 from .initializers import Initializer, initializer, initializers
 from .layer import Layer
 from .losses import Loss, loss, losses

@@ -1,129 +1,32 @@
-"""Training. May import the layers, losses, optimizers and schedules."""
+"""Training. May import the layers, losses, optimizers, schedules and checkpoints."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..geometry import integer
+from ..plugin import Bound
+from .checkpoint import copy_of, restore, resume, write_checkpoint
+from .evaluate import are_labels, count_right, evaluate, pairs
+from .history import History
 from .layer import Array, Layer, Params, Run
 from .losses import loss_and_gradient, losses
 from .optimizers import Optimizer, clip_gradients, optimizer
-from .save import arrays_of, check_arrays, write_whole
 from .schedules import factor, schedules
 
-__all__ = ["History", "evaluate", "fit", "predict"]
+__all__ = ["fit"]
 
-Callback = Callable[["History", Layer], Any]
+Callback = Callable[[History, Layer], Any]
+Pairs = tuple[Array, Array]
 
-
-@dataclass
-class History:
-    """What each epoch came to: one number per epoch in every list, or none where it was not measured.
-
-    accuracy: the share of right labels, where targets are labels. seconds: of training alone.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def epochs(self) -> int:
-        """How many there have been."""
-        return len(self.loss)
-
-    @property
-    def best(self) -> int:
-        """The epoch, counted from 0, with the least loss in validation, or in training if there was none.
-
-        A loss that is no number is no least one. Raises ValueError before the first epoch.
-        """
-        values = self.validation_loss or self.loss
-        if not values:
-            raise ValueError("there has been no epoch yet")
-        return int(np.argmin(np.where(np.isnan(values), np.inf, values)))
-
-    def plot(self, *, what: str | None = None, ax: Any = None) -> Any:
-        """A Figure of its curves, as `cx.plot.training_curves` draws them. Needs matplotlib."""
-        from ..plot import training_curves
-
-        return training_curves(self, what=what, ax=ax)
-
-    def line(self) -> str:
-        """The last epoch in words."""
-        if not self.loss:
-            return "no epoch yet"
-        told = [f"epoch {self.epochs}", f"loss {self.loss[-1]:.4f}"]
-        if self.accuracy:
-            told.append(f"accuracy {self.accuracy[-1]:.4f}")
-        if self.validation_loss:
-            told.append(f"validation loss {self.validation_loss[-1]:.4f}")
-        if self.validation_accuracy:
-            told.append(f"accuracy {self.validation_accuracy[-1]:.4f}")
-        return ", ".join(told) + f", {self.seconds[-1]:.1f} s"
-
-
-def predict(net: Layer, x: Any, *, batch_size: int = 256) -> Array:
-    """The results for x (N, ...), a batch at a time, so that memory is bounded."""
-    x, batch_size = np.asarray(x), integer("batch_size", batch_size, 1)
-    parts = [net(x[start : start + batch_size]) for start in range(0, len(x), batch_size)]
-    return np.concatenate(parts) if parts else net(x)
-
-
-def evaluate(
-    net: Layer, x: Any, y: Any, *, loss: Any = "cross_entropy", batch_size: int = 256
-) -> tuple[float, float | None]:
-    """The mean loss, and the share of right labels, or None where targets are none.
-
-    Raises ValueError for x and y of different lengths, or none.
-    """
-    x, y = _pairs(x, y)
-    batch_size = integer("batch_size", batch_size, 1)
-    total, right = 0.0, 0
-    for start in range(0, len(x), batch_size):
-        some = slice(start, start + batch_size)
-        out = net(x[some])
-        total += loss_and_gradient(loss, out, y[some])[0] * len(out)
-        right += _right(out, y[some])
-    return total / len(x), right / len(x) if _labels(y) else None
-
-
-def _labels(y: Array) -> bool:
-    return y.ndim == 1 and y.dtype.kind in "iu"
-
-
-def _right(out: Array, y: Array) -> int:
-    return int((out.argmax(-1) == y).sum()) if _labels(y) and out.ndim == 2 else 0
-
-
-def _pairs(x: Any, y: Any) -> tuple[Array, Array]:
-    x, y = np.asarray(x), np.asarray(y)
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"x and y must have as many samples, at least one, got {len(x)} and {len(y)}")
-    return x, y
-
-
-def _bar(batches: Iterable[slice], total: int, title: str, progress: bool) -> Iterator[slice]:
-    """Batches, with a progress bar where tqdm is installed."""
-    if progress:
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            pass
-        else:
-            batches = tqdm(batches, total=total, desc=title, leave=False)
-    yield from batches
+_optimizer = optimizer
 
 
 def fit(
@@ -167,179 +70,160 @@ def fit(
     >>> history.accuracy[-1] > 0.9
     True
     """
-    x, y = _pairs(x, y)
-    chosen, planned = _optimizer(optimizer), schedules.resolve(schedule)
-    if isinstance(validation, (int, float, np.floating)):
-        if not 0 < validation < 1:
-            raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation}")
-        held = max(1, round(len(x) * validation))
-        validation, x, y = (x[-held:], y[-held:]), x[:-held], y[:-held]
-        _pairs(x, y)
-    epochs, batch_size = integer("epochs", epochs, 1), integer("batch_size", batch_size, 1)
-    seed = integer("seed", seed, 0)
-    patience = None if patience is None else integer("patience", patience, 1)
-    if clip is not None and not 0 < clip < np.inf:
-        raise ValueError(f"clip must be positive and finite, or None, got {clip}")
-    clip = None if clip is None else float(clip)
+    validation, x, y = _held_back(validation, *pairs(x, y))
     if callable(callbacks) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks must be a sequence of functions, got {callbacks!r}")
-    if validation is not None:
-        if not isinstance(validation, Sequence) or len(validation) != 2:
-            raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation!r}")
-        validation = _pairs(*validation)
-    for some_x, some_y in ((x, y), *([] if validation is None else [validation])):
-        evaluate(net, some_x[:1], some_y[:1], loss=loss)  # before any time is spent
-    settings = {
-        "loss": repr(losses.resolve(loss)),
-        "optimizer": repr(chosen),
-        "schedule": repr(planned),
-        "batch_size": batch_size,
-        "seed": seed,
-        "clip": clip,
-        "samples": len(x),
-        "keep_best": bool(keep_best),
-        "validation": None if validation is None else len(validation[0]),
-    }
-    if planned.name != "constant":
-        settings["epochs"] = epochs
-    history, best, rate = History(), dict[str, Array](), 1.0
+    if clip is not None and not 0 < clip < np.inf:
+        raise ValueError(f"clip must be positive and finite, or None, got {clip}")
+    training = _Training(
+        net=net,
+        x=x,
+        y=y,
+        validation=validation,
+        loss=loss,
+        optimizer=_optimizer(optimizer),
+        schedule=schedules.resolve(schedule),
+        epochs=integer("epochs", epochs, 1),
+        batch_size=integer("batch_size", batch_size, 1),
+        clip=None if clip is None else float(clip),
+        keep_best=bool(keep_best),
+        seed=integer("seed", seed, 0),
+        progress=progress,
+    )
+    patience = None if patience is None else integer("patience", patience, 1)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (path.suffix != ".npz" or not path.parent.is_dir()):
         raise ValueError(f"checkpoint must end in .npz, in a folder that there is, got {str(path)!r}")
+    for some_x, some_y in ((x, y), *([] if validation is None else [validation])):
+        evaluate(net, some_x[:1], some_y[:1], loss=loss)  # before any time is spent
+    settings, history, best = training.settings(), History(), dict[str, Array]()
     if path is not None and path.exists():
-        history, best = _resume(path, net, chosen, settings)
+        history, best = resume(path, net, training.optimizer, settings)
     try:
-        batches = -(-len(x) // batch_size)
-        while history.epochs < epochs and not _patient_enough(history, patience):
-            epoch = history.epochs
-            order = np.random.default_rng([seed, epoch]).permutation(len(x))
-            dropping = np.random.default_rng([seed, epoch, 1])
-            since, total, right = time.perf_counter(), 0.0, 0
-            slices = (slice(start, start + batch_size) for start in range(0, len(x), batch_size))
-            for number, some in enumerate(_bar(slices, batches, f"epoch {epoch + 1}/{epochs}", progress)):
-                rows, rate = order[some], factor(planned, (epoch * batches + number) / (epochs * batches))
-                value, good = _step(net, x[rows], y[rows], loss, chosen, rate, clip, dropping)
-                if not np.isfinite(value):
-                    where = f"epoch {epoch + 1}, batch {number + 1}"
-                    hint = "see that x and y are finite, and try a smaller learning_rate"
-                    raise ValueError(f"the loss is {value} in {where}: {hint}")
-                total += value * len(rows)
-                right += good
-            history.loss.append(total / len(x))
-            history.seconds.append(time.perf_counter() - since)
-            history.learning_rate.append(chosen.learning_rate * rate)
-            if _labels(y):
-                history.accuracy.append(right / len(x))
-            if validation is not None:
-                held_loss, accuracy = evaluate(net, *validation, loss=loss)
-                history.validation_loss.append(held_loss)
-                if accuracy is not None:
-                    history.validation_accuracy.append(accuracy)
-            if keep_best and history.best == epoch:
-                best = _copy(net)
+        while history.epochs < training.epochs and not _patient_enough(history, patience):
+            training.epoch(history)
+            if keep_best and history.best == history.epochs - 1:
+                best = copy_of(net)
             if path is not None:
-                _write(path, net, chosen, history, best, settings)
+                write_checkpoint(path, net, training.optimizer, history, best, settings)
             if progress:
                 print(history.line(), file=sys.stderr)
             if any([_is_true(callback(history, net)) for callback in callbacks]):
                 break
     finally:
         if best:
-            _restore(net, best)
+            restore(net, best)
     return history
 
 
-_optimizer = optimizer
+def _held_back(validation: Any, x: Array, y: Array) -> tuple[Pairs | None, Array, Array]:
+    """What is watched, if anything, and what is left to train with."""
+    if validation is None:
+        return None, x, y
+    if isinstance(validation, (int, float, np.floating)):
+        if not 0 < validation < 1:
+            raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation}")
+        held = max(1, round(len(x) * validation))
+        return pairs(x[-held:], y[-held:]), *pairs(x[:-held], y[:-held])
+    if not isinstance(validation, Sequence) or len(validation) != 2:
+        raise ValueError(f"validation must be (x, y) or a share between 0 and 1, got {validation!r}")
+    return pairs(*validation), x, y
 
 
-def _step(
-    net: Layer,
-    x: Array,
-    y: Array,
-    loss: Any,
-    chosen: Optimizer,
-    rate: float,
-    clip: float | None,
-    rng: np.random.Generator,
-) -> tuple[float, int]:
-    updates: Params = {}
-    out, pullback = net.pull(x, Run(True, rng, updates, input_gradient=False))
-    value, gradient = loss_and_gradient(loss, out, y)
-    if not np.isfinite(value):
-        return value, 0  # and the network is left as it is
-    _, gradients = pullback(gradient)
-    if clip is not None:
-        gradients = clip_gradients(gradients, clip)
-    chosen.step(net.params, gradients, rate)
-    for name, array in net.state.items():
-        if name in updates:
-            array[...] = updates[name]
-    return value, _right(out, y)
+@dataclass(frozen=True, eq=False, repr=False)
+class _Training:
+    """What does not change from epoch to epoch."""
+
+    net: Layer
+    x: Array
+    y: Array
+    validation: Pairs | None
+    loss: Any
+    optimizer: Optimizer
+    schedule: Bound[Any]
+    epochs: int
+    batch_size: int
+    clip: float | None
+    keep_best: bool
+    seed: int
+    progress: bool
+
+    def settings(self) -> dict[str, Any]:
+        """What must be the same for a training to go on."""
+        settings: dict[str, Any] = {
+            "loss": repr(losses.resolve(self.loss)),
+            "optimizer": repr(self.optimizer),
+            "schedule": repr(self.schedule),
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "clip": self.clip,
+            "samples": len(self.x),
+            "keep_best": self.keep_best,
+            "validation": None if self.validation is None else len(self.validation[0]),
+        }
+        return settings if self.schedule.name == "constant" else {**settings, "epochs": self.epochs}
+
+    def epoch(self, history: History) -> None:
+        """Go over all samples once, and write down what that came to."""
+        number, x, y = history.epochs, self.x, self.y
+        batches = -(-len(x) // self.batch_size)
+        order = np.random.default_rng([self.seed, number]).permutation(len(x))
+        dropping = np.random.default_rng([self.seed, number, 1])
+        since, total, right, rate = time.perf_counter(), 0.0, 0, 1.0
+        slices = (slice(start, start + self.batch_size) for start in range(0, len(x), self.batch_size))
+        title = f"epoch {number + 1}/{self.epochs}"
+        for batch, some in enumerate(_bar(slices, batches, title, self.progress)):
+            rows, rate = order[some], factor(self.schedule, (number * batches + batch) / (self.epochs * batches))
+            value, good = self._step(x[rows], y[rows], rate, dropping)
+            if not np.isfinite(value):
+                where = f"epoch {number + 1}, batch {batch + 1}"
+                hint = "see that x and y are finite, and try a smaller learning_rate"
+                raise ValueError(f"the loss is {value} in {where}: {hint}")
+            total += value * len(rows)
+            right += good
+        history.loss.append(total / len(x))
+        history.seconds.append(time.perf_counter() - since)
+        history.learning_rate.append(self.optimizer.learning_rate * rate)
+        if are_labels(y):
+            history.accuracy.append(right / len(x))
+        if self.validation is not None:
+            held_loss, accuracy = evaluate(self.net, *self.validation, loss=self.loss)
+            history.validation_loss.append(held_loss)
+            if accuracy is not None:
+                history.validation_accuracy.append(accuracy)
+
+    def _step(self, x: Array, y: Array, rate: float, rng: np.random.Generator) -> tuple[float, int]:
+        updates: Params = {}
+        out, pullback = self.net.pull(x, Run(True, rng, updates, input_gradient=False))
+        value, gradient = loss_and_gradient(self.loss, out, y)
+        if not np.isfinite(value):
+            return value, 0  # and the network is left as it is
+        _, gradients = pullback(gradient)
+        if self.clip is not None:
+            gradients = clip_gradients(gradients, self.clip)
+        self.optimizer.step(self.net.params, gradients, rate)
+        for name, array in self.net.state.items():
+            if name in updates:
+                array[...] = updates[name]
+        return value, count_right(out, y)
+
+
+def _bar(batches: Iterable[slice], total: int, title: str, progress: bool) -> Iterator[slice]:
+    """Batches, with a progress bar where tqdm is installed."""
+    if progress:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            pass
+        else:
+            batches = tqdm(batches, total=total, desc=title, leave=False)
+    yield from batches
 
 
 def _patient_enough(history: History, patience: int | None) -> bool:
     return patience is not None and history.epochs > 0 and history.epochs - 1 - history.best >= patience
 
 
-def _copy(net: Layer) -> Params:
-    return {key: array.copy() for key, array in arrays_of(net).items()}
-
-
-def _restore(net: Layer, arrays: Params) -> None:
-    for key, array in arrays_of(net).items():
-        array[...] = arrays[key]
-
-
 def _is_true(answer: Any) -> bool:
     """Whether a callback returned True; what else it returns means nothing."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
-
-
-Settings = dict[str, Any]
-
-
-def _write(path: Path, net: Layer, chosen: Optimizer, history: History, best: Params, settings: Settings) -> None:
-    """A checkpoint, whole or not at all."""
-    arrays: dict[str, Any] = {f"net/{key}": array for key, array in arrays_of(net).items()}
-    arrays |= {f"best/{key}": array for key, array in best.items()}
-    arrays |= {f"optimizer/{key}": array for key, array in chosen.state.items()}
-    about = {"history": asdict(history), "steps": chosen.steps, "settings": settings, "network": repr(net)}
-    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    write_whole(path, lambda file: np.savez(file, **arrays))
-
-
-def _resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tuple[History, Params]:
-    """What a checkpoint holds, once all of it is known to fit."""
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
-            parts: dict[str, Params] = {"net": {}, "best": {}, "optimizer": {}}
-            for key in file.files:
-                kind, _, name = key.partition("/")
-                if name:
-                    parts[kind][name] = file[key]
-        if about["network"] != repr(net):
-            raise ValueError(f"its network was {about['network']}, is {net!r}")
-        for name, value in settings.items():
-            if about["settings"].get(name, value) != value:
-                raise ValueError(f"{name} was {about['settings'][name]!r}, is {value!r}")
-        shapes = {key: array.shape for key, array in arrays_of(net).items()}
-        check_arrays(parts["net"], shapes)
-        for key, array in arrays_of(net).items():
-            if parts["net"][key].dtype != array.dtype:
-                raise ValueError(f"its {key} is of {parts['net'][key].dtype}, that of the network of {array.dtype}")
-        if parts["best"]:
-            check_arrays(parts["best"], shapes)
-        remembered = {key: net.params[key.partition(".")[2]].shape for key in parts["optimizer"]}
-        check_arrays(parts["optimizer"], remembered)
-        steps, history = integer("steps", about["steps"], 0), History(**about["history"])
-        for values in asdict(history).values():
-            if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
-                raise ValueError(f"its history holds {values!r}")
-    except OSError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{path} is no checkpoint of this training: {error}") from error
-    _restore(net, parts["net"])
-    chosen.state, chosen.steps = parts["optimizer"], steps
-    return history, parts["best"]

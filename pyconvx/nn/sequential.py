@@ -28,6 +28,15 @@ class _Group(Layer):
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise TypeError(f"{type(self).__name__} is made of layers, got {layer!r}")
+        self._learning: list[Layer] = []
+        """Layers that have parameters, in groups of groups too."""
+        for i, layer in enumerate(layers):
+            learning = layer._learning if isinstance(layer, _Group) else [layer] if _learns(layer) else []
+            there = set(map(id, self._learning))
+            for each in learning:
+                if id(each) in there:
+                    raise ValueError(f"layers[{i}] holds {each!r} a second time: a layer with parameters has one place")
+            self._learning += learning
         self.layers: tuple[Layer, ...] = layers
         built = all(map(_is_built, layers))
         self.input_shape: Shape | None = layers[0].input_shape if layers and built else None
@@ -109,6 +118,11 @@ class _Group(Layer):
             yield partial(getattr(layer, method), run=inner)
             run.updates.update(_numbered([inner.updates], i))
             wanted = wanted or (self.chained and bool(layer.params))
+
+
+def _learns(layer: Layer) -> bool:
+    """Whether a layer is of a kind that has parameters."""
+    return type(layer).make is not Layer.make or type(layer).param_shapes is not Layer.param_shapes
 
 
 def _is_built(layer: Layer) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["activation_curve", "confusion_matrix", "training_curves"]
 
+MOST_CLASSES = 200
+
 
 def activation_curve(
     activation: Any,
@@ -104,7 +106,7 @@ def confusion_matrix(
     """Draw how often each label (N,) was predicted as each: rows are the labels, columns the predictions.
 
     The darker a cell, the larger its share of the row. names: what the classes are called, by default their numbers.
-    Raises ValueError for arrays that are not as many integers, from 0 on.
+    Raises ValueError for arrays that are not as many integers, from 0 on, and for more than 200 classes.
 
     >>> figure = confusion_matrix([0, 0, 1, 2], [0, 1, 1, 2], names=["cat", "dog", "cow"])
     """
@@ -112,6 +114,8 @@ def confusion_matrix(
     if true.shape != guess.shape or true.ndim != 1 or true.size == 0 or {true.dtype.kind, guess.dtype.kind} - set("iu"):
         raise ValueError(f"labels and predicted must be as many integers (N,), got shapes {true.shape}, {guess.shape}")
     classes = int(max(true.max(), guess.max())) + 1 if names is None else len(names)
+    if classes > MOST_CLASSES:
+        raise ValueError(f"at most {MOST_CLASSES} classes are drawn, got labels up to {classes - 1}")
     if min(true.min(), guess.min()) < 0 or max(true.max(), guess.max()) >= classes:
         raise ValueError(f"labels must be in 0...{classes - 1}, got {true.min()}...{true.max()} and {guess.max()}")
     counts = np.bincount(true.astype(np.intp) * classes + guess.astype(np.intp), minlength=classes**2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..geometry import integer
 from .page import INK, SIGNED, axes_of, frame, limit_of, one_map, pixels_of
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def feature_grid(
     stack = _stack(maps)
     tiles = np.moveaxis(stack, -1, 0)
     labels = [str(i) for i in range(len(tiles))] if numbers else None
-    return _grid(tiles, columns or _across(tiles), limit_of(stack, limit), labels, title, ax)
+    return _grid(tiles, _columns(columns, tiles), limit_of(stack, limit), labels, title, ax)
 
 
 def filter_grid(
@@ -176,9 +177,9 @@ def filter_grid(
         raise ValueError(f"filters has shape {np.shape(filters)}; a bank is (F, kh, kw, C), none of them 0")
     bound = limit_of(bank, None)
     if bank.shape[-1] == 3 and colour is not False:
-        return _grid(np.clip(bank / (2 * bound) + 0.5, 0, 1), columns or _across(bank), bound, None, title, ax)
+        return _grid(np.clip(bank / (2 * bound) + 0.5, 0, 1), _columns(columns, bank), bound, None, title, ax)
     if bank.shape[-1] == 1:
-        return _grid(bank[..., 0], columns or _across(bank), bound, None, title, ax)
+        return _grid(bank[..., 0], _columns(columns, bank), bound, None, title, ax)
     tiles = np.moveaxis(bank, -1, 1).reshape(-1, *bank.shape[1:3])
     return _grid(tiles, bank.shape[-1], bound, None, title, ax)
 
@@ -191,8 +192,10 @@ def _stack(maps: ArrayLike) -> NDArray[np.float64]:
     return stack
 
 
-def _across(tiles: Any) -> int:
-    """How many tiles in a row make about a square."""
+def _columns(columns: int | None, tiles: Any) -> int:
+    """How many tiles there are in a row: as many as asked for, or as make about a square."""
+    if columns is not None:
+        return integer("columns", columns, 1)
     count, height, width = tiles.shape[:3]
     return int(min(count, max(1, round(np.sqrt(count * height / width)))))
 

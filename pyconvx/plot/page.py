@@ -21,6 +21,7 @@ __all__ = ["COLOURS", "FAINT", "INK", "SIGNED", "axes_of", "frame", "limit_of", 
 SIGNED = "PuOr"  # matplotlib's name of the colour scale
 INK = "#222222"
 FAINT = "#8a8a8a"
+LARGEST = 40.0  # inches of a figure, in either direction
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -42,6 +43,8 @@ def new_figure(width: float, height: float) -> Figure:
 def axes_of(ax: Axes | None, title: str, width: float, height: float, room: bool = False) -> tuple[Figure, Axes]:
     """Return the figure and the axes to draw on, new ones unless `ax` is given, titled; `room` is left for ticks."""
     if ax is None:
+        scale = min(1.0, LARGEST / max(width, height))  # of what is far longer than wide
+        width, height = max(width * scale, 1.0), max(height * scale, 1.0)
         figure = new_figure(width, height + (0.4 if title else 0.0))
         left, low = (0.14, 0.16) if room else (0.04, 0.04)
         ax = figure.add_axes((left, low, 0.96 - left, (0.88 if title else 0.96) - low))
@@ -80,11 +83,13 @@ def frame(axes: Axes) -> None:
 
 
 def pixels_of(image: ArrayLike) -> NDArray[np.float64]:
-    """An image (H, W), (H, W, 1) or (H, W, 3) as numbers from 0 to 1; integers are 0 to 255, floats are clipped."""
+    """An image (H, W), (H, W, 1) or (H, W, 3) as numbers from 0 to 1: integers are 0 to 255, or of uint16 to 65535;
+    floats are clipped.
+    """
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.size == 0 or (pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[-1] != 3)):
         raise ValueError(f"image has shape {np.shape(image)}; it must be (H, W), (H, W, 1) or (H, W, 3), H and W not 0")
-    brightest = 255 if pixels.dtype.kind in "iu" else 1
+    brightest = 65535 if pixels.dtype == np.uint16 else 255 if pixels.dtype.kind in "iu" else 1
     return np.clip(pixels.astype(np.float64) / brightest, 0.0, 1.0)

@@ -19,6 +19,7 @@ __all__ = ["LayerCase", "layers"]
 
 CONVOLUTIONS = ("Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv")
 OTHERS = ("Pool", "AdaptivePool", "GlobalPool", "Pad", "Activation", "BatchNorm", "Dropout", "Flatten", "Dense")
+GROUPS = ("Parallel", "Residual")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class LayerCase:
 
 
 @st.composite
-def layers(draw: st.DrawFn, *, kinds: tuple[str, ...] = (*CONVOLUTIONS, *OTHERS)) -> LayerCase:
+def layers(draw: st.DrawFn, *, kinds: tuple[str, ...] = (*CONVOLUTIONS, *OTHERS, *GROUPS)) -> LayerCase:
     """Layers of `cx.nn` with any options that go together, each with the shape of a batch that it takes.
 
     kinds: names of layers, without their rank. Padding modes, activations and poolings are drawn from the registries:
@@ -55,6 +56,8 @@ def layers(draw: st.DrawFn, *, kinds: tuple[str, ...] = (*CONVOLUTIONS, *OTHERS)
     shape = (*spatial, channels) if layout == "channels_last" else (channels, *spatial)
     options: dict[str, Any] = {} if kind in ("Dropout", "Flatten", "Dense") else {"layout": layout}
     arguments: tuple[Any, ...] = ()
+    if kind in GROUPS:
+        return LayerCase(_group(kind, layout, draw), (samples, *shape), draw(st.integers(0, 999)))
     if kind in CONVOLUTIONS:
         arguments = (draw(_sizes(rank, 1, 3)),) if kind == "DepthwiseConv" else (4, draw(_sizes(rank, 1, 3)))
         options |= draw(_windows(rank, transposed=kind == "ConvTranspose"))
@@ -83,6 +86,17 @@ def layers(draw: st.DrawFn, *, kinds: tuple[str, ...] = (*CONVOLUTIONS, *OTHERS)
     return LayerCase(layer, (samples, *shape), draw(st.integers(0, 999)))
 
 
+def _group(kind: str, layout: str, draw: st.DrawFn) -> nn.Layer:
+    """Branches that can be merged."""
+    branches = [
+        nn.Sequential(nn.Activation(draw(_names(activations, _keeps_rows)), layout=layout), nn.BatchNorm(layout=layout))
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    if kind == "Residual":
+        return nn.Residual(*branches)
+    return nn.Parallel(branches, merge=draw(st.sampled_from(("concat", "add"))), layout=layout)
+
+
 def _sizes(rank: int, low: int, high: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.tuples(*[st.integers(low, high)] * rank)
 
@@ -90,7 +104,11 @@ def _sizes(rank: int, low: int, high: int) -> st.SearchStrategy[tuple[int, ...]]
 @st.composite
 def _windows(draw: st.DrawFn, rank: int, transposed: bool) -> dict[str, Any]:
     options: dict[str, Any] = {"stride": draw(st.integers(1, 2))}
-    if not transposed:
+    if transposed:
+        options["padding"] = draw(st.sampled_from(("valid", "same")))
+        if options["padding"] == "same":
+            options["padding_mode"] = draw(_names(paddings, _any_rank))
+    else:
         options["padding"] = draw(st.sampled_from(("valid", "same", 1)))
         options["padding_mode"] = draw(_names(paddings, _any_rank))
         options["dilation"] = draw(st.sampled_from((1, 1, 2))) if options["padding"] != "valid" else 1
