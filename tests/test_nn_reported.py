@@ -501,3 +501,61 @@ def test_what_an_epoch_came_to_tells_both_accuracies_apart():
     net = cx.Sequential(cx.Dense(2))
     history = nn.fit(net, *data(), epochs=1, validation=0.25)
     assert history.line().count(", accuracy ") == history.line().count("validation accuracy ") == 1
+
+
+class Negative(cx.Conv2D):
+    """A convolution whose own pull does more than that of its class."""
+
+    def pull(self, x, run):
+        y, back = super().pull(x, run)
+        return -y, lambda gy: back(-gy)
+
+
+CHAINS = {
+    "convolution": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(2)],
+    "overlapping": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(3, stride=1, padding="same")],
+    "separable": lambda: [cx.SeparableConv2D(4, 3, activation="relu"), cx.MaxPool2D(2)],
+    "normalized": lambda: [cx.Conv2D(4, 3), cx.BatchNorm(), cx.Activation("relu"), cx.MaxPool2D(2, ceil_mode=True)],
+    "normalized last": lambda: [cx.Conv2D(4, 3), cx.BatchNorm(), cx.Activation("relu")],
+    "normalized twice": lambda: [cx.BatchNorm(), cx.BatchNorm(), cx.Activation("relu"), cx.Activation("relu")],
+    "other poolings": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.AvgPool2D(2), cx.Activation("relu")],
+    "padded": lambda: [cx.Activation("relu"), cx.MaxPool2D(3, stride=1, padding=1, padding_mode="odd_reflect")],
+    "other activations": lambda: [cx.BatchNorm(), cx.Activation("tanh"), cx.MaxPool2D(2)],
+    "of its own": lambda: [Negative(4, 3, activation="relu"), cx.MaxPool2D(2)],
+    "shared": lambda: [nn.Residual(cx.BatchNorm(), cx.Activation("relu")), cx.MaxPool2D(2)],
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_is_what_its_layers_are_one_by_one(name, layout, training):
+    if name == "shared" and layout == "channels_first":
+        pytest.skip("the layout of a Residual is that of its layers")
+    layers = CHAINS[name]() if name == "shared" else [replace(each, layout=layout) for each in CHAINS[name]()]
+    shape = (9, 8, 3) if layout == "channels_last" else (3, 9, 8)
+    net = cx.Sequential(*layers, cx.Activation("identity", layout=layout)).build(shape, dtype=np.float64)
+    random = np.random.default_rng(3)
+    for _, array in net.params.items():
+        array[...] = random.standard_normal(array.shape)
+    x = np.round(random.standard_normal((4, *shape)), 1)  # so that there are equal elements, and zeros
+    expected, backs, updates = x, [], {}
+    for i, layer in enumerate(net):
+        own = {}
+        expected, back = layer.vjp(expected, training=training, updates=own)
+        backs.append(back)
+        updates |= {f"{i}.{key}": array for key, array in own.items()}
+    found = {}
+    y, pullback = net.vjp(x, training=training, updates=found)
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+    gy = random.standard_normal(y.shape)
+    gx, gradients = pullback(gy)
+    wanted, each = gy, {}
+    for i in reversed(range(len(backs))):
+        wanted, own = backs[i](wanted)
+        each |= {f"{i}.{key}": array for key, array in own.items()}
+    np.testing.assert_allclose(gx, wanted, atol=1e-10)
+    assert gradients.keys() == each.keys()
+    assert found.keys() == updates.keys()
+    for key, array in each.items():
+        np.testing.assert_allclose(gradients[key], array, atol=1e-9)

@@ -13,6 +13,7 @@ cdef enum channel_task_t:
     MOMENTS
     PRODUCTS
     AFFINE
+    RECTIFIED
     GRADIENT
 
 cdef struct channels_t:
@@ -101,9 +102,14 @@ cdef inline void shift_row(channel_task_t task, const real *x, const real *gy, r
                            Py_ssize_t length) noexcept nogil:
     """One row; `step` is 0 for one number for all of it."""
     cdef Py_ssize_t i
+    cdef real value
     if task == AFFINE:
         for i in range(length):
             y[i] = (x[i] - centre[i * step]) * factor[i * step] + shift[i * step]
+    elif task == RECTIFIED:
+        for i in range(length):
+            value = (x[i] - centre[i * step]) * factor[i * step] + shift[i * step]
+            y[i] = <real> 0 if value <= 0 else value        # a NaN stays one
     else:
         for i in range(length):
             y[i] = (gy[i] - shift[i * step] - (x[i] - centre[i * step]) * slope[i * step]) * factor[i * step]
@@ -122,6 +128,8 @@ cdef void shift_channels(const channels_t *job, const real *x, const real *gy, r
             row = min(row, left)
             if job.task == AFFINE:
                 shift_row(AFFINE, x, gy, y, centre, factor, shift, slope, 1, row)
+            elif job.task == RECTIFIED:
+                shift_row(RECTIFIED, x, gy, y, centre, factor, shift, slope, 1, row)
             else:
                 shift_row(GRADIENT, x, gy, y, centre, factor, shift, slope, 1, row)
             x, gy, y, left = x + row, gy + row, y + row, left - row
@@ -130,6 +138,8 @@ cdef void shift_channels(const channels_t *job, const real *x, const real *gy, r
         for c in range(job.channels):
             if job.task == AFFINE:
                 shift_row(AFFINE, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
+            elif job.task == RECTIFIED:
+                shift_row(RECTIFIED, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
             else:
                 shift_row(GRADIENT, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
             x, gy, y = x + job.inner, gy + job.inner, y + job.inner
@@ -144,7 +154,7 @@ cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, in
     cdef real *centre
     cdef double *wide
     cdef double *sums
-    if job.task == AFFINE or job.task == GRADIENT:
+    if job.task >= AFFINE:
         shift_channels(job, x, gy, <real *> job.y + offset, outer)
         return
     width = max(job.together * job.channels, 2 * LONG_ROW)
@@ -195,7 +205,7 @@ cdef tuple over_channels(channel_task_t task, cnp.ndarray x, cnp.ndarray gy, cnp
     for i in range(4):
         job.value[i] = cnp.PyArray_DATA(<cnp.ndarray> repeated[min(i, len(repeated) - 1)]) if repeated else job.x
     sums = None
-    if task != AFFINE and task != GRADIENT:
+    if task < AFFINE:
         sums = np.zeros((blocks, 2, job.channels))
         job.sums = <double *> cnp.PyArray_DATA(<cnp.ndarray> sums)
     if 1.0 * job.outer * elements < 1e5:
@@ -227,9 +237,9 @@ def channel_products(cnp.ndarray x, cnp.ndarray gy, centre, int threads):
     return over_channels(PRODUCTS, x, gy, None, (centre,), threads)[0].sum(0)
 
 
-def channel_affine(cnp.ndarray x, cnp.ndarray y, centre, factor, shift, int threads):
-    """y = (x - centre) * factor + shift, each a number for each channel."""
-    over_channels(AFFINE, x, None, y, (centre, factor, shift), threads)
+def channel_affine(cnp.ndarray x, cnp.ndarray y, centre, factor, shift, bint rectified, int threads):
+    """y = (x - centre) * factor + shift, each a number for each channel; rectified: 0 where that is negative."""
+    over_channels(RECTIFIED if rectified else AFFINE, x, None, y, (centre, factor, shift), threads)
 
 
 def channel_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gx, centre, factor, shift, slope, int threads):

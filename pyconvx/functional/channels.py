@@ -36,10 +36,10 @@ def products(x: Array, gy: Array, centre: Array) -> tuple[Array, Array]:
     return sums[0], sums[1]
 
 
-def affine(x: Array, centre: Array, factor: Array, shift: Array) -> Array:
-    """(x - centre) * factor + shift, with a number of each for each channel."""
+def affine(x: Array, centre: Array, factor: Array, shift: Array, rectified: bool = False) -> Array:
+    """(x - centre) * factor + shift, with a number of each for each channel; rectified: 0 where that is negative."""
     y = empty(x.shape, x.dtype)
-    _core.kernels.channel_affine(x, y, centre, factor, shift, num_threads())
+    _core.kernels.channel_affine(x, y, centre, factor, shift, rectified, num_threads())
     return y
 
 

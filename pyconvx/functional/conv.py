@@ -198,8 +198,10 @@ class _Plan:
         form = self.form
         return arrays.deliver_canonical(y, form.rank, form.layout, form.batched, self.out, form.result)
 
-    def vjp(self, kept: bool = False) -> tuple[Array, Pullback]:
-        """kept: nobody changes the result, so that the pullback may read it."""
+    def vjp(self, kept: bool = False, masked: bool = False) -> tuple[Array, Pullback]:
+        """kept: nobody changes the result, so that the pullback may read it. masked: the activation is a rectifier, and
+        the gradients that come are 0 where its own is.
+        """
         z = self._empty()
         problem, activation = self.problem(), self.activation
         alone = kept and activation is not None and sloped_by_result(activation) and self.out is None
@@ -224,7 +226,7 @@ class _Plan:
             gz = np.ascontiguousarray(
                 arrays.to_canonical("gy", gy, self.form.rank, self.form.layout), self.form.compute
             )
-            if activation is not None:
+            if activation is not None and not masked:
                 gz = pull(activation, z, saved, gz, num_threads())
             total = None if self.bias is None else channel_sums(channels_apart(gz, gz.ndim - 1))
             border = problem.border

@@ -37,11 +37,17 @@ def vjp(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, 
     return attempt(call, call.vjp)
 
 
-def vjp_within(kept: bool, function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Pullback]:
-    """`vjp` of a convolution; kept: nobody changes its result, which the pullback may therefore read, too."""
+def vjp_within(
+    kept: bool, masked: bool, function: Callable[..., Any], *args: Any, **options: Any
+) -> tuple[Any, Pullback]:
+    """`vjp` of a convolution inside a network.
+
+    kept: nobody changes its result, which the pullback may therefore read, too. masked: it ends with a rectifier, and
+    the gradients that come are 0 where that is.
+    """
     plan, _ = plan_of(function, "function")
     call: Any = plan(*args, **options)
-    result: tuple[Any, Pullback] = attempt(call, partial(call.vjp, kept=kept))
+    result: tuple[Any, Pullback] = attempt(call, partial(call.vjp, kept=kept, masked=masked))
     return result
 
 

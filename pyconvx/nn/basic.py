@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..functional.channels import affine, affine_gradient, channels_apart, momen
 from ..geometry import integer
 from .blas import product
 from .initializers import fill
-from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis
+from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis, is_rectifier
 
 __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 
@@ -126,6 +127,28 @@ class Activation(Operation):
 
     def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         return functional.activate, (self.activation,), {"axis": channel_axis(self.layout, ndim)}
+
+    @property
+    def rectifies(self) -> bool:
+        return type(self).pull is Activation.pull and is_rectifier(self.activation)
+
+    @property
+    def is_rectifier(self) -> bool:
+        return self.rectifies
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        if run.rectified:
+            y, back = x, None if run.masked else partial(_mask, x)
+        elif run.masked:
+            y, back = self.forward(x, run), None
+        else:
+            return super().pull(x, run)
+        return y, lambda gy: (gy if back is None else back(gy), {})
+
+
+def _mask(y: Array, gy: Any) -> Array:
+    """The gradient of a rectifier, from its result."""
+    return np.where(y <= 0, 0, gy).astype(y.dtype, copy=False)
 
 
 @dataclass(eq=False, repr=False)
@@ -249,6 +272,10 @@ class BatchNorm(Layer):
     def _channels(self, input_shape: Shape) -> Shape:
         return (input_shape[channel_axis(self.layout, 1 + len(input_shape)) - 1],)
 
+    @property
+    def may_rectify(self) -> bool:
+        return type(self).pull is BatchNorm.pull
+
     def factors(self) -> tuple[Array, Array]:
         """(factor, offset): without training the layer is x * factor + offset, per channel."""
         factor = self.params["scale"] / np.sqrt(self.state["variance"].astype(np.float64) + self.epsilon)
@@ -270,7 +297,7 @@ class BatchNorm(Layer):
         else:
             mean, variance = (self.state[name].astype(np.float64) for name in ("mean", "variance"))
         spread, scale = np.sqrt(variance + self.epsilon), self.params["scale"]
-        y = affine(rows, mean, scale / spread, self.params["shift"])
+        y = affine(rows, mean, scale / spread, self.params["shift"], run.rectify)
 
         def back(gy: Any) -> tuple[Any, Params]:
             if np.shape(gy) != x.shape:

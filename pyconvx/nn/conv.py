@@ -14,7 +14,19 @@ from ..functional.padded import modes_of
 from ..functional.vjp import vjp_within
 from ..geometry import conv_windows, integer
 from .initializers import fill
-from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis, ranks, sizes, spatial_of
+from .layer import (
+    Array,
+    Layer,
+    LayerPullback,
+    Params,
+    Run,
+    Shape,
+    channel_axis,
+    is_rectifier,
+    ranks,
+    sizes,
+    spatial_of,
+)
 
 __all__ = [
     "Conv1D",
@@ -126,9 +138,14 @@ class _Convolution(_Options):
         y: Array = self.function(*self._arguments(x), **self.options_of(self.channels_of(x.shape[1:])))
         return y
 
+    @property
+    def rectifies(self) -> bool:
+        own = type(self).pull is _Convolution.pull  # and not that of a subclass, which may do more
+        return own and self.activation is not None and is_rectifier(self.activation)
+
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         options = self.options_of(self.channels_of(x.shape[1:]))
-        y, pullback = vjp_within(run.inner, self.function, *self._arguments(x), **options)
+        y, pullback = vjp_within(run.inner, run.masked, self.function, *self._arguments(x), **options)
         gradients_of: Any = pullback
 
         def back(gy: Any) -> tuple[Any, Params]:
@@ -287,7 +304,7 @@ class _SeparableConv(_Options):
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         first, second = self.steps()
-        middle, first_back = first.pull(x, replace(run, inner=True))
+        middle, first_back = first.pull(x, replace(run, inner=True, masked=False))
         y, second_back = second.pull(middle, replace(run, input_gradient=True))
 
         def back(gy: Any) -> tuple[Any, Params]:

@@ -69,6 +69,15 @@ class Run:
     """Whether the gradient with respect to the input is wanted; a pullback may return None for it otherwise."""
     inner: bool = False
     """Whether the result goes to another layer only, which does not change it: a pullback may read it."""
+    # Where the last thing that a layer does is to rectify, a pooling that takes the largest can do the mask of its
+    # gradient, on far fewer elements: it is that of the largest. And BatchNorm can rectify by the way.
+    masked: bool = False
+    """Of a layer that rectifies: whether the gradient that comes is masked already."""
+    masks: bool = False
+    """Of a pooling: whether it is to mask the gradient of a rectifier before it."""
+    rectify: bool = False
+    """Of BatchNorm: whether it is to do what the layer behind it would do, which is told so, too, as `rectified`."""
+    rectified: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -113,6 +122,26 @@ class Layer:
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         """The result with its pullback, which returns gx and the gradients of `params`."""
         raise NotImplementedError
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether the last thing that `pull` does is to rectify, and it knows `Run.masked`."""
+        return False
+
+    @property
+    def is_rectifier(self) -> bool:
+        """Whether that is all, and it knows `Run.rectified`."""
+        return False
+
+    @property
+    def takes_largest(self) -> bool:
+        """Whether results are elements of x, each the largest of some, and `pull` knows `Run.masks`."""
+        return False
+
+    @property
+    def may_rectify(self) -> bool:
+        """Whether `pull` knows `Run.rectify`."""
+        return False
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """Multiplications, each with an addition, for one sample."""
@@ -322,6 +351,11 @@ class Operation(Layer):
         function, arguments, options = self.call(x.ndim)
         y, pullback = functional.vjp(function, x, *arguments, **options)
         return y, lambda gy: (pullback(gy)[0], {})
+
+
+def is_rectifier(given: Any) -> bool:
+    """Whether an activation, by name or bound, is relu."""
+    return activation(given).plugin.kernel == "relu"
 
 
 def channel_axis(layout: str, ndim: int) -> int:

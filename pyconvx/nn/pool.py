@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import functional
 from ..functional.padded import modes_of
 from ..geometry import pool_windows
-from .layer import Operation, Shape, ranks, sizes, spatial_of
+from ..pooling import pooling
+from .layer import Array, LayerPullback, Operation, Params, Run, Shape, ranks, sizes, spatial_of
 
 __all__ = [
     "AdaptivePool1D",
@@ -60,6 +63,22 @@ class _Pool(Operation):
         names = ("stride", "padding", "padding_mode", "dilation", "ceil_mode", "layout")
         options = {name: getattr(self, name) for name in names}
         return getattr(functional, f"pool{self.rank}d"), (self.size, self.kind), options
+
+    @property
+    def takes_largest(self) -> bool:
+        own = type(self).pull is _Pool.pull
+        return own and self.padding_mode is None and pooling(self.kind).plugin.kernel == "max"
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        y, back = super().pull(x, run)
+        if not run.masks:
+            return y, back
+
+        def masked(gy: Any) -> tuple[Any, Params]:
+            """The gradient of a rectifier before it is 0 where the largest element is."""
+            return back(np.where(y <= 0, 0, gy))
+
+        return y, masked
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         spatial = spatial_of(self.layout, input_shape)

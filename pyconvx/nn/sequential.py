@@ -112,9 +112,16 @@ class _Group(Layer):
     def _each(self, method: str, run: Run) -> Iterator[Callable[[Array], Any]]:
         """A method of each layer, `forward` or `pull`, whose new state goes where that of the group goes."""
         wanted = run.input_gradient
+        before = inner = Run(run.training, run.rng, {})
         for i, layer in enumerate(self.layers):
             last = not self.chained or i == len(self.layers) - 1
             inner = Run(run.training, run.rng, {}, wanted, run.inner if last else True)
+            if method == "pull" and not last:
+                following = self.layers[i + 1]
+                inner.masked = layer.rectifies and following.takes_largest
+                inner.rectify = layer.may_rectify and following.is_rectifier
+            inner.masks, inner.rectified = before.masked, before.rectify
+            before = inner
             yield partial(getattr(layer, method), run=inner)
             run.updates.update(_numbered([inner.updates], i))
             wanted = wanted or (self.chained and bool(layer.params))
