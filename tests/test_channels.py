@@ -107,3 +107,10 @@ def test_the_gradient_of_a_bias_is_exact_to_the_last_digits(layout):
     gradient = cx.vjp(cx.conv2d, x, filters, bias, layout=layout)[1](gy)[2]
     expected = gy.astype(np.float64).sum((0, 2, 3) if layout == "channels_first" else (0, 1, 2))
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-3)
+
+
+def test_there_is_a_number_for_each_channel():
+    layer = cx.BatchNorm().build((4, 4, 3))
+    layer.params["shift"] = np.zeros(2, np.float32)
+    with pytest.raises(ValueError, match="for each of 3 channels"):
+        layer(np.ones((2, 4, 4, 3), np.float32))

@@ -201,6 +201,9 @@ cdef tuple over_channels(channel_task_t task, cnp.ndarray x, cnp.ndarray gy, cnp
     if job.inner == 1:
         job.step = max(<Py_ssize_t> LEAST_ROWS, job.step // job.together * job.together)
     blocks, width = (job.outer + job.step - 1) // job.step, max(job.together * job.channels, 2 * LONG_ROW)
+    for value in values:
+        if np.shape(value) != (x.shape[1],):
+            raise ValueError(f"there must be a number for each of {x.shape[1]} channels, got shape {np.shape(value)}")
     repeated = [np.tile(np.asarray(value).astype(x.dtype), job.together) for value in values]
     for i in range(4):
         job.value[i] = cnp.PyArray_DATA(<cnp.ndarray> repeated[min(i, len(repeated) - 1)]) if repeated else job.x
