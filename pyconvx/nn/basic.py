@@ -15,7 +15,7 @@ from ..functional.channels import affine, affine_gradient, channels_apart, momen
 from ..geometry import integer
 from .blas import product
 from .initializers import fill
-from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis, is_rectifier
+from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis, is_rectifier, masked
 
 __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 
@@ -138,17 +138,12 @@ class Activation(Operation):
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         if run.rectified:
-            y, back = x, None if run.masked else partial(_mask, x)
+            y, back = x, None if run.masked else partial(masked, x)
         elif run.masked:
             y, back = self.forward(x, run), None
         else:
             return super().pull(x, run)
         return y, lambda gy: (gy if back is None else back(gy), {})
-
-
-def _mask(y: Array, gy: Any) -> Array:
-    """The gradient of a rectifier, from its result."""
-    return np.where(y <= 0, 0, gy).astype(y.dtype, copy=False)
 
 
 @dataclass(eq=False, repr=False)

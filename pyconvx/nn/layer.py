@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import functional
-from ..activation import activation
+from ..activation import activation, pull
 from ..functional.arrays import check_layout
 from ..padding import padding
 from ..pooling import pooling
@@ -351,6 +351,12 @@ class Operation(Layer):
         function, arguments, options = self.call(x.ndim)
         y, pullback = functional.vjp(function, x, *arguments, **options)
         return y, lambda gy: (pullback(gy)[0], {})
+
+
+def masked(y: Array, gy: Any) -> Array:
+    """The gradient of a rectifier, from its result."""
+    y = np.ascontiguousarray(y)
+    return pull(activation("relu"), y, y, np.ascontiguousarray(gy, y.dtype), functional.num_threads())
 
 
 def is_rectifier(given: Any) -> bool:

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .. import functional
 from ..functional.padded import modes_of
 from ..geometry import pool_windows
 from ..pooling import pooling
-from .layer import Array, LayerPullback, Operation, Params, Run, Shape, ranks, sizes, spatial_of
+from .layer import Array, LayerPullback, Operation, Run, Shape, masked, ranks, sizes, spatial_of
 
 __all__ = [
     "AdaptivePool1D",
@@ -74,11 +72,8 @@ class _Pool(Operation):
         if not run.masks:
             return y, back
 
-        def masked(gy: Any) -> tuple[Any, Params]:
-            """The gradient of a rectifier before it is 0 where the largest element is."""
-            return back(np.where(y <= 0, 0, gy))
-
-        return y, masked
+        # the gradient of a rectifier before it is 0 where the largest element is
+        return y, lambda gy: back(masked(y, gy))
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         spatial = spatial_of(self.layout, input_shape)
