@@ -559,3 +559,76 @@ def test_a_chain_is_what_its_layers_are_one_by_one(name, layout, training):
     assert found.keys() == updates.keys()
     for key, array in each.items():
         np.testing.assert_allclose(gradients[key], array, atol=1e-9)
+
+
+ALIASES = {
+    "flattened": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.Flatten()],
+    "pooled": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(2)],
+    "pooled and flattened": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(2), cx.Flatten()],
+    "normalized": lambda: [cx.BatchNorm(), cx.Activation("relu")],
+    "left in": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.Dropout(0.5)],
+    "nested": lambda: [cx.Sequential(cx.Conv2D(4, 3, activation="relu")), cx.Sequential()],
+}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_what_a_network_returns_is_the_callers_to_change(name):
+    net = cx.Sequential(*ALIASES[name]())
+    y, back = net.vjp(rng.standard_normal((2, 8, 8, 3)).astype(np.float32))
+    gy = rng.standard_normal(y.shape).astype(np.float32)
+    gx, gradients = back(gy)
+    y -= 1
+    again, others = back(gy)
+    np.testing.assert_array_equal(again, gx)
+    for key, array in gradients.items():
+        np.testing.assert_array_equal(others[key], array)
+
+
+class Skipping(cx.Conv2D):
+    """A subclass that works on the result of its class in place."""
+
+    def pull(self, x, run):
+        y, back = super().pull(x, run)
+        y += x
+
+        def around(gy):
+            gx, gradients = back(gy)
+            return (None if gx is None else gx + gy), gradients
+
+        return y, around
+
+
+def test_a_subclass_may_change_what_its_class_returns():
+    net = cx.Sequential(Skipping(3, 3, padding="same", activation="relu"), cx.BatchNorm()).build((5, 5, 3))
+    x = rng.standard_normal((2, 5, 5, 3)).astype(np.float32)
+    y, first = net[0].vjp(x)
+    z, second = net[1].vjp(y.copy())
+    found, back = net.vjp(x)
+    np.testing.assert_allclose(found, z, atol=1e-5)
+    np.testing.assert_allclose(back(np.ones_like(z))[0], first(second(np.ones_like(z))[0])[0], atol=1e-4)
+
+
+def test_gradients_of_another_shape_are_refused_in_chains_too():
+    x = rng.standard_normal((2, 8, 8, 3)).astype(np.float32)
+    for layers in (
+        [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(2), cx.Activation("identity")],
+        [cx.BatchNorm(), cx.Activation("relu"), cx.Activation("identity")],
+    ):
+        y, back = cx.Sequential(*layers).vjp(x)
+        for wrong in (y.reshape(y.shape[::-1]), y.ravel()):
+            with pytest.raises(ValueError, match="shape"):
+                back(wrong)
+    net = cx.Sequential(cx.Activation("relu"), cx.MaxPool2D(2), cx.Activation("identity"))
+    y, back = net.vjp(x.astype(np.float16))
+    assert back(np.ones_like(y))[0].dtype == np.float16
+    with pytest.raises(ValueError, match="matmul"):
+        cx.Dense(64).vjp(np.ones((64, 64), np.float32))[1](np.ones(63, np.float32))
+
+
+@pytest.mark.parametrize("value", [1000.3, 20000.1, 100000.3, 1e7 + 1])
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_a_constant_channel_is_normalized_to_zero(value, layout):
+    x, updates = np.full((40, 5, 5, 3), value, np.float32), {}
+    y, _ = cx.BatchNorm(layout=layout).build(x.shape[1:]).vjp(x, training=True, updates=updates)
+    assert np.abs(y).max() <= 1e-3
+    np.testing.assert_allclose(updates["variance"], 0.9, atol=1e-6)

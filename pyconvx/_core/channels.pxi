@@ -30,16 +30,16 @@ cdef struct channels_t:
     Py_ssize_t scratch_size
 
 
-cdef inline real term_of(channel_task_t task, bint second, real x, real gy, real centre) noexcept nogil:
-    """What a sum consists of."""
-    if task == SUMS or (task == MOMENTS and not second):
+cdef inline real term_of(channel_task_t task, int look, real x, real gy, real centre) noexcept nogil:
+    """What a sum consists of, at each look at a block."""
+    if task == SUMS or (task == MOMENTS and look == 0):
         return x
     if task == MOMENTS:
-        return (x - centre) * (x - centre)
-    return gy * (x - centre) if second else gy
+        return x - centre if look == 1 else (x - centre) * (x - centre)
+    return gy * (x - centre) if look else gy
 
 
-cdef inline void sum_rows(channel_task_t task, bint second, const real *x, const real *gy, const real *centre,
+cdef inline void sum_rows(channel_task_t task, int look, const real *x, const real *gy, const real *centre,
                           Py_ssize_t rows, Py_ssize_t width, real *part, double *sums) noexcept nogil:
     """Add to the sums of columns. part: room for a row."""
     cdef Py_ssize_t c, left
@@ -50,30 +50,32 @@ cdef inline void sum_rows(channel_task_t task, bint second, const real *x, const
             part[c] = 0
         while left > 0:
             for c in range(width):
-                part[c] += term_of(task, second, x[c], gy[c], centre[c])
+                part[c] += term_of(task, look, x[c], gy[c], centre[c])
             x, gy, left = x + width, gy + width, left - 1
         for c in range(width):
             sums[c] += part[c]
 
 
-cdef void sum_length(channel_task_t task, bint second, const real *x, const real *gy, const real *centre,
+cdef void sum_length(channel_task_t task, int look, const real *x, const real *gy, const real *centre,
                      Py_ssize_t length, Py_ssize_t width, real *part, double *sums) noexcept nogil:
     """The same for so many elements, of which the last row may not be whole."""
     cdef Py_ssize_t rows = length // width, whole = length // width * width
     # a task that is known lets the compiler make a loop without choices
-    if task == SUMS or (task == MOMENTS and not second):
-        sum_rows(SUMS, False, x, x, x, rows, width, part, sums)
+    if task == SUMS or (task == MOMENTS and look == 0):
+        sum_rows(SUMS, 0, x, x, x, rows, width, part, sums)
+    elif task == MOMENTS and look == 1:
+        sum_rows(MOMENTS, 1, x, x, centre, rows, width, part, sums)
     elif task == MOMENTS:
-        sum_rows(MOMENTS, True, x, x, centre, rows, width, part, sums)
-    elif second:
-        sum_rows(PRODUCTS, True, x, gy, centre, rows, width, part, sums)
+        sum_rows(MOMENTS, 2, x, x, centre, rows, width, part, sums)
+    elif look:
+        sum_rows(PRODUCTS, 1, x, gy, centre, rows, width, part, sums)
     else:
-        sum_rows(SUMS, False, gy, gy, gy, rows, width, part, sums)
+        sum_rows(SUMS, 0, gy, gy, gy, rows, width, part, sums)
     if whole < length:
-        sum_rows(task, second, x + whole, gy + whole, centre, 1, length - whole, part, sums)
+        sum_rows(task, look, x + whole, gy + whole, centre, 1, length - whole, part, sums)
 
 
-cdef void sum_channels(const channels_t *job, bint second, const real *x, const real *gy, const real *centre,
+cdef void sum_channels(const channels_t *job, int look, const real *x, const real *gy, const real *centre,
                        Py_ssize_t outer, real *part, double *wide, double *sums) noexcept nogil:
     """Set the sums of each channel over some of the first axis. centre: repeated as rows are, or of each channel."""
     cdef Py_ssize_t n, c, t, channels = job.channels, width = job.together * channels
@@ -81,7 +83,7 @@ cdef void sum_channels(const channels_t *job, bint second, const real *x, const 
     memset(sums, 0, channels * sizeof(double))
     if job.inner == 1:
         memset(wide, 0, width * sizeof(double))
-        sum_length(job.task, second, x, gy, centre, outer * channels, width, part, wide)
+        sum_length(job.task, look, x, gy, centre, outer * channels, width, part, wide)
         for t in range(job.together):
             for c in range(channels):
                 sums[c] += wide[t * channels + c]
@@ -91,7 +93,7 @@ cdef void sum_channels(const channels_t *job, bint second, const real *x, const 
             memset(wide, 0, LONG_ROW * sizeof(double))
             for t in range(LONG_ROW):
                 same[t] = centre[c]
-            sum_length(job.task, second, x, gy, same, job.inner, LONG_ROW, part, wide)
+            sum_length(job.task, look, x, gy, same, job.inner, LONG_ROW, part, wide)
             for t in range(LONG_ROW):
                 sums[c] += wide[t]
             x, gy = x + job.inner, gy + job.inner
@@ -154,6 +156,8 @@ cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, in
     cdef real *centre
     cdef double *wide
     cdef double *sums
+    cdef double *off
+    cdef double count
     if job.task >= AFFINE:
         shift_channels(job, x, gy, <real *> job.y + offset, outer)
         return
@@ -162,20 +166,23 @@ cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, in
     part = <real *> (wide + width)
     centre = part + width
     sums = job.sums + 2 * block * job.channels
-    if job.task == MOMENTS:         # about the mean of the block
-        sum_channels(job, False, x, x, x, outer, part, wide, sums)
-        for c in range(job.channels):
-            sums[c] /= <double> (outer * job.inner)
-            for t in range(job.together):
-                centre[t * job.channels + c] = <real> sums[c]
-    else:
-        sum_channels(job, False, x, gy, <const real *> job.value[0], outer, part, wide, sums)
-    if job.task == MOMENTS:
-        sum_channels(job, True, x, x, centre, outer, part, wide, sums + job.channels)
-        for c in range(job.channels):
-            sums[job.channels + c] -= (outer * job.inner) * (sums[c] - centre[c]) * (sums[c] - centre[c])
-    elif job.task == PRODUCTS:
-        sum_channels(job, True, x, gy, <const real *> job.value[0], outer, part, wide, sums + job.channels)
+    if job.task != MOMENTS:
+        sum_channels(job, 0, x, gy, <const real *> job.value[0], outer, part, wide, sums)
+        if job.task == PRODUCTS:
+            sum_channels(job, 1, x, gy, <const real *> job.value[0], outer, part, wide, sums + job.channels)
+        return
+    # about the mean of the block, as far as the precision of x tells it: from there nothing cancels
+    off, count = wide + 3 * width, <double> (outer * job.inner)
+    sum_channels(job, 0, x, x, x, outer, part, wide, sums)
+    for c in range(job.channels):
+        for t in range(job.together):
+            centre[t * job.channels + c] = <real> (sums[c] / count)
+    sum_channels(job, 1, x, x, centre, outer, part, wide, off)
+    sum_channels(job, 2, x, x, centre, outer, part, wide, sums + job.channels)
+    for c in range(job.channels):
+        sums[c] = centre[c] + off[c] / count
+        off[c] = sums[job.channels + c] - off[c] * off[c] / count
+        sums[job.channels + c] = 0 if off[c] < 0 else off[c]
 
 
 cdef void channels_any_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -213,7 +220,7 @@ cdef tuple over_channels(channel_task_t task, cnp.ndarray x, cnp.ndarray gy, cnp
         job.sums = <double *> cnp.PyArray_DATA(<cnp.ndarray> sums)
     if 1.0 * job.outer * elements < 1e5:
         threads = 1
-    cdef _Scratch scratch = _Scratch(width * 3 * sizeof(double), threads)
+    cdef _Scratch scratch = _Scratch((width * 3 + job.channels) * sizeof(double), threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
     cdef bint single = x.itemsize == 4
     with nogil:

@@ -117,12 +117,12 @@ def _filtered(pixels: NDArray[Any], kernel: NDArray[Any], mode: Any, signed: str
     if x.dtype == np.int32:  # numbers of 32 bits, which float32 does not hold
         x_light = x_light.astype(np.float64)
     options: dict[str, Any] = {"padding": "same", "padding_mode": mode}
-    if light < x.shape[-1] and kernel.min() >= 0:
-        opacity = x[..., light:].astype(np.float32)
+    opacity = x[..., light:].astype(np.float32)
+    if opacity.size and opacity.min() < opacity.max() and kernel.min() >= 0 and kernel.max() > 0:
         seen = cx.conv2d(opacity, filters[:1], **options)
         y = cx.conv2d(x_light * opacity, filters, groups=light, **options)
         y *= kernel.sum()
-        y = np.divide(y, seen, out=x_light.astype(y.dtype), where=seen > 0)
+        y = np.divide(y, seen, out=x_light.astype(y.dtype), where=seen > 1e-5 * kernel.sum() * opacity.max())
     else:
         y = cx.conv2d(x_light, filters, groups=light, **options)
     if x.dtype.kind == "f":

@@ -224,7 +224,7 @@ def _samples(path: Path, net: cx.Layer) -> Array:
 
 def _light(x: Array) -> Array:
     """Pixels of 8 or 16 bits as numbers from 0 to 1, as those of pictures and of idx files are; others as they are."""
-    return x.astype(np.float32) / np.iinfo(x.dtype).max if x.dtype in (np.uint8, np.uint16) else x
+    return x.astype(np.float32) / np.iinfo(x.dtype).max if x.dtype.kind == "u" and x.itemsize < 4 else x
 
 
 def _picture(path: Path, shape: tuple[int, ...]) -> Array:

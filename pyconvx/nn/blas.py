@@ -84,7 +84,7 @@ if hasattr(os, "register_at_fork"):
 
 def product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """a @ b, of matrices; on one thread unless it is large."""
-    if not SMALL < a.shape[0] * a.shape[1] * b.shape[1] < LARGE:
+    if not (a.ndim == b.ndim == 2 and SMALL < a.size * b.shape[1] < LARGE):
         return np.asarray(a @ b)
     with _threads:
         return np.asarray(a @ b)

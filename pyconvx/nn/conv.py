@@ -145,7 +145,8 @@ class _Convolution(_Options):
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         options = self.options_of(self.channels_of(x.shape[1:]))
-        y, pullback = vjp_within(run.inner, run.masked, self.function, *self._arguments(x), **options)
+        kept = run.inner and type(self).pull is _Convolution.pull  # a subclass may change it
+        y, pullback = vjp_within(kept, run.masked, self.function, *self._arguments(x), **options)
         gradients_of: Any = pullback
 
         def back(gy: Any) -> tuple[Any, Params]:
@@ -305,7 +306,8 @@ class _SeparableConv(_Options):
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         first, second = self.steps()
         middle, first_back = first.pull(x, replace(run, inner=True, masked=False))
-        y, second_back = second.pull(middle, replace(run, input_gradient=True))
+        kept = run.inner and type(self).pull is _SeparableConv.pull
+        y, second_back = second.pull(middle, replace(run, input_gradient=True, inner=kept))
 
         def back(gy: Any) -> tuple[Any, Params]:
             gradient, gradients = second_back(gy)

@@ -354,7 +354,11 @@ class Operation(Layer):
 
 
 def masked(y: Array, gy: Any) -> Array:
-    """The gradient of a rectifier, from its result."""
+    """The gradient of a rectifier, from its result. Raises ValueError for a gradient of another shape."""
+    if np.shape(gy) != y.shape:
+        raise ValueError(f"gy must have the shape of the result, {y.shape}, got {np.shape(gy)}")
+    if y.dtype not in (np.float32, np.float64):
+        return np.where(y <= 0, 0, gy).astype(y.dtype)
     y = np.ascontiguousarray(y)
     return pull(activation("relu"), y, y, np.ascontiguousarray(gy, y.dtype), functional.num_threads())
 

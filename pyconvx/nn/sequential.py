@@ -118,7 +118,10 @@ class _Group(Layer):
             inner = Run(run.training, run.rng, {}, wanted, run.inner if last else True)
             if method == "pull" and not last:
                 following = self.layers[i + 1]
-                inner.masked = layer.rectifies and following.takes_largest
+                shown = (
+                    i + 1 == len(self.layers) - 1 and not run.inner
+                )  # the result of the pooling, which it would keep
+                inner.masked = layer.rectifies and following.takes_largest and not shown
                 inner.rectify = layer.may_rectify and following.is_rectifier
             inner.masks, inner.rectified = before.masked, before.rectify
             before = inner
@@ -214,10 +217,13 @@ class Sequential(_Group):
         return x
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        pullbacks = []
+        pullbacks, results = [], []
         for pull in self._each("pull", run):
+            results.append(x)
             x, pullback = pull(x)
             pullbacks.append(pullback)
+        if not run.inner and any(np.may_share_memory(x, each) for each in results[1:]):
+            x = x.copy()  # what layers made for one another, and may read again, is not for a caller to change
 
         def back(gy: Any) -> tuple[Any, Params]:
             found: list[Params] = []
