@@ -185,14 +185,10 @@ cdef extern from "reductions.h":
                    double *part) noexcept nogil
     void add_f32(float *to, const float *origin, Py_ssize_t channels) noexcept nogil
     void add_f64(double *to, const double *origin, Py_ssize_t channels) noexcept nogil
-    void set_won_f32(float *to, const float *origin, const cnp.int32_t *winner, cnp.int32_t tap,
-                     Py_ssize_t channels) noexcept nogil
-    void set_won_f64(double *to, const double *origin, const cnp.int32_t *winner, cnp.int32_t tap,
-                     Py_ssize_t channels) noexcept nogil
     void add_won_f32(float *to, const float *origin, const cnp.int32_t *winner, cnp.int32_t tap,
-                     Py_ssize_t channels) noexcept nogil
+                     Py_ssize_t channels, bint fresh) noexcept nogil
     void add_won_f64(double *to, const double *origin, const cnp.int32_t *winner, cnp.int32_t tap,
-                     Py_ssize_t channels) noexcept nogil
+                     Py_ssize_t channels, bint fresh) noexcept nogil
 
 ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}

@@ -21,12 +21,12 @@ cdef class Border:
     element of each axis. length: of the last axis of x.
     """
     cdef border_t table
-    cdef object keep
+    cdef tuple keep                 # what it was made from
 
     def __init__(self, cnp.ndarray elements, cnp.ndarray starts, tuple before, tuple whole, Py_ssize_t length):
         if starts.size != whole[0] * whole[1]:
             raise ValueError("border: rows do not fit")
-        self.keep = (elements, starts)
+        self.keep = (elements, starts, before, whole, length)
         self.table.x = NULL
         self.table.elements, self.table.places = cnp.PyArray_DATA(elements), elements.shape[1]
         self.table.start = <const Py_ssize_t *> cnp.PyArray_DATA(starts)
@@ -36,10 +36,8 @@ cdef class Border:
 
     def sample(self, Py_ssize_t n):
         """The border of one sample."""
-        elements, starts = self.keep
-        before = tuple([self.table.before[i] for i in range(AXES)])
-        whole = starts.size // self.table.rows, self.table.rows, 0
-        return Border(elements[n:n + 1], starts, before, whole, self.table.length)
+        elements, *rest = self.keep
+        return Border(elements[n:n + 1], *rest)
 
     cdef border_t around(self, cnp.ndarray x):
         """The table for kernels that read x. Several threads may ask for it, each with its own copy of x."""

@@ -117,33 +117,34 @@ cdef inline void shift_row(channel_task_t task, const real *x, const real *gy, r
             y[i] = (gy[i] - shift[i * step] - (x[i] - centre[i * step]) * slope[i * step]) * factor[i * step]
 
 
+cdef void shift_length(const channels_t *job, const real *x, const real *gy, real *y, Py_ssize_t channel,
+                       Py_ssize_t step, Py_ssize_t length) noexcept nogil:
+    """The same with the numbers from a channel on."""
+    cdef const real *centre = <const real *> job.value[0] + channel
+    cdef const real *factor = <const real *> job.value[1] + channel
+    cdef const real *shift = <const real *> job.value[2] + channel
+    cdef const real *slope = <const real *> job.value[3] + channel
+    if job.task == AFFINE:
+        shift_row(AFFINE, x, gy, y, centre, factor, shift, slope, step, length)
+    elif job.task == RECTIFIED:
+        shift_row(RECTIFIED, x, gy, y, centre, factor, shift, slope, step, length)
+    else:
+        shift_row(GRADIENT, x, gy, y, centre, factor, shift, slope, step, length)
+
+
 cdef void shift_channels(const channels_t *job, const real *x, const real *gy, real *y,
                          Py_ssize_t outer) noexcept nogil:
-    cdef const real *centre = <const real *> job.value[0]
-    cdef const real *factor = <const real *> job.value[1]
-    cdef const real *shift = <const real *> job.value[2]
-    cdef const real *slope = <const real *> job.value[3]
     cdef Py_ssize_t n, c, row, left
     if job.inner == 1:
         row, left = job.together * job.channels, outer * job.channels
         while left > 0:
             row = min(row, left)
-            if job.task == AFFINE:
-                shift_row(AFFINE, x, gy, y, centre, factor, shift, slope, 1, row)
-            elif job.task == RECTIFIED:
-                shift_row(RECTIFIED, x, gy, y, centre, factor, shift, slope, 1, row)
-            else:
-                shift_row(GRADIENT, x, gy, y, centre, factor, shift, slope, 1, row)
+            shift_length(job, x, gy, y, 0, 1, row)
             x, gy, y, left = x + row, gy + row, y + row, left - row
         return
     for n in range(outer):
         for c in range(job.channels):
-            if job.task == AFFINE:
-                shift_row(AFFINE, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
-            elif job.task == RECTIFIED:
-                shift_row(RECTIFIED, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
-            else:
-                shift_row(GRADIENT, x, gy, y, centre + c, factor + c, shift + c, slope + c, 0, job.inner)
+            shift_length(job, x, gy, y, c, 0, job.inner)
             x, gy, y = x + job.inner, gy + job.inner, y + job.inner
 
 

@@ -23,11 +23,6 @@ cdef inline void add_row(real *to, const real *gradient, const cnp.int32_t *winn
     """Add a gradient to an element, or only to channels that a tap won; fresh: nothing is there yet."""
     if fresh and winner == NULL:
         memcpy(to, gradient, channels * sizeof(real))
-    elif fresh:
-        if real is float:
-            set_won_f32(to, gradient, winner, <cnp.int32_t> tap, channels)
-        else:
-            set_won_f64(to, gradient, winner, <cnp.int32_t> tap, channels)
     elif winner == NULL:
         if real is float:
             add_f32(to, gradient, channels)
@@ -35,9 +30,9 @@ cdef inline void add_row(real *to, const real *gradient, const cnp.int32_t *winn
             add_f64(to, gradient, channels)
     else:
         if real is float:
-            add_won_f32(to, gradient, winner, <cnp.int32_t> tap, channels)
+            add_won_f32(to, gradient, winner, <cnp.int32_t> tap, channels, fresh)
         else:
-            add_won_f64(to, gradient, winner, <cnp.int32_t> tap, channels)
+            add_won_f64(to, gradient, winner, <cnp.int32_t> tap, channels, fresh)
 
 
 cdef void spread(const source_t *s, real *gx, const Py_ssize_t *at, const Py_ssize_t *low, const Py_ssize_t *high,

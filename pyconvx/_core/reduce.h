@@ -144,28 +144,23 @@ ALWAYS_INLINE void NAME(add)(REAL *to, const REAL *from, ptrdiff_t channels)
     for (; c < channels; c++) to[c] += from[c];
 }
 
-/* to[c] = from[c] where winner[c] is tap, else 0. */
-ALWAYS_INLINE void NAME(set_won)(REAL *to, const REAL *from, const int32_t *winner, int32_t tap, ptrdiff_t channels)
+/* to[c] += from[c] where winner[c] is tap; fresh: nothing is there yet. */
+ALWAYS_INLINE void NAME(add_won)(REAL *to, const REAL *from, const int32_t *winner, int32_t tap, ptrdiff_t channels,
+                                 int fresh)
 {
     ptrdiff_t c = 0;
 #if REDUCE_VECTORS
     for (; c + LANES <= channels; c += LANES) {
         const MASK won = __builtin_convertvector(*(const NUMBERS *)(winner + c) == tap, MASK);
-        *(VECTOR *)(to + c) = (VECTOR)(won & (MASK)(*(const VECTOR *)(from + c)));
+        const VECTOR share = (VECTOR)(won & (MASK)(*(const VECTOR *)(from + c)));
+        if (fresh)
+            *(VECTOR *)(to + c) = share;
+        else
+            *(VECTOR *)(to + c) += share;
     }
 #endif
-    for (; c < channels; c++) to[c] = winner[c] == tap ? from[c] : 0;
-}
-
-/* to[c] += from[c] where winner[c] is tap. */
-ALWAYS_INLINE void NAME(add_won)(REAL *to, const REAL *from, const int32_t *winner, int32_t tap, ptrdiff_t channels)
-{
-    ptrdiff_t c = 0;
-#if REDUCE_VECTORS
-    for (; c + LANES <= channels; c += LANES) {
-        const MASK won = __builtin_convertvector(*(const NUMBERS *)(winner + c) == tap, MASK);
-        *(VECTOR *)(to + c) += (VECTOR)(won & (MASK)(*(const VECTOR *)(from + c)));
+    for (; c < channels; c++) {
+        const REAL share = winner[c] == tap ? from[c] : 0;
+        to[c] = fresh ? share : to[c] + share;
     }
-#endif
-    for (; c < channels; c++) to[c] += winner[c] == tap ? from[c] : 0;
 }

@@ -208,7 +208,9 @@ class Border:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what is held, once it is: three arrays of sizes for each axis of a place, and its number."""
+        """Bytes of what is held, once it is: of each place its coordinates, those that it takes, and its number; and
+        where rows start.
+        """
         return (8 * (2 * len(self.sizes) + 1) * self.count if self.count <= HELD else 0) + 8 * self.rows
 
     @property

@@ -112,16 +112,15 @@ class _Group(Layer):
     def _each(self, method: str, run: Run) -> Iterator[Callable[[Array], Any]]:
         """A method of each layer, `forward` or `pull`, whose new state goes where that of the group goes."""
         wanted = run.input_gradient
-        before = inner = Run(run.training, run.rng, {})
+        before = Run(run.training, run.rng, {})
         for i, layer in enumerate(self.layers):
             last = not self.chained or i == len(self.layers) - 1
             inner = Run(run.training, run.rng, {}, wanted, run.inner if last else True)
             if method == "pull" and not last:
                 following = self.layers[i + 1]
-                shown = (
-                    i + 1 == len(self.layers) - 1 and not run.inner
-                )  # the result of the pooling, which it would keep
-                inner.masked = layer.rectifies and following.takes_largest and not shown
+                # a pooling keeps its result for that, which must then not be the caller's
+                inside = run.inner or i + 2 < len(self.layers)
+                inner.masked = inside and layer.rectifies and following.takes_largest
                 inner.rectify = layer.may_rectify and following.is_rectifier
             inner.masks, inner.rectified = before.masked, before.rectify
             before = inner
