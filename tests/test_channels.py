@@ -43,12 +43,11 @@ def test_they_are_what_numpy_says_in_more_digits(isa, drawn, threads):
     moved = wide - centre.astype(np.longdouble)[column]
     count = x.size // x.shape[axis]
     with _core.using(isa), cx.threads(threads):
-        given_x, given_gy = channels.channels_apart(x, axis), channels.channels_apart(gy, axis)
+        given_x = channels.channels_apart(x, axis)
         sums, (mean, variance) = channels.channel_sums(given_x), channels.moments(given_x)
-        shifts, scales = channels.products(given_x, given_gy, centre)
-        y = channels.affine(given_x, centre, factor, shift).reshape(x.shape)
-        rectified = channels.affine(given_x, centre, factor, shift, True).reshape(x.shape)
-        gx = channels.affine_gradient(given_x, given_gy, centre, factor, shift, slope).reshape(x.shape)
+        scaled = channels.Scaled(x, axis, (centre, factor, shift))
+        y, rectified = scaled.y, channels.Scaled(x, axis, (centre, factor, shift), True).y
+        (shifts, scales), gx = scaled.products(gy), scaled.gradient(gy, shift, slope)
     np.testing.assert_array_equal(rectified, np.maximum(y, 0))
     size = np.abs(wide).sum(others)
     assert (np.abs(sums - wide.sum(others)) <= (16 * eps + own) * size).all()
@@ -91,8 +90,8 @@ def test_nothing_has_sums_of_nothing(shape):
     numbers = np.ones(shape[1])
     assert channels.channel_sums(x).tolist() == [0.0] * shape[1]
     assert channels.products(x, x, numbers)[1].tolist() == [0.0] * shape[1]
-    assert channels.affine(x, numbers, numbers, numbers).shape == shape
-    assert channels.affine_gradient(x, x, numbers, numbers, numbers, numbers).shape == shape
+    scaled = channels.Scaled(x, 1, (numbers, numbers, numbers))
+    assert scaled.y.shape == scaled.gradient(x, numbers, numbers).shape == shape
 
 
 def test_a_channel_that_holds_a_nan_does_not_spoil_others():

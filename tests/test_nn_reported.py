@@ -516,6 +516,10 @@ CHAINS = {
     "overlapping": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(3, stride=1, padding="same")],
     "separable": lambda: [cx.SeparableConv2D(4, 3, activation="relu"), cx.MaxPool2D(2)],
     "normalized": lambda: [cx.Conv2D(4, 3), cx.BatchNorm(), cx.Activation("relu"), cx.MaxPool2D(2, ceil_mode=True)],
+    "tiled": lambda: [cx.Conv2D(4, 2), cx.BatchNorm(), cx.Activation("relu"), cx.MaxPool2D((2, 7))],
+    "tiled as they are": lambda: [cx.Conv2D(4, 2), cx.BatchNorm(), cx.MaxPool2D((4, 1))],
+    "tiled first": lambda: [cx.BatchNorm(), cx.Activation("relu"), cx.MaxPool2D((3, 2)), cx.BatchNorm()],
+    "tiled by others": lambda: [cx.BatchNorm(), cx.Activation("relu"), cx.AvgPool2D((3, 2)), cx.BatchNorm()],
     "normalized last": lambda: [cx.Conv2D(4, 3), cx.BatchNorm(), cx.Activation("relu")],
     "normalized twice": lambda: [cx.BatchNorm(), cx.BatchNorm(), cx.Activation("relu"), cx.Activation("relu")],
     "other poolings": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.AvgPool2D(2), cx.Activation("relu")],
@@ -566,6 +570,7 @@ ALIASES = {
     "pooled": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(2)],
     "pooled and flattened": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.MaxPool2D(2), cx.Flatten()],
     "normalized": lambda: [cx.BatchNorm(), cx.Activation("relu")],
+    "normalized and pooled": lambda: [cx.BatchNorm(), cx.Activation("relu"), cx.MaxPool2D(2)],
     "left in": lambda: [cx.Conv2D(4, 3, activation="relu"), cx.Dropout(0.5)],
     "nested": lambda: [cx.Sequential(cx.Conv2D(4, 3, activation="relu")), cx.Sequential()],
 }

@@ -192,6 +192,25 @@ def pool_gradient(
     threads: int,
     fresh: bool = False,
 ) -> None: ...
+def pool_scaled(
+    x: Array,
+    y: Array,
+    winner: NDArray[np.int32],
+    won: Array,
+    axes: Axes,
+    scale: tuple[Array, Array, Array],
+    rectified: bool,
+    threads: int,
+) -> None: ...
+def pool_scaled_gradient(
+    x: Array,
+    gy: Array,
+    winner: NDArray[np.int32],
+    gx: Array,
+    axes: Axes,
+    scale: tuple[Array, Array, Array, Array],
+    threads: int,
+) -> None: ...
 def pool_statistic(
     x: Array,
     y: Array,

@@ -189,6 +189,16 @@ cdef extern from "reductions.h":
                      Py_ssize_t channels, bint fresh) noexcept nogil
     void add_won_f64(double *to, const double *origin, const cnp.int32_t *winner, cnp.int32_t tap,
                      Py_ssize_t channels, bint fresh) noexcept nogil
+    void scaled_winners_f32(bint rectified, const float **rows, const cnp.int32_t *numbers, Py_ssize_t count,
+                            Py_ssize_t channels, const float **scale, float *y, cnp.int32_t *number,
+                            float *value) noexcept nogil
+    void scaled_winners_f64(bint rectified, const double **rows, const cnp.int32_t *numbers, Py_ssize_t count,
+                            Py_ssize_t channels, const double **scale, double *y, cnp.int32_t *number,
+                            double *value) noexcept nogil
+    void scaled_slope_f32(const float *x, const float *gy, const cnp.int32_t *winner, cnp.int32_t tap,
+                          Py_ssize_t channels, const float **scale, float *gx) noexcept nogil
+    void scaled_slope_f64(const double *x, const double *gy, const cnp.int32_t *winner, cnp.int32_t tap,
+                          Py_ssize_t channels, const double **scale, double *gx) noexcept nogil
 
 ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
@@ -218,6 +228,7 @@ include "flat_pool.pxi"
 include "window_rows.pxi"
 include "statistics.pxi"
 include "pool_gradient.pxi"
+include "scaled_pool.pxi"
 include "foreign_pool.pxi"
 include "windows.pxi"
 include "rows.pxi"

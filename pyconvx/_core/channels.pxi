@@ -30,72 +30,77 @@ cdef struct channels_t:
     Py_ssize_t scratch_size
 
 
-cdef inline real term_of(channel_task_t task, int look, real x, real gy, real centre) noexcept nogil:
-    """What a sum consists of, at each look at a block."""
-    if task == SUMS or (task == MOMENTS and look == 0):
-        return x
-    if task == MOMENTS:
-        return x - centre if look == 1 else (x - centre) * (x - centre)
-    return gy * (x - centre) if look else gy
-
-
-cdef inline void sum_rows(channel_task_t task, int look, const real *x, const real *gy, const real *centre,
-                          Py_ssize_t rows, Py_ssize_t width, real *part, double *sums) noexcept nogil:
-    """Add to the sums of columns. part: room for a row."""
+cdef inline void sum_rows(channel_task_t task, const real *x, const real *gy, const real *centre, Py_ssize_t rows,
+                          Py_ssize_t width, Py_ssize_t apart, real *part, double *sums) noexcept nogil:
+    """Add to the sums of columns, and to second ones `apart` behind them: of x; of x and its square, about centre; or
+    of gy and its product with x about centre. part: room for the sums of a row.
+    """
     cdef Py_ssize_t c, left
+    cdef real off
     while rows > 0:
         left = min(rows, <Py_ssize_t> CHAIN)
         rows -= left
         for c in range(width):
             part[c] = 0
+            part[apart + c] = 0
         while left > 0:
-            for c in range(width):
-                part[c] += term_of(task, look, x[c], gy[c], centre[c])
+            if task == SUMS:
+                for c in range(width):
+                    part[c] += x[c]
+            elif task == MOMENTS:
+                for c in range(width):
+                    off = x[c] - centre[c]
+                    part[c] += off
+                    part[apart + c] += off * off
+            else:
+                for c in range(width):
+                    part[c] += gy[c]
+                    part[apart + c] += gy[c] * (x[c] - centre[c])
             x, gy, left = x + width, gy + width, left - 1
         for c in range(width):
             sums[c] += part[c]
+        if task != SUMS:
+            for c in range(width):
+                sums[apart + c] += part[apart + c]
 
 
-cdef void sum_length(channel_task_t task, int look, const real *x, const real *gy, const real *centre,
-                     Py_ssize_t length, Py_ssize_t width, real *part, double *sums) noexcept nogil:
+cdef void sum_length(channel_task_t task, const real *x, const real *gy, const real *centre, Py_ssize_t length,
+                     Py_ssize_t width, Py_ssize_t apart, real *part, double *sums) noexcept nogil:
     """The same for so many elements, of which the last row may not be whole."""
     cdef Py_ssize_t rows = length // width, whole = length // width * width
     # a task that is known lets the compiler make a loop without choices
-    if task == SUMS or (task == MOMENTS and look == 0):
-        sum_rows(SUMS, 0, x, x, x, rows, width, part, sums)
-    elif task == MOMENTS and look == 1:
-        sum_rows(MOMENTS, 1, x, x, centre, rows, width, part, sums)
+    if task == SUMS:
+        sum_rows(SUMS, x, gy, centre, rows, width, apart, part, sums)
     elif task == MOMENTS:
-        sum_rows(MOMENTS, 2, x, x, centre, rows, width, part, sums)
-    elif look:
-        sum_rows(PRODUCTS, 1, x, gy, centre, rows, width, part, sums)
+        sum_rows(MOMENTS, x, gy, centre, rows, width, apart, part, sums)
     else:
-        sum_rows(SUMS, 0, gy, gy, gy, rows, width, part, sums)
+        sum_rows(PRODUCTS, x, gy, centre, rows, width, apart, part, sums)
     if whole < length:
-        sum_rows(task, look, x + whole, gy + whole, centre, 1, length - whole, part, sums)
+        sum_rows(task, x + whole, gy + whole, centre, 1, length - whole, apart, part, sums)
 
 
-cdef void sum_channels(const channels_t *job, int look, const real *x, const real *gy, const real *centre,
+cdef void sum_channels(const channels_t *job, channel_task_t task, const real *x, const real *gy, const real *centre,
                        Py_ssize_t outer, real *part, double *wide, double *sums) noexcept nogil:
-    """Set the sums of each channel over some of the first axis. centre: repeated as rows are, or of each channel."""
+    """Set both sums of each channel over some of the first axis. centre: repeated as rows are, or of each channel."""
     cdef Py_ssize_t n, c, t, channels = job.channels, width = job.together * channels
-    cdef real *same = part + LONG_ROW
-    memset(sums, 0, channels * sizeof(double))
+    cdef real *same = part + 2 * LONG_ROW
+    memset(sums, 0, 2 * channels * sizeof(double))
     if job.inner == 1:
-        memset(wide, 0, width * sizeof(double))
-        sum_length(job.task, look, x, gy, centre, outer * channels, width, part, wide)
-        for t in range(job.together):
+        memset(wide, 0, 2 * width * sizeof(double))
+        sum_length(task, x, gy, centre, outer * channels, width, width, part, wide)
+        for t in range(2 * job.together):
             for c in range(channels):
-                sums[c] += wide[t * channels + c]
+                sums[t // job.together * channels + c] += wide[t * channels + c]
         return
     for n in range(outer):
         for c in range(channels):
-            memset(wide, 0, LONG_ROW * sizeof(double))
+            memset(wide, 0, 2 * LONG_ROW * sizeof(double))
             for t in range(LONG_ROW):
                 same[t] = centre[c]
-            sum_length(job.task, look, x, gy, same, job.inner, LONG_ROW, part, wide)
+            sum_length(task, x, gy, same, job.inner, LONG_ROW, LONG_ROW, part, wide)
             for t in range(LONG_ROW):
                 sums[c] += wide[t]
+                sums[channels + c] += wide[LONG_ROW + t]
             x, gy = x + job.inner, gy + job.inner
 
 
@@ -148,6 +153,11 @@ cdef void shift_channels(const channels_t *job, const real *x, const real *gy, r
             x, gy, y = x + job.inner, gy + job.inner, y + job.inner
 
 
+cdef inline Py_ssize_t width_of(const channels_t *job) noexcept nogil:
+    """Elements of the longest row that is summed, and of the numbers that it is compared with."""
+    return max(job.together * job.channels, 2 * <Py_ssize_t> LONG_ROW)
+
+
 cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef Py_ssize_t first = block * job.step, outer = min(job.step, job.outer - first), c, t, width
     cdef Py_ssize_t offset = first * job.channels * job.inner
@@ -157,33 +167,33 @@ cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, in
     cdef real *centre
     cdef double *wide
     cdef double *sums
-    cdef double *off
-    cdef double count
+    cdef double off, count
+    cdef Py_ssize_t few
     if job.task >= AFFINE:
         shift_channels(job, x, gy, <real *> job.y + offset, outer)
         return
-    width = max(job.together * job.channels, 2 * LONG_ROW)
+    width = width_of(job)
     wide = <double *> (job.scratch + worker * job.scratch_size)
-    part = <real *> (wide + width)
-    centre = part + width
+    part = <real *> (wide + 2 * width)
+    centre = part + 2 * width
     sums = job.sums + 2 * block * job.channels
     if job.task != MOMENTS:
-        sum_channels(job, 0, x, gy, <const real *> job.value[0], outer, part, wide, sums)
-        if job.task == PRODUCTS:
-            sum_channels(job, 1, x, gy, <const real *> job.value[0], outer, part, wide, sums + job.channels)
+        sum_channels(job, job.task, x, gy, <const real *> job.value[0], outer, part, wide, sums)
         return
-    # about the mean of the block, as far as the precision of x tells it: from there nothing cancels
-    off, count = wide + 3 * width, <double> (outer * job.inner)
-    sum_channels(job, 0, x, x, x, outer, part, wide, sums)
+    # About a mean, as far as the precision of x tells it: from there nothing cancels. That of the block, or where it is
+    # long of its beginning: even if all else is far away then, the spread of the block is at least a sixteenth of that.
+    few = max(min(outer, <Py_ssize_t> (CHAIN * job.together)), outer // 16) if job.inner == 1 else outer
+    sum_channels(job, SUMS, x, x, x, few, part, wide, sums)
     for c in range(job.channels):
         for t in range(job.together):
-            centre[t * job.channels + c] = <real> (sums[c] / count)
-    sum_channels(job, 1, x, x, centre, outer, part, wide, off)
-    sum_channels(job, 2, x, x, centre, outer, part, wide, sums + job.channels)
+            centre[t * job.channels + c] = <real> (sums[c] / <double> (few * job.inner))
+    count = <double> (outer * job.inner)
+    sum_channels(job, MOMENTS, x, x, centre, outer, part, wide, sums)
     for c in range(job.channels):
-        sums[c] = centre[c] + off[c] / count
-        off[c] = sums[job.channels + c] - off[c] * off[c] / count
-        sums[job.channels + c] = 0 if off[c] < 0 else off[c]
+        off = sums[c]
+        sums[c] = centre[c] + off / count
+        off = sums[job.channels + c] - off * off / count
+        sums[job.channels + c] = 0 if off < 0 else off          # a NaN stays one
 
 
 cdef void channels_any_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -208,7 +218,7 @@ cdef tuple over_channels(channel_task_t task, cnp.ndarray x, cnp.ndarray gy, cnp
     job.step = max(1, CHANNEL_ELEMENTS // max(1, elements))
     if job.inner == 1:
         job.step = max(<Py_ssize_t> LEAST_ROWS, job.step // job.together * job.together)
-    blocks, width = (job.outer + job.step - 1) // job.step, max(job.together * job.channels, 2 * LONG_ROW)
+    blocks, width = (job.outer + job.step - 1) // job.step, width_of(&job)
     for value in values:
         if np.shape(value) != (x.shape[1],):
             raise ValueError(f"there must be a number for each of {x.shape[1]} channels, got shape {np.shape(value)}")
@@ -221,7 +231,7 @@ cdef tuple over_channels(channel_task_t task, cnp.ndarray x, cnp.ndarray gy, cnp
         job.sums = <double *> cnp.PyArray_DATA(<cnp.ndarray> sums)
     if 1.0 * job.outer * elements < 1e5:
         threads = 1
-    cdef _Scratch scratch = _Scratch((width * 3 + job.channels) * sizeof(double), threads)
+    cdef _Scratch scratch = _Scratch(5 * width * sizeof(double), threads)
     job.scratch, job.scratch_size = scratch.first, scratch.size
     cdef bint single = x.itemsize == 4
     with nogil:

@@ -112,6 +112,49 @@ static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *n
     else NAME(winners_body)(0, rows, numbers, count, channels, fresh, y, number);
 }
 
+ALWAYS_INLINE void NAME(scaled_winners_at)(ptrdiff_t c, const int one, const int rectified, const REAL *const *rows,
+                                           const int32_t *numbers, ptrdiff_t count, const REAL *const *scale, REAL *y,
+                                           int32_t *number, REAL *value)
+{
+    const VECTOR centre = NAME(take)(scale[0] + c, one), factor = NAME(take)(scale[1] + c, one);
+    const VECTOR shift = NAME(take)(scale[2] + c, one), zero = {0};
+    VECTOR won = NAME(take)(rows[0] + c, one), best = (won - centre) * factor + shift;
+    MASK winner = (MASK){0} + (INTEGER)numbers[0];
+    for (ptrdiff_t t = 1; t < count; t++) {
+        const VECTOR x = NAME(take)(rows[t] + c, one), scaled = (x - centre) * factor + shift;
+        const MASK which = ~NAME(up_to)(scaled, best) & NAME(equal)(best, best);
+        best = NAME(select)(which, scaled, best);
+        won = NAME(select)(which, x, won);
+        winner = NAME(choose)(which, (MASK){0} + (INTEGER)numbers[t], winner);
+    }
+    if (rectified) best = NAME(select)(NAME(up_to)(best, zero), zero, best);
+    NAME(put)(best, y + c, one);
+    NAME(put)(won, value + c, one);
+    NAME(put_numbers)(winner, number + c, one);
+}
+
+/* The largest of the rows times a factor, with the number of the row it is in, and value[c], what it was there:
+   y[c] = (value[c] - scale[0][c]) * scale[1][c] + scale[2][c], and 0 where that is negative if `rectified` (the winner is
+   then the row that would be the largest without). */
+ALWAYS_INLINE void NAME(scaled_winners_body)(const int rectified, const REAL *const *rows, const int32_t *numbers,
+                                             ptrdiff_t count, ptrdiff_t channels, const REAL *const *scale, REAL *y,
+                                             int32_t *number, REAL *value)
+{
+#define DO(at, one) NAME(scaled_winners_at)(at, one, rectified, rows, numbers, count, scale, y, number, value)
+    ptrdiff_t c = 0;
+    for (; c + LANES <= channels; c += LANES) DO(c, 0);
+    if (c && c < channels) DO(channels - LANES, 0);
+    for (; c < channels && channels < LANES; c++) DO(c, 1);
+#undef DO
+}
+
+static void NAME(scaled_winners)(int rectified, const REAL *const *rows, const int32_t *numbers, ptrdiff_t count,
+                                 ptrdiff_t channels, const REAL *const *scale, REAL *y, int32_t *number, REAL *value)
+{
+    if (rectified) NAME(scaled_winners_body)(1, rows, numbers, count, channels, scale, y, number, value);
+    else NAME(scaled_winners_body)(0, rows, numbers, count, channels, scale, y, number, value);
+}
+
 ALWAYS_INLINE void NAME(sum_at)(ptrdiff_t c, const REAL *const *rows, ptrdiff_t count, int fresh, REAL *y)
 {
     VECTOR part = *(const VECTOR *)(rows[0] + c);
@@ -162,5 +205,26 @@ ALWAYS_INLINE void NAME(add_won)(REAL *to, const REAL *from, const int32_t *winn
     for (; c < channels; c++) {
         const REAL share = winner[c] == tap ? from[c] : 0;
         to[c] = fresh ? share : to[c] + share;
+    }
+}
+
+/* gx[c] = (g - scale[2][c] - (x[c] - scale[0][c]) * scale[3][c]) * scale[1][c], g: gy[c] where winner[c] is tap, else 0. */
+static void NAME(scaled_slope)(const REAL *x, const REAL *gy, const int32_t *winner, int32_t tap, ptrdiff_t channels,
+                               const REAL *const *scale, REAL *gx)
+{
+    const REAL *centre = scale[0], *factor = scale[1], *shift = scale[2], *slope = scale[3];
+    ptrdiff_t c = 0;
+#if REDUCE_VECTORS
+    for (; c + LANES <= channels; c += LANES) {
+        const MASK won = __builtin_convertvector(*(const NUMBERS *)(winner + c) == tap, MASK);
+        const VECTOR share = (VECTOR)(won & (MASK)(*(const VECTOR *)(gy + c)));
+        const VECTOR off = *(const VECTOR *)(x + c) - *(const VECTOR *)(centre + c);
+        *(VECTOR *)(gx + c) = (share - *(const VECTOR *)(shift + c) - off * *(const VECTOR *)(slope + c))
+            * *(const VECTOR *)(factor + c);
+    }
+#endif
+    for (; c < channels; c++) {
+        const REAL share = winner[c] == tap ? gy[c] : 0;
+        gx[c] = (share - shift[c] - (x[c] - centre[c]) * slope[c]) * factor[c];
     }
 }

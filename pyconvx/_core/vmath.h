@@ -11,6 +11,7 @@
 #if DIGITS == 24
 #define LESSER X86(min_ps)
 #define GREATER X86(max_ps)
+#define BLEND X86(blendv_ps)
 #define MANTISSA 23
 #define ONE_BITS 0x3f800000
 #define THREE_QUARTERS_BITS 0x3f400000
@@ -43,6 +44,7 @@ static const REAL NAME(tail_under)[] = {1.0f, 1.6763735f, 1.2054250f, 0.47132796
 #else
 #define LESSER X86(min_pd)
 #define GREATER X86(max_pd)
+#define BLEND X86(blendv_pd)
 #define MANTISSA 52
 #define ONE_BITS 0x3ff0000000000000
 #define THREE_QUARTERS_BITS 0x3fe8000000000000
@@ -135,12 +137,21 @@ ALWAYS_INLINE MASK NAME(is_nan)(VECTOR x) { return TRUTH(x != x); }
 
 ALWAYS_INLINE VECTOR NAME(splat)(REAL value) { return value - (VECTOR){0}; }
 
+#if defined(X86) && VECTOR_BYTES == 32
+ALWAYS_INLINE VECTOR NAME(select)(MASK which, VECTOR yes, VECTOR no) { return BLEND(no, yes, NAME(of_bits)(which)); }
+
+ALWAYS_INLINE MASK NAME(choose)(MASK which, MASK yes, MASK no)
+{
+    return NAME(as_bits)(NAME(select)(which, NAME(of_bits)(yes), NAME(of_bits)(no)));
+}
+#else
 ALWAYS_INLINE MASK NAME(choose)(MASK which, MASK yes, MASK no) { return (which & yes) | (~which & no); }
 
 ALWAYS_INLINE VECTOR NAME(select)(MASK which, VECTOR yes, VECTOR no)
 {
     return NAME(of_bits)(NAME(choose)(which, NAME(as_bits)(yes), NAME(as_bits)(no)));
 }
+#endif
 
 /* x where `which`, 0 elsewhere. */
 ALWAYS_INLINE VECTOR NAME(keep)(MASK which, VECTOR x) { return NAME(of_bits)(which & NAME(as_bits)(x)); }
@@ -371,6 +382,7 @@ ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
 }
 
 #undef LESSER
+#undef BLEND
 #undef GREATER
 #undef MANTISSA
 #undef ONE_BITS

@@ -5,9 +5,10 @@
 # added up in double from one lot of tiles to the next. No sum is shared between threads.
 
 cdef enum:
-    SLOPE_TILES = 56                # most tiles at a time, and
-    SLOPE_FEWEST = 28               # how many there are even if their transforms do not stay in
-    SLOPE_BYTES = 1 << 20           # the second cache
+    SLOPE_TILES = 112               # most tiles at a time, and
+    SLOPE_FEWEST = 28               # how many there are even if their transforms take
+    SLOPE_BYTES = 1 << 22           # more bytes than this
+    MOST_FILTERS = 72               # that one block sums, or one part of them
     DOUBT = 1024                    # no sum is this much smaller than what a tile has added to it
 
 cdef struct slopes_t:
@@ -21,6 +22,7 @@ cdef struct slopes_t:
     Py_ssize_t gy_stride[AXES]
     Py_ssize_t groups, outputs, channels
     Py_ssize_t panels, parts        # of a group: panels of channels, parts of filters
+    Py_ssize_t chunks               # blocks that share the parts
     Py_ssize_t padded               # channels of all panels of a group, with their empty lanes
     Py_ssize_t filled               # filters, rounded up to whole vectors
     Py_ssize_t tile0, tiles         # now
@@ -28,7 +30,7 @@ cdef struct slopes_t:
     float *inputs                   # [point][group][tap of the first axis][panel][tile][lane]
     float *slopes                   # [point][tile][filled]
     float *sizes                    # of each tile: what a sum over its products may be at most, about
-    double *totals                  # [block][filter][tap][lane]; NULL if all tiles are summed at once
+    double *totals                  # [panel][filter][tap][lane]; NULL if all tiles are summed at once
     float *largest                  # of each block, and NaN if it holds an infinity or a NaN
     char *scratch
     Py_ssize_t scratch_size
@@ -66,19 +68,23 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
 
 
 cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
-    """Sum over the tiles for one panel of channels and up to TILE_FULL filters."""
+    """Sum over the tiles for one panel of channels and some parts of the filters.
+
+    Point by point, so that what tiles have there is in the nearest cache for all parts.
+    """
     cdef const slopes_t *job = <const slopes_t *> given
     cdef const source_t *s = &job.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
     cdef Py_ssize_t wide = lanes * TILE_VECTORS
     cdef Py_ssize_t depth = s.axis[0].taps
-    cdef Py_ssize_t part = block % job.parts
-    cdef Py_ssize_t panel = block // job.parts % job.panels
-    cdef Py_ssize_t d = block // job.parts // job.panels % depth
-    cdef Py_ssize_t group = block // job.parts // job.panels // depth
-    cdef Py_ssize_t f = cut_at(job.outputs, job.parts, part)
-    cdef Py_ssize_t height = cut_at(job.outputs, job.parts, part + 1) - f
-    cdef Py_ssize_t start = panel * wide
+    cdef Py_ssize_t panel = block // job.chunks                 # of all groups and taps of the first axis
+    cdef Py_ssize_t d = panel // job.panels % depth
+    cdef Py_ssize_t group = panel // job.panels // depth
+    cdef Py_ssize_t part0 = cut_at(job.parts, job.chunks, block % job.chunks)
+    cdef Py_ssize_t part1 = cut_at(job.parts, job.chunks, block % job.chunks + 1)
+    cdef Py_ssize_t first = cut_at(job.outputs, job.parts, part0)
+    cdef Py_ssize_t filters = cut_at(job.outputs, job.parts, part1) - first
+    cdef Py_ssize_t start = panel % job.panels * wide
     cdef Py_ssize_t width = wide if job.channels - start > lanes else lanes
     cdef Py_ssize_t valid = min(width, job.channels - start)
     cdef float *sums = <float *> (job.scratch + worker * job.scratch_size)
@@ -86,27 +92,29 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef const float *rows[SLOPE_TILES]
     cdef float taps[9 * TILE_VECTORS * LANES_F32]
     cdef float *to
-    cdef Py_ssize_t t, x, m, k, lane
+    cdef Py_ssize_t t, x, m, k, lane, part, f
     cdef float largest = 0, spoiled = 0
-    for t in range(job.tiles):
-        rows[t] = job.slopes + t * job.filled
-    memset(sums, 0, POINTS * height * width * sizeof(float))
+    memset(sums, 0, POINTS * filters * width * sizeof(float))
     for x in range(POINTS):
-        outer_f32(height, <int> (width // lanes), rows, job.tiles, x * job.tiles * job.filled + group * job.outputs + f,
-                  job.inputs + job.tiles * (((x * job.groups + group) * depth + d) * job.padded + start),
-                  sums + x * height * width)
-    for m in range(height):
+        for t in range(job.tiles):
+            rows[t] = job.slopes + (x * job.tiles + t) * job.filled + group * job.outputs
+        for part in range(part0, part1):
+            f = cut_at(job.outputs, job.parts, part)
+            outer_f32(cut_at(job.outputs, job.parts, part + 1) - f, <int> (width // lanes), rows, job.tiles, f,
+                      job.inputs + job.tiles * (((x * job.groups + group) * depth + d) * job.padded + start),
+                      sums + (x * filters + f - first) * width)
+    for m in range(filters):
         for lane from 0 <= lane < width by lanes:
-            winograd_taps(sums + m * width + lane, height * width, taps + lane, width)
+            winograd_taps(sums + m * width + lane, filters * width, taps + lane, width)
         if job.totals != NULL:
-            total = job.totals + (block * TILE_FULL + m) * 9 * wide
+            total = job.totals + (panel * job.outputs + first + m) * 9 * wide
             for k in range(9 * width):
                 total[k] += taps[k]
             if not job.last:
                 continue
             for k in range(9 * width):
                 taps[k] = <float> total[k]
-        to = job.gradient + ((group * job.outputs + f + m) * s.taps + d * 9) * job.channels + start
+        to = job.gradient + ((group * job.outputs + first + m) * s.taps + d * 9) * job.channels + start
         for k in range(9):
             memcpy(to + k * job.channels, taps + k * width, valid * sizeof(float))
         spoiled += spoiled_f32(taps, 9 * width)
@@ -139,15 +147,19 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     cdef Py_ssize_t at_once = min(job.tiling.all, max(SLOPE_FEWEST, min(SLOPE_TILES, SLOPE_BYTES // one)))
     cdef Py_ssize_t lots = (job.tiling.all + at_once - 1) // at_once
     at_once = (job.tiling.all + lots - 1) // lots
-    cdef Py_ssize_t blocks = groups * depth * job.panels * job.parts
+    cdef Py_ssize_t all_panels = groups * depth * job.panels
+    job.chunks = min(job.parts, max((job.parts * TILE_FULL + MOST_FILTERS - 1) // MOST_FILTERS,
+                                    (threads + all_panels - 1) // all_panels))
+    cdef Py_ssize_t blocks = all_panels * job.chunks
     cdef Py_ssize_t slopes_at = rounded(at_once * POINTS * groups * depth * job.padded * sizeof(float))
     cdef Py_ssize_t sizes_at = slopes_at + rounded(at_once * POINTS * job.filled * sizeof(float))
     cdef Py_ssize_t largest_at = sizes_at + rounded(at_once * sizeof(float))
     cdef Py_ssize_t totals_at = largest_at + rounded(blocks * sizeof(float))
-    cdef Py_ssize_t totals_size = blocks * TILE_FULL * 9 * wide * sizeof(double) if lots > 1 else 0
+    cdef Py_ssize_t totals_size = all_panels * job.outputs * 9 * wide * sizeof(double) if lots > 1 else 0
     cdef _Scratch shared = _Scratch(totals_at + totals_size, 1)
     cdef Py_ssize_t mix = POINTS * job.source.channels * sizeof(float) if job.source.mixed else 0
-    cdef _Scratch own = _Scratch(max(mix, POINTS * TILE_FULL * TILE_VECTORS * VECTOR_BYTES), threads)
+    cdef Py_ssize_t filters = (job.parts + job.chunks - 1) // job.chunks * TILE_FULL
+    cdef _Scratch own = _Scratch(max(mix, POINTS * filters * TILE_VECTORS * VECTOR_BYTES), threads)
     job.inputs = <float *> shared.first
     job.slopes = <float *> (shared.first + slopes_at)
     job.sizes = <float *> (shared.first + sizes_at)

@@ -10,7 +10,7 @@ from .. import _core
 from .arrays import Array, empty
 from .parallel import num_threads
 
-__all__ = ["affine", "affine_gradient", "channel_sums", "channels_apart", "moments", "products"]
+__all__ = ["Scaled", "channel_sums", "channels_apart", "moments", "products"]
 
 
 def channels_apart(x: Array, axis: int) -> Array:
@@ -36,15 +36,25 @@ def products(x: Array, gy: Array, centre: Array) -> tuple[Array, Array]:
     return sums[0], sums[1]
 
 
-def affine(x: Array, centre: Array, factor: Array, shift: Array, rectified: bool = False) -> Array:
-    """(x - centre) * factor + shift, with a number of each for each channel; rectified: 0 where that is negative."""
-    y = empty(x.shape, x.dtype)
-    _core.kernels.channel_affine(x, y, centre, factor, shift, rectified, num_threads())
-    return y
+class Scaled:
+    """`y` is (x - centre) * factor + shift, or 0 where that is negative if `rectified`.
 
+    scale: centre, factor and shift, with a number of each for each channel; axis: where the channels of x are.
+    """
 
-def affine_gradient(x: Array, gy: Array, centre: Array, factor: Array, shift: Array, slope: Array) -> Array:
-    """(gy - shift - (x - centre) * slope) * factor, with a number of each for each channel."""
-    gx = empty(x.shape, x.dtype)
-    _core.kernels.channel_gradient(x, gy, gx, centre, factor, shift, slope, num_threads())
-    return gx
+    def __init__(self, x: Array, axis: int, scale: tuple[Array, ...], rectified: bool = False) -> None:
+        self.axis, self.scale, self.rows = axis, scale, channels_apart(x, axis)
+        self.y, (centre, factor, shift) = empty(x.shape, x.dtype), scale
+        y = channels_apart(self.y, axis)
+        _core.kernels.channel_affine(self.rows, y, centre, factor, shift, rectified, num_threads())
+
+    def products(self, gy: Array) -> tuple[Array, Array]:
+        """For each channel the sum of gy, and that of gy * (x - centre)."""
+        return products(self.rows, channels_apart(gy, self.axis), self.scale[0])
+
+    def gradient(self, gy: Array, shift: Array, slope: Array) -> Array:
+        """(gy - shift - (x - centre) * slope) * factor."""
+        gx, (centre, factor, _) = empty(self.y.shape, self.y.dtype), self.scale
+        given, rows = channels_apart(gy, self.axis), channels_apart(gx, self.axis)
+        _core.kernels.channel_gradient(self.rows, given, rows, centre, factor, shift, slope, num_threads())
+        return gx

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..functional.channels import affine, affine_gradient, channels_apart, moments, products
+from ..functional.channels import Scaled, channels_apart, moments
+from ..functional.scaled_pool import ScaledPool, scaled_pool
 from ..geometry import integer
 from .blas import product
 from .initializers import fill
@@ -137,7 +138,7 @@ class Activation(Operation):
         return self.rectifies
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        if run.rectified:
+        if run.done:
             y, back = x, None if run.masked else partial(masked, x)
         elif run.masked:
             y, back = self.forward(x, run), None
@@ -267,10 +268,6 @@ class BatchNorm(Layer):
     def _channels(self, input_shape: Shape) -> Shape:
         return (input_shape[channel_axis(self.layout, 1 + len(input_shape)) - 1],)
 
-    @property
-    def may_rectify(self) -> bool:
-        return type(self).pull is BatchNorm.pull
-
     def factors(self) -> tuple[Array, Array]:
         """(factor, offset): without training the layer is x * factor + offset, per channel."""
         factor = self.params["scale"] / np.sqrt(self.state["variance"].astype(np.float64) + self.epsilon)
@@ -279,33 +276,51 @@ class BatchNorm(Layer):
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(self.params["scale"].dtype)
-        channels = x.shape[channel_axis(self.layout, x.ndim)]
+        axis = channel_axis(self.layout, x.ndim)
+        channels, count = x.shape[axis], x.size // max(x.shape[axis], 1)
         if self.params["scale"].shape != (channels,):
             raise ValueError(f"{self!r} was built for {self.params['scale'].size} channels, got {channels} channels")
-        axis, count = channel_axis(self.layout, x.ndim), x.size // max(channels, 1)
-        rows, learning = channels_apart(x, axis), run.training and count > 0
+        x, learning = np.require(x, requirements=("C", "A")), run.training and count > 0
         if learning:
-            mean, variance = moments(rows)
+            mean, variance = moments(channels_apart(x, axis))
             for name, batch in (("mean", mean), ("variance", variance * count / max(count - 1, 1))):
                 old = self.state[name]
                 run.updates[name] = ((1 - self.momentum) * old + self.momentum * batch).astype(old.dtype)
         else:
             mean, variance = (self.state[name].astype(np.float64) for name in ("mean", "variance"))
         spread, scale = np.sqrt(variance + self.epsilon), self.params["scale"]
-        y = affine(rows, mean, scale / spread, self.params["shift"], run.rectify)
+        numbers = mean, scale / spread, self.params["shift"]
+        pooled = self._with_following(x, numbers, run) if learning else None
+        scaled = pooled or Scaled(x, axis, numbers, run.ahead > 0)
 
         def back(gy: Any) -> tuple[Any, Params]:
-            if np.shape(gy) != x.shape:
-                raise ValueError(f"the gradient of {self!r} must have the shape {x.shape}, got {np.shape(gy)}")
-            given = channels_apart(np.asarray(gy, x.dtype), axis)
-            shifts, scales = products(rows, given, mean)
+            if np.shape(gy) != scaled.y.shape:
+                raise ValueError(f"the gradient of {self!r} must have the shape {scaled.y.shape}, got {np.shape(gy)}")
+            given = np.asarray(gy, x.dtype)
+            if run.ahead > 1:  # what a rectifier in between would do
+                given = masked(scaled.y, given)
+            shifts, scales = scaled.products(given)
             gradients = {"scale": (scales / spread).astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
             if not run.input_gradient:
                 return None, gradients
             if learning:
-                gx = affine_gradient(rows, given, mean, scale / spread, shifts / count, scales / count / spread**2)
-            else:
-                gx = affine(given, np.zeros(channels), scale / spread, np.zeros(channels))
-            return gx.reshape(x.shape), gradients
+                return scaled.gradient(given, shifts / count, scales / count / spread**2), gradients
+            zeros = np.zeros(channels)
+            return Scaled(given, axis, (zeros, numbers[1], zeros)).y, gradients
 
-        return y.reshape(x.shape), back
+        return scaled.y, back
+
+    def _with_following(self, x: Array, numbers: tuple[Array, ...], run: Run) -> ScaledPool | None:
+        """See whether the layer behind is a rectifier, which is done by the way, and do the pooling behind, if it is
+        one that can be done so, too; tell the run.
+        """
+        following = list(run.following) if type(self).pull is BatchNorm.pull else []
+        run.ahead = int(bool(following) and following[0].is_rectifier)
+        pooling: Any = following[run.ahead] if len(following) > run.ahead else None
+        if pooling is None or not pooling.takes_largest or self.layout != "channels_last":
+            return None
+        function, arguments, options = pooling.call(x.ndim)
+        pooled = scaled_pool(function, x, *arguments, scale=numbers, rectified=run.ahead > 0, **options)
+        if pooled is not None:
+            run.ahead += 1
+        return pooled

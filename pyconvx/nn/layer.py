@@ -70,14 +70,17 @@ class Run:
     inner: bool = False
     """Whether the result goes to another layer only, which does not change it: a pullback may read it."""
     # Where the last thing that a layer does is to rectify, a pooling that takes the largest can do the mask of its
-    # gradient, on far fewer elements: it is that of the largest. And BatchNorm can rectify by the way.
+    # gradient, on far fewer elements: it is that of the largest. And BatchNorm can do what layers behind it would do.
     masked: bool = False
     """Of a layer that rectifies: whether the gradient that comes is masked already."""
     masks: bool = False
     """Of a pooling: whether it is to mask the gradient of a rectifier before it."""
-    rectify: bool = False
-    """Of BatchNorm: whether it is to do what the layer behind it would do, which is told so, too, as `rectified`."""
-    rectified: bool = False
+    following: Sequence[Layer] = ()
+    """The layers behind this one in a chain: `pull` may do what they would do."""
+    ahead: int = 0
+    """How many of these it has done, as `pull` says."""
+    done: bool = False
+    """Whether a layer before has done the work of this one: x is its result, and gy what that layer takes."""
 
 
 @dataclass(eq=False, repr=False)
@@ -130,17 +133,12 @@ class Layer:
 
     @property
     def is_rectifier(self) -> bool:
-        """Whether that is all, and it knows `Run.rectified`."""
+        """Whether that is all, and it knows `Run.done`."""
         return False
 
     @property
     def takes_largest(self) -> bool:
-        """Whether results are elements of x, each the largest of some, and `pull` knows `Run.masks`."""
-        return False
-
-    @property
-    def may_rectify(self) -> bool:
-        """Whether `pull` knows `Run.rectify`."""
+        """Whether results are elements of x, each the largest of some; `pull` knows `Run.masks` and `Run.done`."""
         return False
 
     def multiply_adds(self, input_shape: Shape) -> int:
