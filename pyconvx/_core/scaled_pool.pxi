@@ -1,5 +1,5 @@
 # The largest of windows that share no element, of channels that are shifted and scaled on the way, and perhaps
-# rectified: what a normalization does with a pooling behind it, without an array in between. And the gradient of it all.
+# rectified: what a normalization does with a pooling behind it, without an array in between. And its gradient.
 
 cdef struct scaled_t:
     pool_t pool

@@ -4,6 +4,11 @@
    y = A' [(G g) (B' d)]: a line d has 6 inputs, g 3, 4 or 5 taps, and y 4, 3 or 2 outputs. The polynomials follow from
    x (x^2 - 1/2) (x^2 - 2), as in Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016).
 
+   A tile of F(4, 3) whose last two places along an axis are not there does with four points, 0, +-sqrt(1/2) and infinity,
+   which is F(2, 3): their filters are the same, so it takes part in fewer of the same products. So it is with F(3, 4) and
+   F(3, 2), whose outputs are sums over tiles of both kinds. `few` has bit 1 set for such tiles of the first axis, bit 2 of
+   the second.
+
    With 3 taps and stride 2 there are 9 inputs. The even ones meet two taps, which is F(4, 2) with the same points without
    0; the four odd ones meet one tap, and are points themselves. So a tile has 9 x 9 points, and filters 6 x 6: the four
    odd points of a line share the last. */
@@ -24,14 +29,30 @@
     case 4: DO(4); break; \
     default: DO(5); break; \
     }
+#define WINOGRAD_FEW(DO) \
+    switch (few) { \
+    case 0: DO(0, 0); break; \
+    case 1: DO(1, 0); break; \
+    case 2: DO(0, 1); break; \
+    default: DO(1, 1); break; \
+    }
+#define LEFT_OUT(few, i) ((few) && ((i) == 3 || (i) == 4)) /* points +-sqrt(2) */
 #define ROOT_HALF 0.70710678118654752f
 #define ROOT_TWO 1.41421356237309505f
 
 typedef vector_f32 vf;
 
 /* d and v: the inputs of a line, and their points. */
-ALWAYS_INLINE void winograd_in(const int form, const vf *d, vf *v)
+ALWAYS_INLINE void winograd_in(const int form, const int few, const vf *d, vf *v)
 {
+    if (few) {
+        const vf even = -1.5f * d[2], odd = (-1.5f * ROOT_HALF) * d[1];
+        v[0] = d[0] - 2.0f * d[2];
+        v[1] = even + odd;
+        v[2] = even - odd;
+        v[5] = d[3] - 0.5f * d[1];
+        return;
+    }
     if (form == WINOGRAD_STRIDED) {
         const vf even1 = d[6] - 2.0f * d[2], odd1 = (d[4] - 2.0f * d[0]) * ROOT_HALF;
         const vf even2 = d[6] - 0.5f * d[2], odd2 = (d[4] - 0.5f * d[0]) * ROOT_TWO;
@@ -54,8 +75,13 @@ ALWAYS_INLINE void winograd_in(const int form, const vf *d, vf *v)
 }
 
 /* m and y: the points of a line of sums, and its outputs. */
-ALWAYS_INLINE void winograd_out(const int form, const vf *m, vf *y)
+ALWAYS_INLINE void winograd_out(const int form, const int few, const vf *m, vf *y)
 {
+    if (few) {
+        y[0] = m[0] + (m[1] + m[2]);
+        y[1] = (m[1] - m[2]) * ROOT_HALF + m[5];
+        return;
+    }
     const int outputs = WINOGRAD_OUT(form), strided = form == WINOGRAD_STRIDED;
     const vf *pairs = strided ? m : m + 1;
     const vf sum1 = pairs[0] + pairs[1], difference1 = (pairs[0] - pairs[1]) * ROOT_HALF;
@@ -96,6 +122,16 @@ ALWAYS_INLINE void winograd_filter(const int form, const vf *g, vf *u)
     u[5] = g[taps - 1];
 }
 
+/* Two taps of a line, and its four points. */
+ALWAYS_INLINE void winograd_two(const vf *g, vf *u)
+{
+    const vf even = g[0] * (-1.0f / 1.5f), odd = g[1] * (-ROOT_HALF / 1.5f);
+    u[0] = g[0];
+    u[1] = even + odd;
+    u[2] = even - odd;
+    u[5] = g[1];
+}
+
 /* A few elements, for which a call of memcpy would take longest. */
 static inline void copy_few(float *to, const float *from, ptrdiff_t n)
 {
@@ -117,46 +153,54 @@ static float largest_lane(const vf x)
     return largest;
 }
 
-ALWAYS_INLINE vf winograd_input_vector(const int form, const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v,
-                                       ptrdiff_t step)
+ALWAYS_INLINE vf winograd_input_vector(const int form, const int few0, const int few1, const float *const *rows,
+                                       ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
 {
     const int side = WINOGRAD_SIDE(form);
     vf t[9][9], size = {0};
-    UNROLL for (int j = 0; j < side; j++) {
+    UNROLL for (int j = 0; j < (few1 ? 4 : side); j++) {
         vf d[9], column[9], sum = {0};
-        UNROLL for (int i = 0; i < side; i++) {
+        UNROLL for (int i = 0; i < (few0 ? 4 : side); i++) {
             d[i] = load_f32(rows[i * side + j] + c, count, 0);
             sum += absolute_f32(d[i]);
         }
         size += sum;
-        winograd_in(form, d, column);
-        UNROLL for (int i = 0; i < side; i++) t[i][j] = column[i];
+        winograd_in(form, few0, d, column);
+        UNROLL for (int i = 0; i < side; i++)
+            if (!LEFT_OUT(few0, i)) t[i][j] = column[i];
     }
     UNROLL for (int i = 0; i < side; i++) {
         vf row[9];
-        winograd_in(form, t[i], row);
-        UNROLL for (int j = 0; j < side; j++) *(vf *)(v + (i * side + j) * step) = row[j];
+        if (LEFT_OUT(few0, i)) continue;
+        winograd_in(form, few1, t[i], row);
+        UNROLL for (int j = 0; j < side; j++)
+            if (!LEFT_OUT(few1, j)) *(vf *)(v + (i * side + j) * step) = row[j];
     }
     return size;
 }
 
-ALWAYS_INLINE float winograd_input_body(const int form, const float *const *rows, ptrdiff_t channels, float *v,
-                                        ptrdiff_t step)
+ALWAYS_INLINE float winograd_input_body(const int form, const int few0, const int few1, const float *const *rows,
+                                        ptrdiff_t channels, float *v, ptrdiff_t step)
 {
     vf sizes = {0};
     ptrdiff_t c = 0;
     for (; c + LANES_F32 <= channels; c += LANES_F32)
-        sizes = larger(winograd_input_vector(form, rows, c, LANES_F32, v + c, step), sizes);
-    if (c < channels) sizes = larger(winograd_input_vector(form, rows, c, channels - c, v + c, step), sizes);
+        sizes = larger(winograd_input_vector(form, few0, few1, rows, c, LANES_F32, v + c, step), sizes);
+    if (c < channels)
+        sizes = larger(winograd_input_vector(form, few0, few1, rows, c, channels - c, v + c, step), sizes);
     return largest_lane(sizes);
 }
 
 /* v[x][c] = transformed channels c of the rows of an input tile, WINOGRAD_SIDE(form) a side; `step` from one x to the
    next, and room for whole vectors. Returns the largest sum over a channel of their magnitudes. */
-NEVER_INLINE float winograd_input(int form, const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step)
+NEVER_INLINE float winograd_input(int form, int few, const float *const *rows, ptrdiff_t channels, float *v,
+                                  ptrdiff_t step)
 {
-    if (form == WINOGRAD_STRIDED) return winograd_input_body(WINOGRAD_STRIDED, rows, channels, v, step);
-    return winograd_input_body(3, rows, channels, v, step); /* the inputs of all other forms are alike */
+    if (form == WINOGRAD_STRIDED) return winograd_input_body(WINOGRAD_STRIDED, 0, 0, rows, channels, v, step);
+#define DO(few0, few1) return winograd_input_body(3, few0, few1, rows, channels, v, step)
+    WINOGRAD_FEW(DO) /* the inputs of all other forms are alike */
+#undef DO
+    return 0;
 }
 
 ALWAYS_INLINE void winograd_filters_body(const int form, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
@@ -189,25 +233,40 @@ NEVER_INLINE void winograd_filters(int form, const float *g, ptrdiff_t tap, floa
 
 /* v[x * step + lane] = transformed outputs first .. first + count of the 4 x 4 rows (NULL: zeros); returns the largest sum
    of magnitudes of one output. */
-NEVER_INLINE float winograd_slope(const float *const *rows, ptrdiff_t first, ptrdiff_t count, float *v, ptrdiff_t step)
+ALWAYS_INLINE float winograd_slope_body(const int few0, const int few1, const float *const *rows, ptrdiff_t first,
+                                        ptrdiff_t count, float *v, ptrdiff_t step)
 {
     vf t[6][4], size = {0};
-    UNROLL for (int j = 0; j < 4; j++) {
+    UNROLL for (int j = 0; j < (few1 ? 2 : 4); j++) {
         vf g[4], column[6];
-        UNROLL for (int i = 0; i < 4; i++) {
+        UNROLL for (int i = 0; i < (few0 ? 2 : 4); i++) {
             g[i] = (vf){0};
             if (rows[i * 4 + j] != NULL) g[i] = load_f32(rows[i * 4 + j] + first, count, 0);
             size += absolute_f32(g[i]);
         }
-        winograd_filter(4, g, column);
-        UNROLL for (int i = 0; i < 6; i++) t[i][j] = column[i];
+        if (few0) winograd_two(g, column);
+        else winograd_filter(4, g, column);
+        UNROLL for (int i = 0; i < 6; i++)
+            if (!LEFT_OUT(few0, i)) t[i][j] = column[i];
     }
     UNROLL for (int i = 0; i < 6; i++) {
         vf row[6];
-        winograd_filter(4, t[i], row);
-        UNROLL for (int j = 0; j < 6; j++) *(vf *)(v + (i * 6 + j) * step) = row[j];
+        if (LEFT_OUT(few0, i)) continue;
+        if (few1) winograd_two(t[i], row);
+        else winograd_filter(4, t[i], row);
+        UNROLL for (int j = 0; j < 6; j++)
+            if (!LEFT_OUT(few1, j)) *(vf *)(v + (i * 6 + j) * step) = row[j];
     }
     return largest_lane(size);
+}
+
+NEVER_INLINE float winograd_slope(int few, const float *const *rows, ptrdiff_t first, ptrdiff_t count, float *v,
+                                  ptrdiff_t step)
+{
+#define DO(few0, few1) return winograd_slope_body(few0, few1, rows, first, count, v, step)
+    WINOGRAD_FEW(DO)
+#undef DO
+    return 0;
 }
 
 /* The largest magnitude of n elements, some whole vectors. */
@@ -225,34 +284,36 @@ NEVER_INLINE void winograd_taps(const float *m, ptrdiff_t step, float *g, ptrdif
     UNROLL for (int j = 0; j < 6; j++) {
         vf sums[6], column[3];
         UNROLL for (int i = 0; i < 6; i++) sums[i] = *(const vf *)(m + (6 * i + j) * step);
-        winograd_out(4, sums, column);
+        winograd_out(4, 0, sums, column);
         UNROLL for (int i = 0; i < 3; i++) t[i][j] = column[i];
     }
     UNROLL for (int i = 0; i < 3; i++) {
         vf row[3];
-        winograd_out(4, t[i], row);
+        winograd_out(4, 0, t[i], row);
         UNROLL for (int j = 0; j < 3; j++) *(vf *)(g + (i * 3 + j) * tap) = row[j];
     }
 }
 
 /* The outputs of one tile and one vector of filters: m[x * step], plus bias, stored to targets[] (NULL: none) at
    `first`, `count` lanes of it. Returns whether all are finite. */
-ALWAYS_INLINE int winograd_output_body(const int form, const float *m, ptrdiff_t step, const float *bias,
-                                       float *const *targets, ptrdiff_t first, ptrdiff_t count)
+ALWAYS_INLINE int winograd_output_body(const int form, const int few0, const int few1, const float *m, ptrdiff_t step,
+                                       const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count)
 {
     const int side = WINOGRAD_SIDE(form), outputs = WINOGRAD_OUT(form);
     vf t[4][9], check = {0};
     const vf offset = *(const vf *)bias;
     UNROLL for (int j = 0; j < side; j++) {
         vf sums[9], column[4];
-        UNROLL for (int i = 0; i < side; i++) sums[i] = *(const vf *)(m + (i * side + j) * step);
-        winograd_out(form, sums, column);
-        UNROLL for (int i = 0; i < outputs; i++) t[i][j] = column[i];
+        if (LEFT_OUT(few1, j)) continue;
+        UNROLL for (int i = 0; i < side; i++)
+            if (!LEFT_OUT(few0, i)) sums[i] = *(const vf *)(m + (i * side + j) * step);
+        winograd_out(form, few0, sums, column);
+        UNROLL for (int i = 0; i < (few0 ? 2 : outputs); i++) t[i][j] = column[i];
     }
-    UNROLL for (int i = 0; i < outputs; i++) {
+    UNROLL for (int i = 0; i < (few0 ? 2 : outputs); i++) {
         vf y[4];
-        winograd_out(form, t[i], y);
-        UNROLL for (int j = 0; j < outputs; j++) {
+        winograd_out(form, few1, t[i], y);
+        UNROLL for (int j = 0; j < (few1 ? 2 : outputs); j++) {
             const vf sum = y[j] + offset;
             float *target = targets[i * outputs + j];
             check += sum * 0.0f;
@@ -265,15 +326,19 @@ ALWAYS_INLINE int winograd_output_body(const int form, const float *m, ptrdiff_t
     return finite;
 }
 
-NEVER_INLINE int winograd_output(int form, const float *m, ptrdiff_t step, const float *bias, float *const *targets,
-                           ptrdiff_t first, ptrdiff_t count)
+NEVER_INLINE int winograd_output(int form, int few, const float *m, ptrdiff_t step, const float *bias,
+                                 float *const *targets, ptrdiff_t first, ptrdiff_t count)
 {
-#define OUTPUT(form, count) return winograd_output_body(form, m, step, bias, targets, first, count)
-#define WHOLE(form) OUTPUT(form, LANES_F32)
-#define PART(form) OUTPUT(form, count)
+#define OUTPUT(form, few0, few1, count) \
+    return winograd_output_body(form, few0, few1, m, step, bias, targets, first, count)
+#define WHOLE(form) OUTPUT(form, 0, 0, LANES_F32)
+#define PART(form) OUTPUT(form, 0, 0, count)
+#define FEWER(few0, few1) OUTPUT(3, few0, few1, count)
+    if (few) WINOGRAD_FEW(FEWER)
     if (count == LANES_F32) WINOGRAD_FORMS(WHOLE)
     WINOGRAD_FORMS(PART)
 #undef OUTPUT
+#undef FEWER
 #undef WHOLE
 #undef PART
 }

@@ -15,14 +15,16 @@ cdef extern from "winograd.h":
     int WINOGRAD_TAPS(int form) noexcept nogil
     int WINOGRAD_OUT(int form) noexcept nogil
     void copy_few(float *to, const float *x, Py_ssize_t n) noexcept nogil
-    float winograd_input(int form, const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
-    float winograd_slope(const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
+    float winograd_input(int form, int few, const float **rows, Py_ssize_t channels, float *v,
+                         Py_ssize_t step) noexcept nogil
+    float winograd_slope(int few, const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
                          Py_ssize_t step) noexcept nogil
     float largest_magnitude(const float *x, Py_ssize_t n) noexcept nogil
     void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
     void winograd_filters(int form, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
-    int winograd_output(int form, const float *m, Py_ssize_t step, const float *bias, float **targets,
+    int winograd_output(int form, int few, const float *m, Py_ssize_t step, const float *bias, float **targets,
                         Py_ssize_t first, Py_ssize_t count) noexcept nogil
+    bint LEFT_OUT(int few, Py_ssize_t i) noexcept nogil
 
 cdef enum:
     FILTER_RUN = 16                 # channels of filters transformed at a time
@@ -34,6 +36,8 @@ cdef enum:
     MOST_TAPS = 5                   # taps there
     MOST_FOLD = 4
     WINOGRAD_TILES = 28             # most tiles of a block
+    WINOGRAD_SLOTS = WINOGRAD_TILES + TILE_FULL     # in the parts that they are multiplied in, of which some are free
+    KINDS = 4                       # of points: those that tiles with few places have along both axes, or one, or none
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
     FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
@@ -156,6 +160,7 @@ cdef struct tile_t:
     Py_ssize_t tile[2]
     Py_ssize_t codes[2][MOST_SIDE * MOST_FOLD]
     bint regular
+    int few                         # of winograd.h
 
 
 cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold):
@@ -186,7 +191,10 @@ cdef tile_t tile_of(const source_t *s, const tiling_t *tiling, Py_ssize_t q) noe
     tile.depth = q % s.axis[0].length
     tile.n = q // s.axis[0].length
     tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
+    tile.few = 0
     for k in range(2):
+        if tiling.form == 3 and tiling.count[k][tile.tile[k]] <= 2:
+            tile.few |= 1 << k
         code = s.axis[k + 1].row[tiling.first[k][tile.tile[k]]] + tiling.base[k]
         read = tiling.rise[k] * (tiling.count[k][tile.tile[k]] - 1) + s.axis[k + 1].taps
         for i in range(tiling.side * tiling.fold):
@@ -273,6 +281,24 @@ cdef struct winograd_t:
     Py_ssize_t sums_at, folded_at, mix_at
 
 
+cdef Py_ssize_t cut_tiles(const int *few, Py_ssize_t tiles, Py_ssize_t kind, Py_ssize_t *heights,
+                          Py_ssize_t *tile_at) noexcept nogil:
+    """Cut the tiles that have points of some kind into parts of up to TILE_FULL; returns how many there are."""
+    cdef Py_ssize_t with_it[WINOGRAD_TILES]
+    cdef Py_ssize_t count = 0, t, sub, i, parts
+    for t in range(tiles):
+        if not few[t] & kind:
+            with_it[count] = t
+            count += 1
+    parts = (count + TILE_FULL - 1) // TILE_FULL
+    for sub in range(parts):
+        t = cut_at(count, parts, sub)
+        heights[sub] = cut_at(count, parts, sub + 1) - t
+        for i in range(heights[sub]):
+            tile_at[sub * TILE_FULL + i] = with_it[t + i]
+    return parts
+
+
 cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
     cdef const winograd_t *job = <const winograd_t *> given
     cdef const source_t *s = &job.task.source
@@ -291,16 +317,21 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef const float *rows[MOST_POINTS]
     cdef const float *constants = <const float *> job.task.constants
     cdef float start[TILE_VECTORS * VECTOR_BYTES]
-    cdef const float *tile_rows[(WINOGRAD_TILES + TILE_FULL) * 8]
-    cdef float *to[WINOGRAD_TILES + TILE_FULL]
-    cdef Py_ssize_t heights[WINOGRAD_TILES]     # of the parts that tiles are multiplied in
-    cdef Py_ssize_t tile_at[WINOGRAD_TILES]     # where in them each tile is
+    # for each kind of points: the parts that tiles are multiplied in, and for each slot of theirs the tile
+    cdef Py_ssize_t parts[KINDS]
+    cdef Py_ssize_t heights[KINDS][WINOGRAD_TILES]
+    cdef Py_ssize_t tile_at[KINDS][WINOGRAD_SLOTS]
+    cdef const float *tile_rows[KINDS][WINOGRAD_SLOTS * 8]
+    cdef float *to[KINDS][WINOGRAD_SLOTS]
+    cdef int few[WINOGRAD_TILES]
+    cdef Py_ssize_t kind_of[MOST_POINTS]
     cdef Py_ssize_t taps[8]
     cdef Py_ssize_t filters_of[MOST_POINTS]     # which point of the filters each point of a tile meets
     cdef tile_t tile
     cdef Py_ssize_t side = job.tiling.side, places = job.tiling.outputs * job.tiling.outputs
     cdef Py_ssize_t channels = s.channels if job.tiling.fold == 1 else job.padded
-    cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, of, sub, height, parts, point_step
+    cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, of, sub, kind, point_step
+    cdef Py_ssize_t kinds = 1
     cdef const float *panel
     cdef float size
     memset(scratch + job.folded_at, 0, job.mix_at - job.folded_at)
@@ -308,27 +339,30 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         tile = tile_of(s, &job.tiling, tile0 + t)
         if not tile.regular:
             job.flagged[tile0 + t] = 1
+        few[t] = tile.few
+        if tile.few:
+            kinds = KINDS
         tile_places(s, &job.tiling, &tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * places)
         size = 0
         for d in range(depth):
             tile_inputs(s, &job.tiling, &tile, d, <const float *> job.task.x, constants, rows,
                         <float *> (scratch + job.folded_at), job.padded, <float *> (scratch + job.mix_at))
-            size = max(size, winograd_input(job.tiling.form, rows, channels, inputs + (t * depth + d) * job.padded,
-                                            job.at_once * depth * job.padded))
+            size = max(size, winograd_input(job.tiling.form, tile.few, rows, channels,
+                                            inputs + (t * depth + d) * job.padded, job.at_once * depth * job.padded))
         if block % job.slices == 0:
             job.sizes[tile0 + t] = size
     for d in range(depth):
         taps[d] = d * job.channels
     for x in range(side * side):
         filters_of[x] = min(x // side, <Py_ssize_t> 5) * 6 + min(x % side, <Py_ssize_t> 5)
-    parts = (tiles + TILE_FULL - 1) // TILE_FULL
-    for sub in range(parts):
-        t = cut_at(tiles, parts, sub)
-        heights[sub] = cut_at(tiles, parts, sub + 1) - t
-        for i in range(heights[sub]):
-            tile_at[t + i] = sub * TILE_FULL + i
-            for d in range(depth):
-                tile_rows[(sub * depth + d) * TILE_FULL + i] = inputs + ((t + i) * depth + d) * job.padded
+        kind_of[x] = LEFT_OUT(kinds > 1, x // side) + 2 * LEFT_OUT(kinds > 1, x % side)
+    for kind in range(kinds):
+        parts[kind] = cut_tiles(few, tiles, kind, heights[kind], tile_at[kind])
+        for sub in range(parts[kind]):
+            for i in range(heights[kind][sub]):
+                t = tile_at[kind][sub * TILE_FULL + i]
+                for d in range(depth):
+                    tile_rows[kind][(sub * depth + d) * TILE_FULL + i] = inputs + (t * depth + d) * job.padded
     for p in range(panel0, panel1):
         group = p // job.panels_per_group
         first = p % job.panels_per_group * wide
@@ -337,22 +371,24 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         memset(start, 0, sizeof(start))
         panel = job.panels + group * job.group_size + first * POINTS * depth * job.channels
         point_step = job.at_once * width
-        for t in range(tiles):
-            to[tile_at[t]] = sums + t * width
+        for kind in range(kinds):
+            for sub in range(parts[kind]):
+                for i in range(heights[kind][sub]):
+                    to[kind][sub * TILE_FULL + i] = sums + tile_at[kind][sub * TILE_FULL + i] * width
         for x in range(side * side):
-            of = filters_of[x]
-            for sub in range(parts):
-                height = heights[sub]
-                multiply_f32(height, width, tile_rows + sub * depth * TILE_FULL, taps, depth,
+            of, kind = filters_of[x], kind_of[x]
+            for sub in range(parts[kind]):
+                multiply_f32(heights[kind][sub], width, tile_rows[kind] + sub * depth * TILE_FULL, taps, depth,
                              x * job.at_once * depth * job.padded + group * job.channels, job.channels,
-                             panel + of * depth * job.channels * width, start, 0, to + sub * TILE_FULL, x * point_step)
+                             panel + of * depth * job.channels * width, start, 0, to[kind] + sub * TILE_FULL,
+                             x * point_step)
         if job.task.bias != NULL:
             for lane in range(valid):
                 start[lane] = (<const float *> job.task.bias)[group * job.outputs + first + lane]
         for t in range(tiles):
             lane = 0
             while lane < valid:
-                if not winograd_output(job.tiling.form, sums + t * width + lane, point_step, start + lane,
+                if not winograd_output(job.tiling.form, few[t], sums + t * width + lane, point_step, start + lane,
                                        targets + t * places, group * job.outputs + first + lane,
                                        min(lanes, valid - lane)):
                     job.flagged[tile0 + t] = 1

@@ -2,7 +2,8 @@
 #
 # Some tiles at a time, their inputs and the gradients of their outputs are transformed; then for every block of
 # channels and filters the products are summed over these tiles, point by point, and transformed to taps, which are
-# added up in double from one lot of tiles to the next. No sum is shared between threads.
+# added up in double from one lot of tiles to the next. No sum is shared between threads. In a lot, tiles lie such that
+# those which have a point are neighbours, though tiles with few places have fewer.
 
 cdef enum:
     SLOPE_TILES = 112               # most tiles at a time, and
@@ -26,6 +27,9 @@ cdef struct slopes_t:
     Py_ssize_t padded               # channels of all panels of a group, with their empty lanes
     Py_ssize_t filled               # filters, rounded up to whole vectors
     Py_ssize_t tile0, tiles         # now
+    Py_ssize_t place[SLOPE_TILES]   # of each tile: its place among them
+    Py_ssize_t begin[4]             # of each kind of points: the places of the tiles that have it
+    Py_ssize_t end[4]
     bint last                       # no more follow
     float *inputs                   # [point][group][tap of the first axis][panel][tile][lane]
     float *slopes                   # [point][tile][filled]
@@ -37,7 +41,7 @@ cdef struct slopes_t:
 
 
 cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil:
-    """Transform what belongs to one tile."""
+    """Transform what belongs to one tile of a lot."""
     cdef const slopes_t *job = <const slopes_t *> given
     cdef const source_t *s = &job.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
@@ -48,6 +52,7 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
     cdef float *places[MOST_OUT * MOST_OUT]
     cdef float size = 0, slope = 0
     cdef tile_t tile = tile_of(s, &job.tiling, job.tile0 + t)
+    cdef Py_ssize_t place = job.place[t]
     for d in range(depth):
         tile_inputs(s, &job.tiling, &tile, d, job.x, job.constants, rows, NULL, 0,
                     <float *> (job.scratch + worker * job.scratch_size))
@@ -57,13 +62,14 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
                 for i in range(POINTS):
                     shifted[i] = rows[i] + group * job.channels + first
                 size = max(size, winograd_input(
-                    3, shifted, min(width, job.channels - first),
-                    job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + t * width,
+                    3, tile.few, shifted, min(width, job.channels - first),
+                    job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + place * width,
                     job.tiles * job.groups * depth * job.padded))
     tile_places(s, &job.tiling, &tile, <float *> job.gy, job.gy_n, job.gy_stride, places)
     for first from 0 <= first < job.groups * job.outputs by lanes:
-        slope = max(slope, winograd_slope(<const float **> places, first, min(lanes, job.groups * job.outputs - first),
-                                          job.slopes + t * job.filled + first, job.tiles * job.filled))
+        slope = max(slope, winograd_slope(
+            tile.few, <const float **> places, first, min(lanes, job.groups * job.outputs - first),
+            job.slopes + place * job.filled + first, job.tiles * job.filled))
     job.sizes[t] = size * slope
 
 
@@ -92,17 +98,19 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef const float *rows[SLOPE_TILES]
     cdef float taps[9 * TILE_VECTORS * LANES_F32]
     cdef float *to
-    cdef Py_ssize_t t, x, m, k, lane, part, f
+    cdef Py_ssize_t t, x, m, k, lane, part, f, kind, begin, count
     cdef float largest = 0, spoiled = 0
     memset(sums, 0, POINTS * filters * width * sizeof(float))
     for x in range(POINTS):
-        for t in range(job.tiles):
-            rows[t] = job.slopes + (x * job.tiles + t) * job.filled + group * job.outputs
+        kind = LEFT_OUT(True, x // 6) + 2 * LEFT_OUT(True, x % 6)
+        begin, count = job.begin[kind], job.end[kind] - job.begin[kind]
+        for t in range(count):
+            rows[t] = job.slopes + (x * job.tiles + begin + t) * job.filled + group * job.outputs
         for part in range(part0, part1):
             f = cut_at(job.outputs, job.parts, part)
-            outer_f32(cut_at(job.outputs, job.parts, part + 1) - f, <int> (width // lanes), rows, job.tiles, f,
-                      job.inputs + job.tiles * (((x * job.groups + group) * depth + d) * job.padded + start),
-                      sums + (x * filters + f - first) * width)
+            outer_f32(cut_at(job.outputs, job.parts, part + 1) - f, <int> (width // lanes), rows, count, f,
+                      job.inputs + job.tiles * (((x * job.groups + group) * depth + d) * job.padded + start)
+                      + begin * width, sums + (x * filters + f - first) * width)
     for m in range(filters):
         for lane from 0 <= lane < width by lanes:
             winograd_taps(sums + m * width + lane, filters * width, taps + lane, width)
@@ -120,6 +128,34 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
         spoiled += spoiled_f32(taps, 9 * width)
         largest = max(largest, largest_magnitude(taps, 9 * width))
     job.largest[block] = largest + spoiled
+
+
+cdef void order_tiles(slopes_t *job) noexcept nogil:
+    """Give tiles their places: first those with few places along the last axis alone, then those with all, those with
+    few along the first axis alone, and those with few along both.
+    """
+    cdef int few[4]
+    cdef Py_ssize_t first[4]
+    cdef Py_ssize_t counts[4]
+    cdef tile_t tile
+    cdef Py_ssize_t t, i, at = 0
+    few[0], few[1], few[2], few[3] = 2, 0, 1, 3
+    memset(counts, 0, sizeof(counts))
+    for t in range(job.tiles):
+        tile = tile_of(&job.source, &job.tiling, job.tile0 + t)
+        job.place[t] = tile.few
+        counts[tile.few] += 1
+    for i in range(4):
+        first[few[i]] = at
+        at += counts[few[i]]
+    job.begin[0], job.end[0] = 0, job.tiles
+    job.begin[1], job.end[1] = 0, first[1]          # without few along the first axis
+    job.begin[2], job.end[2] = first[0], first[3]   # and along the last
+    job.begin[3], job.end[3] = first[0], first[1]
+    for t in range(job.tiles):
+        i = job.place[t]
+        job.place[t] = first[i]
+        first[i] += 1
 
 
 def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssize_t groups, tuple axes,
@@ -173,6 +209,7 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
         job.tiles = min(at_once, job.tiling.all - job.tile0)
         job.last = job.tile0 + job.tiles == job.tiling.all
         with nogil:
+            order_tiles(&job)
             run(slopes_transform, &job, job.tiles, threads)
             run(slopes_block, &job, blocks, threads)
             for t in range(job.tiles):
