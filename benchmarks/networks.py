@@ -1,7 +1,7 @@
 """The command: python -m benchmarks.networks. A small network beside PyTorch: training steps, and inference.
 
 Two convolutions as in examples/train_fashion_mnist.py, the same weights for both, so that results are compared, too.
-Everybody takes turns in one process; medians. Needs torch.
+Everybody takes turns, each in a process of its own; medians. Needs torch.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import get_context
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -25,6 +26,7 @@ SHAPE, CLASSES = (28, 28, 1), 10
 BATCHES = (1, 16, 128)
 STEPS = 4
 """In an epoch."""
+TURNS = 4
 
 
 def ours(norm: bool) -> Any:
@@ -72,60 +74,100 @@ def torch_epoch(module: Any, optimizer: Any, x: Any, y: Any) -> None:
         optimizer.step()
 
 
-def turns(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """The median time of each, all in turns."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    until = perf_counter() + seconds * len(calls)
-    while perf_counter() < until or min(map(len, times.values())) < 3:
-        for name, call in calls.items():
-            since = perf_counter()
-            call()
-            times[name].append(perf_counter() - since)
-    return {name: median(each) for name, each in times.items()}
+TASKS = [
+    (kind, batch, norm)
+    for norm in (False, True)
+    for batch in BATCHES
+    for kind in ("inference", "training step")
+    if kind == "inference" or batch > 1
+]
+LIBRARIES = ("pyconvx", "torch contiguous_format", "torch channels_last")
 
 
-def measure(norm: bool, seconds: float) -> list[dict[str, Any]]:
-    """Rows of one network: what was done, and how long everybody took."""
+def task_of(library: str, kind: str, batch: int, norm: bool) -> Callable[[], Any]:
+    """What is timed: one inference, whose result it returns, or STEPS steps of training."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((batch if kind == "inference" else STEPS * batch, *SHAPE)).astype(np.float32)
+    y, net = random.integers(0, CLASSES, len(x)), ours(norm)
+    if library == "pyconvx":
+        if kind == "inference":
+            return partial(net.freeze(), x)
+        return partial(own_epoch, net, nn.SGD(1e-3, momentum=0.9), x, y)
     import torch
 
-    random, rows = np.random.default_rng(0), []
-    name = "with BatchNorm" if norm else "without BatchNorm"
-    for batch in BATCHES:
-        net = ours(norm)
-        x = random.standard_normal((batch, *SHAPE)).astype(np.float32)
-        calls: dict[str, Callable[[], Any]] = {}
-        fast = net.freeze()
-        calls["pyconvx"] = partial(fast, x)
-        for layout in (torch.contiguous_format, torch.channels_last):
-            module = theirs(net, norm).to(memory_format=layout).eval()
-            given = torch.from_numpy(np.moveaxis(x, -1, 1).copy()).to(memory_format=layout)
-            with torch.no_grad():
-                np.testing.assert_allclose(fast(x), module(given).numpy(), rtol=1e-3, atol=1e-4)
-            calls[f"torch {str(layout).removeprefix('torch.')}"] = partial(_infer, module, given)
-        rows.append({"task": f"inference of {batch}, {name}", "times": turns(calls, seconds)})
-        if batch == 1:
-            continue
-        x = random.standard_normal((STEPS * batch, *SHAPE)).astype(np.float32)
-        y = random.integers(0, CLASSES, len(x))
-        steps: dict[str, Callable[[], Any]] = {"pyconvx": partial(own_epoch, net, nn.SGD(1e-3, momentum=0.9), x, y)}
-        for layout in (torch.contiguous_format, torch.channels_last):
-            module = theirs(net, norm).to(memory_format=layout).train()
-            given = torch.from_numpy(np.moveaxis(x, -1, 1).copy()).to(memory_format=layout)
-            sgd = torch.optim.SGD(module.parameters(), 1e-3, momentum=0.9)
-            step = partial(torch_epoch, module, sgd, given, torch.from_numpy(y))
-            steps[f"torch {str(layout).removeprefix('torch.')}"] = step
-        times = {who: each / STEPS for who, each in turns(steps, STEPS * seconds).items()}
-        rows.append({"task": f"training step of {batch}, {name}", "times": times})
-    return rows
+    layout = getattr(torch, library.removeprefix("torch "))
+    module = theirs(net, norm).to(memory_format=layout)
+    given = torch.from_numpy(np.moveaxis(x, -1, 1).copy()).to(memory_format=layout)
+    if kind == "inference":
+        return partial(_infer, module.eval(), given)
+    sgd = torch.optim.SGD(module.parameters(), 1e-3, momentum=0.9)
+    return partial(torch_epoch, module.train(), sgd, given, torch.from_numpy(y))
 
 
 def _infer(module: Any, x: Any) -> Any:
     import torch
 
     with torch.no_grad():
-        return module(x)
+        return module(x).numpy()
+
+
+def work(library: str, threads: int, turn: float, pipe: Any) -> None:
+    """A process of its own for each library, whose threads would else take the cores from those of another for a while.
+
+    Answers the number of a task with its result and the times of some calls, the first of which, with threads that may
+    have slept, does not count.
+    """
+    if library == "pyconvx":
+        cx.set_num_threads(threads)
+    else:
+        import torch
+
+        torch.set_num_threads(threads)
+    tasks: dict[int, Callable[[], Any]] = {}
+    for number in iter(pipe.recv, None):
+        if number not in tasks:
+            tasks[number] = task_of(library, *TASKS[number])
+        call = tasks[number]
+        result = call()
+        times: list[float] = []
+        until = perf_counter() + turn
+        while not times or perf_counter() < until:
+            since = perf_counter()
+            call()
+            times.append(perf_counter() - since)
+        pipe.send((result if TASKS[number][0] == "inference" else None, times))
+
+
+def measure(threads: int, seconds: float) -> list[dict[str, Any]]:
+    """Rows of the table: what was done, and how long everybody took, in TURNS turns."""
+    context, pipes, workers = get_context("spawn"), {}, []
+    for library in LIBRARIES:
+        pipes[library], theirs_end = context.Pipe()
+        arguments = library, threads, seconds / TURNS, theirs_end
+        workers.append(context.Process(target=work, args=arguments, daemon=True))
+        workers[-1].start()
+        theirs_end.close()  # or nobody would see that a worker has failed
+    rows = []
+    for number, (kind, batch, norm) in enumerate(TASKS):
+        times: dict[str, list[float]] = {library: [] for library in LIBRARIES}
+        for _ in range(TURNS):
+            results = []
+            for library, pipe in pipes.items():
+                pipe.send(number)
+                result, some = pipe.recv()
+                times[library] += some
+                results.append(result)
+            if kind == "inference":
+                for result in results[1:]:
+                    np.testing.assert_allclose(results[0], result, rtol=1e-3, atol=1e-4)
+        each = 1 if kind == "inference" else STEPS
+        name = f"{kind} of {batch}, {'with' if norm else 'without'} BatchNorm"
+        rows.append({"task": name, "times": {library: median(some) / each for library, some in times.items()}})
+    for pipe in pipes.values():
+        pipe.send(None)
+    for worker in workers:
+        worker.join()
+    return rows
 
 
 def main() -> None:
@@ -135,18 +177,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="for each row and library (1)")
     parser.add_argument("--json", metavar="FILE", help="write all results")
     options = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(options.threads)
-    cx.set_num_threads(options.threads)
-    rows = [row for norm in (False, True) for row in measure(norm, options.seconds)]
-    names = list(rows[0]["times"])
+    rows = measure(options.threads, options.seconds)
     table = []
     for row in rows:
         row["ratio"] = min(time for name, time in row["times"].items() if name != "pyconvx") / row["times"]["pyconvx"]
-        table.append([row["task"], *(f"{1e3 * row['times'][name]:.2f}" for name in names), f"{row['ratio']:.2f}"])
+        table.append([row["task"], *(f"{1e3 * row['times'][name]:.2f}" for name in LIBRARIES), f"{row['ratio']:.2f}"])
     print(f"{options.threads} thread(s), load {machine.load()}\n")
-    print(report.table(["milliseconds", *names, "ratio"], table))
+    print(report.table(["milliseconds", *LIBRARIES, "ratio"], table))
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"threads": options.threads, "machine": machine.describe(options.threads), "rows": rows}, file)
