@@ -134,7 +134,7 @@ class Activation(Operation):
         return type(self).pull is Activation.pull and is_rectifier(self.activation)
 
     @property
-    def is_rectifier(self) -> bool:
+    def only_rectifies(self) -> bool:
         return self.rectifies
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
@@ -315,7 +315,7 @@ class BatchNorm(Layer):
         one that can be done so, too; tell the run.
         """
         following = list(run.following) if type(self).pull is BatchNorm.pull else []
-        run.ahead = int(bool(following) and following[0].is_rectifier)
+        run.ahead = int(bool(following) and following[0].only_rectifies)
         pooling: Any = following[run.ahead] if len(following) > run.ahead else None
         if pooling is None or not pooling.takes_largest or self.layout != "channels_last":
             return None

@@ -132,7 +132,7 @@ class Layer:
         return False
 
     @property
-    def is_rectifier(self) -> bool:
+    def only_rectifies(self) -> bool:
         """Whether that is all, and it knows `Run.done`."""
         return False
 
