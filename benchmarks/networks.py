@@ -27,6 +27,7 @@ BATCHES = (1, 16, 128)
 STEPS = 4
 """In an epoch."""
 TURNS = 4
+"""In which everybody does some of a row."""
 
 
 def ours(norm: bool) -> Any:
@@ -81,6 +82,7 @@ TASKS = [
     for kind in ("inference", "training step")
     if kind == "inference" or batch > 1
 ]
+"""The rows of the table."""
 LIBRARIES = ("pyconvx", "torch contiguous_format", "torch channels_last")
 
 
@@ -154,7 +156,10 @@ def measure(threads: int, seconds: float) -> list[dict[str, Any]]:
             results = []
             for library, pipe in pipes.items():
                 pipe.send(number)
-                result, some = pipe.recv()
+                try:
+                    result, some = pipe.recv()
+                except EOFError:
+                    raise SystemExit(f"the process of {library} has failed, see above") from None
                 times[library] += some
                 results.append(result)
             if kind == "inference":

@@ -1,5 +1,7 @@
 """Layers of a chain that do each other's work: the same as one by one, and nothing of it shows outside."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -163,3 +165,85 @@ def test_gradients_of_another_shape_are_refused_in_chains_too():
     assert back(np.ones_like(y))[0].dtype == np.float16
     with pytest.raises(ValueError, match="matmul"):
         cx.Dense(64).vjp(np.ones((64, 64), np.float32))[1](np.ones(63, np.float32))
+
+
+class Around(nn.Layer):
+    """A layer that gives what it is told to one that it holds."""
+
+    def __init__(self, held):
+        super().__init__()
+        self.held = held
+
+    def output_shape(self, input_shape):
+        return self.held.output_shape(input_shape)
+
+    def make(self, input_shape, rng, dtype):
+        return self.held.make(input_shape, rng, dtype)
+
+    def param_shapes(self, input_shape):
+        return self.held.param_shapes(input_shape)
+
+    def state_shapes(self, input_shape):
+        return self.held.state_shapes(input_shape)
+
+    def pull(self, x, run):
+        self.held.params, self.held.state = self.params, self.state
+        y, back = self.held.pull(x, run)
+        return y - 1, back
+
+
+@pytest.mark.parametrize("held", [cx.BatchNorm(), cx.Conv2D(4, 3, padding="same", activation="relu")])
+@pytest.mark.parametrize(
+    "behind", [[cx.Activation("relu")], [cx.Activation("relu"), cx.MaxPool2D(2)], [cx.MaxPool2D(2)]]
+)
+def test_what_a_layer_tells_one_that_it_holds_changes_nothing_behind_it(held, behind):
+    net = cx.Sequential(Around(held), *behind, cx.Flatten()).build((4, 4, 4))
+    x = rng.standard_normal((3, 4, 4, 4)).astype(np.float32)
+    y = x
+    for layer in net:
+        y = layer(y, training=True)
+    np.testing.assert_allclose(net.vjp(x, training=True)[0], y, atol=1e-6)
+
+
+class Cropping(cx.MaxPool2D):
+    """A pooling that does something else."""
+
+    def call(self, ndim):
+        return cx.pad, ({1: -1, 2: -1},), {}
+
+
+def test_a_pooling_that_is_another_operation_is_left_alone():
+    x = rng.standard_normal((2, 4, 4, 3)).astype(np.float32)
+    net = cx.Sequential(cx.BatchNorm(), cx.Activation("relu"), Cropping(2), cx.BatchNorm())
+    y = x
+    for layer in net:
+        y = layer(y, training=True)
+    np.testing.assert_allclose(net.vjp(x, training=True)[0], y, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", [cx.MaxPool2D(3, stride=2), cx.AvgPool2D(2)])
+def test_no_pullback_keeps_a_map_that_nothing_reads_again(pooling):
+    seen = []
+
+    class Seeing(cx.Activation):
+        def pull(self, x, run):
+            seen.append(weakref.ref(x))
+            return x + 0, lambda gy: (gy, {})
+
+    net = cx.Sequential(cx.BatchNorm(), Seeing("identity"), pooling)
+    x = rng.standard_normal((2, 9, 8, 3)).astype(np.float32)
+    y, back = net.vjp(x, training=True)
+    gc.collect()
+    assert seen[0]() is None
+    assert back(np.ones_like(y))[0].shape == x.shape
+
+
+@pytest.mark.parametrize("kind", ["max", "avg", "sum"])
+def test_the_pullback_of_a_pooling_keeps_only_what_it_reads(kind):
+    x = rng.standard_normal((2, 8, 8, 3)).astype(np.float32)
+    seen = weakref.ref(x)
+    y, back = cx.vjp(cx.pool2d, x, 2, kind)
+    del x
+    gc.collect()
+    assert seen() is None
+    assert back(np.ones_like(y))[0].shape == (2, 8, 8, 3)

@@ -300,13 +300,38 @@ def rows(rng, number):
     return Case(f"transpose and erfc, {shape}, {dtype}, {threads} threads", (dtype,), compute)
 
 
-FAMILIES = {family.__name__: family for family in (conv, conv_transpose, pool, activate, pad, rows)}
+def normalize(rng, number):
+    """BatchNorm, alone or with what is behind it, and the gradients."""
+    rank, dtype = one_of(rng, 1, 2, 3), one_of(rng, "float32", "float64")
+    kind = ("alone", "pooled")[number % 2]
+    layout = one_of(rng, "channels_last", "channels_first") if kind == "alone" else "channels_last"
+    window, places = (tuple(int(n) for n in rng.integers(1, most + 1, rank)) for most in (4, 5))
+    spatial, channels = tuple(n * k for n, k in zip(window, places, strict=True)), odd(rng, one_of(rng, 9, 70, 300))
+    shape, threads = shape_of(int(rng.integers(1, 4)), spatial, channels, layout), one_of(rng, 1, 3)
+    x, rectified = values(rng, shape, dtype), either(rng)
+    layers = [cx.BatchNorm(layout=layout), *[cx.Activation("relu", layout=layout)] * rectified]
+    if kind == "pooled":
+        layers.append({1: cx.MaxPool1D, 2: cx.MaxPool2D, 3: cx.MaxPool3D}[rank](window))
+
+    def compute(place):
+        net = cx.Sequential(*layers).build(shape[1:], dtype=dtype)
+        net.params = {name: place(array) for name, array in net.params.items()}
+        with cx.threads(threads):
+            y, back = net.vjp(place(x), training=True)
+            gx, gradients = back(place(2 * y))
+        return [y, gx, *gradients.values()]
+
+    return Case(f"normalize, {kind}, {shape}, {window}, {dtype}, {rectified=}, {threads} threads", (kind,), compute)
+
+
+FAMILIES = {family.__name__: family for family in (conv, conv_transpose, pool, activate, pad, rows, normalize)}
 COUNTS = {
     "conv": 120, "conv_transpose": 60, "pool": 10 * len(POOLINGS), "activate": 3 * len(COMPILED), "pad": 40, "rows": 20,
+    "normalize": 40,
 }  # fmt: skip
 KINDS = {
     "conv": {*ALGORITHMS, *PADDINGS}, "conv_transpose": {*ALGORITHMS, *PADDINGS}, "pool": {*POOLINGS, *PADDINGS},
-    "activate": set(COMPILED), "pad": set(PADDINGS), "rows": {"float32", "float64"},
+    "activate": set(COMPILED), "pad": set(PADDINGS), "rows": {"float32", "float64"}, "normalize": {"alone", "pooled"},
 }  # fmt: skip
 
 

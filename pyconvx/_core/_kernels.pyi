@@ -192,6 +192,9 @@ def pool_gradient(
     threads: int,
     fresh: bool = False,
 ) -> None: ...
+
+MOST_SCALED_TAPS: int
+
 def pool_scaled(
     x: Array,
     y: Array,

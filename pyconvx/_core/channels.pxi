@@ -42,7 +42,9 @@ cdef inline void sum_rows(channel_task_t task, const real *x, const real *gy, co
         rows -= left
         for c in range(width):
             part[c] = 0
-            part[apart + c] = 0
+        if task != SUMS:
+            for c in range(width):
+                part[apart + c] = 0
         while left > 0:
             if task == SUMS:
                 for c in range(width):
@@ -81,26 +83,30 @@ cdef void sum_length(channel_task_t task, const real *x, const real *gy, const r
 
 cdef void sum_channels(const channels_t *job, channel_task_t task, const real *x, const real *gy, const real *centre,
                        Py_ssize_t outer, real *part, double *wide, double *sums) noexcept nogil:
-    """Set both sums of each channel over some of the first axis. centre: repeated as rows are, or of each channel."""
+    """Set the sum of each channel over some of the first axis, or both for a task that has two. centre: repeated as
+    rows are, or of each channel; nothing reads it for SUMS.
+    """
     cdef Py_ssize_t n, c, t, channels = job.channels, width = job.together * channels
+    cdef Py_ssize_t both = 1 if task == SUMS else 2
     cdef real *same = part + 2 * LONG_ROW
-    memset(sums, 0, 2 * channels * sizeof(double))
+    memset(sums, 0, both * channels * sizeof(double))
     if job.inner == 1:
-        memset(wide, 0, 2 * width * sizeof(double))
+        memset(wide, 0, both * width * sizeof(double))
         sum_length(task, x, gy, centre, outer * channels, width, width, part, wide)
-        for t in range(2 * job.together):
+        for t in range(both * job.together):
             for c in range(channels):
                 sums[t // job.together * channels + c] += wide[t * channels + c]
         return
     for n in range(outer):
         for c in range(channels):
-            memset(wide, 0, 2 * LONG_ROW * sizeof(double))
-            for t in range(LONG_ROW):
+            memset(wide, 0, both * LONG_ROW * sizeof(double))
+            for t in range(LONG_ROW if both == 2 else 0):
                 same[t] = centre[c]
             sum_length(task, x, gy, same, job.inner, LONG_ROW, LONG_ROW, part, wide)
             for t in range(LONG_ROW):
                 sums[c] += wide[t]
-                sums[channels + c] += wide[LONG_ROW + t]
+                if both == 2:
+                    sums[channels + c] += wide[LONG_ROW + t]
             x, gy = x + job.inner, gy + job.inner
 
 
@@ -168,7 +174,7 @@ cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, in
     cdef double *wide
     cdef double *sums
     cdef double off, count
-    cdef Py_ssize_t few
+    cdef Py_ssize_t begun
     if job.task >= AFFINE:
         shift_channels(job, x, gy, <real *> job.y + offset, outer)
         return
@@ -180,13 +186,14 @@ cdef void channels_block(real *kind, const channels_t *job, Py_ssize_t block, in
     if job.task != MOMENTS:
         sum_channels(job, job.task, x, gy, <const real *> job.value[0], outer, part, wide, sums)
         return
-    # About a mean, as far as the precision of x tells it: from there nothing cancels. That of the block, or where it is
-    # long of its beginning: even if all else is far away then, the spread of the block is at least a sixteenth of that.
-    few = max(min(outer, <Py_ssize_t> (CHAIN * job.together)), outer // 16) if job.inner == 1 else outer
-    sum_channels(job, SUMS, x, x, x, few, part, wide, sums)
+    # About a mean, as far as the precision of x tells it: from there nothing cancels. That of the block, or of one part
+    # in 16 of it or more at its beginning: if that is off by d, the variance of the block is at least d * d / 16, whose
+    # digits are not lost then either.
+    begun = max(min(outer, <Py_ssize_t> (CHAIN * job.together)), outer // 16) if job.inner == 1 else outer
+    sum_channels(job, SUMS, x, x, x, begun, part, wide, sums)
     for c in range(job.channels):
         for t in range(job.together):
-            centre[t * job.channels + c] = <real> (sums[c] / <double> (few * job.inner))
+            centre[t * job.channels + c] = <real> (sums[c] / <double> (begun * job.inner))
     count = <double> (outer * job.inner)
     sum_channels(job, MOMENTS, x, x, centre, outer, part, wide, sums)
     for c in range(job.channels):

@@ -112,6 +112,8 @@ static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *n
     else NAME(winners_body)(0, rows, numbers, count, channels, fresh, y, number);
 }
 
+/* The largest of (x - scale[0]) * scale[1] + scale[2] over the rows x, for each channel, and 0 where that is negative if
+   `rectified`; the number of the row where it is (the largest without rectifying), and value[c], what x is there. */
 ALWAYS_INLINE void NAME(scaled_winners_at)(ptrdiff_t c, const int one, const int rectified, const REAL *const *rows,
                                            const int32_t *numbers, ptrdiff_t count, const REAL *const *scale, REAL *y,
                                            int32_t *number, REAL *value)
@@ -133,9 +135,6 @@ ALWAYS_INLINE void NAME(scaled_winners_at)(ptrdiff_t c, const int one, const int
     NAME(put_numbers)(winner, number + c, one);
 }
 
-/* The largest of the rows times a factor, with the number of the row it is in, and value[c], what it was there:
-   y[c] = (value[c] - scale[0][c]) * scale[1][c] + scale[2][c], and 0 where that is negative if `rectified` (the winner is
-   then the row that would be the largest without). */
 ALWAYS_INLINE void NAME(scaled_winners_body)(const int rectified, const REAL *const *rows, const int32_t *numbers,
                                              ptrdiff_t count, ptrdiff_t channels, const REAL *const *scale, REAL *y,
                                              int32_t *number, REAL *value)

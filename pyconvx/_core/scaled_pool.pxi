@@ -1,8 +1,10 @@
 # The largest of windows that share no element, of channels that are shifted and scaled on the way, and perhaps
 # rectified: what a normalization does with a pooling behind it, without an array in between. And its gradient.
 
+MOST_SCALED_TAPS = CHUNK
+
 cdef struct scaled_t:
-    pool_t pool
+    pool_t pool                     # first, so that this may be taken for it
     bint rectified
     void *won                       # what each winner is in x, laid out as y
     const void *scale[4]            # numbers of each channel: centre, factor, shift and, in a gradient, slope
@@ -83,7 +85,7 @@ def pool_scaled(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray wo
     number of the tap where it is, and what x is there. scale: centre, factor, shift, a number of each for each channel.
     """
     cdef scaled_t job
-    job.pool = pool_job(x, y, winner, axes, x)
+    job.pool = pool_job(x, y, winner, axes, x)  # x for the constants, which nothing reads
     job.won, job.rectified = cnp.PyArray_DATA(won), rectified
     run_scaled(scaled_any, &job, x, axes, scale, threads)
 
@@ -95,6 +97,6 @@ def pool_scaled_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray winner, cnp.
     gx: with the strides of x. scale: centre, factor, shift and slope.
     """
     cdef scaled_t job
-    job.pool = pool_job(x, gy, winner, axes, x)
+    job.pool = pool_job(x, gy, winner, axes, x)  # as above
     job.pool.gx = cnp.PyArray_DATA(gx)
     run_scaled(scaled_gradient_any, &job, x, axes, scale, threads)

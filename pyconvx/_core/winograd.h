@@ -4,10 +4,10 @@
    y = A' [(G g) (B' d)]: a line d has 6 inputs, g 3, 4 or 5 taps, and y 4, 3 or 2 outputs. The polynomials follow from
    x (x^2 - 1/2) (x^2 - 2), as in Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016).
 
-   A tile of F(4, 3) whose last two places along an axis are not there does with four points, 0, +-sqrt(1/2) and infinity,
-   which is F(2, 3): their filters are the same, so it takes part in fewer of the same products. So it is with F(3, 4) and
-   F(3, 2), whose outputs are sums over tiles of both kinds. `few` has bit 1 set for such tiles of the first axis, bit 2 of
-   the second.
+   A tile of F(4, 3) that has one or two places along an axis does with four points, 0, +-sqrt(1/2) and infinity, which is
+   F(2, 3): it takes part in fewer of the same products, because what its filters would be divided by otherwise, its inputs
+   are (a factor of 1/2 - 2 at +-sqrt(1/2)). So it is with F(3, 4) and F(3, 2) of the gradient, whose outputs are sums over
+   tiles of both kinds. `narrow` is 1 for such tiles of the first axis, plus 2 for those of the second.
 
    With 3 taps and stride 2 there are 9 inputs. The even ones meet two taps, which is F(4, 2) with the same points without
    0; the four odd ones meet one tap, and are points themselves. So a tile has 9 x 9 points, and filters 6 x 6: the four
@@ -29,23 +29,23 @@
     case 4: DO(4); break; \
     default: DO(5); break; \
     }
-#define WINOGRAD_FEW(DO) \
-    switch (few) { \
+#define WINOGRAD_NARROW(DO) \
+    switch (narrow) { \
     case 0: DO(0, 0); break; \
     case 1: DO(1, 0); break; \
     case 2: DO(0, 1); break; \
     default: DO(1, 1); break; \
     }
-#define LEFT_OUT(few, i) ((few) && ((i) == 3 || (i) == 4)) /* points +-sqrt(2) */
+#define LEFT_OUT(narrow, i) ((narrow) && ((i) == 3 || (i) == 4)) /* whether a narrow line has no point i: +-sqrt(2) */
 #define ROOT_HALF 0.70710678118654752f
 #define ROOT_TWO 1.41421356237309505f
 
 typedef vector_f32 vf;
 
 /* d and v: the inputs of a line, and their points. */
-ALWAYS_INLINE void winograd_in(const int form, const int few, const vf *d, vf *v)
+ALWAYS_INLINE void winograd_in(const int form, const int narrow, const vf *d, vf *v)
 {
-    if (few) {
+    if (narrow) {
         const vf even = -1.5f * d[2], odd = (-1.5f * ROOT_HALF) * d[1];
         v[0] = d[0] - 2.0f * d[2];
         v[1] = even + odd;
@@ -75,9 +75,9 @@ ALWAYS_INLINE void winograd_in(const int form, const int few, const vf *d, vf *v
 }
 
 /* m and y: the points of a line of sums, and its outputs. */
-ALWAYS_INLINE void winograd_out(const int form, const int few, const vf *m, vf *y)
+ALWAYS_INLINE void winograd_out(const int form, const int narrow, const vf *m, vf *y)
 {
-    if (few) {
+    if (narrow) {
         y[0] = m[0] + (m[1] + m[2]);
         y[1] = (m[1] - m[2]) * ROOT_HALF + m[5];
         return;
@@ -153,54 +153,53 @@ static float largest_lane(const vf x)
     return largest;
 }
 
-ALWAYS_INLINE vf winograd_input_vector(const int form, const int few0, const int few1, const float *const *rows,
+ALWAYS_INLINE vf winograd_input_vector(const int form, const int narrow0, const int narrow1, const float *const *rows,
                                        ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
 {
     const int side = WINOGRAD_SIDE(form);
     vf t[9][9], size = {0};
-    UNROLL for (int j = 0; j < (few1 ? 4 : side); j++) {
+    UNROLL for (int j = 0; j < (narrow1 ? 4 : side); j++) {
         vf d[9], column[9], sum = {0};
-        UNROLL for (int i = 0; i < (few0 ? 4 : side); i++) {
+        UNROLL for (int i = 0; i < (narrow0 ? 4 : side); i++) {
             d[i] = load_f32(rows[i * side + j] + c, count, 0);
             sum += absolute_f32(d[i]);
         }
         size += sum;
-        winograd_in(form, few0, d, column);
+        winograd_in(form, narrow0, d, column);
         UNROLL for (int i = 0; i < side; i++)
-            if (!LEFT_OUT(few0, i)) t[i][j] = column[i];
+            if (!LEFT_OUT(narrow0, i)) t[i][j] = column[i];
     }
     UNROLL for (int i = 0; i < side; i++) {
         vf row[9];
-        if (LEFT_OUT(few0, i)) continue;
-        winograd_in(form, few1, t[i], row);
+        if (LEFT_OUT(narrow0, i)) continue;
+        winograd_in(form, narrow1, t[i], row);
         UNROLL for (int j = 0; j < side; j++)
-            if (!LEFT_OUT(few1, j)) *(vf *)(v + (i * side + j) * step) = row[j];
+            if (!LEFT_OUT(narrow1, j)) *(vf *)(v + (i * side + j) * step) = row[j];
     }
     return size;
 }
 
-ALWAYS_INLINE float winograd_input_body(const int form, const int few0, const int few1, const float *const *rows,
+ALWAYS_INLINE float winograd_input_body(const int form, const int narrow0, const int narrow1, const float *const *rows,
                                         ptrdiff_t channels, float *v, ptrdiff_t step)
 {
     vf sizes = {0};
     ptrdiff_t c = 0;
     for (; c + LANES_F32 <= channels; c += LANES_F32)
-        sizes = larger(winograd_input_vector(form, few0, few1, rows, c, LANES_F32, v + c, step), sizes);
+        sizes = larger(winograd_input_vector(form, narrow0, narrow1, rows, c, LANES_F32, v + c, step), sizes);
     if (c < channels)
-        sizes = larger(winograd_input_vector(form, few0, few1, rows, c, channels - c, v + c, step), sizes);
+        sizes = larger(winograd_input_vector(form, narrow0, narrow1, rows, c, channels - c, v + c, step), sizes);
     return largest_lane(sizes);
 }
 
 /* v[x][c] = transformed channels c of the rows of an input tile, WINOGRAD_SIDE(form) a side; `step` from one x to the
    next, and room for whole vectors. Returns the largest sum over a channel of their magnitudes. */
-NEVER_INLINE float winograd_input(int form, int few, const float *const *rows, ptrdiff_t channels, float *v,
+NEVER_INLINE float winograd_input(int form, int narrow, const float *const *rows, ptrdiff_t channels, float *v,
                                   ptrdiff_t step)
 {
     if (form == WINOGRAD_STRIDED) return winograd_input_body(WINOGRAD_STRIDED, 0, 0, rows, channels, v, step);
-#define DO(few0, few1) return winograd_input_body(3, few0, few1, rows, channels, v, step)
-    WINOGRAD_FEW(DO) /* the inputs of all other forms are alike */
+#define DO(narrow0, narrow1) return winograd_input_body(3, narrow0, narrow1, rows, channels, v, step)
+    WINOGRAD_NARROW(DO) /* the inputs of all other forms are alike */
 #undef DO
-    return 0;
 }
 
 ALWAYS_INLINE void winograd_filters_body(const int form, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
@@ -233,40 +232,39 @@ NEVER_INLINE void winograd_filters(int form, const float *g, ptrdiff_t tap, floa
 
 /* v[x * step + lane] = transformed outputs first .. first + count of the 4 x 4 rows (NULL: zeros); returns the largest sum
    of magnitudes of one output. */
-ALWAYS_INLINE float winograd_slope_body(const int few0, const int few1, const float *const *rows, ptrdiff_t first,
+ALWAYS_INLINE float winograd_slope_body(const int narrow0, const int narrow1, const float *const *rows, ptrdiff_t first,
                                         ptrdiff_t count, float *v, ptrdiff_t step)
 {
     vf t[6][4], size = {0};
-    UNROLL for (int j = 0; j < (few1 ? 2 : 4); j++) {
+    UNROLL for (int j = 0; j < (narrow1 ? 2 : 4); j++) {
         vf g[4], column[6];
-        UNROLL for (int i = 0; i < (few0 ? 2 : 4); i++) {
+        UNROLL for (int i = 0; i < (narrow0 ? 2 : 4); i++) {
             g[i] = (vf){0};
             if (rows[i * 4 + j] != NULL) g[i] = load_f32(rows[i * 4 + j] + first, count, 0);
             size += absolute_f32(g[i]);
         }
-        if (few0) winograd_two(g, column);
+        if (narrow0) winograd_two(g, column);
         else winograd_filter(4, g, column);
         UNROLL for (int i = 0; i < 6; i++)
-            if (!LEFT_OUT(few0, i)) t[i][j] = column[i];
+            if (!LEFT_OUT(narrow0, i)) t[i][j] = column[i];
     }
     UNROLL for (int i = 0; i < 6; i++) {
         vf row[6];
-        if (LEFT_OUT(few0, i)) continue;
-        if (few1) winograd_two(t[i], row);
+        if (LEFT_OUT(narrow0, i)) continue;
+        if (narrow1) winograd_two(t[i], row);
         else winograd_filter(4, t[i], row);
         UNROLL for (int j = 0; j < 6; j++)
-            if (!LEFT_OUT(few1, j)) *(vf *)(v + (i * 6 + j) * step) = row[j];
+            if (!LEFT_OUT(narrow1, j)) *(vf *)(v + (i * 6 + j) * step) = row[j];
     }
     return largest_lane(size);
 }
 
-NEVER_INLINE float winograd_slope(int few, const float *const *rows, ptrdiff_t first, ptrdiff_t count, float *v,
+NEVER_INLINE float winograd_slope(int narrow, const float *const *rows, ptrdiff_t first, ptrdiff_t count, float *v,
                                   ptrdiff_t step)
 {
-#define DO(few0, few1) return winograd_slope_body(few0, few1, rows, first, count, v, step)
-    WINOGRAD_FEW(DO)
+#define DO(narrow0, narrow1) return winograd_slope_body(narrow0, narrow1, rows, first, count, v, step)
+    WINOGRAD_NARROW(DO)
 #undef DO
-    return 0;
 }
 
 /* The largest magnitude of n elements, some whole vectors. */
@@ -296,7 +294,7 @@ NEVER_INLINE void winograd_taps(const float *m, ptrdiff_t step, float *g, ptrdif
 
 /* The outputs of one tile and one vector of filters: m[x * step], plus bias, stored to targets[] (NULL: none) at
    `first`, `count` lanes of it. Returns whether all are finite. */
-ALWAYS_INLINE int winograd_output_body(const int form, const int few0, const int few1, const float *m, ptrdiff_t step,
+ALWAYS_INLINE int winograd_output_body(const int form, const int narrow0, const int narrow1, const float *m, ptrdiff_t step,
                                        const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count)
 {
     const int side = WINOGRAD_SIDE(form), outputs = WINOGRAD_OUT(form);
@@ -304,16 +302,16 @@ ALWAYS_INLINE int winograd_output_body(const int form, const int few0, const int
     const vf offset = *(const vf *)bias;
     UNROLL for (int j = 0; j < side; j++) {
         vf sums[9], column[4];
-        if (LEFT_OUT(few1, j)) continue;
+        if (LEFT_OUT(narrow1, j)) continue;
         UNROLL for (int i = 0; i < side; i++)
-            if (!LEFT_OUT(few0, i)) sums[i] = *(const vf *)(m + (i * side + j) * step);
-        winograd_out(form, few0, sums, column);
-        UNROLL for (int i = 0; i < (few0 ? 2 : outputs); i++) t[i][j] = column[i];
+            if (!LEFT_OUT(narrow0, i)) sums[i] = *(const vf *)(m + (i * side + j) * step);
+        winograd_out(form, narrow0, sums, column);
+        UNROLL for (int i = 0; i < (narrow0 ? 2 : outputs); i++) t[i][j] = column[i];
     }
-    UNROLL for (int i = 0; i < (few0 ? 2 : outputs); i++) {
+    UNROLL for (int i = 0; i < (narrow0 ? 2 : outputs); i++) {
         vf y[4];
-        winograd_out(form, few1, t[i], y);
-        UNROLL for (int j = 0; j < (few1 ? 2 : outputs); j++) {
+        winograd_out(form, narrow1, t[i], y);
+        UNROLL for (int j = 0; j < (narrow1 ? 2 : outputs); j++) {
             const vf sum = y[j] + offset;
             float *target = targets[i * outputs + j];
             check += sum * 0.0f;
@@ -326,19 +324,22 @@ ALWAYS_INLINE int winograd_output_body(const int form, const int few0, const int
     return finite;
 }
 
-NEVER_INLINE int winograd_output(int form, int few, const float *m, ptrdiff_t step, const float *bias,
+NEVER_INLINE int winograd_output(int form, int narrow, const float *m, ptrdiff_t step, const float *bias,
                                  float *const *targets, ptrdiff_t first, ptrdiff_t count)
 {
-#define OUTPUT(form, few0, few1, count) \
-    return winograd_output_body(form, few0, few1, m, step, bias, targets, first, count)
+#define OUTPUT(form, narrow0, narrow1, count) \
+    return winograd_output_body(form, narrow0, narrow1, m, step, bias, targets, first, count)
 #define WHOLE(form) OUTPUT(form, 0, 0, LANES_F32)
 #define PART(form) OUTPUT(form, 0, 0, count)
-#define FEWER(few0, few1) OUTPUT(3, few0, few1, count)
-    if (few) WINOGRAD_FEW(FEWER)
+#define WHOLE_NARROW(narrow0, narrow1) OUTPUT(3, narrow0, narrow1, LANES_F32)
+#define PART_NARROW(narrow0, narrow1) OUTPUT(3, narrow0, narrow1, count)
+    if (narrow && count == LANES_F32) WINOGRAD_NARROW(WHOLE_NARROW)
+    if (narrow) WINOGRAD_NARROW(PART_NARROW)
     if (count == LANES_F32) WINOGRAD_FORMS(WHOLE)
     WINOGRAD_FORMS(PART)
 #undef OUTPUT
-#undef FEWER
+#undef WHOLE_NARROW
+#undef PART_NARROW
 #undef WHOLE
 #undef PART
 }

@@ -15,16 +15,16 @@ cdef extern from "winograd.h":
     int WINOGRAD_TAPS(int form) noexcept nogil
     int WINOGRAD_OUT(int form) noexcept nogil
     void copy_few(float *to, const float *x, Py_ssize_t n) noexcept nogil
-    float winograd_input(int form, int few, const float **rows, Py_ssize_t channels, float *v,
+    float winograd_input(int form, int narrow, const float **rows, Py_ssize_t channels, float *v,
                          Py_ssize_t step) noexcept nogil
-    float winograd_slope(int few, const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
+    float winograd_slope(int narrow, const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
                          Py_ssize_t step) noexcept nogil
     float largest_magnitude(const float *x, Py_ssize_t n) noexcept nogil
     void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
     void winograd_filters(int form, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
-    int winograd_output(int form, int few, const float *m, Py_ssize_t step, const float *bias, float **targets,
+    int winograd_output(int form, int narrow, const float *m, Py_ssize_t step, const float *bias, float **targets,
                         Py_ssize_t first, Py_ssize_t count) noexcept nogil
-    bint LEFT_OUT(int few, Py_ssize_t i) noexcept nogil
+    bint LEFT_OUT(int narrow, Py_ssize_t i) noexcept nogil
 
 cdef enum:
     FILTER_RUN = 16                 # channels of filters transformed at a time
@@ -37,7 +37,7 @@ cdef enum:
     MOST_FOLD = 4
     WINOGRAD_TILES = 28             # most tiles of a block
     WINOGRAD_SLOTS = WINOGRAD_TILES + TILE_FULL     # in the parts that they are multiplied in, of which some are free
-    KINDS = 4                       # of points: those that tiles with few places have along both axes, or one, or none
+    KINDS = 4                       # of points: all tiles have them, or narrow ones do not along one axis, or both
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
     FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
@@ -160,7 +160,7 @@ cdef struct tile_t:
     Py_ssize_t tile[2]
     Py_ssize_t codes[2][MOST_SIDE * MOST_FOLD]
     bint regular
-    int few                         # of winograd.h
+    int narrow                      # as in winograd.h
 
 
 cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold):
@@ -180,6 +180,13 @@ cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fol
     return tiling
 
 
+cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexcept nogil:
+    """Along which axes a tile, given by its numbers on both, has so few places that it does without some points."""
+    if tiling.form != 3:
+        return 0
+    return (tiling.count[0][tile[0]] <= 2) + 2 * (tiling.count[1][tile[1]] <= 2)
+
+
 cdef tile_t tile_of(const source_t *s, const tiling_t *tiling, Py_ssize_t q) noexcept nogil:
     """Where a tile lies, and the codes of its inputs: NOTHING beyond the last place."""
     cdef tile_t tile
@@ -191,10 +198,8 @@ cdef tile_t tile_of(const source_t *s, const tiling_t *tiling, Py_ssize_t q) noe
     tile.depth = q % s.axis[0].length
     tile.n = q // s.axis[0].length
     tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
-    tile.few = 0
+    tile.narrow = narrow_of(tiling, tile.tile)
     for k in range(2):
-        if tiling.form == 3 and tiling.count[k][tile.tile[k]] <= 2:
-            tile.few |= 1 << k
         code = s.axis[k + 1].row[tiling.first[k][tile.tile[k]]] + tiling.base[k]
         read = tiling.rise[k] * (tiling.count[k][tile.tile[k]] - 1) + s.axis[k + 1].taps
         for i in range(tiling.side * tiling.fold):
@@ -281,13 +286,13 @@ cdef struct winograd_t:
     Py_ssize_t sums_at, folded_at, mix_at
 
 
-cdef Py_ssize_t cut_tiles(const int *few, Py_ssize_t tiles, Py_ssize_t kind, Py_ssize_t *heights,
+cdef Py_ssize_t cut_tiles(const int *narrow, Py_ssize_t tiles, Py_ssize_t kind, Py_ssize_t *heights,
                           Py_ssize_t *tile_at) noexcept nogil:
     """Cut the tiles that have points of some kind into parts of up to TILE_FULL; returns how many there are."""
     cdef Py_ssize_t with_it[WINOGRAD_TILES]
     cdef Py_ssize_t count = 0, t, sub, i, parts
     for t in range(tiles):
-        if not few[t] & kind:
+        if not narrow[t] & kind:
             with_it[count] = t
             count += 1
     parts = (count + TILE_FULL - 1) // TILE_FULL
@@ -323,7 +328,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef Py_ssize_t tile_at[KINDS][WINOGRAD_SLOTS]
     cdef const float *tile_rows[KINDS][WINOGRAD_SLOTS * 8]
     cdef float *to[KINDS][WINOGRAD_SLOTS]
-    cdef int few[WINOGRAD_TILES]
+    cdef int narrow[WINOGRAD_TILES]
     cdef Py_ssize_t kind_of[MOST_POINTS]
     cdef Py_ssize_t taps[8]
     cdef Py_ssize_t filters_of[MOST_POINTS]     # which point of the filters each point of a tile meets
@@ -339,15 +344,15 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         tile = tile_of(s, &job.tiling, tile0 + t)
         if not tile.regular:
             job.flagged[tile0 + t] = 1
-        few[t] = tile.few
-        if tile.few:
+        narrow[t] = tile.narrow
+        if tile.narrow:
             kinds = KINDS
         tile_places(s, &job.tiling, &tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * places)
         size = 0
         for d in range(depth):
             tile_inputs(s, &job.tiling, &tile, d, <const float *> job.task.x, constants, rows,
                         <float *> (scratch + job.folded_at), job.padded, <float *> (scratch + job.mix_at))
-            size = max(size, winograd_input(job.tiling.form, tile.few, rows, channels,
+            size = max(size, winograd_input(job.tiling.form, tile.narrow, rows, channels,
                                             inputs + (t * depth + d) * job.padded, job.at_once * depth * job.padded))
         if block % job.slices == 0:
             job.sizes[tile0 + t] = size
@@ -357,7 +362,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         filters_of[x] = min(x // side, <Py_ssize_t> 5) * 6 + min(x % side, <Py_ssize_t> 5)
         kind_of[x] = LEFT_OUT(kinds > 1, x // side) + 2 * LEFT_OUT(kinds > 1, x % side)
     for kind in range(kinds):
-        parts[kind] = cut_tiles(few, tiles, kind, heights[kind], tile_at[kind])
+        parts[kind] = cut_tiles(narrow, tiles, kind, heights[kind], tile_at[kind])
         for sub in range(parts[kind]):
             for i in range(heights[kind][sub]):
                 t = tile_at[kind][sub * TILE_FULL + i]
@@ -388,7 +393,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         for t in range(tiles):
             lane = 0
             while lane < valid:
-                if not winograd_output(job.tiling.form, few[t], sums + t * width + lane, point_step, start + lane,
+                if not winograd_output(job.tiling.form, narrow[t], sums + t * width + lane, point_step, start + lane,
                                        targets + t * places, group * job.outputs + first + lane,
                                        min(lanes, valid - lane)):
                     job.flagged[tile0 + t] = 1

@@ -3,7 +3,7 @@
 # Some tiles at a time, their inputs and the gradients of their outputs are transformed; then for every block of
 # channels and filters the products are summed over these tiles, point by point, and transformed to taps, which are
 # added up in double from one lot of tiles to the next. No sum is shared between threads. In a lot, tiles lie such that
-# those which have a point are neighbours, though tiles with few places have fewer.
+# those which have a point are neighbours, though narrow ones have fewer.
 
 cdef enum:
     SLOPE_TILES = 112               # most tiles at a time, and
@@ -62,13 +62,13 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
                 for i in range(POINTS):
                     shifted[i] = rows[i] + group * job.channels + first
                 size = max(size, winograd_input(
-                    3, tile.few, shifted, min(width, job.channels - first),
+                    3, tile.narrow, shifted, min(width, job.channels - first),
                     job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + place * width,
                     job.tiles * job.groups * depth * job.padded))
     tile_places(s, &job.tiling, &tile, <float *> job.gy, job.gy_n, job.gy_stride, places)
     for first from 0 <= first < job.groups * job.outputs by lanes:
         slope = max(slope, winograd_slope(
-            tile.few, <const float **> places, first, min(lanes, job.groups * job.outputs - first),
+            tile.narrow, <const float **> places, first, min(lanes, job.groups * job.outputs - first),
             job.slopes + place * job.filled + first, job.tiles * job.filled))
     job.sizes[t] = size * slope
 
@@ -131,31 +131,35 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
 
 
 cdef void order_tiles(slopes_t *job) noexcept nogil:
-    """Give tiles their places: first those with few places along the last axis alone, then those with all, those with
-    few along the first axis alone, and those with few along both.
+    """Give tiles their places: first those that are narrow along the second axis alone, then those that are not, those
+    along the first axis alone, and those along both. So the tiles that are not narrow along either axis are neighbours.
     """
-    cdef int few[4]
-    cdef Py_ssize_t first[4]
-    cdef Py_ssize_t counts[4]
-    cdef tile_t tile
-    cdef Py_ssize_t t, i, at = 0
-    few[0], few[1], few[2], few[3] = 2, 0, 1, 3
-    memset(counts, 0, sizeof(counts))
+    cdef Py_ssize_t numbers[4]      # of tiles of each kind, in this order
+    cdef Py_ssize_t next_place[4]
+    cdef Py_ssize_t tile[2]
+    cdef Py_ssize_t t, q, turn
+    memset(numbers, 0, sizeof(numbers))
     for t in range(job.tiles):
-        tile = tile_of(&job.source, &job.tiling, job.tile0 + t)
-        job.place[t] = tile.few
-        counts[tile.few] += 1
-    for i in range(4):
-        first[few[i]] = at
-        at += counts[few[i]]
-    job.begin[0], job.end[0] = 0, job.tiles
-    job.begin[1], job.end[1] = 0, first[1]          # without few along the first axis
-    job.begin[2], job.end[2] = first[0], first[3]   # and along the last
-    job.begin[3], job.end[3] = first[0], first[1]
+        q = job.tile0 + t
+        tile[0], tile[1] = q // job.tiling.tiles[1] % job.tiling.tiles[0], q % job.tiling.tiles[1]
+        turn = turn_of(narrow_of(&job.tiling, tile))
+        job.place[t] = turn
+        numbers[turn] += 1
+    next_place[0] = 0
+    for turn in range(1, 4):
+        next_place[turn] = next_place[turn - 1] + numbers[turn - 1]
+    job.begin[0], job.end[0] = 0, job.tiles                             # points that all have,
+    job.begin[1], job.end[1] = 0, next_place[2]                         # that narrow ones along the first axis lack,
+    job.begin[2], job.end[2] = next_place[1], next_place[3]             # along the second,
+    job.begin[3], job.end[3] = next_place[1], next_place[2]             # and along either
     for t in range(job.tiles):
-        i = job.place[t]
-        job.place[t] = first[i]
-        first[i] += 1
+        turn = job.place[t]
+        job.place[t] = next_place[turn]
+        next_place[turn] += 1
+
+
+cdef inline Py_ssize_t turn_of(int narrow) noexcept nogil:
+    return 0 if narrow == 2 else 1 if narrow == 0 else 2 if narrow == 1 else 3
 
 
 def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssize_t groups, tuple axes,

@@ -15,8 +15,11 @@ __all__ = ["Scaled", "channel_sums", "channels_apart", "moments", "products"]
 
 def channels_apart(x: Array, axis: int) -> Array:
     """x as (outer, channels, inner), contiguous: what functions of this file take, in float32 or float64."""
-    laid = np.require(x, requirements=("C", "A"))
-    return laid.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+    return np.require(x, requirements=("C", "A")).reshape(_apart(x.shape, axis))
+
+
+def _apart(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
 def channel_sums(x: Array) -> Array:
@@ -37,16 +40,20 @@ def products(x: Array, gy: Array, centre: Array) -> tuple[Array, Array]:
 
 
 class Scaled:
-    """`y` is (x - centre) * factor + shift, or 0 where that is negative if `rectified`.
+    """(x - centre) * factor + shift, and its gradients.
 
     scale: centre, factor and shift, with a number of each for each channel; axis: where the channels of x are.
     """
 
-    def __init__(self, x: Array, axis: int, scale: tuple[Array, ...], rectified: bool = False) -> None:
-        self.axis, self.scale, self.rows = axis, scale, channels_apart(x, axis)
-        self.y, (centre, factor, shift) = empty(x.shape, x.dtype), scale
-        y = channels_apart(self.y, axis)
-        _core.kernels.channel_affine(self.rows, y, centre, factor, shift, rectified, num_threads())
+    def __init__(self, x: Array, axis: int, scale: tuple[Array, ...]) -> None:
+        self.shape, self.axis, self.scale, self.rows = x.shape, axis, scale, channels_apart(x, axis)
+
+    def result(self, rectified: bool = False) -> Array:
+        """What it is; 0 where that is negative if `rectified`."""
+        y, (centre, factor, shift) = empty(self.shape, self.rows.dtype), self.scale
+        rows = y.reshape(self.rows.shape)
+        _core.kernels.channel_affine(self.rows, rows, centre, factor, shift, rectified, num_threads())
+        return y
 
     def products(self, gy: Array) -> tuple[Array, Array]:
         """For each channel the sum of gy, and that of gy * (x - centre)."""
@@ -54,7 +61,7 @@ class Scaled:
 
     def gradient(self, gy: Array, shift: Array, slope: Array) -> Array:
         """(gy - shift - (x - centre) * slope) * factor."""
-        gx, (centre, factor, _) = empty(self.y.shape, self.y.dtype), self.scale
-        given, rows = channels_apart(gy, self.axis), channels_apart(gx, self.axis)
+        gx, (centre, factor, _) = empty(self.shape, self.rows.dtype), self.scale
+        given, rows = channels_apart(gy, self.axis), gx.reshape(self.rows.shape)
         _core.kernels.channel_gradient(self.rows, given, rows, centre, factor, shift, slope, num_threads())
         return gx

@@ -92,16 +92,19 @@ class _Plan:
             x = x.copy()
         y, index, saved = reduction.forward(x, self.return_indices, backward=True)
         result = self._deliver(y, index)
+        # the pullback must not keep the plan, and with it x, which most kinds need no more
+        rank, layout, batched, border = self.rank, self.layout, self._batched, self.border
+        shape, canonical, squeeze = self.shape, self.canonical, self.squeeze
+        dtype = arrays.gradient_dtype(self.given, compute)
 
         def pullback(gy: Any) -> tuple[Array, ...]:
             """The gradient of x."""
-            gy = arrays.as_gradient(gy, self.shape, compute)
-            canonical = gy.reshape(self.canonical) if self.squeeze else self._canonical_of(gy)
-            gx = reduction.gradient(saved, np.ascontiguousarray(canonical))
-            if self.border is not None:
-                gx = self.border.fold(gx)
-            dtype = arrays.gradient_dtype(self.given, compute)
-            return (arrays.deliver_canonical(gx, self.rank, self.layout, self._batched, None, dtype),)
+            gy = arrays.as_gradient(gy, shape, compute)
+            gy = gy.reshape(canonical) if squeeze else arrays.to_canonical("gy", gy, rank, layout)
+            gx = reduction.gradient(saved, np.ascontiguousarray(gy))
+            if border is not None:
+                gx = border.fold(gx)
+            return (arrays.deliver_canonical(gx, rank, layout, batched, None, dtype),)
 
         return result, pullback
 
@@ -117,9 +120,6 @@ class _Plan:
         if not laid or self.border is None:
             return arrays.as_kernel_input(x, self.compute)
         return self.border.extend(x, self.compute)
-
-    def _canonical_of(self, gy: Array) -> Array:
-        return arrays.to_canonical("gy", gy, self.rank, self.layout)
 
     def _deliver(self, y: Array, index: Array | None) -> Any:
         if self.squeeze:

@@ -18,9 +18,6 @@ from .parallel import num_threads
 
 __all__ = ["ScaledPool", "scaled_pool"]
 
-MOST_TAPS = 64
-"""Elements of a window that the kernel holds at once."""
-
 
 class ScaledPool:
     """`y` is the largest of each window of (x - centre) * factor + shift, or 0 where that is negative if `rectified`.
@@ -49,7 +46,7 @@ class ScaledPool:
         return gx
 
     def _run(self, kernel: Callable[..., None], given: tuple[Array, ...], *options: Any) -> None:
-        """Kernels take three spatial axes."""
+        """Call a kernel with arrays of three spatial axes."""
         with_three = (array.reshape(array.shape[0], *(1,) * (5 - array.ndim), *array.shape[1:]) for array in given)
         kernel(*with_three, self.axes, *options, num_threads())
 
@@ -59,6 +56,8 @@ def scaled_pool(
 ) -> ScaledPool | None:
     """Pool x after a shift and a scale. None where windows share elements or leave some out, where channels do not come
     last, or for another kind than max.
+
+    function: pool#d, adaptive_pool#d or global_pool.
     """
     plan, _ = plan_of(function, "function")
     call: Any = plan(x, *args, **options)
@@ -66,6 +65,8 @@ def scaled_pool(
     if not plain or call.kind.plugin.kernel != "max" or call.layout != "channels_last" or call.border is not None:
         return None
     axes = call.axes(False)
-    if math.prod(axis.taps for axis in axes) > MOST_TAPS or not all(axis.reads_once() for axis in axes):
+    if math.prod(axis.taps for axis in axes) > _core.kernels.MOST_SCALED_TAPS or not all(
+        axis.reads_once() for axis in axes
+    ):
         return None
     return ScaledPool(x, axes, call.shape, scale, rectified)

@@ -160,7 +160,10 @@ def tiles_of(axes: tuple[Any, ...], form: Form) -> tuple[Tiles, Tiles]:
 
 def fills(axes: tuple[Any, ...], form: Form) -> bool:
     """Whether places fill their tiles well enough for the products to be far fewer than there are taps."""
-    tiles = math.prod(len(first) for first, _, _, _ in tiles_of(axes, form))
+    tiles = 1.0
+    for _, count, _, _ in tiles_of(axes, form):
+        narrow = np.count_nonzero(count <= 2) if form.number == 3 else 0  # with four points of six
+        tiles *= len(count) - narrow / 3
     places = math.prod([int(axis.length) for axis in axes[1:]])
     return tiles * form.out**2 * form.products <= MOST * form.taps**2 * places
 

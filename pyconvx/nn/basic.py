@@ -139,7 +139,8 @@ class Activation(Operation):
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         if run.done:
-            y, back = x, None if run.masked else partial(masked, x)
+            # a pooling behind that is done, too, leaves the mask to the layer that did both
+            y, back = x, None if run.masked or run.ahead else partial(masked, x)
         elif run.masked:
             y, back = self.forward(x, run), None
         else:
@@ -268,6 +269,10 @@ class BatchNorm(Layer):
     def _channels(self, input_shape: Shape) -> Shape:
         return (input_shape[channel_axis(self.layout, 1 + len(input_shape)) - 1],)
 
+    @property
+    def looks_ahead(self) -> bool:
+        return type(self).pull is BatchNorm.pull
+
     def factors(self) -> tuple[Array, Array]:
         """(factor, offset): without training the layer is x * factor + offset, per channel."""
         factor = self.params["scale"] / np.sqrt(self.state["variance"].astype(np.float64) + self.epsilon)
@@ -290,15 +295,19 @@ class BatchNorm(Layer):
             mean, variance = (self.state[name].astype(np.float64) for name in ("mean", "variance"))
         spread, scale = np.sqrt(variance + self.epsilon), self.params["scale"]
         numbers = mean, scale / spread, self.params["shift"]
-        pooled = self._with_following(x, numbers, run) if learning else None
-        scaled = pooled or Scaled(x, axis, numbers, run.ahead > 0)
+        rectifies = len(run.following) > 0 and run.following[0].only_rectifies
+        pooled = self._pooled(x, numbers, rectifies, run) if learning else None
+        run.ahead = int(rectifies) + (pooled is not None)
+        plain = Scaled(x, axis, numbers)
+        y = plain.result(rectifies) if pooled is None else pooled.y
+        scaled, shape = pooled or plain, y.shape
 
         def back(gy: Any) -> tuple[Any, Params]:
-            if np.shape(gy) != scaled.y.shape:
-                raise ValueError(f"the gradient of {self!r} must have the shape {scaled.y.shape}, got {np.shape(gy)}")
+            if np.shape(gy) != shape:
+                raise ValueError(f"the gradient of {self!r} must have the shape {shape}, got {np.shape(gy)}")
             given = np.asarray(gy, x.dtype)
-            if run.ahead > 1:  # what a rectifier in between would do
-                given = masked(scaled.y, given)
+            if pooled is not None and rectifies:
+                given = masked(pooled.y, given)
             shifts, scales = scaled.products(given)
             gradients = {"scale": (scales / spread).astype(scale.dtype), "shift": shifts.astype(scale.dtype)}
             if not run.input_gradient:
@@ -306,21 +315,14 @@ class BatchNorm(Layer):
             if learning:
                 return scaled.gradient(given, shifts / count, scales / count / spread**2), gradients
             zeros = np.zeros(channels)
-            return Scaled(given, axis, (zeros, numbers[1], zeros)).y, gradients
+            return Scaled(given, axis, (zeros, numbers[1], zeros)).result(), gradients
 
-        return scaled.y, back
+        return y, back
 
-    def _with_following(self, x: Array, numbers: tuple[Array, ...], run: Run) -> ScaledPool | None:
-        """See whether the layer behind is a rectifier, which is done by the way, and do the pooling behind, if it is
-        one that can be done so, too; tell the run.
-        """
-        following = list(run.following) if type(self).pull is BatchNorm.pull else []
-        run.ahead = int(bool(following) and following[0].only_rectifies)
-        pooling: Any = following[run.ahead] if len(following) > run.ahead else None
+    def _pooled(self, x: Array, numbers: tuple[Array, ...], rectifies: bool, run: Run) -> ScaledPool | None:
+        """What a pooling behind makes of the result, and of a rectifier before it; None unless it can be done so."""
+        pooling: Any = next(iter(run.following[int(rectifies) :]), None)
         if pooling is None or not pooling.takes_largest or self.layout != "channels_last":
             return None
         function, arguments, options = pooling.call(x.ndim)
-        pooled = scaled_pool(function, x, *arguments, scale=numbers, rectified=run.ahead > 0, **options)
-        if pooled is not None:
-            run.ahead += 1
-        return pooled
+        return scaled_pool(function, x, *arguments, scale=numbers, rectified=rectifies, **options)

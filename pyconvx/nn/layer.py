@@ -141,6 +141,11 @@ class Layer:
         """Whether results are elements of x, each the largest of some; `pull` knows `Run.masks` and `Run.done`."""
         return False
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether `pull` may do what layers behind it would do: it is told `Run.following`, and tells `Run.ahead`."""
+        return False
+
     def multiply_adds(self, input_shape: Shape) -> int:
         """Multiplications, each with an addition, for one sample."""
         return 0

@@ -64,7 +64,7 @@ class _Pool(Operation):
 
     @property
     def takes_largest(self) -> bool:
-        own = type(self).pull is _Pool.pull
+        own = type(self).pull is _Pool.pull and type(self).call is _Pool.call
         return own and self.padding_mode is None and pooling(self.kind).plugin.kernel == "max"
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:

@@ -121,8 +121,11 @@ class _Group(Layer):
                 # a pooling keeps its result for that, which must then not be the caller's
                 inside = run.inner or i + 2 < len(self.layers)
                 inner.masked = inside and layer.rectifies and following.takes_largest
-                inner.following = self.layers[i + 1 :]
-            inner.masks, inner.done, inner.ahead = before.masked, before.ahead > 0, max(before.ahead - 1, 0)
+                if layer.looks_ahead:
+                    inner.following = self.layers[i + 1 :]
+            inner.masks = before.masked
+            # what the layer before, which has been pulled by now, said of those behind it
+            inner.done, inner.ahead = before.ahead > 0, max(before.ahead - 1, 0)
             before = inner
             yield partial(getattr(layer, method), run=inner)
             run.updates.update(_numbered([inner.updates], i))
