@@ -71,6 +71,10 @@ def unfit(problem: Problem) -> str | None:
     if form_of(problem) is None or problem.axes[0].taps > DEPTH:
         taps, strides = " x ".join(str(axis.taps) for axis in problem.axes), " x ".join(map(str, problem.strides))
         return f"{SUITS}, the filters have {taps} taps at stride {strides}"
+    if (problem.axes[1].step < 0) != (
+        problem.axes[2].step < 0
+    ):  # of an adjoint, where one has a row of its own a place
+        return "the index tables hold the taps of the two axes in different orders"
     if not problem.finite():
         return "filters hold infinities or NaNs"
     return None
@@ -100,15 +104,13 @@ def wasteful(problem: Problem) -> str | None:
 
 def panels(problem: Problem, form: Form) -> Any:
     """The transformed filters, packed."""
-    flipped = problem.axes[1].step < 0, problem.axes[2].step < 0
+    flipped = problem.axes[1].step < 0  # and then both are, see `unfit`
     key = ("winograd", problem.transposed, *form)
 
     def make() -> Any:
         taps, kernel = as_taps(problem.filters, problem.x.dtype), (form.taps, form.taps)
         groups, transposed, packing = problem.groups, problem.transposed, problem.packing
-        return _core.kernels.WinogradPanels(
-            taps, groups, transposed, all(flipped), form.number, form.fold, kernel, packing
-        )
+        return _core.kernels.WinogradPanels(taps, groups, transposed, flipped, form.number, form.fold, kernel, packing)
 
     return problem.packed(key, make)
 
