@@ -36,7 +36,10 @@ def draw(result: dict[str, Any], path: str) -> None:
         places = range(len(rows))
         ax.barh(places, ratios, color=[OURS if ratio >= 1 else SLOWER for ratio in ratios])
         for place, (_, ratio) in zip(places, rows, strict=True):
-            ax.text(ratio["ratio"], place, f" {ratio['ratio']:.2f}  {ratio['best']}", va="center", size=7, color=INK)
+            text = ax.text(
+                ratio["ratio"], place, f" {ratio['ratio']:.2f}  {ratio['best']}", va="center", size=7, color=INK
+            )
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.4})
         ax.set_yticks(places, [task for task, _ in rows], size=8)
         ax.invert_yaxis()
         ax.set_xscale("log")
