@@ -212,9 +212,19 @@ class Cropping(cx.MaxPool2D):
         return cx.pad, ({1: -1, 2: -1},), {}
 
 
-def test_a_pooling_that_is_another_operation_is_left_alone():
+class Bent(cx.Activation):
+    """An activation that does something else."""
+
+    def call(self, ndim):
+        return cx.activate, ("tanh",), {}
+
+
+@pytest.mark.parametrize(
+    "behind", [[cx.Activation("relu"), Cropping(2)], [Bent("relu")], [Bent("relu"), cx.MaxPool2D(2)]]
+)
+def test_a_layer_that_is_another_operation_is_left_alone(behind):
     x = rng.standard_normal((2, 4, 4, 3)).astype(np.float32)
-    net = cx.Sequential(cx.BatchNorm(), cx.Activation("relu"), Cropping(2), cx.BatchNorm())
+    net = cx.Sequential(cx.BatchNorm(), *behind, cx.BatchNorm())
     y = x
     for layer in net:
         y = layer(y, training=True)

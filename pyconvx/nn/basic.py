@@ -131,7 +131,8 @@ class Activation(Operation):
 
     @property
     def rectifies(self) -> bool:
-        return type(self).pull is Activation.pull and is_rectifier(self.activation)
+        own = type(self).pull is Activation.pull and type(self).call is Activation.call
+        return own and is_rectifier(self.activation)
 
     @property
     def only_rectifies(self) -> bool:
