@@ -83,6 +83,19 @@ cdef class Repeat:
             self.shape[i] = shape[i]
             self.nbytes *= self.shape[i]
 
+    cpdef bint into(self, x, bias, y, filters=None):
+        """Fill y, of that shape and dtype, which shares no memory with the other arrays; returns whether that was done:
+        if not, the call must be made the long way.
+        """
+        try:
+            if self.fill(x, bias, y, filters) is not None:
+                return False
+            if self.finish is not None:
+                self.finish(y)
+        except MemoryError:     # which the long way tells of better
+            return False
+        return True
+
 
 cdef class _Form:
     """The last call of an owner, to tell without a key that another is alike; made once and never changed.
@@ -245,20 +258,13 @@ cdef class Calls:
         if out is None:
             try:
                 y = new_array(repeat.ndim, repeat.shape, repeat.typenum, repeat.nbytes)
-            except MemoryError:     # which the long way tells of better
+            except MemoryError:
                 return None
         else:
             y = <cnp.ndarray> out
             if not cnp.PyArray_ISWRITEABLE(y) or not all_separate(y, (x, bias, filters)):
                 return None
-        try:
-            if repeat.fill(x, bias, y, filters) is not None:
-                return None
-            if repeat.finish is not None:
-                repeat.finish(y)
-        except MemoryError:
-            return None
-        return y
+        return y if repeat.into(x, bias, y, filters) else None
 
     def keep(self, tuple args, dict options, threads, Py_ssize_t since, make):
         """Remember a call that was made by what `make()` returns, a Repeat or None for one that cannot be repeated.

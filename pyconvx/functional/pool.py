@@ -21,7 +21,7 @@ from ..windows import adaptive_axis, forward_axis, one
 from . import arrays
 from .arrays import Array, Layout
 from .joint import Border, border_of, without_padding
-from .operation import REMEMBERED, Pullback, operation, repeated
+from .operation import REMEMBERED, Pullback, repeated, repeated_operation
 from .padded import check_weights, constants_of, forward_axes, modes_of
 from .reduction import EXTREMA, STATISTICS, Reduction, divisor_of
 
@@ -332,7 +332,7 @@ def adaptive_pool(
     return _pool(rank, x, kind, params, layout, make, False, False, out)
 
 
-@operation(arrays=1)
+@repeated_operation
 def global_pool(
     x: Any,
     kind: Kind = "avg",

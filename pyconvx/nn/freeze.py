@@ -1,21 +1,21 @@
 """A copy of a network for inference: filters prepared, batch statistics folded, activations fused.
 
-Imports the layers and the functional core.
+Imports the layers, those that are prepared, and their chain.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..functional import prepare
 from .basic import Activation, BatchNorm, Dense, Dropout
-from .conv import _Convolution
-from .layer import Array, Layer, LayerPullback, Params, Run, Shape, built_shape
+from .chain import Chain
+from .conv import _Convolution, _SeparableConv
+from .layer import Array, Layer, Params, built_shape
+from .prepared import PreparedConvolution, PreparedDense
 from .sequential import Parallel, Sequential
 
 __all__ = ["frozen"]
@@ -42,41 +42,65 @@ def frozen(net: Layer) -> Layer:
 
 
 def _frozen(layer: Layer) -> Layer:
-    if isinstance(layer, Sequential):
+    if isinstance(layer, Sequential) and _does(layer, Sequential):
         kept: list[Layer] = []
+        each: Any
         for each in _flat(layer):
             before: Any = kept[-1] if kept else None
-            if isinstance(each, Dropout):
+            if _does(each, Dropout):
                 continue
-            if isinstance(each, BatchNorm) and _open(before) and _same_axis(before, each):
+            if _does(each, BatchNorm) and _open(before) and _same_axis(before, each):
                 kept[-1] = _folded(before, each)
-            elif isinstance(each, Activation) and _open(before) and _same_axis(before, each):
+            elif _does(each, Activation) and _open(before) and _same_axis(before, each):
                 kept[-1] = _with(before, {"activation": each.activation}, before.params)
             else:
                 kept.append(each)
         return _group(layer, kept)
-    if isinstance(layer, Parallel):
+    if isinstance(layer, (Parallel, Sequential)):
         return _group(layer, list(layer))
+    parts = _flat(layer)
+    if parts != [layer]:
+        chain = Sequential(*parts)
+        chain.input_shape = layer.input_shape
+        return _frozen(chain)
     own = copy.copy(layer)
     own.params = {name: array.copy() for name, array in layer.params.items()}
     own.state = {name: array.copy() for name, array in layer.state.items()}
-    return _Prepared(own) if isinstance(own, _Convolution) else own
+    if isinstance(own, _Convolution) and _does(own, _Convolution):
+        return PreparedConvolution(own)
+    return PreparedDense(own) if isinstance(own, Dense) and _does(own, Dense) else own
 
 
 def _group(layer: Sequential | Parallel, layers: list[Layer]) -> Layer:
     group = copy.copy(layer)
     group.layers = tuple(map(_frozen, layers))
+    if isinstance(group, Sequential):
+        group.chain = Chain(group.layers)
     return group
 
 
-def _flat(layer: Sequential) -> list[Layer]:
-    """The layers, those of inner Sequentials among them."""
-    return [inner for each in layer for inner in (_flat(each) if isinstance(each, Sequential) else [each])]
+def _flat(layer: Layer) -> list[Layer]:
+    """The layers that a layer is made of, one after another."""
+    if isinstance(layer, Sequential) and _does(layer, Sequential):
+        return [inner for each in layer for inner in _flat(each)]
+    if isinstance(layer, _SeparableConv) and _does(layer, _SeparableConv):
+        return list(layer.steps())
+    return [layer]
+
+
+def _does(layer: Any, kind: type[Layer]) -> bool:
+    """Whether a layer does what those of a kind do: of a class derived from that, which may do something else, no."""
+    own: Any = type(layer)
+    return isinstance(layer, kind) and own.forward is kind.forward and own.pull is kind.pull
+
+
+def _is_plain(layer: Any) -> bool:
+    return _does(layer, _Convolution) or _does(layer, Dense)
 
 
 def _open(layer: Any) -> bool:
     """Whether a layer is linear, so that something can be folded into it."""
-    return isinstance(layer, (_Convolution, Dense)) and layer.activation is None
+    return _is_plain(layer) and layer.activation is None
 
 
 def _same_axis(layer: Any, after: Activation | BatchNorm) -> bool:
@@ -109,42 +133,3 @@ def _folded(layer: Any, norm: BatchNorm) -> Any:
     bias = layer.params.get("bias", np.zeros(len(factor)))
     params = {name: (weights * column).astype(weights.dtype), "bias": (bias * factor + offset).astype(weights.dtype)}
     return _with(layer, {"bias": True}, params)
-
-
-class _Prepared(Layer):
-    """A convolution whose filters are packed once."""
-
-    frozen = True
-
-    def __init__(self, layer: _Convolution) -> None:
-        self.layer, self.input_shape = layer, layer.input_shape
-        self.params, self.state = layer.params, layer.state
-        layout: Any = layer.layout
-        self.filters = prepare(layer.params["filters"], layout)
-
-    def __repr__(self) -> str:
-        return repr(self.layer)
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return self.layer.output_shape(input_shape)
-
-    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        return self.layer.param_shapes(input_shape)
-
-    def multiply_adds(self, input_shape: Shape) -> int:
-        return self.layer.multiply_adds(input_shape)
-
-    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
-        return self.layer.window(input_shape)
-
-    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
-        raise ValueError(f"a frozen network has no parameters to be made: {self!r}")
-
-    def forward(self, x: Array, run: Run) -> Array:
-        layer = self.layer
-        options = layer.options_of(layer.channels_of(x.shape[1:]))
-        y: Array = layer.function(x, self.filters, self.params.get("bias"), **options)
-        return y
-
-    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        raise ValueError(f"a frozen network has no gradients: {self!r}")

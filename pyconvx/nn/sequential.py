@@ -192,6 +192,8 @@ class Sequential(_Group):
     """
 
     chained = True
+    chain: Callable[[Array, Run], Array] | None = None
+    """What a frozen one does without training."""
 
     def _shapes(self, input_shape: Shape) -> list[Shape]:
         """Of the input, and of the result of each layer."""
@@ -210,6 +212,8 @@ class Sequential(_Group):
         return self._shapes(input_shape)[-1]
 
     def forward(self, x: Array, run: Run) -> Array:
+        if not run.training and self.chain is not None:
+            return self.chain(x, run)
         if not run.training:  # there is no new state
             for layer in self.layers:
                 x = layer.forward(x, run)

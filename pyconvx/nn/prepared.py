@@ -1,0 +1,108 @@
+"""Layers that only infer, with filters packed once. May import layer, those with filters and the functional core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import functional
+from ..functional import prepare
+from .basic import Dense
+from .blas import LARGE
+from .conv import _Convolution
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape
+
+__all__ = ["Prepared", "PreparedConvolution", "PreparedDense", "Step"]
+
+
+@dataclass
+class Step:
+    """What a layer does, as an operation: y is `function(x.reshape(shape), *arguments, **options)`."""
+
+    function: Any
+    shape: Shape
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+class Prepared(Layer):
+    """A layer that does what another one does without training."""
+
+    frozen = True
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer, self.input_shape = layer, layer.input_shape
+        self.params, self.state = layer.params, layer.state
+
+    def step(self, shape: Shape) -> Step | None:
+        """How that is done for an x of that shape, N included, and of the dtype of the parameters; None if only by
+        `forward`.
+        """
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return repr(self.layer)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.layer.output_shape(input_shape)
+
+    def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        return self.layer.param_shapes(input_shape)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return self.layer.multiply_adds(input_shape)
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        return self.layer.window(input_shape)
+
+    def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
+        raise ValueError(f"a frozen network has no parameters to be made: {self!r}")
+
+    def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
+        raise ValueError(f"a frozen network has no gradients: {self!r}")
+
+
+class PreparedConvolution(Prepared):
+    """A convolution, or a transposed one."""
+
+    layer: _Convolution
+
+    def __init__(self, layer: _Convolution) -> None:
+        super().__init__(layer)
+        layout: Any = layer.layout
+        self.filters = prepare(layer.params["filters"], layout)
+
+    def step(self, shape: Shape) -> Step:
+        options = self.layer.options_of(self.layer.channels_of(shape[1:]))
+        return Step(self.layer.function, shape, (self.filters, self.params.get("bias")), options)
+
+    def forward(self, x: Array, run: Run) -> Array:
+        step = self.step(x.shape)
+        y: Array = step.function(x, *step.arguments, **step.options)
+        return y
+
+
+class PreparedDense(Prepared):
+    """A dense layer: samples are places of a convolution, whose filters have one tap."""
+
+    layer: Dense
+
+    def __init__(self, layer: Dense) -> None:
+        super().__init__(layer)
+        self.filters = prepare(np.ascontiguousarray(layer.params["weights"].T[:, None]))
+
+    def step(self, shape: Shape) -> Step | None:
+        if shape[0] * self.params["weights"].size >= LARGE:
+            return None  # a matrix product, for which BLAS divides the weights, too
+        options = {"activation": self.layer.activation}
+        return Step(functional.conv1d, (1, *shape), (self.filters, self.params.get("bias")), options)
+
+    def forward(self, x: Array, run: Run) -> Array:
+        weights, step = self.params["weights"], self.step(x.shape)
+        if step is None or x.dtype != weights.dtype or x.shape[1:] != weights.shape[:1]:
+            return self.layer.forward(x, run)
+        y: Array = step.function(x[None], *step.arguments, **step.options)[0]
+        return y
