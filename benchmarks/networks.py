@@ -84,6 +84,8 @@ TASKS = [
 ]
 """The rows of the table."""
 LIBRARIES = ("pyconvx", "torch contiguous_format", "torch channels_last")
+ALONE = "layers alone"
+"""A column of its own: what the layers of the frozen network take, each with an input that the cache holds."""
 
 
 def task_of(library: str, kind: str, batch: int, norm: bool) -> Callable[[], Any]:
@@ -116,8 +118,8 @@ def _infer(module: Any, x: Any) -> Any:
 def work(library: str, threads: int, turn: float, pipe: Any) -> None:
     """A process of its own for each library, whose threads would else take the cores from those of another for a while.
 
-    Answers the number of a task with its result and the times of some calls, the first of which, with threads that may
-    have slept, does not count.
+    Answers the number of a task with its result, the times of some calls, the first of which, with threads that may
+    have slept, does not count, and what its layers alone take.
     """
     if library == "pyconvx":
         cx.set_num_threads(threads)
@@ -130,14 +132,32 @@ def work(library: str, threads: int, turn: float, pipe: Any) -> None:
         if number not in tasks:
             tasks[number] = task_of(library, *TASKS[number])
         call = tasks[number]
-        result = call()
-        times: list[float] = []
-        until = perf_counter() + turn
-        while not times or perf_counter() < until:
-            since = perf_counter()
-            call()
-            times.append(perf_counter() - since)
-        pipe.send((result if TASKS[number][0] == "inference" else None, times))
+        infers = TASKS[number][0] == "inference"
+        result, times = call(), timed(call, turn)
+        alone = layers_alone(call, turn) if infers and library == "pyconvx" else None
+        pipe.send((result if infers else None, times, alone))
+
+
+def timed(call: Callable[[], Any], seconds: float) -> list[float]:
+    """How long each of some calls took."""
+    times: list[float] = []
+    until = perf_counter() + seconds
+    while not times or perf_counter() < until:
+        since = perf_counter()
+        call()
+        times.append(perf_counter() - since)
+    return times
+
+
+def layers_alone(inference: Any, seconds: float) -> float:
+    """The sum of what each layer of a frozen network takes when nothing else is done."""
+    net, x = inference.func, inference.args[0]
+    total = 0.0
+    for layer in net.layers:
+        call = partial(layer, x)
+        x = call()
+        total += median(timed(call, seconds / len(net.layers)))
+    return total
 
 
 def measure(threads: int, seconds: float) -> list[dict[str, Any]]:
@@ -152,22 +172,26 @@ def measure(threads: int, seconds: float) -> list[dict[str, Any]]:
     rows = []
     for number, (kind, batch, norm) in enumerate(TASKS):
         times: dict[str, list[float]] = {library: [] for library in LIBRARIES}
+        sums = []
         for _ in range(TURNS):
             results = []
             for library, pipe in pipes.items():
                 pipe.send(number)
                 try:
-                    result, some = pipe.recv()
+                    result, some, alone = pipe.recv()
                 except EOFError:
                     raise SystemExit(f"the process of {library} has failed, see above") from None
                 times[library] += some
                 results.append(result)
+                if alone is not None:
+                    sums.append(alone)
             if kind == "inference":
                 for result in results[1:]:
                     np.testing.assert_allclose(results[0], result, rtol=1e-3, atol=1e-4)
         each = 1 if kind == "inference" else STEPS
         name = f"{kind} of {batch}, {'with' if norm else 'without'} BatchNorm"
-        rows.append({"task": name, "times": {library: median(some) / each for library, some in times.items()}})
+        middle = {library: median(some) / each for library, some in times.items()}
+        rows.append({"task": name, "times": middle, ALONE: median(sums) if sums else None})
     for pipe in pipes.values():
         pipe.send(None)
     for worker in workers:
@@ -186,9 +210,11 @@ def main() -> None:
     table = []
     for row in rows:
         row["ratio"] = min(time for name, time in row["times"].items() if name != "pyconvx") / row["times"]["pyconvx"]
-        table.append([row["task"], *(f"{1e3 * row['times'][name]:.2f}" for name in LIBRARIES), f"{row['ratio']:.2f}"])
+        alone = "" if row[ALONE] is None else f"{1e3 * row[ALONE]:.2f}"
+        times = [f"{1e3 * row['times'][name]:.2f}" for name in LIBRARIES]
+        table.append([row["task"], *times, f"{row['ratio']:.2f}", alone])
     print(f"{options.threads} thread(s), load {machine.load()}\n")
-    print(report.table(["milliseconds", *LIBRARIES, "ratio"], table))
+    print(report.table(["milliseconds", *LIBRARIES, "ratio", ALONE], table))
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"threads": options.threads, "machine": machine.describe(options.threads), "rows": rows}, file)

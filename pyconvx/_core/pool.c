@@ -1,4 +1,5 @@
-/* Threads start on first use, spin for a moment when idle, then sleep. Blocks are handed out by a counter; which thread
+/* Threads start on first use, spin for a moment when idle, then sleep. Each has a share of the blocks, the same in every
+   job of as many, so that what it wrote in one it finds in its cache in the next; who is done helps others. Which thread
    does which block never changes a result. A forked child starts with no workers and an idle pool of its own. */
 #include "pool.h"
 
@@ -25,10 +26,16 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
 #define POLL_NANOSECONDS 20000000
 
 typedef struct {
+    _Atomic ptrdiff_t next; /* the next block to hand out */
+    ptrdiff_t end;
+    char apart[64 - 2 * sizeof(ptrdiff_t)]; /* from what another thread writes */
+} share_t;
+
+typedef struct {
     pool_block block;
     void *job;
-    ptrdiff_t blocks;
-    _Atomic ptrdiff_t next; /* the next block to hand out */
+    int threads; /* that take part, the caller as number 0 */
+    share_t share[POOL_MAX_THREADS];
 } work_t;
 
 static struct {
@@ -74,6 +81,18 @@ static void after_fork_in_child(void)
 
 static void register_fork(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
 
+/* Hands out a block, of share number *share first and then of the others; -1 where none is left. */
+static ptrdiff_t take(work_t *work, int *share)
+{
+    for (int tried = 0; tried < work->threads; tried++) {
+        share_t *some = &work->share[*share];
+        const ptrdiff_t b = atomic_fetch_add(&some->next, 1);
+        if (b < some->end) return b;
+        *share = (*share + 1) % work->threads;
+    }
+    return -1;
+}
+
 static void *worker_main(void *argument)
 {
     const int worker = (int)(ptrdiff_t)argument;
@@ -87,8 +106,8 @@ static void *worker_main(void *argument)
         const int mine = worker <= pool.wanted;
         pthread_mutex_unlock(&pool.lock);
         if (!mine) continue;
-        ptrdiff_t b;
-        while ((b = atomic_fetch_add(&pool.work.next, 1)) < pool.work.blocks) pool.work.block(pool.work.job, b, worker);
+        int share = worker;
+        for (ptrdiff_t b; (b = take(&pool.work, &share)) >= 0;) pool.work.block(pool.work.job, b, worker);
         if (atomic_fetch_sub(&pool.busy, 1) == 1) {
             pthread_mutex_lock(&pool.lock);
             pthread_cond_signal(&pool.finished);
@@ -145,24 +164,27 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
     pthread_mutex_lock(&pool.lock);
     pool.work.block = block;
     pool.work.job = job;
-    pool.work.blocks = blocks;
-    atomic_store(&pool.work.next, 0);
+    pool.work.threads = helpers + 1;
+    for (ptrdiff_t t = 0; t <= helpers; t++) {
+        atomic_store(&pool.work.share[t].next, blocks * t / (helpers + 1));
+        pool.work.share[t].end = blocks * (t + 1) / (helpers + 1);
+    }
     atomic_store(&pool.busy, helpers);
     pool.wanted = helpers;
     atomic_fetch_add(&pool.generation, 1);
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
 
-    ptrdiff_t b;
+    int share = 0;
     long long last = now();
-    while ((b = atomic_fetch_add(&pool.work.next, 1)) < blocks) {
+    for (ptrdiff_t b; (b = take(&pool.work, &share)) >= 0;) {
         block(job, b, 0);
         if (poll && now() - last > POLL_NANOSECONDS) {
             const int stop = poll();
             if (atomic_load(&forks) != family) return POOL_STOPPED; /* a signal handler forked: no workers here */
             if (stop) {
                 status = POOL_STOPPED;
-                atomic_store(&pool.work.next, blocks);
+                for (int t = 0; t <= helpers; t++) atomic_store(&pool.work.share[t].next, blocks);
             }
             last = now();
         }

@@ -41,6 +41,8 @@ cdef enum:
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
     FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
+    FEWEST_TILES = 4                # of a block, for which filters are worth reading
+    WINOGRAD_NEAR = 1 << 20         # bytes of filters that every thread may read
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
 
 
@@ -471,11 +473,15 @@ cdef class Winograd(Convolution):
         cdef Py_ssize_t one = points * panels.depth * job.padded * sizeof(float)
         job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)
         cdef Py_ssize_t tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
-        job.at_once = (job.tiling.all + tile_blocks - 1) // max(1, tile_blocks)
         cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
-        job.slices = 1
-        if self.threads > 1 and tile_blocks < 2 * self.threads:
-            job.slices = min(all_panels, (2 * self.threads + tile_blocks - 1) // tile_blocks)
+        # as many blocks for each thread; tiles of few channels are divided first, for slices of the filters do their
+        # transforms anew, and filters that the cache does not hold
+        if tile_blocks >= self.threads or job.groups * job.group_size * sizeof(float) <= WINOGRAD_NEAR:
+            tile_blocks = (tile_blocks + self.threads - 1) // self.threads * self.threads
+            tile_blocks = max(1, min(tile_blocks, job.tiling.all // FEWEST_TILES))
+        job.at_once = (job.tiling.all + tile_blocks - 1) // max(1, tile_blocks)
+        tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
+        job.slices = max(1, min(all_panels, self.threads // max(1, tile_blocks)))
         job.sums_at = rounded(one * job.at_once)
         job.folded_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
         job.mix_at = job.folded_at
