@@ -15,7 +15,17 @@ from . import bands, depthwise, fft, planes, winograd
 from .arrays import Array, as_kernel_input, channels_together, empty, exchange
 from .problem import Problem, direct, direct_unfit, plain
 
-__all__ = ["CANDIDATES", "Candidate", "Problem", "Supposed", "against", "check_algorithm", "choose", "compute"]
+__all__ = [
+    "CANDIDATES",
+    "Candidate",
+    "Computation",
+    "Problem",
+    "Supposed",
+    "against",
+    "check_algorithm",
+    "choose",
+    "compute",
+]
 
 
 def _complete(problem: Problem, y: Array, flagged: Any, finished: bool) -> None:
@@ -125,25 +135,38 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
     raise AssertionError("the last candidate can do anything")
 
 
-def compute(problem: Problem, algorithm: str, y: Array) -> bool:
-    """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied.
+class Computation:
+    """How the best algorithm for a problem, or that of a name, fills arrays like its x and some y, again and again.
 
     y (N, D, H, W, channels) has contiguous channels, or is contiguous with channels first. So may x be, but is not
     afterwards if the algorithm takes no such arrays.
     """
-    candidate = choose(problem, algorithm)
-    if not candidate.apart:
-        problem.x = as_kernel_input(problem.x, problem.x.dtype)
-    as_it_is = candidate.apart or channels_together(y)
-    filled = y if as_it_is else empty(y.shape, y.dtype)
-    kernel = candidate.kernel(problem, filled)
-    finished = bool(problem.finish is not None and kernel.finish(*problem.finish))
-    flagged = kernel.fill(problem.x, problem.bias, filled, None, problem.border)
-    if flagged is not None:
-        candidate.mend(problem, filled, flagged, finished)
-    if not as_it_is:
-        exchange(filled, np.moveaxis(y, -1, 1), y.shape[0], math.prod(y.shape[1:-1]))
-    return finished
+
+    def __init__(self, problem: Problem, algorithm: str, y: Array) -> None:
+        self.problem, self.candidate = problem, choose(problem, algorithm)
+        if not self.candidate.apart:
+            problem.x = as_kernel_input(problem.x, problem.x.dtype)
+        self._as_it_is = self.candidate.apart or channels_together(y)
+        self._kernel = self.candidate.kernel(problem, y if self._as_it_is else empty(y.shape, y.dtype))
+        self.finished = bool(problem.finish is not None and self._kernel.finish(*problem.finish))
+        """Whether problem.finish is applied."""
+
+    def fill(self, y: Array) -> None:
+        """Fill y from problem.x, which may be another array than it was, of the same form."""
+        problem = self.problem
+        filled = y if self._as_it_is else empty(y.shape, y.dtype)
+        flagged = self._kernel.fill(problem.x, problem.bias, filled, None, problem.border)
+        if flagged is not None:
+            self.candidate.mend(problem, filled, flagged, self.finished)
+        if not self._as_it_is:
+            exchange(filled, np.moveaxis(y, -1, 1), y.shape[0], math.prod(y.shape[1:-1]))
+
+
+def compute(problem: Problem, algorithm: str, y: Array) -> bool:
+    """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied."""
+    computation = Computation(problem, algorithm, y)
+    computation.fill(y)
+    return computation.finished
 
 
 def against(candidate: Candidate, problem: Problem) -> str | None:

@@ -117,7 +117,7 @@ class _Plan:
         axes, constants = form.reads(adjoint=transposed)
         return kind(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
 
-    def _finish(self) -> Kernel | None:
+    def finish(self) -> Kernel | None:
         """The activation as a kernel can apply it, if it can."""
         activation = self.activation
         if activation is None or activation.plugin.output_size is not None:
@@ -132,7 +132,7 @@ class _Plan:
 
     def _apart(self) -> bool:
         """Whether the sum may be computed channels first, as the result is: nothing needs all channels of a place."""
-        whole = self.activation is not None and (self._finish() is None or keeps_rows(self.activation))
+        whole = self.activation is not None and (self.finish() is None or keeps_rows(self.activation))
         return self.form.layout == "channels_first" and not whole
 
     def outline(self, candidate: Candidate) -> Array:
@@ -161,7 +161,7 @@ class _Plan:
         apart = self.out is None and self.form.result == self.form.compute and self._apart()
         y = self._empty(apart) if target is None else target
         problem = self.problem()
-        problem.finish = None if self._border_of_y else self._finish()
+        problem.finish = None if self._border_of_y else self.finish()
         finished = compute(problem, self.algorithm, y)
         y = self._settled(y, apart)
         if not finished and self.activation is not None:
@@ -190,7 +190,7 @@ class _Plan:
         apart, y = candidate.apart and self._apart(), self.outline(candidate)
         # with the strides of the calls to come: this x may have others, and have been copied
         problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
-        kernel, finish = candidate.kernel(problem, y), self._finish()
+        kernel, finish = candidate.kernel(problem, y), self.finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None
         return repeat_of(kernel, problem.x.shape, y, form.shape, first and not apart, rest, form.border)
 
@@ -206,7 +206,7 @@ class _Plan:
         problem, activation = self.problem(), self.activation
         alone = kept and activation is not None and sloped_by_result(activation) and self.out is None
         if alone and self._border_of_y is None:
-            problem.finish = self._finish()
+            problem.finish = self.finish()
         if self.out is not None and arrays.overlaps(self.out, problem.x, problem.filters):
             problem.x, problem.filters = problem.x.copy(), problem.filters.copy()
         finished = compute(problem, self.algorithm, z)
@@ -240,12 +240,13 @@ class _Plan:
 
         return result, pullback
 
+    def adjoint(self, problem: Problem, gz: Array) -> Problem:
+        """The adjoint of the sum, to be applied to gz (N, D, H, W, channels of the result)."""
+        return self._problem(gz, problem.filters, not self.form.transposed, None)
+
     def _gradient_of_x(self, problem: Problem, gz: Array, around: Any) -> Array:
-        """The adjoint of the sum, applied to gz (N, D, H, W, channels of the result). around: the border of what a
-        convolution reads.
-        """
-        adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
-        shape = self.x.shape
+        """The adjoint of the sum, applied to gz. around: the border of what a convolution reads."""
+        adjoint, shape = self.adjoint(problem, gz), self.x.shape
         if self._border_of_x is not None:
             shape = self._border_of_x.shape_with(shape)
         else:

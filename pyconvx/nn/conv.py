@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import functional
 from ..functional.padded import modes_of
+from ..functional.pooled_conv import pooled_conv
 from ..functional.vjp import vjp_within
 from ..geometry import conv_windows, integer
 from .initializers import fill
@@ -23,6 +24,7 @@ from .layer import (
     Shape,
     channel_axis,
     is_rectifier,
+    masked,
     ranks,
     sizes,
     spatial_of,
@@ -143,8 +145,15 @@ class _Convolution(_Options):
         own = type(self).pull is _Convolution.pull  # and not that of a subclass, which may do more
         return own and self.activation is not None and is_rectifier(self.activation)
 
+    @property
+    def looks_ahead(self) -> bool:
+        return type(self).pull is _Convolution.pull
+
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         options = self.options_of(self.channels_of(x.shape[1:]))
+        pooled = self._pooled(x, options, run)
+        if pooled is not None:
+            return pooled
         kept = run.inner and type(self).pull is _Convolution.pull  # a subclass may change it
         y, pullback = vjp_within(kept, run.masked, self.function, *self._arguments(x), **options)
         gradients_of: Any = pullback
@@ -154,6 +163,31 @@ class _Convolution(_Options):
             return gx, dict(zip(("filters", "bias"), gradients, strict=False))
 
         return y, back
+
+    def _pooled(self, x: Array, options: dict[str, Any], run: Run) -> tuple[Array, LayerPullback] | None:
+        """The same with a pooling behind, and a rectifier between them; None unless it can be done so."""
+        rectifies = self.activation is None and len(run.following) > 0 and run.following[0].only_rectifies
+        pooling: Any = next(iter(run.following[int(rectifies) :]), None)
+        if pooling is None or not pooling.takes_largest or not (rectifies or self.activation is None or self.rectifies):
+            return None
+        if rectifies:
+            options = {**options, "activation": "relu"}
+        function, arguments, pool_options = pooling.call(x.ndim)
+        pooled = pooled_conv(self.function, self._arguments(x), options, function, arguments, pool_options)
+        if pooled is None:
+            return None
+        run.ahead = 1 + int(rectifies)
+
+        def back(gy: Any) -> tuple[Any, Params]:
+            given = np.asarray(gy) if options["activation"] is None else masked(pooled.y, gy)
+            gx, *gradients = pooled.gradients(given, run.input_gradient)
+            return gx, {
+                name: gradient
+                for name, gradient in zip(("filters", "bias"), gradients, strict=True)
+                if gradient is not None
+            }
+
+        return pooled.y, back
 
     def multiply_adds(self, input_shape: Shape) -> int:
         places = input_shape if self.operation == "conv_transpose" else self.output_shape(input_shape)
