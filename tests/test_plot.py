@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 import pyconvx as cx
@@ -85,6 +86,25 @@ def test_a_strip_shows_what_pad_makes():
         assert name == repr(mode).strip("'")
     with pytest.raises(ValueError, match="several axes"):
         plot.padding_strip("globe")
+
+
+def test_numbers_are_legible_on_their_shades():
+    """As far apart in lightness as WCAG asks of large text, 3 to 1, whatever the mode makes of the elements."""
+    figure = plot.padding_strip(["odd_reflect", "odd_symmetric", "edge"], n=5, before=4, after=4)
+    (axes,) = figure.axes
+    rows = {round(image.get_extent()[2] - 0.4): image for image in axes.images}
+    for text in axes.texts:
+        column, row = text.get_position()
+        if column >= 0:
+            image = rows[row]
+            shade = image.cmap(image.norm(image.get_array()[0, round(column)]))
+            light, dark = sorted(map(luminance, (shade, to_rgba(text.get_color()))), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 3, text.get_text()
+
+
+def luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,11 @@ def padding_strip(
     for row, (mode, numbers) in enumerate(zip(bound, rows, strict=True)):
         shade = np.clip(numbers / (2.4 * n), -1, 1)[None]
         extent = (-0.5, width - 0.5, row + 0.4, row - 0.4)
-        axes.imshow(shade, cmap=SIGNED, vmin=-1, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
-        for column, number in enumerate(numbers):
+        shown = axes.imshow(shade, cmap=SIGNED, vmin=-1, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
+        for column, (number, ink) in enumerate(zip(numbers, _ink_on(shown, shade)[0], strict=True)):
             inside = before <= column < before + n
             text = f"{number:g}".replace("-", "\N{MINUS SIGN}")
-            style: dict[str, Any] = {"fontsize": 8.5, "color": INK, "fontweight": "bold" if inside else "normal"}
+            style: dict[str, Any] = {"fontsize": 8.5, "color": ink, "fontweight": "bold" if inside else "normal"}
             axes.text(column, row, text, ha="center", va="center", **style)
         axes.add_patch(Rectangle((before - 0.5, row - 0.4), n, 0.8, fill=False, edgecolor=INK, linewidth=1.6))
         axes.text(-0.8, row, repr(mode).removesuffix("()"), ha="right", va="center", fontsize=8.5, color=INK)
@@ -154,17 +154,21 @@ def _range(numbers: Any) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
+def _ink_on(shown: Any, numbers: Any) -> Any:
+    """For each number of a map the colour that is legible on its shade."""
+    shades = shown.cmap(shown.norm(numbers))
+    return np.where(shades[..., :3] @ (0.299, 0.587, 0.114) < 0.5, "white", INK)
+
+
 def _write_cells(axes: Axes, numbers: Any, extent: tuple[float, ...], shown: Any) -> None:
     """The numbers of a map in its cells, legible on their shades."""
     left, right, bottom, top = extent
-    shades = shown.cmap(shown.norm(numbers))
-    dark = shades[..., :3] @ (0.299, 0.587, 0.114) < 0.5
+    inks = _ink_on(shown, numbers)
     for (row, column), number in np.ndenumerate(numbers):
         x = left + (column + 0.5) * (right - left) / numbers.shape[1]
         y = top + (row + 0.5) * (bottom - top) / numbers.shape[0]
         text = f"{number:.3g}".replace("-", "\N{MINUS SIGN}")
-        colour = "white" if dark[row, column] else INK
-        axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=colour)
+        axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=inks[row, column])
 
 
 def receptive_field(
