@@ -82,9 +82,10 @@ def odd():
 
 
 @settings(deadline=None, max_examples=100)
-@given(networks(), st.integers(1, 9), st.sampled_from([2**9, 2**12, 2**20]))
-def test_the_same_in_pieces_with_any_number_of_threads(net, n, piece):
+@given(networks(), st.integers(1, 9), st.sampled_from([2**9, 2**12, 2**20]), st.sampled_from([1, 1000]))
+def test_the_same_in_pieces_with_any_number_of_threads(net, n, piece, scale):
     x = rng.standard_normal((n, *net.input_shape)).astype(next(iter(net.params.values()), np.float32(1)).dtype)
+    x[::3] *= scale  # what is done for a sample must not depend on the others
     try:
         want, results = net(x), []
     except ValueError as error:
@@ -97,7 +98,8 @@ def test_the_same_in_pieces_with_any_number_of_threads(net, n, piece):
             chain.PIECE = size
             fast = net.freeze()
             with cx.threads(threads):
-                first, second = fast(x), fast(x)
+                layers, first, second = fast(x), fast(x), fast(x)  # it makes itself ready at the second call
+            np.testing.assert_array_equal(layers, first)
             np.testing.assert_array_equal(first, second)
             assert np.may_share_memory(first, x) or not np.may_share_memory(first, second)
             results.append(first)
@@ -125,19 +127,20 @@ def pictures_net():
 def test_maps_are_kept_between_calls_and_results_are_not():
     net = pictures_net()
     fast, x = net.freeze(), rng.standard_normal((40, 32, 32, 3)).astype(np.float32)
-    first = fast(x)
-    kept = first.copy()
+    first, kept = [fast(x) for _ in range(3)][-1], fast(x).copy()
     most = peak(lambda: fast(x))
     assert most < 2**15, "one map of a sample has 2**16 bytes"
     fast(2 * x)
     np.testing.assert_array_equal(first, kept)
     large = np.zeros((400, 32, 32, 3), np.float32)
+    fast(large)
     assert peak(lambda: fast(large)) < 400 * 2**16 / 3, "pieces, not maps of the whole batch"
 
 
 def test_a_result_that_is_a_view_is_the_callers():
     fast = nn.Sequential(nn.Conv2D(4, 3), nn.MaxPool2D(2), nn.Flatten()).build((8, 8, 1)).freeze()
     x = np.ones((2, 8, 8, 1), np.float32)
+    fast(x)
     first, kept = fast(x), fast(x).copy()
     fast(2 * x)
     np.testing.assert_array_equal(first, kept)
@@ -157,6 +160,8 @@ def test_no_layer_that_may_keep_it_is_given_memory_that_is_used_again():
     x = rng.standard_normal((2, 8, 8, 1)).astype(np.float32)
     fast = net.freeze()
     np.testing.assert_allclose(fast(x), net(x), rtol=1e-5)
+    seen.clear()
+    fast(x)
     kept = seen[0].copy()
     fast(2 * x)
     np.testing.assert_array_equal(seen[0], kept)
@@ -212,16 +217,132 @@ def test_arrays_of_other_forms():
         x.astype("f")[::2],
         x.astype("f")[..., ::-1],
         x[:0],
+        x.astype("f")[:0],
     ):
-        want, got = net(array), fast(array)
-        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
-        assert got.dtype == want.dtype
+        want, _ = net(array), fast(array)
+        for got in (fast(array), fast(array)):
+            np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
+            assert got.dtype == want.dtype
     for wrong in (x[..., :2], x[:, :30], x[0]):
         with pytest.raises(ValueError, match=r"channels|features|shape") as error:
             net(wrong)
         with pytest.raises(ValueError, match=r"channels|features|shape") as other:
             fast(wrong)
         assert str(other.value)[:20] == str(error.value)[:20]
+
+
+def test_tiles_of_a_sample_are_compared_with_its_own():
+    """Winograd's algorithm leaves tiles that are far larger than usual to another one."""
+    net = nn.Sequential(nn.Conv2D(16, 3), nn.Conv2D(16, 3)).build((40, 40, 16))
+    x = rng.standard_normal((16, 40, 40, 16)).astype(np.float32)
+    x[[1, 4, 9, 12]] *= 1000
+    x[2, 20, 20] *= 1000
+    fast, results = net.freeze(), []
+    for threads in (1, 1, 2, 2, 8, 8):
+        with cx.threads(threads):
+            results.append(fast(x))
+    alone = np.concatenate([fast(x[i : i + 1]) for i in range(16)])
+    for result in results:
+        np.testing.assert_array_equal(result, alone)
+
+
+def test_a_pooling_of_more_axes_takes_no_batches():
+    net = nn.Sequential(nn.Pool3D((2, 2, 1), layout="channels_first"), nn.Activation("relu"))
+    x = rng.standard_normal((40, 8, 8, 2)).astype(np.float32)
+    net(x)
+    fast = net.freeze()
+    for _ in range(3):
+        np.testing.assert_array_equal(fast(x), net(x))
+
+
+def test_layers_that_are_replaced_are_not_those_of_before():
+    net = nn.Sequential(nn.MaxPool2D(2), nn.Activation("relu")).build((6, 6, 1))
+    fast, x = net.freeze(), rng.standard_normal((2, 6, 6, 1)).astype(np.float32)
+    other = fast.replace(kind="avg")
+    for _ in range(3):
+        fast(x)
+        np.testing.assert_allclose(other(x), net.replace(kind="avg")(x), rtol=1e-6)
+
+
+def test_parameters_stay():
+    fast = pictures_net().freeze()
+    for change in (
+        lambda: fast.params.update({}) or fast.params.__setitem__("0.bias", np.zeros(16, "f")),
+        lambda: setattr(fast, "params", dict(fast.params)),
+        lambda: fast.params["5.weights"].fill(0),
+        lambda: fast.params["0.filters"].fill(0),
+    ):
+        with pytest.raises(ValueError, match=r"frozen|read-only"):
+            change()
+
+
+class Normed(nn.Conv2D):
+    def _arguments(self, x):
+        return x, self.params["filters"] / 2, self.params["bias"]
+
+
+class Lost(nn.Dense):
+    def _sum(self, x):
+        return 2 * super()._sum(x)
+
+
+class Kept(nn.BatchNorm):
+    def factors(self):
+        raise AssertionError("is not asked")
+
+
+class Usual(nn.Conv2D):
+    """Of its own only in its options."""
+
+    def __init__(self):
+        super().__init__(3, 3, activation="relu")
+
+
+def test_classes_that_change_a_step():
+    net = nn.Sequential(Usual(), Normed(3, 1), Kept(), nn.GlobalPool(), Lost(3)).build((8, 8, 1))
+    fast, x = net.freeze(), rng.standard_normal((2, 8, 8, 1)).astype(np.float32)
+    for _ in range(3):
+        np.testing.assert_allclose(fast(x), net(x), rtol=1e-5)
+    assert [layer.frozen for layer in fast] == [True, False, False, False, False]
+
+
+def test_many_forms_in_turn_cost_no_more_than_they_did():
+    """A form is made ready for once, and not at its first call."""
+    net = nn.Sequential(nn.Conv2D(4, 3), nn.MaxPool2D(2), nn.Dropout(), nn.Flatten(), nn.Dense(2)).build((8, 8, 1))
+    fast, made = net.freeze(), []
+
+    def parts(self, x, usual=chain.Chain._parts):
+        made.append(x.shape)
+        return usual(self, x)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chain.Chain, "_parts", parts)
+        for n in range(1, 200):
+            fast(np.ones((n, 8, 8, 1), np.float32))
+        assert not made, "none has come twice"
+        for n in [*range(1, 21)] * 4:
+            fast(np.ones((n, 8, 8, 1), np.float32))
+    assert len(made) == 20
+
+
+def test_pieces_of_a_transposed_convolution():
+    """Large kernels of single channels go through Fourier transforms where there is enough to do."""
+    net = nn.Sequential(nn.ConvTranspose2D(8, 9, groups=8), nn.Activation("relu"), nn.MaxPool2D(2)).build((64, 64, 8))
+    fast, x = net.freeze(), rng.standard_normal((64, 64, 64, 8)).astype(np.float32)
+    results = []
+    for threads in (1, 1, 2, 2):
+        with cx.threads(threads):
+            results.append(fast(x))
+    assert any(parts is not None for parts in fast.chain._known.values())
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_the_steps_of_a_separable_convolution_are_layers():
+    net = nn.Sequential(nn.SeparableConv2D(4, 3), nn.GlobalPool()).build((8, 8, 2))
+    fast, x = net.freeze(), np.ones((2, 8, 8, 2), np.float32)
+    np.testing.assert_allclose(fast[1](fast[0](x)), net[0].freeze()(x), rtol=1e-6)
+    assert fast[0].parameters + fast[1].parameters == net.parameters
 
 
 def test_what_a_name_stands_for_may_change():

@@ -7,13 +7,23 @@ from hypothesis import strategies as st
 from memory import peak
 
 import pyconvx as cx
-from pyconvx import _core
+from pyconvx import _core, nn
 from pyconvx.functional import pooled_conv as module
 from pyconvx.functional.pooled_conv import pooled_conv
 
+rng = np.random.default_rng(8)
 every_isa = pytest.mark.parametrize("isa", _core.supported())
 RANKS = {1: (cx.conv1d, cx.pool1d), 2: (cx.conv2d, cx.pool2d), 3: (cx.conv3d, cx.pool3d)}
 TRANSPOSED = {1: cx.conv_transpose1d, 2: cx.conv_transpose2d, 3: cx.conv_transpose3d}
+
+
+def apart(x):
+    """The same, with channels first in memory."""
+    return np.moveaxis(np.moveaxis(x, -1, 1).copy(), 1, -1)
+
+
+def every_other(x):
+    return np.repeat(x, 2, 1)[:, ::2]
 
 
 @st.composite
@@ -28,7 +38,8 @@ def problems(draw):
     x = random.integers(-3, 4, (draw(st.integers(1, 7)), *random.integers(4, 13 if rank < 3 else 7, rank), channels))
     shape = (channels, *kernel, filters // groups) if transposed else (filters, *kernel, channels // groups)
     weights = random.integers(-2, 3, shape) if draw(st.booleans()) else random.standard_normal(shape)
-    arrays = x.astype(dtype), weights.astype(dtype)
+    x = draw(st.sampled_from([np.asarray, apart, every_other]))(x.astype(dtype))
+    arrays = x, weights.astype(dtype)
     arrays += (random.standard_normal(filters).astype(dtype) if draw(st.booleans()) else None,)
     options = {
         "stride": draw(st.integers(1, 2)),
@@ -115,6 +126,43 @@ def test_what_it_leaves_to_the_two(arrays, options, pooling):
     if "layout" in options:
         filters = np.ones((8, 8, 3, 3), arrays[1])
     assert pooled_conv(cx.conv2d, (x, filters), options, cx.pool2d, (2,), pooling) is None
+
+
+def test_large_filters_are_not_taken_in_pieces():
+    """Each piece has a gradient of all of them."""
+    x, filters = np.ones((40, 8, 8, 128), np.float32), np.ones((128, 3, 3, 128), np.float32)
+    assert pooled_conv(cx.conv2d, (x, filters), {}, cx.pool2d, (2,), {})._step > 40
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2D((1, 2)), nn.MaxPool1D(2)])
+def test_a_pooling_of_another_rank(pool):
+    net = nn.Sequential(nn.Conv1D(4, 3), pool).build((10, 2))
+    x = rng.standard_normal((5, 10, 2)).astype(np.float32)
+    y, back = net.vjp(x)
+    np.testing.assert_allclose(y, net(x), rtol=1e-6)
+    assert back(np.ones_like(y))[0].shape == x.shape
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_gradients_that_are_none(activation):
+    net = nn.Sequential(nn.Conv2D(4, 3, padding=1, activation=activation), nn.MaxPool2D(2)).build((8, 8, 1))
+    y, back = net.vjp(np.ones((2, 8, 8, 1), np.float32))
+    for shape in ((2, 4, 16, 1), (128,), (3, 4, 4, 4)):
+        with pytest.raises(ValueError, match=r"gy must have the shape of the result, \(2, 4, 4, 4\)"):
+            back(np.ones(shape, np.float32))
+    with pytest.raises(TypeError, match="gy"):
+        back(y.astype(complex))
+
+
+def test_a_rectifier_is_the_one_that_the_layer_was_given():
+    net = nn.Sequential(nn.Conv2D(4, 3), nn.Activation(cx.activation("relu")), nn.MaxPool2D(2)).build((8, 8, 1))
+    x = rng.standard_normal((2, 8, 8, 1)).astype(np.float32)
+    want = net(x)
+    with cx.activations.temporarily("relu", lambda x: -x):
+        y, back = net.vjp(x)
+        gx, _ = back(np.ones_like(y))
+    np.testing.assert_allclose(y, want, rtol=1e-6)
+    np.testing.assert_array_equal(gx, net.vjp(x)[1](np.ones_like(y))[0])
 
 
 def test_what_lies_between_is_never_whole():

@@ -41,6 +41,7 @@ cdef enum:
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
     FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
+    TRANSFORMS = 40                 # filters whose products cost what the transforms of a tile do, about
     FEWEST_TILES = 4                # of a block, for which filters are worth reading
     WINOGRAD_NEAR = 1 << 20         # bytes of filters that every thread may read
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
@@ -408,6 +409,19 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                 finish(&job.task, targets[i] + first, 1, valid, valid)
 
 
+cdef Py_ssize_t slices_of(Py_ssize_t tile_blocks, Py_ssize_t panels, int threads, Py_ssize_t outputs) noexcept:
+    """In how many slices the filters of a block of tiles are cut, so that threads have the least to do: each slice
+    transforms the tiles anew, which takes as long as TRANSFORMS outputs.
+    """
+    cdef Py_ssize_t slices, best = 1
+    cdef double cost, least = 0
+    for slices in range(1, min(panels, <Py_ssize_t> threads) + 1):
+        cost = (tile_blocks * slices + threads - 1) // threads * (1.0 * outputs / slices + TRANSFORMS)
+        if slices == 1 or cost < least:
+            best, least = slices, cost
+    return best
+
+
 cdef int share_at(const Py_ssize_t *numbers, int until, int share) noexcept nogil:
     """The bin up to which one part in `share` of all are, among bins up to `until`."""
     cdef Py_ssize_t count = 0, below = 0
@@ -421,21 +435,22 @@ cdef int share_at(const Py_ssize_t *numbers, int until, int share) noexcept nogi
     return t
 
 
-cdef Py_ssize_t flag_large(const winograd_t *job) noexcept nogil:
-    """Flag the tiles that are far larger than usual, or not finite; returns how many tiles are flagged in all."""
+cdef Py_ssize_t flag_large(const winograd_t *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """Flag the tiles of a sample that are far larger than usual ones of it, or not finite; returns how many are
+    flagged in all.
+    """
     cdef Py_ssize_t t, count = 0
     cdef Py_ssize_t numbers[256]
     cdef unsigned int bits
     cdef int usual, low
     memset(numbers, 0, sizeof(numbers))
-    for t in range(job.tiling.all):      # in bins of their powers of two, without tiles that are all zero
+    for t in range(start, stop):         # in bins of their powers of two, without tiles that are all zero
         memcpy(&bits, job.sizes + t, sizeof(bits))
         numbers[bits >> 23] += bits != 0 and bits >> 23 < 255
     usual, low = share_at(numbers, 255, 2), share_at(numbers, 255, FEW)
     if usual > low + FILLED:             # most hold what stands for missing elements
         usual = share_at(numbers, low + FILLED, 2)
-    count = 0
-    for t in range(job.tiling.all):
+    for t in range(start, stop):
         memcpy(&bits, job.sizes + t, sizeof(bits))
         if bits >> 23 == 255 or <int> (bits >> 23) > usual + LARGE:
             job.flagged[t] = 1
@@ -474,14 +489,13 @@ cdef class Winograd(Convolution):
         job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)
         cdef Py_ssize_t tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
         cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
-        # as many blocks for each thread; tiles of few channels are divided first, for slices of the filters do their
-        # transforms anew, and filters that the cache does not hold
+        # as many blocks for each thread: of tiles, where threads may well read all filters, or there are enough tiles
         if tile_blocks >= self.threads or job.groups * job.group_size * sizeof(float) <= WINOGRAD_NEAR:
             tile_blocks = (tile_blocks + self.threads - 1) // self.threads * self.threads
             tile_blocks = max(1, min(tile_blocks, job.tiling.all // FEWEST_TILES))
         job.at_once = (job.tiling.all + tile_blocks - 1) // max(1, tile_blocks)
         tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
-        job.slices = max(1, min(all_panels, self.threads // max(1, tile_blocks)))
+        job.slices = slices_of(tile_blocks, all_panels, self.threads, job.groups * job.outputs)
         job.sums_at = rounded(one * job.at_once)
         job.folded_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
         job.mix_at = job.folded_at
@@ -513,7 +527,11 @@ cdef class Winograd(Convolution):
         job.flagged = <unsigned char *> (of_tiles.first + job.tiling.all * sizeof(float))
         memset(job.flagged, 0, job.tiling.all)
         self.run(&job, x, bias, y, border)
-        if flag_large(&job) == 0:
+        # sample by sample, so that the bits of one do not depend on the others
+        cdef Py_ssize_t each = job.tiling.all // job.task.source.batch, flagged_tiles = 0, start
+        for start from 0 <= start < job.tiling.all by each:
+            flagged_tiles += flag_large(&job, start, start + each)
+        if flagged_tiles == 0:
             return None
         shape = job.task.source.batch, job.task.source.axis[0].length, job.tiling.tiles[0], job.tiling.tiles[1]
         flagged = np.empty(shape, np.uint8)

@@ -48,6 +48,8 @@ class Candidate(NamedTuple):
     """Does again what the kernel reported that it could not do, and the activation if that was done."""
     apart: bool = False
     """Whether the kernel reads and fills arrays whose channels do not lie together, those of channels_first."""
+    paired: bool = False
+    """Whether it may take two samples at once, so that the bits of one depend on the other."""
 
 
 class Supposed(Problem):
@@ -76,6 +78,7 @@ CANDIDATES = (
         fft.wasteful,
         fft.kernel,
         fft.mend,
+        paired=True,
     ),
     Candidate(
         "depthwise",
@@ -152,7 +155,7 @@ class Computation:
         """Whether problem.finish is applied."""
 
     def fill(self, y: Array) -> None:
-        """Fill y from problem.x, which may be another array than it was, of the same form."""
+        """Fill y from problem.x, which may be another array than it is now, of the same form."""
         problem = self.problem
         filled = y if self._as_it_is else empty(y.shape, y.dtype)
         flagged = self._kernel.fill(problem.x, problem.bias, filled, None, problem.border)

@@ -14,7 +14,7 @@ import numpy as np
 from .. import _core
 from ..activation import evaluate
 from .algorithms import Computation, Problem
-from .arrays import Array, empty, stand_in
+from .arrays import Array, as_gradient, as_kernel_input, empty, stand_in
 from .channels import channel_sums, channels_apart
 from .filter_gradient import filter_gradient
 from .operation import plan_of
@@ -24,6 +24,8 @@ __all__ = ["PooledConv", "pooled_conv"]
 
 PIECE = 2**21
 """Bytes of what lies between for a piece. No number of threads, for the bits of a gradient depend on it."""
+LEAST = 4
+"""Elements of it for each of the filters, of which every piece has a gradient of its own."""
 
 
 class _Same:
@@ -52,9 +54,11 @@ class PooledConv:
         form, activation = convolution.form, convolution.activation
         self._convolution, self._axes = convolution, pooling.axes(False)
         self._problem: Problem = convolution.problem()
+        self._problem.x = as_kernel_input(self._problem.x, form.compute)
         self._problem.finish = convolution.finish()
         self._shape = form.canonical_shape
-        self._step = max(1, PIECE // max(1, math.prod(self._shape[1:]) * form.compute.itemsize))
+        size = max(PIECE, LEAST * math.prod(convolution.filters.shape) * form.compute.itemsize)
+        self._step = max(1, size // max(1, math.prod(self._shape[1:]) * form.compute.itemsize))
         y, winner = empty(pooling.canonical, form.compute), empty(pooling.canonical, np.dtype(np.int32))
         forward, between = _Same(self._problem), self._between()
         for piece, z in self._pieces(between):
@@ -77,9 +81,13 @@ class PooledConv:
             yield piece, between[: piece.stop - start]
 
     def gradients(self, gy: Array, input_gradient: bool) -> tuple[Array | None, Array, Array | None]:
-        """The gradients of x (or None), filters and bias (or None), for one of y, 0 where the activation has none."""
+        """The gradients of x (or None), filters and bias (or None), for one of y, 0 where the activation has none.
+
+        Raises ValueError for a gradient of another shape, TypeError for one that is none.
+        """
         convolution, form, axes = self._convolution, self._convolution.form, self._axes
-        gy = np.ascontiguousarray(gy, form.compute).reshape(self._winner.shape)
+        gy = np.ascontiguousarray(as_gradient(gy, self.y.shape, form.compute), form.compute)
+        gy = gy.reshape(self._winner.shape)
         between, once = self._between(), all(axis.reads_once() for axis in axes)
         x, adjoint = self._problem.x, _Same(convolution.adjoint(self._problem, between))
         gx = empty(x.shape, form.compute) if input_gradient else None
@@ -112,7 +120,7 @@ def pooled_conv(
 
     function: conv#d or conv_transpose#d, of arrays x, filters and bias; its activation, if it has one, is relu, whose
     gradient is left to the caller. None where channels do not come last, for arrays of several dtypes, with a joint
-    padding mode, or for another pooling than max.
+    padding mode, for another pooling than max, or one of another number of axes.
     """
     planner, _ = plan_of(function, "function")
     convolution: Any = planner(*arrays, **options)
@@ -122,5 +130,6 @@ def pooled_conv(
         return None
     planner, _ = plan_of(pool, "pool")
     pooling: Any = planner(stand_in(form.shape, dtype), *arguments, **pool_options)
-    known = pooling.kind.plugin.kernel == "max" and pooling.layout == "channels_last" and pooling.border is None
-    return PooledConv(convolution, pooling) if known and math.prod(pooling.canonical) else None
+    alike = pooling.rank == form.rank and pooling.layout == "channels_last" and pooling.border is None
+    known = alike and pooling.kind.plugin.kernel == "max" and math.prod(pooling.canonical) > 0
+    return PooledConv(convolution, pooling) if known else None

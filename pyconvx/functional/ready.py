@@ -13,10 +13,10 @@ import numpy as np
 from .._core import Repeat, now
 from .algorithms import choose
 from .arrays import Array, stand_in
-from .operation import plan_of
+from .operation import attempt, plan_of
 from .parallel import num_threads
 
-__all__ = ["Ready", "circumstances"]
+__all__ = ["Ready", "alone", "circumstances"]
 
 
 def circumstances() -> tuple[int, int]:
@@ -24,11 +24,24 @@ def circumstances() -> tuple[int, int]:
     return num_threads(), now()
 
 
+def alone(function: Any, shape: tuple[int, ...], part: tuple[int, ...], dtype: np.dtype[Any], *given: Any) -> bool:
+    """Whether the results of a part of a batch have the same bits where it is done by itself.
+
+    shape, part: of x; given: arguments and options of the operation.
+    """
+    planner, _ = plan_of(function, "function")
+    arguments, options = given
+    plans: list[Any] = [planner(stand_in(each, dtype), *arguments, **options) for each in (shape, part)]
+    if not all(hasattr(plan, "supposed") for plan in plans):
+        return True
+    chosen, other = (choose(plan.supposed(), "auto") for plan in plans)
+    return chosen is other and not chosen.paired
+
+
 class Ready:
     """`function(x, *arguments, **options)` for any x of a shape and dtype, contiguous and aligned.
 
-    part_of: the shape of a batch of which x is a part: its results have the same bits as those of the whole. Raises
-    what the function raises for such an x.
+    Raises what the function raises for such an x.
     """
 
     def __init__(
@@ -38,17 +51,10 @@ class Ready:
         dtype: np.dtype[Any],
         arguments: tuple[Any, ...],
         options: Mapping[str, Any],
-        part_of: tuple[int, ...] | None = None,
     ) -> None:
         planner, arrays = plan_of(function, "function")
-        self.function, self.arguments, self.options = function, arguments, dict(options)
         plan: Any = planner(np.zeros(shape, dtype), *arguments, **options)
-        if part_of not in (None, shape) and hasattr(plan, "supposed"):
-            whole: Any = planner(stand_in(part_of, dtype), *arguments, **options)
-            chosen = choose(whole.supposed(), "auto")
-            if chosen is not choose(plan.supposed(), "auto") and chosen.unfit(plan.problem()) is None:
-                self.options["algorithm"] = chosen.name
-                plan = planner(np.zeros(shape, dtype), *arguments, **self.options)
+        self._planner, self._arguments, self._options = planner, arguments, options
         self.shape: tuple[int, ...] = plan.shape
         self._bias = arguments[1] if arrays > 2 and len(arguments) > 1 else None
         self._repeat: Repeat | None = plan.repeat() if hasattr(plan, "repeat") else None
@@ -56,4 +62,5 @@ class Ready:
     def fill(self, x: Array, y: Array) -> None:
         """Put the result of x into y, which is contiguous, and shares no memory with it."""
         if self._repeat is None or not self._repeat.into(x, self._bias, y):
-            self.function(x, *self.arguments, **self.options, out=y)
+            plan = self._planner(x, *self._arguments, **self._options, out=y)
+            attempt(plan, plan.run)

@@ -7,13 +7,13 @@ that are operations and the functional core.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..functional.arrays import empty
-from ..functional.ready import Ready, circumstances
+from ..functional.ready import Ready, alone, circumstances
 from . import pool
 from .basic import Activation, Flatten, Pad
 from .layer import Array, Layer, Operation, Run, Shape
@@ -23,22 +23,53 @@ __all__ = ["Chain"]
 
 PIECE = 2**20
 """Bytes that a layer may read and fill for a piece, for each thread."""
-KNOWN = 4
-"""Forms of x that a chain is ready for, each with memory of its own."""
+MOST = 32
+"""Forms of x that a chain is ready for, or has seen once."""
+KEPT = 2**28
+"""Bytes of memory above which it is not kept for the next call."""
 OPERATIONS = {Activation, Pad, *(getattr(pool, name) for name in pool.__all__)}
 """Layers whose result, sample by sample, is that of their operation, which keeps nothing of x. A class derived from one
 may be anything.
 """
 
 Dtype = np.dtype[Any]
-Memory = list[Array]
+
+
+class _Memory:
+    """Arrays that a call uses, and the next one again, whatever the form: as large as any has asked for."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, Array] = {}
+        self._views: dict[Any, Any] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Of all blocks."""
+        return sum(block.nbytes for block in self._blocks.values())
+
+    def array(self, block: str, shape: Shape, dtype: Dtype) -> Array:
+        """An array of that shape in a block of that name, where others of that name lie, too."""
+        size = math.prod(shape) * dtype.itemsize
+        if block not in self._blocks or self._blocks[block].nbytes < size:
+            self._blocks[block] = empty((size,), np.dtype(np.uint8))
+            self._views.clear()  # those of the block that is let go
+        return self._blocks[block][:size].view(dtype).reshape(shape)
+
+    def views(self, key: Any, make: Callable[[_Memory], Any]) -> Any:
+        """What `make` makes of this memory, made once."""
+        if key not in self._views:
+            made = make(self)
+            self._views[key] = made
+        return self._views[key]
 
 
 def _step_of(layer: Layer, shape: Shape, dtype: Dtype) -> Step | None:
     """How a layer is done for an x of a shape, N included, if it is one of those that are known."""
     if isinstance(layer, Prepared):
         return layer.step(shape) if all(array.dtype == dtype for array in layer.params.values()) else None
-    if isinstance(layer, Operation) and type(layer) in OPERATIONS and len(shape) > 1:
+    # of more axes than a pooling says, N would be one: such a pooling takes no batches
+    axes = getattr(layer, "rank", len(shape) - 2)
+    if isinstance(layer, Operation) and type(layer) in OPERATIONS and 1 < len(shape) == axes + 2:
         function, arguments, options = layer.call(len(shape))
         return Step(function, shape, arguments, options)
     return None
@@ -48,17 +79,27 @@ class _Link:
     """A layer in a chain, for samples of one shape."""
 
     def __init__(self, layer: Layer, given: Shape, dtype: Dtype) -> None:
-        self.layer, self.given, self.flat = layer, given, type(layer) is Flatten
+        self.layer, self.given, self.dtype, self.flat = layer, given, dtype, type(layer) is Flatten
         self.result = layer.output_shape(given)
         self.bytes = dtype.itemsize * (math.prod(given) + math.prod(self.result))
         self.weight = sum(array.nbytes for array in layer.params.values())
 
-    def ready(self, samples: int, n: int, dtype: Dtype) -> tuple[Ready, Shape]:
-        """The layer for so many samples of n, and the shape of x for that."""
-        step, whole = (_step_of(self.layer, (count, *self.given), dtype) for count in (samples, n))
-        if step is None or whole is None:
-            raise TypeError(f"{self.layer!r} is done for {n} samples, and not for {samples}")
-        return Ready(step.function, step.shape, dtype, step.arguments, step.options, whole.shape), step.shape
+    def step(self, samples: int) -> Step:
+        """How so many samples are done."""
+        step = _step_of(self.layer, (samples, *self.given), self.dtype)
+        if step is None:
+            raise TypeError(f"{self.layer!r} is not done for {samples} samples")
+        return step
+
+    def divides(self, n: int) -> bool:
+        """Whether n samples may be done in pieces, with the same bits."""
+        whole, one = self.step(n), self.step(1)
+        return alone(whole.function, whole.shape, one.shape, self.dtype, whole.arguments, whole.options)
+
+    def ready(self, samples: int) -> tuple[Ready, Shape]:
+        """The layer for so many samples, and the shape of x for that."""
+        step = self.step(samples)
+        return Ready(step.function, step.shape, self.dtype, step.arguments, step.options), step.shape
 
 
 def _samples(links: Sequence[_Link], threads: int) -> int:
@@ -73,24 +114,22 @@ def _samples(links: Sequence[_Link], threads: int) -> int:
 class _Segment:
     """Layers that a batch goes through in pieces."""
 
-    def __init__(self, links: Sequence[_Link], n: int, dtype: Dtype, threads: int) -> None:
+    def __init__(self, links: Sequence[_Link], n: int, threads: int) -> None:
         most = n if len(links) == 1 else _samples(links, threads) or n
         size = -(-n // -(-n // most))
         self.bounds = [(start, min(start + size, n)) for start in range(0, n, size)]
         self.steps: dict[int, list[tuple[Ready, Shape]]] = {
-            samples: [link.ready(samples, n, dtype) for link in links]
+            samples: [link.ready(samples) for link in links]
             for samples in {stop - start for start, stop in self.bounds}
         }
         self.largest = max((math.prod(ready.shape) for ready, _ in self.steps[size][:-1]), default=0)
         """Elements of the maps between the layers."""
         self.shape = (n, *links[-1].result)
 
-    def maps(self, memory: Memory) -> dict[int, list[Array]]:
-        """The maps between the layers, in two arrays in turn, for pieces of each size."""
+    def maps(self, memory: _Memory, dtype: Dtype) -> dict[int, list[Array]]:
+        """The maps between the layers, in two blocks in turn, for pieces of each size."""
         return {
-            samples: [
-                memory[i % 2][: math.prod(ready.shape)].reshape(ready.shape) for i, (ready, _) in enumerate(steps[:-1])
-            ]
+            samples: [memory.array(f"map {i % 2}", ready.shape, dtype) for i, (ready, _) in enumerate(steps[:-1])]
             for samples, steps in self.steps.items()
         }
 
@@ -113,51 +152,43 @@ class _Stretch:
     def __init__(self, links: Sequence[_Link], n: int, dtype: Dtype, threads: int) -> None:
         self.links, self.given, self.shape, self.dtype = links, (n, *links[0].given), (n, *links[-1].result), dtype
         self.segments: list[_Segment] = []
-        some: list[_Link] = []
+        some, divided = list[_Link](), True
         for link in links:
             if link.flat:
                 continue
-            if some and not _samples([*some, link], threads):
-                self.segments.append(_Segment(some, n, dtype, threads))
+            divides = link.divides(n)
+            if some and not (divided and divides and _samples([*some, link], threads)):
+                self.segments.append(_Segment(some, n, threads))
                 some = []
-            some.append(link)
-        self.segments.append(_Segment(some, n, dtype, threads))
-        self._free: list[Any] = []
+            some, divided = [*some, link], divides
+        self.segments.append(_Segment(some, n, threads))
 
-    def _memory(self) -> list[tuple[dict[int, list[Array]], Array | None]]:
+    def _views(self, memory: _Memory) -> list[tuple[dict[int, list[Array]], Array | None]]:
         """For each segment its maps, and its result unless that is the caller's."""
-        largest = max(segment.largest for segment in self.segments)
-        inner = [empty((largest,), self.dtype) for _ in range(2)]
-        whole = max((math.prod(segment.shape) for segment in self.segments[:-1]), default=0)
-        between = [empty((whole,), self.dtype) for _ in range(2)]
+        for i in range(2):  # blocks do not grow any more then
+            memory.array(f"map {i}", (max(segment.largest for segment in self.segments),), self.dtype)
+            results = [math.prod(segment.shape) for segment in self.segments[:-1]]
+            memory.array(f"result {i}", (max(results, default=0),), self.dtype)
         return [
             (
-                segment.maps(inner),
-                None
-                if segment is self.segments[-1]
-                else between[i % 2][: math.prod(segment.shape)].reshape(segment.shape),
+                segment.maps(memory, self.dtype),
+                None if segment is self.segments[-1] else memory.array(f"result {i % 2}", segment.shape, self.dtype),
             )
             for i, segment in enumerate(self.segments)
         ]
 
-    def __call__(self, x: Array, run: Run) -> Array:
+    def run(self, x: Array, run: Run, memory: _Memory) -> Array:
+        """The result, in an array of its own."""
         if x.shape != self.given or x.dtype != self.dtype:  # a layer before has another result than it says
             for link in self.links:
                 x = link.layer.forward(x, run)
             return x
         if not (x.flags.c_contiguous and x.flags.aligned):
             x = np.require(x, requirements=("C", "A"))
-        try:
-            memory = self._free.pop()
-        except IndexError:  # another call is using it
-            memory = self._memory()
-        try:
-            for segment, (maps, y) in zip(self.segments, memory, strict=True):
-                y = empty(segment.shape, self.dtype) if y is None else y
-                segment.fill(x, y, maps)
-                x = y
-        finally:
-            self._free.append(memory)
+        for segment, (maps, y) in zip(self.segments, memory.views(self, self._views), strict=True):
+            y = empty(segment.shape, self.dtype) if y is None else y
+            segment.fill(x, y, maps)
+            x = y
         return x.reshape(self.shape)
 
 
@@ -166,47 +197,59 @@ class Chain:
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = layers
-        self._known: dict[Any, list[Any]] = {}
+        self._known: dict[Any, list[Layer | _Stretch] | None] = {}
+        self._free: list[_Memory] = []
 
     def __reduce__(self) -> Any:
         return Chain, (self.layers,)
 
     def __call__(self, x: Array, run: Run) -> Array:
-        if x.dtype.char not in "fd" or not x.dtype.isnative or not x.size:
-            parts: list[Any] = [layer.forward for layer in self.layers]
-        else:
-            key = x.shape, x.dtype.char, *circumstances()
-            known = self._known.get(key)
-            parts = self._parts(key, x) if known is None else known
-        for part in parts:
-            x = part(x, run)
+        key = x.shape, x.dtype.char, x.dtype.isnative, *circumstances()
+        parts = self._known.get(key)
+        if parts is None:
+            if len(self._known) >= MOST:
+                self._known.clear()
+                self._free.clear()
+            # a form that does not come again is not worth being made ready for
+            parts = self._known[key] = self._parts(x) if key in self._known else None
+        if parts is None:
+            for layer in self.layers:
+                x = layer.forward(x, run)
+            return x
+        try:
+            memory = self._free.pop()
+        except IndexError:  # other calls are using all there is
+            memory = _Memory()
+        try:
+            for part in parts:
+                x = part.run(x, run, memory) if isinstance(part, _Stretch) else part.forward(x, run)
+        finally:
+            if memory.nbytes <= KEPT:
+                self._free.append(memory)
         return x
 
-    def _parts(self, key: Any, x: Array) -> list[Any]:
-        """What is called one after another for arrays like x."""
+    def _parts(self, x: Array) -> list[Layer | _Stretch]:
+        """What is done one after another for arrays like x."""
+        if x.dtype.char not in "fd" or not x.dtype.isnative or not x.size:
+            return list(self.layers)
         n, *sample = x.shape
-        shape, parts, links = tuple(sample), list[Any](), list[_Link]()
-
-        def close() -> None:
-            if any(not link.flat for link in links):
-                parts.append(_Stretch(links.copy(), n, x.dtype, circumstances()[0]))
-            else:
-                parts.extend(link.layer.forward for link in links)
-            links.clear()
-
-        try:
-            for layer in self.layers:
+        shape, parts, links = tuple(sample), list[Layer | _Stretch](), list[_Link]()
+        for layer in self.layers:
+            try:
                 link = _Link(layer, shape, x.dtype)
-                if link.flat or _step_of(layer, (n, *shape), x.dtype):
-                    links.append(link)
-                else:
-                    close()
-                    parts.append(layer.forward)
-                shape = link.result
-            close()
-        except (TypeError, ValueError, MemoryError):
-            return [layer.forward for layer in self.layers]  # which say what is wrong
-        for old in list(self._known)[: 1 - KNOWN]:
-            self._known.pop(old, None)
-        self._known[key] = parts
-        return parts
+            except (TypeError, ValueError):  # which the layer tells of when it is run
+                return list(self.layers)
+            if not link.flat and _step_of(layer, (n, *shape), x.dtype) is None:
+                parts += [*_closed(links, n, x.dtype), layer]
+                links = []
+            else:
+                links.append(link)
+            shape = link.result
+        return [*parts, *_closed(links, n, x.dtype)]
+
+
+def _closed(links: list[_Link], n: int, dtype: Dtype) -> list[Layer | _Stretch]:
+    """Layers that are all known as one, unless all only flatten."""
+    if all(link.flat for link in links):
+        return [link.layer for link in links]
+    return [_Stretch(links, n, dtype, circumstances()[0])]

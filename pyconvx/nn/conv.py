@@ -171,7 +171,8 @@ class _Convolution(_Options):
         if pooling is None or not pooling.takes_largest or not (rectifies or self.activation is None or self.rectifies):
             return None
         if rectifies:
-            options = {**options, "activation": "relu"}
+            rectifier: Any = run.following[0]
+            options = {**options, "activation": rectifier.activation}
         function, arguments, pool_options = pooling.call(x.ndim)
         pooled = pooled_conv(self.function, self._arguments(x), options, function, arguments, pool_options)
         if pooled is None:
@@ -179,7 +180,7 @@ class _Convolution(_Options):
         run.ahead = 1 + int(rectifies)
 
         def back(gy: Any) -> tuple[Any, Params]:
-            given = np.asarray(gy) if options["activation"] is None else masked(pooled.y, gy)
+            given = gy if options["activation"] is None else masked(pooled.y, gy)
             gx, *gradients = pooled.gradients(given, run.input_gradient)
             return gx, {
                 name: gradient

@@ -14,7 +14,7 @@ import numpy as np
 from .basic import Activation, BatchNorm, Dense, Dropout
 from .chain import Chain
 from .conv import _Convolution, _SeparableConv
-from .layer import Array, Layer, Params, built_shape
+from .layer import Array, Layer, Params, built_shape, overrides
 from .prepared import PreparedConvolution, PreparedDense
 from .sequential import Parallel, Sequential
 
@@ -64,11 +64,18 @@ def _frozen(layer: Layer) -> Layer:
         chain.input_shape = layer.input_shape
         return _frozen(chain)
     own = copy.copy(layer)
-    own.params = {name: array.copy() for name, array in layer.params.items()}
-    own.state = {name: array.copy() for name, array in layer.state.items()}
+    own.params, own.state = _copies(layer.params), _copies(layer.state)
     if isinstance(own, _Convolution) and _does(own, _Convolution):
         return PreparedConvolution(own)
     return PreparedDense(own) if isinstance(own, Dense) and _does(own, Dense) else own
+
+
+def _copies(arrays: Params) -> Params:
+    """The arrays as they are now, which nobody changes: some of them are packed once."""
+    copies = {name: array.copy() for name, array in arrays.items()}
+    for array in copies.values():
+        array.flags.writeable = False
+    return copies
 
 
 def _group(layer: Sequential | Parallel, layers: list[Layer]) -> Layer:
@@ -84,14 +91,16 @@ def _flat(layer: Layer) -> list[Layer]:
     if isinstance(layer, Sequential) and _does(layer, Sequential):
         return [inner for each in layer for inner in _flat(each)]
     if isinstance(layer, _SeparableConv) and _does(layer, _SeparableConv):
-        return list(layer.steps())
+        first, second = layer.steps()
+        first.input_shape = layer.input_shape
+        second.input_shape = None if layer.input_shape is None else first.output_shape(layer.input_shape)
+        return [first, second]
     return [layer]
 
 
 def _does(layer: Any, kind: type[Layer]) -> bool:
-    """Whether a layer does what those of a kind do: of a class derived from that, which may do something else, no."""
-    own: Any = type(layer)
-    return isinstance(layer, kind) and own.forward is kind.forward and own.pull is kind.pull
+    """Whether a layer does what those of a kind do."""
+    return isinstance(layer, kind) and not overrides(layer, kind)
 
 
 def _is_plain(layer: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from inspect import getattr_static, isroutine
 from threading import RLock
 from typing import Any, ClassVar, TypeVar
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import functional
 from ..activation import activation, pull
-from ..functional.arrays import check_layout
+from ..functional.arrays import as_gradient, check_layout
 from ..padding import padding
 from ..pooling import pooling
 from .initializers import initializers
@@ -31,6 +32,9 @@ __all__ = [
     "checked_shape",
     "floating",
     "generator",
+    "is_rectifier",
+    "masked",
+    "overrides",
     "ranks",
     "require_known",
     "sizes",
@@ -43,6 +47,7 @@ Shape = tuple[int, ...]
 Params = dict[str, Array]
 LayerPullback = Callable[[Any], tuple[Any, Params]]
 
+_RELU = activation("relu")  # whatever the name may be given to later
 _building = RLock()  # an initializer may use a layer
 
 PLUGIN_OPTIONS: dict[str, Callable[..., Any]] = {
@@ -357,13 +362,13 @@ class Operation(Layer):
 
 
 def masked(y: Array, gy: Any) -> Array:
-    """The gradient of a rectifier, from its result. Raises ValueError for a gradient of another shape."""
-    if np.shape(gy) != y.shape:
-        raise ValueError(f"gy must have the shape of the result, {y.shape}, got {np.shape(gy)}")
+    """The gradient of a rectifier, from its result. Raises ValueError for a gradient of another shape, TypeError for
+    what is none.
+    """
     if y.dtype not in (np.float32, np.float64):
-        return np.where(y <= 0, 0, gy).astype(y.dtype)
-    y = np.ascontiguousarray(y)
-    return pull(activation("relu"), y, y, np.ascontiguousarray(gy, y.dtype), functional.num_threads())
+        return np.where(y <= 0, 0, as_gradient(gy, y.shape, np.dtype(np.float64))).astype(y.dtype)
+    y, gy = np.ascontiguousarray(y), np.ascontiguousarray(as_gradient(gy, y.shape, y.dtype))
+    return pull(_RELU, y, y, gy, functional.num_threads())
 
 
 def is_rectifier(given: Any) -> bool:
@@ -379,6 +384,17 @@ def channel_axis(layout: str, ndim: int) -> int:
 def spatial_of(layout: str, shape: Shape) -> Shape:
     """The spatial axes of a shape without N."""
     return shape[1:] if layout == "channels_first" else shape[:-1]
+
+
+def overrides(layer: Layer, kind: type[Layer]) -> bool:
+    """Whether the class of a layer, derived from one of the library's, has methods of its own in place of its ones."""
+    for own in type(layer).__mro__[: type(layer).__mro__.index(kind)]:
+        for name in vars(own):
+            usual = getattr_static(kind, name, None)
+            method = isroutine(usual) or isinstance(usual, property)
+            if method and own.__module__ != kind.__module__ and name not in ("__init__", "__post_init__", "__repr__"):
+                return True
+    return False
 
 
 def built_shape(net: Layer) -> Shape:

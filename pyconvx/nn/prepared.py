@@ -35,7 +35,25 @@ class Prepared(Layer):
 
     def __init__(self, layer: Layer) -> None:
         self.layer, self.input_shape = layer, layer.input_shape
-        self.params, self.state = layer.params, layer.state
+
+    @property
+    def params(self) -> Params:
+        """Those of the layer."""
+        return self.layer.params
+
+    @params.setter
+    def params(self, values: Params) -> None:
+        raise ValueError(f"a frozen network keeps its parameters: {self!r}")
+
+    @property
+    def state(self) -> Params:
+        """That of the layer."""
+        return self.layer.state
+
+    @state.setter
+    def state(self, values: Params) -> None:
+        if values:
+            raise ValueError(f"a frozen network keeps its state: {self!r}")
 
     def step(self, shape: Shape) -> Step | None:
         """How that is done for an x of that shape, N included, and of the dtype of the parameters; None if only by
@@ -95,8 +113,8 @@ class PreparedDense(Prepared):
         self.filters = prepare(np.ascontiguousarray(layer.params["weights"].T[:, None]))
 
     def step(self, shape: Shape) -> Step | None:
-        if shape[0] * self.params["weights"].size >= LARGE:
-            return None  # a matrix product, for which BLAS divides the weights, too
+        if not 0 < shape[0] * self.params["weights"].size < LARGE:
+            return None  # large ones are left to BLAS, which divides the weights, too
         options = {"activation": self.layer.activation}
         return Step(functional.conv1d, (1, *shape), (self.filters, self.params.get("bias")), options)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ..functional.arrays import check_layout
 from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis
+
+if TYPE_CHECKING:
+    from .chain import Chain
 
 __all__ = ["Parallel", "Residual", "Sequential"]
 
@@ -156,9 +159,12 @@ class _Arrays(dict[str, Array]):
 
     def __setitem__(self, name: str, array: Array) -> None:
         _check(name, array, self[name].shape)  # KeyError for what there is not
-        super().__setitem__(name, array)
         index, _, rest = name.partition(".")
-        getattr(self._group.layers[int(index)], self._kind)[rest] = array
+        layer = self._group.layers[int(index)]
+        if layer.frozen:
+            raise ValueError(f"a frozen network keeps its parameters: {layer!r}")
+        super().__setitem__(name, array)
+        getattr(layer, self._kind)[rest] = array
 
 
 def _of(index: int, values: Params) -> Params:
@@ -192,8 +198,8 @@ class Sequential(_Group):
     """
 
     chained = True
-    chain: Callable[[Array, Run], Array] | None = None
-    """What a frozen one does without training."""
+    chain: Chain | None = None
+    """How a frozen one does its layers without training."""
 
     def _shapes(self, input_shape: Shape) -> list[Shape]:
         """Of the input, and of the result of each layer."""
@@ -212,7 +218,7 @@ class Sequential(_Group):
         return self._shapes(input_shape)[-1]
 
     def forward(self, x: Array, run: Run) -> Array:
-        if not run.training and self.chain is not None:
+        if not run.training and self.chain is not None and self.chain.layers is self.layers:
             return self.chain(x, run)
         if not run.training:  # there is no new state
             for layer in self.layers:
