@@ -335,8 +335,9 @@ cdef class Bands(Convolution):
         self.keep += (bands, segments)
         cdef Py_ssize_t strips = source.axis[0].length * job.bands * job.segments
         job.samples = max(1, min(source.batch, min(most, STRIP_PLACES) // (height * places)))
-        if self.threads > 1:
-            job.samples = max(1, min(job.samples, source.batch * strips // (4 * self.threads)))
+        if self.threads > 1:            # samples of a thread are those that it has in its cache
+            job.samples = max(1, min(job.samples, source.batch * strips // (4 * self.threads),
+                                     source.batch // self.threads))
         cdef Py_ssize_t groups = (source.batch + job.samples - 1) // job.samples
         job.span = (height - 1) * rise + reach1
         # a panel of filters that leaves the nearest cache between two rows of places serves the whole band, and where

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from .prepared import Prepared, Step
 
 __all__ = ["Chain"]
 
-PIECE = 2**20
+PIECE = 3 * 2**18
 """Bytes that a layer may read and fill for a piece, for each thread."""
+APART = 2**22
+"""Bytes of a map that a cache may hold."""
 MOST = 32
 """Forms of x that a chain is ready for, or has seen once."""
 KEPT = 2**28
@@ -33,6 +36,8 @@ may be anything.
 """
 
 Dtype = np.dtype[Any]
+Maps = dict[int, list[tuple[Array, Array]]]
+"""For pieces of each size the maps between layers, as the one fills it and as the next reads it."""
 
 
 class _Memory:
@@ -41,11 +46,8 @@ class _Memory:
     def __init__(self) -> None:
         self._blocks: dict[str, Array] = {}
         self._views: dict[Any, Any] = {}
-
-    @property
-    def nbytes(self) -> int:
+        self.nbytes = 0
         """Of all blocks."""
-        return sum(block.nbytes for block in self._blocks.values())
 
     def array(self, block: str, shape: Shape, dtype: Dtype) -> Array:
         """An array of that shape in a block of that name, where others of that name lie, too."""
@@ -53,6 +55,7 @@ class _Memory:
         if block not in self._blocks or self._blocks[block].nbytes < size:
             self._blocks[block] = empty((size,), np.dtype(np.uint8))
             self._views.clear()  # those of the block that is let go
+            self.nbytes = sum(each.nbytes for each in self._blocks.values())
         return self._blocks[block][:size].view(dtype).reshape(shape)
 
     def views(self, key: Any, make: Callable[[_Memory], Any]) -> Any:
@@ -122,28 +125,33 @@ class _Segment:
             samples: [link.ready(samples) for link in links]
             for samples in {stop - start for start, stop in self.bounds}
         }
-        self.largest = max((math.prod(ready.shape) for ready, _ in self.steps[size][:-1]), default=0)
-        """Elements of the maps between the layers."""
         self.shape = (n, *links[-1].result)
 
-    def maps(self, memory: _Memory, dtype: Dtype) -> dict[int, list[Array]]:
-        """The maps between the layers, in two blocks in turn, for pieces of each size."""
-        return {
-            samples: [memory.array(f"map {i % 2}", ready.shape, dtype) for i, (ready, _) in enumerate(steps[:-1])]
-            for samples, steps in self.steps.items()
-        }
+    def maps(self, memory: _Memory, dtype: Dtype) -> Maps:
+        """The maps between the layers, for pieces of each size.
 
-    def fill(self, x: Array, y: Array, maps: dict[int, list[Array]]) -> None:
+        Each is in a block of its own, so that a thread writes where it wrote before, and not what the cache of another
+        one holds; those that no cache holds are in two blocks in turn.
+        """
+        maps: Maps = {}
+        for samples, steps in self.steps.items():
+            maps[samples] = []
+            for i, ((ready, _), (_, shape)) in enumerate(pairwise(steps)):
+                cached = math.prod(ready.shape) * dtype.itemsize <= APART
+                filled = memory.array(f"map {i if cached else i % 2}", ready.shape, dtype)
+                maps[samples].append((filled, filled.reshape(shape)))
+        return maps
+
+    def fill(self, x: Array, y: Array, maps: Maps) -> None:
         """Put the result of x into y, both contiguous."""
         for start, stop in self.bounds:
-            samples = stop - start
-            steps, between = self.steps[samples], maps[samples]
-            given = x[start:stop]
-            for i, (ready, shape) in enumerate(steps[:-1]):
-                ready.fill(given.reshape(shape), between[i])
-                given = between[i]
-            ready, shape = steps[-1]
-            ready.fill(given.reshape(shape), y[start:stop].reshape(ready.shape))
+            steps = self.steps[stop - start]
+            given = x[start:stop].reshape(steps[0][1])
+            for (ready, _), (filled, read) in zip(steps, maps[stop - start], strict=False):
+                ready.fill(given, filled)
+                given = read
+            last, _ = steps[-1]
+            last.fill(given, y[start:stop].reshape(last.shape))
 
 
 class _Stretch:
@@ -163,19 +171,19 @@ class _Stretch:
             some, divided = [*some, link], divides
         self.segments.append(_Segment(some, n, threads))
 
-    def _views(self, memory: _Memory) -> list[tuple[dict[int, list[Array]], Array | None]]:
+    def _views(self, memory: _Memory) -> list[tuple[Maps, Array | None]]:
         """For each segment its maps, and its result unless that is the caller's."""
-        for i in range(2):  # blocks do not grow any more then
-            memory.array(f"map {i}", (max(segment.largest for segment in self.segments),), self.dtype)
-            results = [math.prod(segment.shape) for segment in self.segments[:-1]]
-            memory.array(f"result {i}", (max(results, default=0),), self.dtype)
-        return [
-            (
-                segment.maps(memory, self.dtype),
-                None if segment is self.segments[-1] else memory.array(f"result {i % 2}", segment.shape, self.dtype),
-            )
-            for i, segment in enumerate(self.segments)
-        ]
+        for _ in range(2):  # at the second time blocks do not grow any more
+            views = [
+                (
+                    segment.maps(memory, self.dtype),
+                    None
+                    if segment is self.segments[-1]
+                    else memory.array(f"result {i % 2}", segment.shape, self.dtype),
+                )
+                for i, segment in enumerate(self.segments)
+            ]
+        return views
 
     def run(self, x: Array, run: Run, memory: _Memory) -> Array:
         """The result, in an array of its own."""
