@@ -322,6 +322,10 @@ cdef class Bands(Convolution):
         cdef Py_ssize_t most = max(<Py_ssize_t> TILE_FULL, <Py_ssize_t> min(BAND_PRODUCTS / products, 1e9))
         cdef Py_ssize_t row = max(1, source.channels) * x.itemsize
         cdef Py_ssize_t places = max(1, min(BAND_PLACES, last.length, most, (BAND_BYTES // row - reach2) // across))
+        cdef Py_ssize_t all_rows = source.batch * source.axis[0].length * middle.length
+        if all_rows < self.threads:     # or there would be fewer blocks than threads
+            places = min(places, max(<Py_ssize_t> TILE_FULL,
+                                     (last.length * all_rows + self.threads - 1) // self.threads))
         segments, job.segments = cut_pieces(axes[2].pieces, places)
         job.row_size = rounded(((places - 1) * across + reach2) * row) // x.itemsize
         cdef Py_ssize_t height = 1, samples = source.batch * source.axis[0].length
