@@ -1,5 +1,7 @@
 """Frozen networks: what they leave out, what they put together, and the memory they keep."""
 
+import copy
+import operator
 import pickle
 import threading
 
@@ -12,6 +14,7 @@ from memory import peak
 import pyconvx as cx
 from pyconvx import nn
 from pyconvx.nn import chain
+from pyconvx.nn.prepared import Prepared
 
 rng = np.random.default_rng(5)
 KINDS = ["conv", "conv", "depthwise", "separable", "transpose", "pool", "adaptive", "pad", "norm", "act", "group"]
@@ -276,6 +279,60 @@ def test_parameters_stay():
             change()
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_parameters_of_copies_stay(copied):
+    fast = copied(nn.Sequential(nn.BatchNorm(), nn.Conv2D(4, 3), nn.Flatten(), nn.Dense(2)).build((8, 8, 1)).freeze())
+    x = rng.standard_normal((2, 8, 8, 1)).astype(np.float32)
+    before = [fast(x) for _ in range(3)][-1]
+    for change in (
+        lambda: fast.params["1.filters"].fill(0),
+        lambda: fast.params.__setitem__("0.scale", np.full(1, 3, np.float32)),
+        lambda: setattr(fast, "params", {name: 3 * array for name, array in fast.params.items()}),
+        lambda: operator.setitem(fast[1].params, "bias", np.ones(4, np.float32)),
+    ):
+        with pytest.raises((ValueError, TypeError), match=r"frozen|read-only|assignment"):
+            change()
+        np.testing.assert_array_equal(fast(x), before)
+    again = fast.freeze()
+    np.testing.assert_array_equal(again(x), before)
+
+
+class Own(nn.Conv2D):
+    """With options of its own."""
+
+    def __init__(self, filters, **options):
+        super().__init__(2 * filters, 3, padding="same", **options)
+
+
+def test_a_class_with_a_constructor_of_its_own_is_folded():
+    net = nn.Sequential(Own(4), nn.BatchNorm(), nn.Activation("relu"), nn.Conv2D(3, 1)).build((8, 8, 3))
+    fast, x = net.freeze(), rng.standard_normal((2, 8, 8, 3)).astype(np.float32)
+    assert len(fast.layers) == 2
+    for _ in range(3):
+        np.testing.assert_allclose(fast(x), net(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [3, 5, 7])
+def test_pieces_that_another_algorithm_would_do(n):
+    """Fourier transforms pay for two of these samples, which they take at once, and not for one or three."""
+    net = nn.Sequential(nn.DepthwiseConv2D(9, padding="same", activation="relu"), nn.MaxPool2D(2)).build((24, 24, 64))
+    x = rng.standard_normal((n, 24, 24, 64)).astype(np.float32)
+    fast, results = net.freeze(), []
+    for threads in (1, 1, 2, 2, 3, 3):
+        with cx.threads(threads):
+            results.append(fast(x))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_as_many_forms_as_are_kept():
+    fast = nn.Sequential(nn.Conv2D(2, 3), nn.MaxPool2D(2)).build((8, 8, 1)).freeze()
+    for _ in range(2):
+        for n in range(1, chain.MOST + 1):
+            fast(np.ones((n, 8, 8, 1), np.float32))
+    assert sum(parts is not None for parts in fast.chain._known.values()) == chain.MOST
+
+
 class Normed(nn.Conv2D):
     def _arguments(self, x):
         return x, self.params["filters"] / 2, self.params["bias"]
@@ -303,7 +360,7 @@ def test_classes_that_change_a_step():
     fast, x = net.freeze(), rng.standard_normal((2, 8, 8, 1)).astype(np.float32)
     for _ in range(3):
         np.testing.assert_allclose(fast(x), net(x), rtol=1e-5)
-    assert [layer.frozen for layer in fast] == [True, False, False, False, False]
+    assert [isinstance(layer, Prepared) for layer in fast] == [True, False, False, False, False]
 
 
 def test_many_forms_in_turn_cost_no_more_than_they_did():

@@ -16,7 +16,19 @@ from ..functional.scaled_pool import ScaledPool, scaled_pool
 from ..geometry import integer
 from .blas import product
 from .initializers import fill
-from .layer import Array, Layer, LayerPullback, Operation, Params, Run, Shape, channel_axis, is_rectifier, masked
+from .layer import (
+    Array,
+    Layer,
+    LayerPullback,
+    Operation,
+    Params,
+    Run,
+    Shape,
+    channel_axis,
+    is_rectifier,
+    masked,
+    overrides,
+)
 
 __all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Flatten", "Pad"]
 
@@ -131,8 +143,7 @@ class Activation(Operation):
 
     @property
     def rectifies(self) -> bool:
-        own = type(self).pull is Activation.pull and type(self).call is Activation.call
-        return own and is_rectifier(self.activation)
+        return not overrides(self, Activation) and is_rectifier(self.activation)
 
     @property
     def only_rectifies(self) -> bool:
@@ -272,7 +283,7 @@ class BatchNorm(Layer):
 
     @property
     def looks_ahead(self) -> bool:
-        return type(self).pull is BatchNorm.pull
+        return not overrides(self, BatchNorm)
 
     def factors(self) -> tuple[Array, Array]:
         """(factor, offset): without training the layer is x * factor + offset, per channel."""

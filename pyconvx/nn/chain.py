@@ -94,10 +94,11 @@ class _Link:
             raise TypeError(f"{self.layer!r} is not done for {samples} samples")
         return step
 
-    def divides(self, n: int) -> bool:
-        """Whether n samples may be done in pieces, with the same bits."""
-        whole, one = self.step(n), self.step(1)
-        return alone(whole.function, whole.shape, one.shape, self.dtype, whole.arguments, whole.options)
+    def divides(self, n: int, sizes: Sequence[int]) -> bool:
+        """Whether n samples may be done in pieces of these sizes, with the same bits."""
+        whole = self.step(n)
+        given = self.dtype, whole.arguments, whole.options
+        return all(size == n or alone(whole.function, whole.shape, self.step(size).shape, *given) for size in sizes)
 
     def ready(self, samples: int) -> tuple[Ready, Shape]:
         """The layer for so many samples, and the shape of x for that."""
@@ -105,25 +106,30 @@ class _Link:
         return Ready(step.function, step.shape, self.dtype, step.arguments, step.options), step.shape
 
 
-def _samples(links: Sequence[_Link], threads: int) -> int:
-    """How many samples a piece for some layers has; 0 where a layer would read its weights more often than that spares.
+def _bounds(links: Sequence[_Link], n: int, threads: int) -> list[tuple[int, int]] | None:
+    """Where the pieces for some layers begin and end; None where these do not go together.
 
-    They are read once for each piece, and what stays in the cache is what is neither written out nor read again.
+    A layer reads its weights once for each piece, and what stays in the cache is what is neither written out nor read
+    again.
     """
+    if len(links) == 1:
+        return [(0, n)]
     most = max(1, PIECE * threads // max(1, *(link.bytes for link in links)))
-    return 0 if any(link.weight > most * link.bytes for link in links) else most
+    size = -(-n // -(-n // most))
+    bounds = [(start, min(start + size, n)) for start in range(0, n, size)]
+    sizes = sorted({stop - start for start, stop in bounds})
+    if any(link.weight > most * link.bytes or not link.divides(n, sizes) for link in links):
+        return None
+    return bounds
 
 
 class _Segment:
-    """Layers that a batch goes through in pieces."""
+    """Layers that a batch goes through in pieces, as `_bounds` tells."""
 
-    def __init__(self, links: Sequence[_Link], n: int, threads: int) -> None:
-        most = n if len(links) == 1 else _samples(links, threads) or n
-        size = -(-n // -(-n // most))
-        self.bounds = [(start, min(start + size, n)) for start in range(0, n, size)]
+    def __init__(self, links: Sequence[_Link], n: int, bounds: list[tuple[int, int]]) -> None:
+        self.bounds = bounds
         self.steps: dict[int, list[tuple[Ready, Shape]]] = {
-            samples: [link.ready(samples) for link in links]
-            for samples in {stop - start for start, stop in self.bounds}
+            samples: [link.ready(samples) for link in links] for samples in {stop - start for start, stop in bounds}
         }
         self.shape = (n, *links[-1].result)
 
@@ -160,16 +166,16 @@ class _Stretch:
     def __init__(self, links: Sequence[_Link], n: int, dtype: Dtype, threads: int) -> None:
         self.links, self.given, self.shape, self.dtype = links, (n, *links[0].given), (n, *links[-1].result), dtype
         self.segments: list[_Segment] = []
-        some, divided = list[_Link](), True
+        some, bounds = list[_Link](), [(0, n)]
         for link in links:
             if link.flat:
                 continue
-            divides = link.divides(n)
-            if some and not (divided and divides and _samples([*some, link], threads)):
-                self.segments.append(_Segment(some, n, threads))
-                some = []
-            some, divided = [*some, link], divides
-        self.segments.append(_Segment(some, n, threads))
+            longer = _bounds([*some, link], n, threads)
+            if longer is None:
+                self.segments.append(_Segment(some, n, bounds))
+                some, longer = [], [(0, n)]
+            some, bounds = [*some, link], longer
+        self.segments.append(_Segment(some, n, bounds))
 
     def _views(self, memory: _Memory) -> list[tuple[Maps, Array | None]]:
         """For each segment its maps, and its result unless that is the caller's."""
@@ -215,11 +221,12 @@ class Chain:
         key = x.shape, x.dtype.char, x.dtype.isnative, *circumstances()
         parts = self._known.get(key)
         if parts is None:
-            if len(self._known) >= MOST:
+            # a form that does not come again is not worth being made ready for
+            again = key in self._known
+            if len(self._known) >= MOST and not again:
                 self._known.clear()
                 self._free.clear()
-            # a form that does not come again is not worth being made ready for
-            parts = self._known[key] = self._parts(x) if key in self._known else None
+            parts = self._known[key] = self._parts(x) if again else None
         if parts is None:
             for layer in self.layers:
                 x = layer.forward(x, run)

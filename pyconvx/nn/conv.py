@@ -25,6 +25,7 @@ from .layer import (
     channel_axis,
     is_rectifier,
     masked,
+    overrides,
     ranks,
     sizes,
     spatial_of,
@@ -142,12 +143,12 @@ class _Convolution(_Options):
 
     @property
     def rectifies(self) -> bool:
-        own = type(self).pull is _Convolution.pull  # and not that of a subclass, which may do more
+        own = not overrides(self, _Convolution)  # what a subclass does may be more
         return own and self.activation is not None and is_rectifier(self.activation)
 
     @property
     def looks_ahead(self) -> bool:
-        return type(self).pull is _Convolution.pull
+        return not overrides(self, _Convolution)
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         options = self.options_of(self.channels_of(x.shape[1:]))

@@ -6,7 +6,6 @@ Imports the layers, those that are prepared, and their chain.
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +41,8 @@ def frozen(net: Layer) -> Layer:
 
 
 def _frozen(layer: Layer) -> Layer:
+    if layer.frozen:
+        return layer
     if isinstance(layer, Sequential) and _does(layer, Sequential):
         kept: list[Layer] = []
         each: Any
@@ -65,6 +66,8 @@ def _frozen(layer: Layer) -> Layer:
         return _frozen(chain)
     own = copy.copy(layer)
     own.params, own.state = _copies(layer.params), _copies(layer.state)
+    if own.params or own.state:
+        vars(own)["frozen"] = True
     if isinstance(own, _Convolution) and _does(own, _Convolution):
         return PreparedConvolution(own)
     return PreparedDense(own) if isinstance(own, Dense) and _does(own, Dense) else own
@@ -117,8 +120,10 @@ def _same_axis(layer: Any, after: Activation | BatchNorm) -> bool:
 
 
 def _with(layer: Any, options: dict[str, Any], params: Params) -> Any:
-    made = replace(layer, **options)
-    made.params, made.state, made.input_shape = dict(params), layer.state, layer.input_shape
+    made = copy.copy(layer)
+    for name, value in options.items():
+        setattr(made, name, value)
+    made.params = dict(params)
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
 from inspect import getattr_static, isroutine
 from threading import RLock
 from typing import Any, ClassVar, TypeVar
@@ -98,7 +99,7 @@ class Layer:
     """
 
     frozen: ClassVar[bool] = False
-    """Whether it only infers, as layers of a frozen network do whose filters are prepared."""
+    """Whether it only infers, as layers of a frozen network do that have parameters."""
 
     def __post_init__(self) -> None:
         self.params: Params = {}
@@ -388,12 +389,19 @@ def spatial_of(layout: str, shape: Shape) -> Shape:
 
 def overrides(layer: Layer, kind: type[Layer]) -> bool:
     """Whether the class of a layer, derived from one of the library's, has methods of its own in place of its ones."""
-    for own in type(layer).__mro__[: type(layer).__mro__.index(kind)]:
-        for name in vars(own):
-            usual = getattr_static(kind, name, None)
-            method = isroutine(usual) or isinstance(usual, property)
-            if method and own.__module__ != kind.__module__ and name not in ("__init__", "__post_init__", "__repr__"):
-                return True
+    own: Any = type(layer)
+    usual: Any = kind
+    return _overrides(own, usual)
+
+
+@cache
+def _overrides(of: Any, kind: Any) -> bool:
+    for own in of.__mro__[: of.__mro__.index(kind)]:
+        if own.__module__ != kind.__module__:
+            for name in vars(own).keys() - {"__init__", "__post_init__", "__repr__"}:
+                usual = getattr_static(kind, name, None)
+                if isroutine(usual) or isinstance(usual, property):
+                    return True
     return False
 
 

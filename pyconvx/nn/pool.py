@@ -10,7 +10,7 @@ from .. import functional
 from ..functional.padded import modes_of
 from ..geometry import pool_windows
 from ..pooling import pooling
-from .layer import Array, LayerPullback, Operation, Run, Shape, masked, ranks, sizes, spatial_of
+from .layer import Array, LayerPullback, Operation, Run, Shape, masked, overrides, ranks, sizes, spatial_of
 
 __all__ = [
     "AdaptivePool1D",
@@ -64,8 +64,7 @@ class _Pool(Operation):
 
     @property
     def takes_largest(self) -> bool:
-        own = type(self).pull is _Pool.pull and type(self).call is _Pool.call
-        return own and self.padding_mode is None and pooling(self.kind).plugin.kernel == "max"
+        return not overrides(self, _Pool) and self.padding_mode is None and pooling(self.kind).plugin.kernel == "max"
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         if run.done:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import numpy as np
 
@@ -36,10 +37,15 @@ class Prepared(Layer):
     def __init__(self, layer: Layer) -> None:
         self.layer, self.input_shape = layer, layer.input_shape
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for array in self.layer.params.values():
+            array.flags.writeable = False  # copies forget it
+
     @property
     def params(self) -> Params:
-        """Those of the layer."""
-        return self.layer.params
+        """Those of the layer, to be read: filters are packed."""
+        return cast(Params, MappingProxyType(self.layer.params))
 
     @params.setter
     def params(self, values: Params) -> None:
@@ -113,14 +119,15 @@ class PreparedDense(Prepared):
         self.filters = prepare(np.ascontiguousarray(layer.params["weights"].T[:, None]))
 
     def step(self, shape: Shape) -> Step | None:
-        if not 0 < shape[0] * self.params["weights"].size < LARGE:
+        weights = self.params["weights"]
+        if shape[1:] != weights.shape[:1] or not 0 < shape[0] * weights.size < LARGE:
             return None  # large ones are left to BLAS, which divides the weights, too
         options = {"activation": self.layer.activation}
         return Step(functional.conv1d, (1, *shape), (self.filters, self.params.get("bias")), options)
 
     def forward(self, x: Array, run: Run) -> Array:
-        weights, step = self.params["weights"], self.step(x.shape)
-        if step is None or x.dtype != weights.dtype or x.shape[1:] != weights.shape[:1]:
+        step = self.step(x.shape)
+        if step is None or x.dtype != self.params["weights"].dtype:
             return self.layer.forward(x, run)
         y: Array = step.function(x[None], *step.arguments, **step.options)[0]
         return y

@@ -74,7 +74,13 @@ class _Group(Layer):
     def state(self, values: Params) -> None:
         self._set("state", values)
 
+    def _keeps(self) -> bool:
+        """Whether some layer is frozen."""
+        return any(layer._keeps() if isinstance(layer, _Group) else layer.frozen for layer in self.layers)
+
     def _set(self, kind: str, values: Params) -> None:
+        if self._keeps():
+            raise ValueError(f"a frozen network keeps its parameters: {self!r}")
         if self.input_shape is not None:
             shapes = getattr(self, "param_shapes" if kind == "params" else "state_shapes")(self.input_shape)
             if shapes.keys() != values.keys():
