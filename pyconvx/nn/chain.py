@@ -61,8 +61,7 @@ class _Memory:
     def views(self, key: Any, make: Callable[[_Memory], Any]) -> Any:
         """What `make` makes of this memory, made once."""
         if key not in self._views:
-            made = make(self)
-            self._views[key] = made
+            self._views[key] = make(self)
         return self._views[key]
 
 

@@ -6,7 +6,7 @@ Imports the layers, those that are prepared, and their chain.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from .prepared import PreparedConvolution, PreparedDense
 from .sequential import Parallel, Sequential
 
 __all__ = ["frozen"]
+
+L = TypeVar("L", bound=Layer)
 
 
 def frozen(net: Layer) -> Layer:
@@ -43,7 +45,7 @@ def frozen(net: Layer) -> Layer:
 def _frozen(layer: Layer) -> Layer:
     if layer.frozen:
         return layer
-    if isinstance(layer, Sequential) and _does(layer, Sequential):
+    if _does(layer, Sequential):
         kept: list[Layer] = []
         each: Any
         for each in _flat(layer):
@@ -68,9 +70,9 @@ def _frozen(layer: Layer) -> Layer:
     own.params, own.state = _copies(layer.params), _copies(layer.state)
     if own.params or own.state:
         vars(own)["frozen"] = True
-    if isinstance(own, _Convolution) and _does(own, _Convolution):
+    if _does(own, _Convolution):
         return PreparedConvolution(own)
-    return PreparedDense(own) if isinstance(own, Dense) and _does(own, Dense) else own
+    return PreparedDense(own) if _does(own, Dense) else own
 
 
 def _copies(arrays: Params) -> Params:
@@ -91,9 +93,9 @@ def _group(layer: Sequential | Parallel, layers: list[Layer]) -> Layer:
 
 def _flat(layer: Layer) -> list[Layer]:
     """The layers that a layer is made of, one after another."""
-    if isinstance(layer, Sequential) and _does(layer, Sequential):
+    if _does(layer, Sequential):
         return [inner for each in layer for inner in _flat(each)]
-    if isinstance(layer, _SeparableConv) and _does(layer, _SeparableConv):
+    if _does(layer, _SeparableConv):
         first, second = layer.steps()
         first.input_shape = layer.input_shape
         second.input_shape = None if layer.input_shape is None else first.output_shape(layer.input_shape)
@@ -101,7 +103,7 @@ def _flat(layer: Layer) -> list[Layer]:
     return [layer]
 
 
-def _does(layer: Any, kind: type[Layer]) -> bool:
+def _does(layer: Any, kind: type[L]) -> TypeGuard[L]:
     """Whether a layer does what those of a kind do."""
     return isinstance(layer, kind) and not overrides(layer, kind)
 

@@ -224,9 +224,9 @@ class Sequential(_Group):
         return self._shapes(input_shape)[-1]
 
     def forward(self, x: Array, run: Run) -> Array:
-        if not run.training and self.chain is not None and self.chain.layers is self.layers:
-            return self.chain(x, run)
         if not run.training:  # there is no new state
+            if self.chain is not None and self.chain.layers is self.layers:
+                return self.chain(x, run)
             for layer in self.layers:
                 x = layer.forward(x, run)
             return x
