@@ -65,6 +65,7 @@ setup(
         extension("_calls", ["_calls.pyx"]),
         extension("_compiled", ["_compiled.pyx"]),
         extension("_cpu", ["_cpu.pyx"]),
+        extension("_kernel", ["_kernel.pyx"]),
         extension("_memory", ["_memory.pyx"], numpy_api="1_22"),
         extension("_tables", ["_tables.pyx"]),
         extension("_threads", ["_threads.pyx", "pool.c"], [*FLAGS, *(["-pthread", "-std=gnu11"] if GNU else [])]),

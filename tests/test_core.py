@@ -231,7 +231,10 @@ INTERRUPT = """
 CONVOLUTION = "x, filters = np.ones((64, 128, 128, 64), np.float32), np.ones((64, 3, 3, 64), np.float32)"
 LONG = "x = np.ones((1_000_000, 1), np.float32)"
 SLOPE = "y, pullback = cx.vjp(cx.pool1d, np.ones((100_000, 1), np.float32), 5001, '{}', stride=1, dilation={})"
+NET = "net = cx.Sequential(cx.Conv2D(32, 3), cx.MaxPool2D(2), cx.Conv2D(32, 3)).build((28, 28, 32)).freeze()"
+FROZEN = f"{NET}; x = np.ones((1500, 28, 28, 32), np.float32); net(x), net(x)"
 LONG_CALLS = {
+    "frozen": (FROZEN, "net(x)"),
     "conv": (CONVOLUTION, "cx.conv2d(x, filters)"),
     "plain": (CONVOLUTION, "cx.conv2d(x, filters, algorithm='plain')"),
     "max": (LONG, "cx.pool1d(x, 20_001, stride=1)"),

@@ -13,7 +13,7 @@ from memory import peak
 
 import pyconvx as cx
 from pyconvx import nn
-from pyconvx.nn import chain
+from pyconvx.nn import chain, pieces
 from pyconvx.nn.prepared import Prepared
 
 rng = np.random.default_rng(5)
@@ -95,10 +95,10 @@ def test_the_same_in_pieces_with_any_number_of_threads(net, n, piece, scale):
         if "pole" in str(error):  # a globe has an even number of longitudes
             reject()
         raise
-    most = chain.PIECE
+    most = pieces.PIECE
     try:
         for threads, size in ((1, most), (1, piece), (2, piece), (3, piece)):
-            chain.PIECE = size
+            pieces.PIECE = size
             fast = net.freeze()
             with cx.threads(threads):
                 layers, first, second = fast(x), fast(x), fast(x)  # it makes itself ready at the second call
@@ -107,7 +107,7 @@ def test_the_same_in_pieces_with_any_number_of_threads(net, n, piece, scale):
             assert np.may_share_memory(first, x) or not np.may_share_memory(first, second)
             results.append(first)
     finally:
-        chain.PIECE = most
+        pieces.PIECE = most
     assert all(np.array_equal(results[0], result, equal_nan=True) for result in results[1:])
     tolerance = 1e-3 if x.dtype == np.float32 else 1e-9
     np.testing.assert_allclose(results[0], want, rtol=tolerance, atol=tolerance * np.abs(want).max(initial=1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ._calls import Calls, Repeat, forget, now
 from ._cpu import instruction_sets
+from ._kernel import Kernel, Pieces, Row
 from ._memory import empty
 from ._tables import FIRST_MIX, NOTHING, OUTSIDE, Axis
 from ._threads import MAX_THREADS
@@ -30,7 +31,10 @@ __all__ = [
     "OUTSIDE",
     "Axis",
     "Calls",
+    "Kernel",
+    "Pieces",
     "Repeat",
+    "Row",
     "empty",
     "erfc",
     "forget",

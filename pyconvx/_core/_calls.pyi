@@ -3,6 +3,8 @@ from typing import Any
 
 import numpy as np
 
+from ._kernel import Kernel
+
 def forget() -> None: ...
 def now() -> int: ...
 
@@ -14,6 +16,8 @@ class Repeat:
         dtype: np.dtype[Any],
         finish: Callable[[Any], None] | None = None,
     ) -> None: ...
+    @property
+    def kernel(self) -> Kernel | None: ...
     def into(self, x: Any, bias: Any, y: Any, filters: Any = None) -> bool: ...
 
 class Calls:

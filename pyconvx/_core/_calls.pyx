@@ -1,10 +1,11 @@
 """Calls that come again: one of the same form as a call before is known by a key, and done without being checked anew.
 
-A form is everything but the elements of the arrays. Imports nothing from pyconvx but memory.
+A form is everything but the elements of the arrays. Imports nothing from pyconvx but memory and what a kernel is.
 """
 
 cimport numpy as cnp
 
+from pyconvx._core._kernel cimport Kernel
 from pyconvx._core._memory cimport new_array
 
 cnp.import_array()
@@ -82,6 +83,12 @@ cdef class Repeat:
         for i in range(self.ndim):
             self.shape[i] = shape[i]
             self.nbytes *= self.shape[i]
+
+    @property
+    def kernel(self):
+        """What does all of it, without Python; None if there is no such kernel."""
+        kernel = None if self.finish is not None else getattr(self.fill, "__self__", None)
+        return kernel if isinstance(kernel, Kernel) and kernel.runs else None
 
     cpdef bint into(self, x, bias, y, filters=None):
         """Fill y, of that shape and dtype, which shares no memory with the other arrays; returns whether that was done:

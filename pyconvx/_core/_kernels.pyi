@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._compiled import Compiled
+from ._kernel import Kernel
 from ._tables import Axis
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ class Panels:
     @property
     def nbytes(self) -> int: ...
 
-class Convolution:
+class Convolution(Kernel):
     def fill(
         self, x: Array, bias: Array | None, y: Array, filters: Array | None = None, border: Border | None = None
     ) -> Any: ...
@@ -214,6 +215,19 @@ def pool_scaled_gradient(
     scale: tuple[Array, Array, Array, Array],
     threads: int,
 ) -> None: ...
+
+class Pool(Kernel):
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        axes: Axes,
+        constants: Array,
+        reduction: str | tuple[str, float],
+        threads: int,
+    ) -> None: ...
+    def fill(self, x: Array, bias: None, y: Array, filters: None = None) -> None: ...
+
 def pool_statistic(
     x: Array,
     y: Array,

@@ -16,11 +16,12 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from pyconvx._core._compiled cimport Compiled, foreign_t
+from pyconvx._core._kernel cimport DONE, FLAGGED, STOPPED, Kernel, ready_t
 from pyconvx._core._tables cimport AXES, Axis, axis_t
 from pyconvx._core._tables cimport FIRST_MIX_CODE as FIRST_MIX
 from pyconvx._core._tables cimport NOTHING_CODE as NOTHING
 from pyconvx._core._tables cimport OUTSIDE_CODE as OUTSIDE
-from pyconvx._core._threads cimport block_t, run
+from pyconvx._core._threads cimport block_t, run, run_blocks, stop
 
 cnp.import_array()
 
@@ -225,6 +226,7 @@ include "depthwise_gradient.pxi"
 include "winograd_gradient.pxi"
 include "pool.pxi"
 include "flat_pool.pxi"
+include "pooling.pxi"
 include "window_rows.pxi"
 include "statistics.pxi"
 include "pool_gradient.pxi"

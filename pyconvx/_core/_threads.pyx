@@ -27,11 +27,23 @@ cdef int poll() noexcept nogil:
 pending = []
 
 
+cdef bint run_blocks(block_t block, void *job, Py_ssize_t blocks, int threads) noexcept nogil:
+    """Run all blocks on up to `threads` threads; returns whether that was done: if not, something is to be raised, and
+    `stop` does.
+    """
+    return pool_run(block, job, blocks, threads, poll) == POOL_DONE
+
+
+cdef int stop() except -1:
+    """Raise what a signal handler, or the function of a plugin, raised while blocks ran."""
+    if PyErr_Occurred() != NULL:
+        return -1
+    raise pending.pop() if pending else RuntimeError("the process was forked by a signal handler during a kernel")
+
+
 cdef int run(block_t block, void *job, Py_ssize_t blocks, int threads) except -1 nogil:
     """Run all blocks on up to `threads` threads; raises what a signal handler raised meanwhile."""
-    if pool_run(block, job, blocks, threads, poll) == POOL_DONE:
-        return 0
-    with gil:
-        if PyErr_Occurred() != NULL:
-            return -1
-        raise pending.pop() if pending else RuntimeError("the process was forked by a signal handler during a kernel")
+    if not run_blocks(block, job, blocks, threads):
+        with gil:
+            return stop()
+    return 0

@@ -323,25 +323,25 @@ cdef class Bands(Convolution):
         cdef Py_ssize_t row = max(1, source.channels) * x.itemsize
         cdef Py_ssize_t places = max(1, min(BAND_PLACES, last.length, most, (BAND_BYTES // row - reach2) // across))
         cdef Py_ssize_t all_rows = source.batch * source.axis[0].length * middle.length
-        if all_rows < self.threads:     # or there would be fewer blocks than threads
+        if all_rows < self.ready.threads:     # or there would be fewer blocks than threads
             places = min(places, max(<Py_ssize_t> TILE_FULL,
-                                     (last.length * all_rows + self.threads - 1) // self.threads))
+                                     (last.length * all_rows + self.ready.threads - 1) // self.ready.threads))
         segments, job.segments = cut_pieces(axes[2].pieces, places)
         job.row_size = rounded(((places - 1) * across + reach2) * row) // x.itemsize
         cdef Py_ssize_t height = 1, samples = source.batch * source.axis[0].length
         while height < min(BAND_ROWS, middle.length) and (height + 1) * places <= most \
                 and (height * rise + reach1) * source.axis[0].taps * job.row_size * x.itemsize <= BAND_BYTES \
-                and (self.threads == 1
-                     or samples * job.segments * middle.length >= 4 * self.threads * (height + 1)):
+                and (self.ready.threads == 1
+                     or samples * job.segments * middle.length >= 4 * self.ready.threads * (height + 1)):
             height += 1
         bands, job.bands = cut_pieces(axes[1].pieces, height)
         job.band, job.segment = <const piece_t *> cnp.PyArray_DATA(bands), <const piece_t *> cnp.PyArray_DATA(segments)
         self.keep += (bands, segments)
         cdef Py_ssize_t strips = source.axis[0].length * job.bands * job.segments
         job.samples = max(1, min(source.batch, min(most, STRIP_PLACES) // (height * places)))
-        if self.threads > 1:            # samples of a thread are those that it has in its cache
-            job.samples = max(1, min(job.samples, source.batch * strips // (4 * self.threads),
-                                     source.batch // self.threads))
+        if self.ready.threads > 1:            # samples of a thread are those that it has in its cache
+            job.samples = max(1, min(job.samples, source.batch * strips // (4 * self.ready.threads),
+                                     source.batch // self.ready.threads))
         cdef Py_ssize_t groups = (source.batch + job.samples - 1) // job.samples
         job.span = (height - 1) * rise + reach1
         # a panel of filters that leaves the nearest cache between two rows of places serves the whole band, and where

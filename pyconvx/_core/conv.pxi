@@ -299,8 +299,8 @@ cdef class Direct(Convolution):
                 job.copied = 0
         cdef Py_ssize_t place_blocks = (job.all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
         job.slices = 1
-        if self.threads > 1 and place_blocks < 4 * self.threads and places is None:
-            job.slices = min(all_panels, (4 * self.threads + place_blocks - 1) // place_blocks)
+        if self.ready.threads > 1 and place_blocks < 4 * self.ready.threads and places is None:
+            job.slices = min(all_panels, (4 * self.ready.threads + place_blocks - 1) // place_blocks)
 
         job.parted = job.taps_at_once < source.taps or job.channels > job.longest
         cdef Py_ssize_t sums = TILE_FULL * TILE_VECTORS * VECTOR_BYTES

@@ -176,8 +176,8 @@ cdef class Depthwise(Convolution):
         job.whole = all_taps_of(last)
         cdef Py_ssize_t columns = source.batch * source.axis[0].length * job.row.count
         pairs = max(1, SEGMENT_PRODUCTS // max(1, min(most, last.length) * source.channels * source.taps) // 2)
-        if self.threads > 1:
-            pairs = max(1, min(pairs, columns * job.pair_count // (4 * self.threads)))
+        if self.ready.threads > 1:
+            pairs = max(1, min(pairs, columns * job.pair_count // (4 * self.ready.threads)))
         job.pairs_per_block = pairs
         job.blocks = (job.pair_count + pairs - 1) // pairs
         job.runs_at = rounded(2 * kernel_rows * sizeof(kernel_row_t))

@@ -278,6 +278,16 @@ cdef void fft_block_f64(void *job, Py_ssize_t block, int worker) noexcept nogil:
     fft_block(<double *> NULL, <const fft_t *> job, block, worker)
 
 
+cdef int once_fft(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
+    cdef fft_t job
+    cdef int status
+    memcpy(&job, ready.job, ready.job_size)
+    job.flagged = <unsigned char *> (scratch + rounded(job.task.scratch_size) * ready.threads)
+    memset(job.flagged, 0, ready.blocks)
+    status = run_task(ready, &job.task, x, bias, y, scratch)
+    return status if status != DONE or all_zero(job.flagged, ready.blocks) else FLAGGED
+
+
 cdef class Fft(Convolution):
     """Fft(x, spectra, groups, y, axes, constants, threads): for one channel per group and one tap on the first axis.
 
@@ -318,6 +328,8 @@ cdef class Fft(Convolution):
         job.mix_at = job.product_at + panel
         job.task.scratch_size = job.mix_at + rounded(job.task.source.channels * item)
         self.end(fft_block_f32 if item == 4 else fft_block_f64, (job.all_tiles + 1) // 2 * groups)
+        self.ready.once = once_fft
+        self.ready.scratch += self.ready.blocks
 
     cdef object pack(self, void *job, cnp.ndarray filters):
         cdef Spectra mine = self.spectra
@@ -329,16 +341,11 @@ cdef class Fft(Convolution):
     def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None,
              Border border=None):
         cdef fft_t job
-        memcpy(&job, self.task, self.job_size)
-        if self.blocks == 0:
+        memcpy(&job, self.ready.job, self.ready.job_size)
+        if self.ready.blocks == 0:
             return None
         packed = None if filters is None else self.pack(&job, filters)
-        flagged = np.zeros((self.blocks // job.groups, job.groups), np.uint8)
+        flagged = np.zeros((self.ready.blocks // job.groups, job.groups), np.uint8)
         job.flagged = <unsigned char *> cnp.PyArray_DATA(<cnp.ndarray> flagged)
         self.run(&job, x, bias, y, border)
         return flagged if flagged.any() else None
-
-    @property
-    def scratch(self):
-        """Bytes of scratch memory that a call takes."""
-        return self.job.task.scratch_size * self.threads + self.blocks

@@ -305,8 +305,11 @@ cdef bint flat_pays(const flat_t *job, Py_ssize_t itemsize) noexcept nogil:
     return flat + 100 < (taps * (vectors + 4) + 12) * job.segment
 
 
-cdef bint run_flat(pool_t *pool, tuple axes, bint summing, int threads) except -1:
-    """Reduce along rows of places, unless that does not fit or would not pay; returns whether it was done."""
+cdef bint plan_flat(flat_t *given, const pool_t *pool, tuple axes, bint summing, int threads,
+                    ready_t *ready) except -1:
+    """Make a job ready that reduces along rows of places, unless that does not fit or would not pay; returns whether it
+    is.
+    """
     cdef flat_t job
     cdef const source_t *s = &pool.source
     cdef const axis_t *last = &s.axis[2]
@@ -354,8 +357,7 @@ cdef bint run_flat(pool_t *pool, tuple axes, bint summing, int threads) except -
     job.height = max(1, <Py_ssize_t> (FORWARD_WORK / work))
     if work * job.segments * lines < 2e5:
         threads = 1
-    cdef _Scratch scratch = _Scratch(size, threads)
-    job.pool.scratch, job.pool.scratch_size = scratch.first, scratch.size
-    with nogil:
-        run(flat_any, &job, (lines + job.height - 1) // job.height * job.segments, threads)
+    job.pool.scratch_size = size
+    ready_pool(ready, &job.pool, flat_any, (lines + job.height - 1) // job.height * job.segments, threads)
+    given[0] = job
     return True

@@ -238,7 +238,7 @@ cdef class Planes(Convolution):
         while job.band == BAND and job.lines == lines and job.taps == last.taps and job.height < PLANES_ROWS \
                 and depth * ((job.height + BAND - 1) * rise + reach) * bytes <= PLANES_NEAR \
                 and (job.height + BAND) // BAND * products <= PLANES_PRODUCTS \
-                and (self.threads == 1 or blocks * middle.length >= 4 * self.threads * (job.height + BAND)):
+                and (self.ready.threads == 1 or blocks * middle.length >= 4 * self.ready.threads * (job.height + BAND)):
             job.height += BAND
         job.span = (job.height - 1) * rise + reach
         if job.height > job.band:

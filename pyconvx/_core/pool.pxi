@@ -331,12 +331,30 @@ cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axe
     return job
 
 
-cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads,
-                  str label=None) except -1:
-    """Run the blocks of a job whose scratch_size is what they need beyond a row of sums and, perhaps, mixes. label: of
-    the plugin whose function they call.
-    """
+cdef void ready_pool(ready_t *ready, pool_t *job, block_t block, Py_ssize_t blocks, int threads) noexcept:
+    """How a job is run whose scratch_size is set."""
+    job.scratch_size = rounded(job.scratch_size)
+    ready.block, ready.blocks = block, blocks
+    ready.threads = <int> max(1, min(threads, blocks))
+    ready.scratch = job.scratch_size * ready.threads
+
+
+cdef int launch(const ready_t *ready, pool_t *job, str label) except -1:
+    """Run a job that is ready. label: of the plugin whose function it calls."""
     cdef int failure
+    cdef _Scratch scratch = _Scratch(ready.scratch, 1)
+    job.scratch = scratch.first
+    if job.call != NULL:
+        job.call.failure = &failure
+        return run_foreign(ready.block, job, ready.blocks, ready.threads, &failure, label)
+    with nogil:
+        run(ready.block, job, ready.blocks, ready.threads)
+    return 0
+
+
+cdef int plan_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads,
+                   ready_t *ready) except -1:
+    """Make a job ready whose scratch_size is what its blocks need beyond a row of sums and, perhaps, mixes."""
     job.scratch_size += statistic_scratch(job) if job.statistic else rounded(
         job.source.channels * sizeof(double))
     if job.source.mixed or job.statistic:
@@ -344,17 +362,11 @@ cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t bl
                              * (1 + (job.together > 1)))
     if 1.0 * job.source.batch * job.source.places * job.source.taps * job.source.channels < 1e5:
         threads = 1
-    cdef _Scratch scratch = _Scratch(job.scratch_size, threads)
-    job.scratch, job.scratch_size = scratch.first, scratch.size
-    if job.call != NULL:
-        job.call.failure = &failure
-        return run_foreign(block, job, blocks, threads, &failure, label)
-    with nogil:
-        run(block, job, blocks, threads)
+    ready_pool(ready, job, block, blocks, threads)
     return 0
 
 
-cdef int run_forward(block_t block, pool_t *job, Py_ssize_t itemsize, int threads, str label=None) except -1:
+cdef int plan_forward(block_t block, pool_t *job, Py_ssize_t itemsize, int threads, ready_t *ready) except -1:
     """Blocks are some places with all channels, or one place of a long window with some channels."""
     cdef double taps = 1.0 * job.source.taps * job.effort
     job.width = job.source.channels
@@ -363,27 +375,17 @@ cdef int run_forward(block_t block, pool_t *job, Py_ssize_t itemsize, int thread
     job.channel_blocks = (job.source.channels + job.width - 1) // job.width
     job.places = max(1, <Py_ssize_t> (FORWARD_WORK / (taps * (job.width + 8))))  # a tap costs as much as 8 channels
     cdef Py_ssize_t pieces = (job.source.batch * job.source.places + job.places - 1) // job.places
-    return run_pool(block, job, itemsize, pieces * job.channel_blocks, threads, label)
+    return plan_pool(block, job, itemsize, pieces * job.channel_blocks, threads, ready)
 
 
-def pool_extremum(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray index, tuple axes,
-                  cnp.ndarray constants, bint largest, int threads):
-    """y (N, *places, C) = the largest or smallest of each window of x (N, D, H, W, C), of any real dtype but float16.
-
-    winner (int32, laid out as y) or None: the number of the tap that won. index (intp, laid out as y) or None: its flat
-    spatial index, where all taps are elements of x. Both need windows of fewer than 2**31 taps.
-    """
-    cdef pool_t job = pool_job(x, y, winner, axes, constants)
-    job.largest = largest
-    if index is not None:
-        job.index = <Py_ssize_t *> cnp.PyArray_DATA(index)
-    if not run_flat(&job, axes, False, threads):
-        run_forward(extremum_any, &job, x.itemsize, threads)
+cdef int run_pool(block_t block, pool_t *job, Py_ssize_t itemsize, Py_ssize_t blocks, int threads,
+                  str label=None) except -1:
+    cdef ready_t ready
+    plan_pool(block, job, itemsize, blocks, threads, &ready)
+    return launch(&ready, job, label)
 
 
-def pool_sum(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray constants, divisor, double value, int threads):
-    """y (N, *places, C) = the sum of each window of x, divided as `divisor`, a name in DIVISORS, says."""
-    cdef pool_t job = pool_job(x, y, None, axes, constants)
-    job.divisor, job.value = DIVISORS[divisor], value
-    if not run_flat(&job, axes, True, threads):
-        run_forward(sum_any, &job, x.itemsize, threads)
+cdef int run_forward(block_t block, pool_t *job, Py_ssize_t itemsize, int threads, str label=None) except -1:
+    cdef ready_t ready
+    plan_forward(block, job, itemsize, threads, &ready)
+    return launch(&ready, job, label)

@@ -57,16 +57,26 @@ cdef inline bint all_zero(const unsigned char *bytes, Py_ssize_t count) noexcept
     return any_bit == 0
 
 
-cdef class Convolution:
+cdef int once_convolution(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
+    cdef Py_ssize_t job[JOB_WORDS]
+    memcpy(job, ready.job, ready.job_size)
+    return run_task(ready, <task_t *> job, x, bias, y, scratch)
+
+
+cdef inline int run_task(const ready_t *ready, task_t *task, const void *x, const void *bias, void *y,
+                         char *scratch) noexcept nogil:
+    """Run a copy of a kernel's job."""
+    task.scratch, task.scratch_size = scratch, rounded(task.scratch_size)
+    task.x, task.bias, task.y = x, bias, y
+    return DONE if run_blocks(ready.block, task, ready.blocks, ready.threads) else STOPPED
+
+
+cdef class Convolution(Kernel):
     """One of the kernels below, made ready for arrays of given shapes, strides and dtype.
 
     axes: three Axis tables. constants: (4, C), the constant outside each axis and a row of zeros.
     """
     cdef task_t *task               # the start of the kernel's job, which the subclass holds
-    cdef Py_ssize_t job_size
-    cdef block_t block
-    cdef Py_ssize_t blocks
-    cdef int threads
     cdef int itemsize
     cdef bint finishes              # blocks hold whole places, or outputs of them, and end with `finish`
     cdef bint whole                 # they hold whole places
@@ -79,19 +89,20 @@ cdef class Convolution:
         cdef task_t *task = <task_t *> job
         if job_size > JOB_WORDS * <Py_ssize_t> sizeof(Py_ssize_t):
             raise SystemError("a job is larger than its copy")
-        self.task, self.job_size = task, job_size
+        self.task, self.ready.job, self.ready.job_size = task, job, job_size
         self.keep, self.itemsize = (axes, constants), <int> x.itemsize
         task.source, task.finishing = source_of(x, axes), False
         task.constants = cnp.PyArray_DATA(constants)
         task.zero = all_zero(<const unsigned char *> task.constants, constants.nbytes)
         task.y_n = strides_of(y, task.y_stride)
         task.y_channel = y.strides[AXES + 1] // y.itemsize if y.shape[AXES + 1] > 1 else 1
-        self.threads = threads_for(threads, products * task.source.batch * task.source.places)
+        self.ready.threads = threads_for(threads, products * task.source.batch * task.source.places)
         return 0
 
     cdef int end(self, block_t block, Py_ssize_t blocks) except -1:
-        self.block, self.blocks = block, blocks
-        self.threads = <int> max(1, min(self.threads, blocks))
+        self.ready.once, self.ready.block, self.ready.blocks = once_convolution, block, blocks
+        self.ready.threads = <int> max(1, min(self.ready.threads, blocks))
+        self.ready.scratch = rounded(self.task.scratch_size) * self.ready.threads
         return 0
 
     cdef int run(self, void *job, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, Border border) except -1:
@@ -99,15 +110,16 @@ cdef class Convolution:
         cdef int failure
         if border is not None:
             task.source.border = border.around(x)
-        cdef _Scratch scratch = _Scratch(task.scratch_size, self.threads)
+        cdef _Scratch scratch = _Scratch(task.scratch_size, self.ready.threads)
         task.scratch, task.scratch_size = scratch.first, scratch.size
         task.x, task.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
         task.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
         if self.plugin is not None:
             task.activation.call.failure = &failure
-            return run_foreign(self.block, job, self.blocks, self.threads, &failure, self.plugin.label)
+            return run_foreign(self.ready.block, job, self.ready.blocks, self.ready.threads, &failure,
+                               self.plugin.label)
         with nogil:
-            run(self.block, job, self.blocks, self.threads)
+            run(self.ready.block, job, self.ready.blocks, self.ready.threads)
         return 0
 
     cdef object pack(self, void *job, cnp.ndarray filters):
@@ -123,13 +135,13 @@ cdef class Convolution:
         possible.
         """
         cdef Py_ssize_t job[JOB_WORDS]
-        memcpy(job, self.task, self.job_size)
+        memcpy(job, self.ready.job, self.ready.job_size)
         packed = None
         if filters is not None:
             packed = self.pack(job, filters)
             if packed is None:
                 return False
-        if self.blocks:
+        if self.ready.blocks:
             self.run(job, x, bias, y, border)
 
     def finish(self, kernel, tuple params):
@@ -140,10 +152,11 @@ cdef class Convolution:
                 activation.rowwise and not (self.whole and self.task.y_channel == 1 and not plugin)):
             return False
         self.task.activation, self.task.finishing = activation, True
-        self.plugin = kernel if plugin else None
+        if plugin:
+            self.plugin, self.ready.once = kernel, NULL
         return True
 
     @property
     def scratch(self):
         """Bytes of scratch memory that a call takes."""
-        return self.task.scratch_size * self.threads
+        return self.ready.scratch

@@ -458,6 +458,32 @@ cdef Py_ssize_t flag_large(const winograd_t *job, Py_ssize_t start, Py_ssize_t s
     return count
 
 
+cdef void note_tiles(winograd_t *job, char *memory) noexcept nogil:
+    """Have the size of each tile noted there, and whether it is flagged: a float and a byte for each."""
+    job.sizes = <float *> memory
+    job.flagged = <unsigned char *> (memory + job.tiling.all * sizeof(float))
+    memset(job.flagged, 0, job.tiling.all)
+
+
+cdef Py_ssize_t flag_samples(const winograd_t *job) noexcept nogil:
+    """Flag large tiles, sample by sample, so that the bits of one do not depend on the others; returns how many are."""
+    cdef Py_ssize_t each = job.tiling.all // job.task.source.batch, count = 0, start
+    for start from 0 <= start < job.tiling.all by each:
+        count += flag_large(job, start, start + each)
+    return count
+
+
+cdef int once_winograd(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
+    cdef winograd_t job
+    cdef int status
+    memcpy(&job, ready.job, ready.job_size)
+    if job.tiling.all == 0:
+        return DONE
+    note_tiles(&job, scratch + rounded(job.task.scratch_size) * ready.threads)
+    status = run_task(ready, &job.task, x, bias, y, scratch)
+    return FLAGGED if status == DONE and flag_samples(&job) else status
+
+
 cdef class Winograd(Convolution):
     """Winograd(x, panels, y, axes, constants, tiles, threads): for float32.
 
@@ -490,12 +516,12 @@ cdef class Winograd(Convolution):
         cdef Py_ssize_t tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
         cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
         # as many blocks for each thread: of tiles, where threads may well read all filters, or there are enough tiles
-        if tile_blocks >= self.threads or job.groups * job.group_size * sizeof(float) <= WINOGRAD_NEAR:
-            tile_blocks = (tile_blocks + self.threads - 1) // self.threads * self.threads
+        if tile_blocks >= self.ready.threads or job.groups * job.group_size * sizeof(float) <= WINOGRAD_NEAR:
+            tile_blocks = (tile_blocks + self.ready.threads - 1) // self.ready.threads * self.ready.threads
             tile_blocks = max(1, min(tile_blocks, job.tiling.all // FEWEST_TILES))
         job.at_once = (job.tiling.all + tile_blocks - 1) // max(1, tile_blocks)
         tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
-        job.slices = slices_of(tile_blocks, all_panels, self.threads, job.groups * job.outputs)
+        job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
         job.sums_at = rounded(one * job.at_once)
         job.folded_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
         job.mix_at = job.folded_at
@@ -506,6 +532,8 @@ cdef class Winograd(Convolution):
             job.task.scratch_size += points * job.task.source.channels * sizeof(float)
         self.finishes, self.whole = True, job.slices == 1
         self.end(winograd_block, tile_blocks * job.slices)
+        self.ready.once = once_winograd
+        self.ready.scratch += job.tiling.all * (sizeof(float) + 1)
 
     cdef object pack(self, void *job, cnp.ndarray filters):
         cdef WinogradPanels mine = self.panels
@@ -519,26 +547,15 @@ cdef class Winograd(Convolution):
              Border border=None):
         cdef winograd_t job
         cdef _Scratch of_tiles = _Scratch(self.job.tiling.all * (sizeof(float) + 1), 1)
-        memcpy(&job, self.task, self.job_size)
+        memcpy(&job, self.ready.job, self.ready.job_size)
         packed = None if filters is None else self.pack(&job, filters)
         if job.tiling.all == 0:
             return None
-        job.sizes = <float *> of_tiles.first
-        job.flagged = <unsigned char *> (of_tiles.first + job.tiling.all * sizeof(float))
-        memset(job.flagged, 0, job.tiling.all)
+        note_tiles(&job, of_tiles.first)
         self.run(&job, x, bias, y, border)
-        # sample by sample, so that the bits of one do not depend on the others
-        cdef Py_ssize_t each = job.tiling.all // job.task.source.batch, flagged_tiles = 0, start
-        for start from 0 <= start < job.tiling.all by each:
-            flagged_tiles += flag_large(&job, start, start + each)
-        if flagged_tiles == 0:
+        if flag_samples(&job) == 0:
             return None
         shape = job.task.source.batch, job.task.source.axis[0].length, job.tiling.tiles[0], job.tiling.tiles[1]
         flagged = np.empty(shape, np.uint8)
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> flagged), job.flagged, job.tiling.all)
         return flagged
-
-    @property
-    def scratch(self):
-        """Bytes of scratch memory that a call takes."""
-        return self.job.task.scratch_size * self.threads + self.job.tiling.all * (sizeof(float) + 1)

@@ -78,8 +78,13 @@ class _Plan:
         if not plain or self.layout != "channels_last" or self.return_indices:
             return None
         reduction = self._reduction(False)
+        if not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
+            return None
+        kernel = reduction.ready()
+        if kernel is not None:
+            return Repeat(kernel.fill, self.shape, self.result)
         run = reduction.kernel()
-        if run is None or not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
+        if run is None:
             return None
         return Repeat(partial(_fill, run, self.x.shape, self.canonical), self.shape, self.result)
 

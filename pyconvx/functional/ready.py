@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core import Repeat, now
+from .._core import Kernel, Repeat, now
 from .algorithms import choose
 from .arrays import Array, stand_in
 from .operation import attempt, plan_of
@@ -56,11 +56,16 @@ class Ready:
         plan: Any = planner(np.zeros(shape, dtype), *arguments, **options)
         self._planner, self._arguments, self._options = planner, arguments, options
         self.shape: tuple[int, ...] = plan.shape
-        self._bias = arguments[1] if arrays > 2 and len(arguments) > 1 else None
+        self.bias: Array | None = arguments[1] if arrays > 2 and len(arguments) > 1 else None
         self._repeat: Repeat | None = plan.repeat() if hasattr(plan, "repeat") else None
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What does all of it, without Python; None if there is no such kernel."""
+        return None if self._repeat is None else self._repeat.kernel
 
     def fill(self, x: Array, y: Array) -> None:
         """Put the result of x into y, which is contiguous, and shares no memory with it."""
-        if self._repeat is None or not self._repeat.into(x, self._bias, y):
+        if self._repeat is None or not self._repeat.into(x, self.bias, y):
             plan = self._planner(x, *self._arguments, **self._options, out=y)
             attempt(plan, plan.run)

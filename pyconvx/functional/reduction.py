@@ -87,6 +87,17 @@ class Reduction:
             return lambda x, y, *_: kernels.pool_sum(x, y, reads(x), constants, divisor, value, num_threads())
         return None
 
+    def ready(self) -> Any:
+        """A kernel that fills y from x, both contiguous, again and again; None if there is none."""
+        name = self.kind.plugin.kernel
+        if self.border is not None or name not in BASIC or self.statistic is not None:
+            return None
+        x = arrays.outline((self.shape[0], *(axis.source for axis in self.axes), self.shape[-1]), self.seen)
+        how = name if name in EXTREMA else (self.divisor, self.value)
+        return _core.kernels.Pool(
+            x, arrays.outline(self.shape, self.seen), self.axes, self.constants, how, num_threads()
+        )
+
     def forward(self, x: Array, indices: bool, backward: bool = False) -> tuple[Array, Array | None, Any]:
         """Return y (N, D, H, W, C), the index of each winner if those are asked for, and what the gradient needs."""
         y = arrays.empty(self.shape, x.dtype)
