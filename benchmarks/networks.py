@@ -24,7 +24,7 @@ from . import machine, report
 
 SHAPE, CLASSES = (28, 28, 1), 10
 BATCHES = (1, 16, 128)
-STEPS = 4
+STEPS = 16
 """In an epoch."""
 TURNS = 4
 """In which everybody does some of a row."""

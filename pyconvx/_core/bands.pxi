@@ -366,8 +366,9 @@ cdef class Bands(Convolution):
         self.finishes = self.whole = True
         self.end(bands_block_f32 if x.itemsize == 4 else bands_block_f64, strips * groups)
 
-    cdef object pack(self, void *job, cnp.ndarray filters):
-        cdef Panels panels = self.panels.like(filters)
-        if panels is not None:
-            (<bands_t *> job).panels = panels.data
-        return panels
+    def pack(self, cnp.ndarray filters):
+        return self.panels.like(filters)
+
+    cdef int use(self, void *job, packed) except -1:
+        (<bands_t *> job).panels = (<Panels?> packed).data
+        return 0

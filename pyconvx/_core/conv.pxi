@@ -317,11 +317,12 @@ cdef class Direct(Convolution):
         self.finishes, self.whole = True, job.slices == 1
         self.end(conv_block_f32 if x.itemsize == 4 else conv_block_f64, place_blocks * job.slices)
 
-    cdef object pack(self, void *job, cnp.ndarray filters):
-        cdef Panels panels = self.panels.like(filters)
-        if panels is not None:
-            (<conv_t *> job).panels = panels.data
-        return panels
+    def pack(self, cnp.ndarray filters):
+        return self.panels.like(filters)
+
+    cdef int use(self, void *job, packed) except -1:
+        (<conv_t *> job).panels = (<Panels?> packed).data
+        return 0
 
 
 cdef struct plain_t:

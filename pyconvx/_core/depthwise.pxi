@@ -189,7 +189,9 @@ cdef class Depthwise(Convolution):
         self.finishes = self.whole = True
         self.end(depthwise_block_f32 if x.itemsize == 4 else depthwise_block_f64, columns * job.blocks)
 
-    cdef object pack(self, void *job, cnp.ndarray filters):
-        cdef ChannelPanels panels = ChannelPanels(filters.reshape((filters.shape[0], -1, 1)))
-        (<depthwise_t *> job).weights = panels.data
-        return panels
+    def pack(self, cnp.ndarray filters):
+        return ChannelPanels(filters.reshape((filters.shape[0], -1, 1)))
+
+    cdef int use(self, void *job, packed) except -1:
+        (<depthwise_t *> job).weights = (<ChannelPanels?> packed).data
+        return 0

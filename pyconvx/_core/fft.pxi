@@ -331,20 +331,22 @@ cdef class Fft(Convolution):
         self.ready.once = once_fft
         self.ready.scratch += self.ready.blocks
 
-    cdef object pack(self, void *job, cnp.ndarray filters):
+    def pack(self, cnp.ndarray filters):
         cdef Spectra mine = self.spectra
-        cdef Spectra spectra = Spectra(
+        return Spectra(
             filters.reshape((filters.shape[0], -1)), tuple(mine.taps), tuple(mine.steps), tuple(mine.tile))
-        (<fft_t *> job).spectra = spectra.data
-        return spectra
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None,
+    cdef int use(self, void *job, packed) except -1:
+        (<fft_t *> job).spectra = (<Spectra?> packed).data
+        return 0
+
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, filters=None,
              Border border=None):
         cdef fft_t job
         memcpy(&job, self.ready.job, self.ready.job_size)
         if self.ready.blocks == 0:
             return None
-        packed = None if filters is None else self.pack(&job, filters)
+        packed = self.packed(&job, filters)
         flagged = np.zeros((self.ready.blocks // job.groups, job.groups), np.uint8)
         job.flagged = <unsigned char *> cnp.PyArray_DATA(<cnp.ndarray> flagged)
         self.run(&job, x, bias, y, border)

@@ -260,6 +260,9 @@ cdef class Planes(Convolution):
         self.end(planes_block_f32 if x.itemsize == 4 else planes_block_f64,
                  blocks * job.blocks)
 
-    cdef object pack(self, void *job, cnp.ndarray filters):
-        (<planes_t *> job).weights = cnp.PyArray_DATA(filters)
+    def pack(self, cnp.ndarray filters):
         return filters
+
+    cdef int use(self, void *job, packed) except -1:
+        (<planes_t *> job).weights = cnp.PyArray_DATA(<cnp.ndarray?> packed)
+        return 0

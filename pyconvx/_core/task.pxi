@@ -122,25 +122,35 @@ cdef class Convolution(Kernel):
             run(self.ready.block, job, self.ready.blocks, self.ready.threads)
         return 0
 
-    cdef object pack(self, void *job, cnp.ndarray filters):
-        """Make a job ready for other filters, (F, *kernel, C // groups) and contiguous: returns what must outlive it,
-        or None if these filters are not for this kernel.
-        """
+    def pack(self, cnp.ndarray filters):
+        """Other filters, (F, *kernel, C // groups) and contiguous, for `fill`; None if they are not for this kernel."""
         return None
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None, Border border=None):
+    cdef int use(self, void *job, packed) except -1:
+        """Let a job have other filters, as `pack` returns them, which must outlive it."""
+        raise TypeError("this kernel takes no other filters")
+
+    cdef object packed(self, void *job, filters):
+        """Let a job have other filters, unless None are given: returns what must outlive it, or None if these are not
+        for this kernel.
+        """
+        if isinstance(filters, np.ndarray):
+            filters = self.pack(filters)
+        if filters is not None:
+            self.use(job, filters)
+        return filters
+
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, filters=None, Border border=None):
         """Fill y (N, *places, outputs): bias (outputs,) or None + sum over taps and channels of x (N, D, H, W, C) times
-        filters: those of the kernel, or others of the same shape. border: around x, if the axes are those of a joint
-        padding mode; of no other call. Several threads may call at once. Returns None, or anything else if that was not
-        possible.
+        filters: those of the kernel, or others of the same shape, contiguous or as `pack` returns them. border: around
+        x, if the axes are those of a joint padding mode; of no other call. Several threads may call at once. Returns
+        None, or anything else if that was not possible.
         """
         cdef Py_ssize_t job[JOB_WORDS]
         memcpy(job, self.ready.job, self.ready.job_size)
-        packed = None
-        if filters is not None:
-            packed = self.pack(job, filters)
-            if packed is None:
-                return False
+        packed = self.packed(job, filters)
+        if packed is None and filters is not None:
+            return False
         if self.ready.blocks:
             self.run(job, x, bias, y, border)
 

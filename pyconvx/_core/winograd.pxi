@@ -535,20 +535,22 @@ cdef class Winograd(Convolution):
         self.ready.once = once_winograd
         self.ready.scratch += job.tiling.all * (sizeof(float) + 1)
 
-    cdef object pack(self, void *job, cnp.ndarray filters):
+    def pack(self, cnp.ndarray filters):
         cdef WinogradPanels mine = self.panels
-        cdef WinogradPanels panels = WinogradPanels(
+        return WinogradPanels(
             filters.reshape((filters.shape[0], -1, filters.shape[filters.ndim - 1])), mine.groups, mine.transposed,
             mine.flipped, mine.form, mine.fold, mine.kernel)
-        (<winograd_t *> job).panels = panels.data
-        return panels
 
-    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, cnp.ndarray filters=None,
+    cdef int use(self, void *job, packed) except -1:
+        (<winograd_t *> job).panels = (<WinogradPanels?> packed).data
+        return 0
+
+    def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, filters=None,
              Border border=None):
         cdef winograd_t job
         cdef _Scratch of_tiles = _Scratch(self.job.tiling.all * (sizeof(float) + 1), 1)
         memcpy(&job, self.ready.job, self.ready.job_size)
-        packed = None if filters is None else self.pack(&job, filters)
+        packed = self.packed(&job, filters)
         if job.tiling.all == 0:
             return None
         note_tiles(&job, of_tiles.first)

@@ -50,7 +50,10 @@ class Optimizer:
 
     def remembered(self, name: str, kind: str, like: Array) -> Array:
         """An array of this name that is kept from step to step, zeros at first."""
-        return self.state.setdefault(f"{kind}.{name}", np.zeros_like(like))
+        key = f"{kind}.{name}"
+        if key not in self.state:
+            self.state[key] = np.zeros_like(like)
+        return self.state[key]
 
     def rule(self, name: str, value: Array, gradient: Array, rate: float) -> None:
         """Change one parameter in place."""
