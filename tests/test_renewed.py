@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx import _core
-from pyconvx.functional import algorithms
+from pyconvx.functional import algorithms, computation
 
 NAMES = [candidate.name for candidate in algorithms.CANDIDATES]
 
 
 def anew(function, *args, **options):
     """The same by kernels of its own."""
-    before = dict(algorithms._kept)
-    algorithms._kept.clear()
+    before = dict(computation._kept)
+    computation._kept.clear()
     results = with_gradients(function, *args, **options)
-    algorithms._kept.clear()
-    algorithms._kept.update(before)
+    computation._kept.clear()
+    computation._kept.update(before)
     return results
 
 
@@ -117,11 +117,11 @@ def test_arrays_that_lie_otherwise():
 
 
 def test_no_more_kernels_are_kept_than_that(monkeypatch):
-    monkeypatch.setattr(algorithms, "MOST", 4)
+    monkeypatch.setattr(computation, "MOST", 4)
     for n in range(1, 20):
         with_gradients(cx.conv2d, np.ones((n, 5, 5, 1), np.float32), np.ones((1, 3, 3, 1), np.float32))
-        assert len(algorithms._kept) <= 4
+        assert len(computation._kept) <= 4
     large = np.ones((1, 20_000, 1), np.float32)
-    before = len(algorithms._kept)
+    before = len(computation._kept)
     with_gradients(cx.conv1d, large, np.ones((1, 3, 1), np.float32))
-    assert len(algorithms._kept) == before, "tables of 160 kB are not kept"
+    assert len(computation._kept) == before, "tables of 160 kB are not kept"

@@ -1,33 +1,25 @@
 """Which compiled algorithm computes a convolution or its adjoint: an ordered list of candidates, best first.
 
-A candidate says why it cannot do a problem, or does it; the last one can do anything. May import the core, the
-candidates' files, arrays and parallel.
+A candidate says why it cannot do a problem, or does it; the last one can do anything. May import the candidates' files.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from .._core import now
 from . import bands, depthwise, fft, planes, winograd
-from .arrays import Array, as_kernel_input, channels_together, empty, exchange, outline, stand_in
-from .parallel import num_threads
+from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
 __all__ = [
     "CANDIDATES",
     "Candidate",
-    "Computation",
     "Problem",
     "Supposed",
     "against",
     "check_algorithm",
     "choose",
-    "compute",
 ]
 
 
@@ -143,115 +135,6 @@ def choose(problem: Problem, algorithm: str) -> Candidate:
         if algorithm == "auto" and against(candidate, problem) is None:
             return candidate
     raise AssertionError("the last candidate can do anything")
-
-
-class _Ready(NamedTuple):
-    """What does a problem."""
-
-    candidate: Candidate
-    kernel: Any
-    finished: bool
-    """Whether it applies problem.finish."""
-
-
-MOST = 512
-"""Kernels that are kept for other arrays and filters of the same form."""
-REMEMBERED = 2**16
-"""Bytes of index tables that such a kernel may hold."""
-_kept: dict[Any, _Ready] = {}
-
-
-def _made(problem: Problem, algorithm: str, y: Array) -> _Ready:
-    candidate = choose(problem, algorithm)
-    kernel = candidate.kernel(problem, y)
-    return _Ready(candidate, kernel, bool(problem.finish is not None and kernel.finish(*problem.finish)))
-
-
-def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] | None:
-    """A kernel that has served problems of the same form, and the filters of this one as it takes them; None if there
-    is no such thing. All arrays are contiguous then.
-    """
-    arrays = problem.x, problem.filters, y
-    if problem.prepared is not None or problem.border is not None or not problem.x.size:
-        return None
-    dtype, finish = problem.x.dtype, problem.finish
-    if not dtype.isnative or (finish is not None and not isinstance(finish[0], str)):
-        return None
-    for array in arrays:
-        if not (array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned):
-            return None
-    shapes = tuple(array.shape for array in arrays)
-    # a kernel holds its tables, so that no others have their addresses
-    tables = *map(id, problem.axes), id(problem.constants)
-    options = algorithm, problem.transposed, problem.groups, problem.strides, finish
-    key = (*options, dtype.char, num_threads(), now(), *shapes, *tables)
-    ready = _kept.get(key)
-    if ready is None:
-        if sum(axis.nbytes for axis in problem.axes) > REMEMBERED:
-            return None
-        filters = stand_in(problem.filters.shape, dtype)
-        supposed = Supposed(
-            outline(problem.x.shape, dtype),
-            filters,
-            None,
-            problem.groups,
-            problem.transposed,
-            problem.bias,
-            problem.axes,
-            problem.strides,
-            problem.constants,
-            finish=finish,
-        )
-        ready = _made(supposed, algorithm, outline(y.shape, y.dtype))
-        if len(_kept) >= MOST:
-            _kept.clear()
-        _kept[key] = ready
-    if not ready.candidate.renewed[problem.transposed] or not problem.finite():
-        return None
-    packed = ready.kernel.pack(problem.filters)
-    return None if packed is None else (ready, packed)
-
-
-class Computation:
-    """How the best algorithm for a problem, or that of a name, fills arrays like its x and some y, again and again.
-
-    y (N, D, H, W, channels) has contiguous channels, or is contiguous with channels first. So may x be, but is not
-    afterwards if the algorithm takes no such arrays.
-    """
-
-    def __init__(self, problem: Problem, algorithm: str, y: Array) -> None:
-        self.problem, self._filters, self._as_it_is = problem, None, True
-        renewed = _renewed(problem, algorithm, y)
-        if renewed is not None:
-            self._ready, self._filters = renewed
-            return
-        candidate = choose(problem, algorithm)
-        if not candidate.apart:
-            problem.x = as_kernel_input(problem.x, problem.x.dtype)
-        self._as_it_is = candidate.apart or channels_together(y)
-        self._ready = _made(problem, candidate.name, y if self._as_it_is else empty(y.shape, y.dtype))
-
-    @property
-    def finished(self) -> bool:
-        """Whether problem.finish is applied."""
-        return self._ready.finished
-
-    def fill(self, y: Array) -> None:
-        """Fill y from problem.x, which may be another array than it is now, of the same form."""
-        problem = self.problem
-        filled = y if self._as_it_is else empty(y.shape, y.dtype)
-        flagged = self._ready.kernel.fill(problem.x, problem.bias, filled, self._filters, problem.border)
-        if flagged is not None:
-            self._ready.candidate.mend(problem, filled, flagged, self._ready.finished)
-        if not self._as_it_is:
-            exchange(filled, np.moveaxis(y, -1, 1), y.shape[0], math.prod(y.shape[1:-1]))
-
-
-def compute(problem: Problem, algorithm: str, y: Array) -> bool:
-    """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied."""
-    computation = Computation(problem, algorithm, y)
-    computation.fill(y)
-    return computation.finished
 
 
 def against(candidate: Candidate, problem: Problem) -> str | None:

@@ -29,9 +29,10 @@ from ..activation import activation as bind_activation
 from ..padding import PaddingMode
 from ..plugin import Bound
 from . import arrays
-from .algorithms import Candidate, Problem, Supposed, check_algorithm, choose, compute
+from .algorithms import Candidate, Problem, Supposed, check_algorithm, choose
 from .arrays import Array, Layout
 from .channels import channel_sums, channels_apart
+from .computation import compute
 from .filter_gradient import filter_gradient
 from .form import Form, form_of
 from .joint import Border

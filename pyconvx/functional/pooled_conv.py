@@ -13,10 +13,12 @@ import numpy as np
 
 from .. import _core
 from ..activation import evaluate
-from .algorithms import Computation, Problem
-from .arrays import Array, as_gradient, as_kernel_input, empty, stand_in
+from .algorithms import Problem
+from .arrays import Array, as_gradient, as_kernel_input, empty
 from .channels import channel_sums, channels_apart
+from .computation import Computation
 from .filter_gradient import filter_gradient
+from .largest import largest_of
 from .operation import plan_of
 from .parallel import num_threads
 
@@ -122,14 +124,14 @@ def pooled_conv(
     gradient is left to the caller. None where channels do not come last, for arrays of several dtypes, with a joint
     padding mode, for another pooling than max, or one of another number of axes.
     """
+    dtypes = {array.dtype for array in arrays if array is not None}
+    if len(dtypes) > 1 or options.get("layout") == "channels_first":
+        return None
     planner, _ = plan_of(function, "function")
     convolution: Any = planner(*arrays, **options)
     form, dtype = convolution.form, convolution.form.compute
-    plain = form.layout == "channels_last" and form.batched and form.border is None and dtype == form.result
-    if not plain or not convolution.x.size or any(array.dtype != dtype for array in arrays if array is not None):
+    plain = form.layout == "channels_last" and form.batched and form.border is None and dtypes == {form.result}
+    if not plain or dtype != form.result or not convolution.x.size:
         return None
-    planner, _ = plan_of(pool, "pool")
-    pooling: Any = planner(stand_in(form.shape, dtype), *arguments, **pool_options)
-    alike = pooling.rank == form.rank and pooling.layout == "channels_last" and pooling.border is None
-    known = alike and pooling.kind.plugin.kernel == "max" and math.prod(pooling.canonical) > 0
-    return PooledConv(convolution, pooling) if known else None
+    pooling = largest_of(pool, form.shape, dtype, arguments, pool_options)
+    return None if pooling is None else PooledConv(convolution, pooling)

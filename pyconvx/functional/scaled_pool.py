@@ -1,5 +1,5 @@
 """Windows of shifted and scaled channels that share no element, each reduced to its largest: a normalization and the
-pooling behind it at once. May import the core, channels, operation and parallel.
+pooling behind it at once. May import the core, channels, largest and parallel.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from .. import _core
 from .arrays import Array, empty
 from .channels import channels_apart, products
-from .operation import plan_of
+from .largest import largest_of
 from .parallel import num_threads
 
 __all__ = ["ScaledPool", "scaled_pool"]
@@ -59,10 +59,10 @@ def scaled_pool(
 
     function: pool#d, adaptive_pool#d or global_pool.
     """
-    plan, _ = plan_of(function, "function")
-    call: Any = plan(x, *args, **options)
-    plain = x.ndim == call.rank + 2 and x.size > 0 and x.dtype in (np.float32, np.float64) and x.flags.c_contiguous
-    if not plain or call.kind.plugin.kernel != "max" or call.layout != "channels_last" or call.border is not None:
+    if x.dtype not in (np.float32, np.float64) or not x.flags.c_contiguous:
+        return None
+    call = largest_of(function, x.shape, x.dtype, args, options)
+    if call is None:
         return None
     axes = call.axes(False)
     if math.prod(axis.taps for axis in axes) > _core.kernels.MOST_SCALED_TAPS or not all(
