@@ -21,7 +21,7 @@ CONVOLUTIONS = [  # x of a sample, filters, options
     ((16, 16, 16), (8, 3, 3, 16), {"padding": "same"}),
     ((16, 16, 8), (8, 3, 3, 1), {"groups": 8, "padding": "same", "padding_mode": "reflect"}),
     ((24, 24, 1), (2, 15, 15, 1), {"padding": 7}),
-    ((9, 30, 1), (1, 3, 3, 1), {"padding": "same", "padding_mode": "antireflect"}),
+    ((9, 30, 1), (1, 3, 3, 1), {"padding": "same", "padding_mode": "odd_reflect"}),
 ]
 POOLINGS = [
     (kind, options)

@@ -1,10 +1,14 @@
 # Pooling by the functions of plugins. A function is given rows: all elements that a tap holds in some windows, next to
 # one another. They lie so in x where there are many channels or windows are one position apart, or are laid so.
 
+cdef extern from "lay.h":
+    void lay_windows_f32(const float **rows, Py_ssize_t taps, Py_ssize_t windows, double *to) noexcept nogil
+    void lay_windows_f64(const double **rows, Py_ssize_t taps, Py_ssize_t windows, double *to) noexcept nogil
+
 cdef enum:
     WIDE_ROW = 256                  # bytes of a row that is worth a call
     LAID_ROWS = 1 << 14             # bytes of rows that are laid at once, unless one place needs more
-    WINDOWS = 16                    # windows that are laid at once
+    WINDOWS = 32                    # windows that are laid at once
     LONGEST_ROW = 1 << 9           # elements: more would leave the cache between two looks at a row
 
 cdef struct foreign_pool_t:
@@ -48,15 +52,16 @@ cdef int call_rows(const foreign_pool_t *job, const rows_t *r, Py_ssize_t count,
     cdef const real **row = <const real **> r.row
     cdef double result = 0
     cdef Py_ssize_t i, t, w, some
-    cdef const real *laid
     if job.call.foreign.form == FOREIGN_ROWS:
         return (<foreign_rows_t> job.call.foreign.function)(r.row, count, y, n, user_of(&job.call))
     for i from 0 <= i < n by WINDOWS:
         some = min(<Py_ssize_t> WINDOWS, n - i)
+        if real is float:
+            lay_windows_f32(row, count, some, window)
+        else:
+            lay_windows_f64(row, count, some, window)
         for t in range(count):
-            laid = row[t] + i
-            for w in range(some):
-                window[w * count + t] = laid[w]
+            row[t] += some
         for w in range(some):
             if not (<foreign_window_t> job.call.foreign.function)(window + w * count, count, &result,
                                                                   user_of(&job.call)):

@@ -92,3 +92,65 @@ static void NAME(planes)(int band, const REAL *const *rows, const REAL *weights,
 #undef SWEEP
 #undef DO
 }
+
+#ifndef LOWEST_STRIP
+#define LOWEST_STRIP 2
+#define HIGHEST_STRIP 6 /* more sums would not stay in 16 registers */
+#endif
+
+/* to[i][o] = start + rows[i + r][o + k * apart] * weights[r * taps + k], summed over the taps k of the `high` rows r of a
+   kernel. Goes down a strip of `width` vectors: what a row adds to each of the places that read it is added at once, so
+   that it is loaded once. A place's products are added in the same order as by `planes`. */
+ALWAYS_INLINE void NAME(planes_tap)(const int high, const int width, const REAL *row, const VECTOR *weights,
+                                    VECTOR (*acc)[2])
+{
+    UNROLL for (int v = 0; v < width; v++) {
+        const VECTOR x = *(const VECTOR *)(row + v * LANES);
+        UNROLL for (int r = 0; r < high; r++) acc[r][v] += x * weights[r];
+    }
+}
+
+ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int held, const REAL *const *rows,
+                                      const REAL *weights, ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t o,
+                                      REAL start, REAL *const *to)
+{
+    VECTOR acc[HIGHEST_STRIP][2], w[HIGHEST_STRIP], all[3][3]; /* acc[r] of the place whose r-th row this is */
+    if (held) /* the weights of 3 x 3 taps stay in registers */
+        UNROLL for (int k = 0; k < 3; k++) UNROLL for (int r = 0; r < 3; r++) all[k][r] = (VECTOR){0} + weights[3 * r + k];
+    UNROLL for (int r = 0; r < high; r++) UNROLL for (int v = 0; v < width; v++) acc[r][v] = (VECTOR){0} + start;
+    for (ptrdiff_t i = 0; i < height + high - 1; i++) {
+        if (held) {
+            UNROLL for (int k = 0; k < 3; k++) NAME(planes_tap)(high, width, rows[i] + o + k * apart, all[k], acc);
+        } else {
+            for (ptrdiff_t k = 0; k < taps; k++) {
+                UNROLL for (int r = 0; r < high; r++) w[r] = (VECTOR){0} + weights[r * taps + k];
+                NAME(planes_tap)(high, width, rows[i] + o + k * apart, w, acc);
+            }
+        }
+        if (i >= high - 1)
+            UNROLL for (int v = 0; v < width; v++) *(VECTOR *)(to[i - high + 1] + o + v * LANES) = acc[high - 1][v];
+        UNROLL for (int v = 0; v < width; v++) {
+            UNROLL for (int r = high - 1; r > 0; r--) acc[r][v] = acc[r - 1][v];
+            acc[0][v] = (VECTOR){0} + start;
+        }
+    }
+}
+
+/* The same for `places` of a row, of 2 to 6 rows of taps; as for `planes`, rows of less than a vector have room for one. */
+static void NAME(planes_down)(int high, const REAL *const *rows, const REAL *weights, ptrdiff_t taps, ptrdiff_t height,
+                              ptrdiff_t apart, ptrdiff_t places, REAL start, REAL *const *to)
+{
+    ptrdiff_t o = 0;
+#define DO(h, t, w) NAME(planes_strip)(h, w, t, rows, weights, taps, height, apart, at, start, to)
+#define CASE(h, t) case 8 * h + t: if (wide) DO(h, t, 2); else DO(h, t, 1); break;
+    while (o < places) {
+        const int wide = places - o > LANES && places >= 2 * LANES, lanes = wide ? 2 * LANES : LANES;
+        const ptrdiff_t at = o + lanes <= places || places < LANES ? o : places - lanes;
+        switch (8 * high + (high == 3 && taps == 3)) {
+            CASE(2, 0) CASE(3, 1) CASE(3, 0) CASE(4, 0) CASE(5, 0) CASE(6, 0)
+        }
+        o += lanes;
+    }
+#undef CASE
+#undef DO
+}

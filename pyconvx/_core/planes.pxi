@@ -1,9 +1,10 @@
 # Convolution with lanes of neighbouring places, for results of few channels (pictures): stride 1 on the last axis.
 #
 # A block is some rows of places of one sample. The rows of x that it reads are laid out channel by channel, padding
-# included, or read in place where nothing is missing, and summed by planes.h, a band of four rows of the result at a
-# time where the kernel is tall enough for them to share their input. Never more than PLANES_BYTES are laid out at once:
-# of a large kernel some rows, or some taps of a row, are summed after the others.
+# included, or read in place where nothing is missing, and summed by planes.h: a strip of vectors at a time from the first
+# row to the last, where a group has one channel and few rows of taps, or a band of four rows of the result, where the
+# kernel is tall enough for them to share their input. Never more than PLANES_BYTES are laid out at once: of a large kernel
+# some rows, or some taps of a row, are summed after the others.
 
 cdef enum:
     BAND = 4
@@ -12,6 +13,11 @@ cdef enum:
     SEGMENT = 1024                  # most places of a row that are laid out at once
     PLANES_BYTES = 1 << 20          # of rows that are laid out at once, unless one row needs more
     PLANES_NEAR = 1 << 18           # of them where bands of a block share them
+    STRIP_NEAR = 24 << 10           # and where strips do
+    STRIP_ROWS = 64                 # most rows of places of strips
+    LEAST_ROWS_OF_STRIPS = 8        # and least, unless there are fewer
+    WIDEST_STRIP = 16               # taps of a row
+    STRIP_BYTES = 1 << 10           # of the places of a row at once
 
 cdef struct line_t:
     Py_ssize_t depth, position      # a row of x: tap of the first axis, position on the second
@@ -22,6 +28,8 @@ cdef struct planes_t:
     task_t task
     const void *weights             # (F, taps, C // groups), contiguous
     Py_ssize_t groups, outputs, channels
+    Py_ssize_t chunk, chunks        # groups of a block
+    bint down                       # in strips from the first row to the last
     Py_ssize_t band                 # rows of the result that are summed together: 1 or BAND
     Py_ssize_t height, blocks       # rows of the result at once
     Py_ssize_t segment, segments    # places of a row at once
@@ -30,7 +38,15 @@ cdef struct planes_t:
     Py_ssize_t row_size             # bytes of a row that is laid out
     Py_ssize_t lines, taps          # rows, and taps of them, at once
     bint folds                      # a chain of products would get too long
-    Py_ssize_t lines_at, entries_at, weights_at, from_at, until_at, folds_at, to_at, mix_at
+    Py_ssize_t lines_at, entries_at, weights_at, from_at, until_at, folds_at, first_at, steps_at, taps_at, to_at, mix_at
+    Py_ssize_t targets_at
+
+
+cdef struct part_t:                 # the groups of a block
+    Py_ssize_t groups
+    const void *weights             # of the first of them, and so on
+    const void *bias
+    void *y
 
 
 cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t position, int *low,
@@ -49,9 +65,10 @@ cdef inline bint readers(const planes_t *job, Py_ssize_t height, Py_ssize_t posi
 
 
 cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ssize_t tap0, Py_ssize_t taps, bint fresh,
-                     Py_ssize_t oh, Py_ssize_t height, Py_ssize_t o0, Py_ssize_t places, real *y) noexcept nogil:
+                     Py_ssize_t oh, Py_ssize_t height, Py_ssize_t o0, Py_ssize_t places, const part_t *part,
+                     const real *kind) noexcept nogil:
     """Add the products of the lines that are laid out with taps tap0 .. tap0 + taps - 1 to the places from (oh, o0) on
-    of y, height x places, or set them to their sum if `fresh`.
+    of the result, height x places, or set them to their sum if `fresh`.
     """
     cdef const source_t *s = &job.task.source
     cdef const axis_t *middle = &s.axis[1]
@@ -65,57 +82,67 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
     cdef Py_ssize_t step1 = middle.step if middle.step > 0 else -middle.step
     cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
     cdef Py_ssize_t tap_step = -job.channels if last.step < 0 else job.channels
+    cdef Py_ssize_t first_tap = tap0 if last.step > 0 else last.taps - 1 - tap0
     cdef Py_ssize_t y_step = job.task.y_stride[2]
     cdef Py_ssize_t chain[BAND]
     cdef Py_ssize_t fold = FOLD_F32 if real is float else FOLD_F64
     cdef bint direct = fresh and y_step == 1 and places >= VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef real *y = <real *> part.y
     cdef real *to[BAND]
     cdef real *row
+    cdef const real **first_row = <const real **> (scratch + job.first_at)      # that of the first group
+    cdef Py_ssize_t *group_step = <Py_ssize_t *> (scratch + job.steps_at)
+    cdef Py_ssize_t *weight_at = <Py_ssize_t *> (scratch + job.taps_at)            # of each row of each entry: its weights
     cdef const real *weight
     cdef real start
-    cdef Py_ssize_t f, group, channel, entry, i, r, k, t, o, band0, band
+    cdef Py_ssize_t f, channel, entries, entry, pair, i, r, k, t, o, band0, band
     cdef int low, high
     for band0 from 0 <= band0 < height by job.band:
         band = min(job.band, height - band0)
-        for f in range(job.groups * job.outputs):
-            group = f // job.outputs
-            entry = 0
+        entries = pair = 0
+        memset(chain, 0, sizeof(chain))
+        for i in range(lines):
+            if not readers(job, band, line[i].position - band0 * job.rise, &low, &high):
+                continue
+            for channel in range(job.channels):
+                first_row[entries] = <const real *> line[i].row + channel * line[i].apart
+                group_step[entries] = job.channels * line[i].apart
+                first[entries], until[entries], folds[entries] = low, high, 0
+                for r in range(low, high):
+                    k = (line[i].position - (band0 + r) * job.rise) // step1
+                    if middle.step < 0:
+                        k = middle.taps - 1 - k
+                    weight_at[pair] = ((line[i].depth * middle.taps + k) * last.taps + first_tap) * job.channels + channel
+                    pair += 1
+                    chain[r] += taps
+                    if chain[r] + taps > fold:
+                        folds[entries] |= 1 << r
+                        chain[r] = 0
+                entries += 1
+        for f in range(part.groups * job.outputs):
             weights = <real *> (scratch + job.weights_at)
-            memset(chain, 0, sizeof(chain))
-            for i in range(lines):
-                if not readers(job, band, line[i].position - band0 * job.rise, &low, &high):
-                    continue
-                for channel in range(job.channels):
-                    rows[entry] = <const real *> line[i].row + (group * job.channels + channel) * line[i].apart
-                    first[entry], until[entry], folds[entry] = low, high, 0
-                    for r in range(low, high):
-                        k = (line[i].position - (band0 + r) * job.rise) // step1
-                        if middle.step < 0:
-                            k = middle.taps - 1 - k
-                        weight = <const real *> job.weights + channel + tap0 * tap_step
-                        weight += job.channels * (f * s.taps + (line[i].depth * middle.taps + k) * last.taps)
-                        if last.step < 0:
-                            weight += (last.taps - 1) * job.channels
-                        for t in range(taps):
-                            weights[t * (high - low) + r - low] = weight[t * tap_step]
-                        chain[r] += taps
-                        if chain[r] + taps > fold:
-                            folds[entry] |= 1 << r
-                            chain[r] = 0
-                    weights += taps * (high - low)
-                    entry += 1
+            pair = 0
+            for entry in range(entries):
+                rows[entry] = first_row[entry] + f // job.outputs * group_step[entry]
+                low, high = first[entry], until[entry]
+                for r in range(high - low):
+                    weight = <const real *> part.weights + f * s.taps * job.channels + weight_at[pair]
+                    pair += 1
+                    for t in range(taps):
+                        weights[t * (high - low) + r] = weight[t * tap_step]
+                weights += taps * (high - low)
             weights = <real *> (scratch + job.weights_at)
-            start = 0 if job.task.bias == NULL or not fresh else (<const real *> job.task.bias)[f]
+            start = 0 if part.bias == NULL or not fresh else (<const real *> part.bias)[f]
             for r in range(job.band):
                 to[r] = <real *> (scratch + job.to_at + r * job.row_size)
                 if direct and r < band:
                     to[r] = y + f * job.task.y_channel + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0
             if real is float:
-                planes_f32(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps,
-                           step2, places, start, to)
+                planes_f32(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entries,
+                           taps, step2, places, start, to)
             else:
-                planes_f64(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entry, taps,
-                           step2, places, start, to)
+                planes_f64(<int> job.band, rows, weights, first, until, folds if job.folds else NULL, entries,
+                           taps, step2, places, start, to)
             for r in range(0 if direct else band):
                 row = y + f * job.task.y_channel + middle.place[oh + band0 + r] * job.task.y_stride[1] + o0 * y_step
                 if fresh:
@@ -124,6 +151,44 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
                 else:
                     for o in range(places):
                         row[o * y_step] += to[r][o]
+
+
+cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ssize_t height, Py_ssize_t o0,
+                        Py_ssize_t places, const part_t *part, const real *kind) noexcept nogil:
+    """Set the places from (oh, o0) on, height x places, to their sums: all lines that they read are laid out."""
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *middle = &s.axis[1]
+    cdef const axis_t *last = &s.axis[2]
+    cdef const line_t *line = <const line_t *> (scratch + job.lines_at)
+    cdef const real **rows = <const real **> (scratch + job.entries_at)
+    cdef real **to = <real **> (scratch + job.targets_at)
+    cdef real *weights = <real *> (scratch + job.weights_at)
+    cdef const real *weight
+    cdef real *y
+    cdef Py_ssize_t y_step = job.task.y_stride[2], f, i, k, o
+    cdef bint direct = y_step == 1 and places >= VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef real start
+    for f in range(part.groups * job.outputs):
+        for i in range(height + middle.taps - 1):
+            rows[i] = <const real *> line[i].row + f // job.outputs * line[i].apart
+        weight = <const real *> part.weights + f * s.taps
+        for i in range(middle.taps):
+            for k in range(last.taps):
+                weights[i * last.taps + k] = weight[
+                    (i if middle.step > 0 else middle.taps - 1 - i) * last.taps
+                    + (k if last.step > 0 else last.taps - 1 - k)]
+        y = <real *> part.y + f * job.task.y_channel + o0 * y_step
+        for i in range(height):
+            to[i] = y + middle.place[oh + i] * job.task.y_stride[1] if direct else \
+                <real *> (scratch + job.to_at + i * job.row_size)
+        start = 0 if part.bias == NULL else (<const real *> part.bias)[f]
+        if real is float:
+            planes_down_f32(<int> middle.taps, rows, weights, last.taps, height, distance(last), places, start, to)
+        else:
+            planes_down_f64(<int> middle.taps, rows, weights, last.taps, height, distance(last), places, start, to)
+        for i in range(0 if direct else height):
+            for o in range(places):
+                y[middle.place[oh + i] * job.task.y_stride[1] + o * y_step] = to[i][o]
 
 
 cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -137,19 +202,28 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
     cdef Py_ssize_t o0 = block % job.segments * job.segment
     cdef Py_ssize_t places = min(job.segment, last.length - o0)
     cdef Py_ssize_t oh = block // job.segments % job.blocks * job.height
-    cdef Py_ssize_t od = block // job.segments // job.blocks % s.axis[0].length
-    cdef Py_ssize_t n = block // job.segments // job.blocks // s.axis[0].length
+    cdef Py_ssize_t rest = block // job.segments // job.blocks
+    cdef Py_ssize_t group0 = rest % job.chunks * job.chunk
+    cdef Py_ssize_t od = rest // job.chunks % s.axis[0].length
+    cdef Py_ssize_t n = rest // job.chunks // s.axis[0].length
+    cdef Py_ssize_t channel0 = group0 * job.channels
     cdef Py_ssize_t height = min(job.height, middle.length - oh)
     cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
     cdef const Py_ssize_t *code1 = middle.code + middle.row[oh] + min(middle.step * (middle.taps - 1), 0)
     cdef const Py_ssize_t *code2 = last.code + last.row[o0] + min(last.step * (last.taps - 1), 0)
     cdef const real *image = <const real *> job.task.x + n * s.stride_n
-    cdef real *y = <real *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0]
+    cdef real *y = <real *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0] \
+        + group0 * job.outputs * job.task.y_channel
+    cdef part_t part
     cdef Py_ssize_t apart = job.row_size // sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
-    cdef Py_ssize_t depth, position, a, b, tap, taps, length, run0, run1, lines, channel
+    cdef Py_ssize_t depth, position, a, b, tap, taps, length, run0, run1, lines, channel, channels
     cdef int low, high
     cdef bint in_place, fresh = True
+    part.groups, part.y = min(job.chunk, job.groups - group0), y
+    part.weights = <const real *> job.weights + group0 * job.outputs * s.taps * job.channels
+    part.bias = NULL if job.task.bias == NULL else <const real *> job.task.bias + group0 * job.outputs
+    channels = part.groups * job.channels
     for tap from 0 <= tap < last.taps by job.taps:
         taps = min(job.taps, last.taps - tap)
         length = places + (taps - 1) * step2
@@ -158,32 +232,34 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
         lines = 0
         for depth in range(s.axis[0].taps):
             a = s.axis[0].code[s.axis[0].row[od] + depth * s.axis[0].step]
-            for position in range(job.span):
-                if not readers(job, height, position, &low, &high):
+            for position in range(height + reach_of(middle) - 1 if job.down else job.span):
+                if not job.down and not readers(job, height, position, &low, &high):
                     continue
                 line[lines].depth, line[lines].position, line[lines].apart = depth, position, apart
                 b = code1[position]
                 if (a | b) >= 0 and in_place:
-                    line[lines].row = image + a * s.stride[0] + b * s.stride[1] + code2[0]
+                    line[lines].row = image + a * s.stride[0] + b * s.stride[1] + code2[0] + channel0 * s.stride_c
                     line[lines].apart = s.stride_c
                 else:
-                    row = <real *> (scratch + lines * s.channels * job.row_size)
+                    row = <real *> (scratch + lines * job.chunk * job.channels * job.row_size)
                     line[lines].row = row
-                    lay_line(&job.task, image, a, b, code2, length, run0, run1, 0, s.channels, row, 1, apart, mix)
+                    lay_line(&job.task, image, a, b, code2, length, run0, run1, channel0, channels, row, 1, apart, mix)
                     if places < lanes:                  # whole vectors read on
-                        for channel in range(s.channels):
+                        for channel in range(channels):
                             memset(row + channel * apart + length, 0, (lanes - places) * sizeof(real))
                 lines += 1
-                if lines == job.lines:
-                    planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, y)
+                if lines == job.lines and not job.down:
+                    planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, &part, kind)
                     lines, fresh = 0, False
-        if lines:
-            planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, y)
+        if job.down:
+            planes_strips(job, scratch, oh, height, o0, places, &part, kind)
+        elif lines:
+            planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, &part, kind)
             fresh = False
         code2 += taps * step2
     for position in range(height if job.task.finishing else 0):
         finish(&job.task, y + middle.place[oh + position] * job.task.y_stride[1] + o0 * job.task.y_stride[2], places,
-               job.task.y_stride[2], job.groups * job.outputs)
+               job.task.y_stride[2], part.groups * job.outputs)
 
 
 cdef void planes_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -220,43 +296,72 @@ cdef class Planes(Convolution):
             job.band = BAND
         job.rise = rise
         cdef Py_ssize_t reach = (middle.taps - 1) * step1 + 1, depth = job.task.source.axis[0].taps
-        # a row of every channel, and as many rows as fit
+        # a row of every channel of some groups, and as many rows as fit
         cdef Py_ssize_t apart = abs(last.step)
         cdef Py_ssize_t longest = longest_sum(x.itemsize)
-        cdef Py_ssize_t room = PLANES_BYTES // (job.task.source.channels * x.itemsize)
-        job.segment = min(SEGMENT, last.length, max(room // 2, VECTOR_BYTES))
+        cdef Py_ssize_t most = SEGMENT
+        cdef Py_ssize_t height = min(STRIP_ROWS, middle.length), blocks_down
+        job.down = rise == 1 and step1 == 1 and job.channels == 1 and depth == 1 \
+            and LOWEST_STRIP <= middle.taps <= HIGHEST_STRIP - (x.itemsize == 8) and last.taps <= WIDEST_STRIP
+        if job.down:
+            most = max(STRIP_BYTES // x.itemsize, last.taps * apart)
+        cdef Py_ssize_t row = (min(most, last.length) + (last.taps - 1) * apart) * x.itemsize + VECTOR_BYTES
+        job.chunk = groups
+        if job.down and job.task.source.stride_c != 1:      # or each row would be read for every group anew
+            job.chunk = max(1, min(groups, STRIP_NEAR // ((height + reach) * row)))
+        if (LEAST_ROWS_OF_STRIPS + reach) * job.chunk * row > PLANES_BYTES:
+            job.down, job.chunk, most = False, groups, SEGMENT
+        job.chunks = (groups + job.chunk - 1) // job.chunk
+        cdef Py_ssize_t room = PLANES_BYTES // (job.chunk * job.channels * x.itemsize)
+        job.segment = min(most, last.length, max(room // 2, VECTOR_BYTES))
         job.segments = (last.length + job.segment - 1) // job.segment
+        if job.down:
+            job.segment = (last.length + job.segments - 1) // job.segments
         job.taps = min(last.taps, max(1, min((room - job.segment) // apart, longest // job.channels)))
         job.row_size = rounded((job.segment + (job.taps - 1) * apart) * x.itemsize + VECTOR_BYTES)
         cdef Py_ssize_t lines = depth * min((job.band - 1) * rise + reach, job.band * middle.taps)
-        cdef Py_ssize_t bytes = job.task.source.channels * job.row_size
+        cdef Py_ssize_t bytes = job.chunk * job.channels * job.row_size
         job.lines = max(1, min(lines, PLANES_BYTES // bytes, longest // (job.channels * job.taps)))
         # the bands of a block share what they read, if nothing has to be summed after something else
         job.height = job.band
-        cdef Py_ssize_t blocks = job.task.source.batch * job.task.source.axis[0].length * job.segments
+        cdef Py_ssize_t blocks = job.task.source.batch * job.task.source.axis[0].length * job.segments * job.chunks
         cdef double products = 1.0 * job.band * job.segment * weights.size
-        while job.band == BAND and job.lines == lines and job.taps == last.taps and job.height < PLANES_ROWS \
+        if job.down:
+            products = 1.0 * job.segment * weights.size / job.chunks
+            while height > LEAST_ROWS_OF_STRIPS and (
+                    (height + reach) * bytes > STRIP_NEAR or height * products > PLANES_PRODUCTS
+                    or (self.ready.threads > 1
+                        and blocks * ((middle.length + height - 1) // height) < 4 * self.ready.threads)):
+                height = (height + 1) // 2
+            blocks_down = (middle.length + height - 1) // height
+            job.height = (middle.length + blocks_down - 1) // blocks_down       # all about equal
+        while not job.down and job.band == BAND and job.lines == lines and job.taps == last.taps \
+                and job.height < PLANES_ROWS \
                 and depth * ((job.height + BAND - 1) * rise + reach) * bytes <= PLANES_NEAR \
                 and (job.height + BAND) // BAND * products <= PLANES_PRODUCTS \
                 and (self.ready.threads == 1 or blocks * middle.length >= 4 * self.ready.threads * (job.height + BAND)):
             job.height += BAND
         job.span = (job.height - 1) * rise + reach
-        if job.height > job.band:
+        if job.down or job.height > job.band:
             job.lines = lines = depth * job.span
         job.blocks = (middle.length + job.height - 1) // job.height
         job.folds = min(job.lines, depth * middle.taps) * job.channels * job.taps > (
             FOLD_F32 if x.itemsize == 4 else FOLD_F64)
         cdef Py_ssize_t entries = job.lines * job.channels
-        job.lines_at = job.lines * job.task.source.channels * job.row_size
+        job.lines_at = job.lines * bytes
         job.entries_at = job.lines_at + rounded((job.lines + 1) * sizeof(line_t))
         job.weights_at = job.entries_at + rounded(entries * sizeof(void *))
         job.from_at = job.weights_at + rounded(entries * job.band * job.taps * x.itemsize)
         job.until_at = job.from_at + rounded(entries * sizeof(int))
         job.folds_at = job.until_at + rounded(entries * sizeof(int))
-        job.to_at = job.folds_at + rounded(entries * sizeof(int))
-        job.mix_at = job.to_at + job.band * job.row_size
+        job.first_at = job.folds_at + rounded(entries * sizeof(int))
+        job.steps_at = job.first_at + rounded(entries * sizeof(void *))
+        job.taps_at = job.steps_at + rounded(entries * sizeof(Py_ssize_t))
+        job.to_at = job.taps_at + rounded(entries * job.band * sizeof(Py_ssize_t))
+        job.targets_at = job.to_at + (job.height if job.down else job.band) * job.row_size
+        job.mix_at = job.targets_at + rounded(job.height * sizeof(void *))
         job.task.scratch_size = job.mix_at + rounded(job.task.source.channels * x.itemsize)
-        self.finishes = self.whole = True
+        self.finishes, self.whole = True, job.chunks == 1
         self.end(planes_block_f32 if x.itemsize == 4 else planes_block_f64,
                  blocks * job.blocks)
 

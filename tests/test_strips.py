@@ -1,0 +1,71 @@
+"""Lanes of places that go down a picture in strips: windows of few rows, channels together or apart."""
+
+import numpy as np
+import pytest
+from convolutions import PROMISE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pyconvx as cx
+from pyconvx import _core
+
+CASES = {
+    "n": st.integers(1, 2),
+    "channels": st.integers(1, 9),
+    "size": st.tuples(st.integers(1, 70), st.sampled_from([1, 3, 7, 8, 9, 16, 17, 33, 300])),
+    "kernel": st.tuples(st.integers(1, 8), st.integers(1, 17)),
+    "mode": st.sampled_from(["zeros", "edge", "reflect", "wrap", "odd_reflect"]),
+    "layout": st.sampled_from(["channels_last", "channels_first"]),
+    "outputs": st.integers(1, 3),
+    "dilation": st.sampled_from([1, 1, (1, 3), 2]),
+    "seed": st.integers(0, 99),
+}
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@settings(max_examples=60, deadline=None)
+@given(**CASES)
+def test_strips_agree_with_the_definition(isa, dtype, n, channels, size, kernel, mode, layout, outputs, dilation, seed):
+    rng = np.random.default_rng(seed)
+    first = layout == "channels_first"
+    x = rng.standard_normal((n, channels, *size) if first else (n, *size, channels)).astype(dtype)
+    count = channels * outputs
+    filters = rng.standard_normal((count, 1, *kernel) if first else (count, *kernel, 1)).astype(dtype)
+    bias = rng.standard_normal(count).astype(dtype)
+    options = dict(groups=channels, padding="same", padding_mode=mode, dilation=dilation, layout=layout)
+    with _core.using(isa):
+        want = cx.conv2d(x, filters, bias, algorithm="plain", **options)
+        results = []
+        for threads in (1, 2, 3):
+            with cx.threads(threads):
+                results.append(cx.conv2d(x, filters, bias, algorithm="planes", **options))
+        rectified = cx.conv2d(x, filters, bias, algorithm="planes", activation="relu", **options)
+    tolerance = (PROMISE if dtype == "float32" else 1e-13) * np.abs(want).max(initial=1) * np.sqrt(np.prod(kernel))
+    assert np.abs(results[0] - want).max(initial=0) <= tolerance
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+    np.testing.assert_array_equal(rectified, np.maximum(results[0], 0))
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stays_in_its_windows(isa, value):
+    x, filters = np.ones((1, 5, 40, 50), np.float32), np.ones((5, 1, 3, 3), np.float32)
+    x[0, 2, 17, 31] = value
+    with _core.using(isa):
+        y = cx.conv2d(x, filters, groups=5, padding=1, layout="channels_first", algorithm="planes")
+    assert np.argwhere(~np.isfinite(y)).tolist() == [[0, 2, r, c] for r in (16, 17, 18) for c in (30, 31, 32)]
+
+
+def test_large_pictures_of_channels_apart_are_read_where_they_are():
+    shapes, options = ((1, 64, 56, 56), (64, 1, 3, 3)), dict(groups=64, padding=1)
+    assert cx.explain(cx.conv2d, *shapes, layout="channels_first", **options).algorithm == "planes"
+    small = (1, 64, 14, 14), (64, 1, 3, 3)
+    assert cx.explain(cx.conv2d, *small, layout="channels_first", **options).algorithm == "depthwise"
+    last = (1, 56, 56, 64), (64, 3, 3, 1)
+    assert cx.explain(cx.conv2d, *last, **options).algorithm == "depthwise"
+    for stride, rows in ((2, 3), (1, 7)):
+        others = (1, 64, 56, 56), (64, 1, rows, rows)
+        given = {**options, "stride": stride, "layout": "channels_first"}
+        assert cx.explain(cx.conv2d, *others, **given).algorithm != "planes"
