@@ -355,3 +355,15 @@ def test_parameters_and_places_of_activations_are_told_apart():
     with cx.activations.temporarily("relu", np.abs):
         assert np.array_equal(cx.activate(X, "relu"), np.abs(X))
     assert np.array_equal(cx.activate(X, "relu"), np.maximum(X, 0))
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", ">i4", ">f4", ">f8"])
+@pytest.mark.parametrize("kind", ["max", "min", "avg", "sum"])
+def test_poolings_of_every_dtype_are_the_same_when_they_come_again(kind, dtype):
+    for _ in range(2):
+        x = RNG.integers(0, 2 if dtype == "?" else 100, (2, 9, 8, 3)).astype(dtype)
+        for options in ({}, {"stride": 1, "padding": 1}):
+            want = anew(cx.pool2d, x, 3, kind, **options)
+            for got in (cx.pool2d(x, 3, kind, **options) for _ in range(2)):
+                assert got.dtype == want.dtype
+                np.testing.assert_array_equal(got, want)

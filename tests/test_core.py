@@ -233,8 +233,11 @@ LONG = "x = np.ones((1_000_000, 1), np.float32)"
 SLOPE = "y, pullback = cx.vjp(cx.pool1d, np.ones((100_000, 1), np.float32), 5001, '{}', stride=1, dilation={})"
 NET = "net = cx.Sequential(cx.Conv2D(32, 3), cx.MaxPool2D(2), cx.Conv2D(32, 3)).build((28, 28, 32)).freeze()"
 FROZEN = f"{NET}; x = np.ones((1500, 28, 28, 32), np.float32); net(x), net(x)"
+LAYERS = "[cx.Conv2D(64, 3, padding=1) for _ in range(250)]"  # none of which takes long
+DEEP = f"net = cx.Sequential(*{LAYERS}).build((64, 64, 64)).freeze(); x = np.ones((1, 64, 64, 64), 'f'); net(x), net(x)"
 LONG_CALLS = {
     "frozen": (FROZEN, "net(x)"),
+    "deep": (DEEP, "net(x)"),
     "conv": (CONVOLUTION, "cx.conv2d(x, filters)"),
     "plain": (CONVOLUTION, "cx.conv2d(x, filters, algorithm='plain')"),
     "max": (LONG, "cx.pool1d(x, 20_001, stride=1)"),
@@ -242,6 +245,55 @@ LONG_CALLS = {
     "gradient": (SLOPE.format("avg", 1), "pullback(y)"),
     "dilated gradient": (SLOPE.format("sum", 3), "pullback(y)"),
 }
+
+
+TWICE = """
+    import os, signal, threading, time
+    import numpy as np, pyconvx as cx
+    class A(Exception): pass
+    class B(Exception): pass
+    def raising(error):
+        def handler(*_):
+            ran.append(error)
+            raise error
+        return handler
+    signal.signal(signal.SIGUSR1, raising(A))
+    signal.signal(signal.SIGUSR2, raising(B))
+    cx.set_num_threads({threads})
+    net = cx.Sequential(cx.Conv2D(64, 3, padding=1), cx.Conv2D(64, 3, padding=1)).build((160, 160, 64)).freeze()
+    x, ran, reached = np.ones((4, 160, 160, 64), np.float32), [], {{}}
+    def note(error):
+        while error is not None:    # the second handler may run while the first error is dealt with
+            reached[id(error)] = error
+            error = error.__context__
+    net(x), net(x)
+    def kill():
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR2)
+    for _ in range(4):
+        killer = threading.Thread(target=kill)
+        killer.start()
+        until = time.monotonic() + 0.8
+        while time.monotonic() < until:
+            try:
+                try:
+                    net(x)
+                    time.sleep(0.02)
+                except (A, B) as error:
+                    note(error)
+            except (A, B) as error:
+                note(error)
+        killer.join()
+    assert sorted(type(each).__name__ for each in reached.values()) == 4 * ["A"] + 4 * ["B"], (ran, reached)
+    assert not cx._core._threads.pending
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_two_signal_handlers_raise_reaches_the_caller(threads):
+    run = python(TWICE.format(threads=threads))
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -187,3 +187,18 @@ def test_any_strides_read_nothing_but_x(dilation, mode, isa):
         with _core.using(isa):
             got = cx.conv2d(x, filters, algorithm="depthwise", **options)
         assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max(), stride
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_many_taps_does_not_depend_on_the_threads(dtype):
+    """So many products that rows of places are visited in turns."""
+    rng = np.random.default_rng(0)
+    x, filters = (rng.standard_normal(shape).astype(dtype) for shape in ((8, 4, 4, 4, 64), (64, 5, 5, 5, 1)))
+    options = dict(padding="full", padding_mode="edge", dilation=2, groups=64)
+    results = []
+    for threads in (1, 2, 3, 8):
+        with cx.threads(threads):
+            y, pullback = cx.vjp(cx.conv3d, x, filters, **options)
+            results.append(pullback(np.cos(np.arange(y.size, dtype=dtype)).reshape(y.shape))[1])
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

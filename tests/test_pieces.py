@@ -189,6 +189,43 @@ def test_threads_take_samples_of_their_own_where_few_would_wait():
     assert divisions(net, 16, 17)[0] == (5, 16)
 
 
+@pytest.mark.parametrize("piece", [2**14, 2**16, 2**18])
+@pytest.mark.parametrize("threads", [2, 3, 5, 8])
+def test_no_thread_has_much_more_to_do_than_another(threads, piece, monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE", piece)
+    links = [pieces.Link(layer, shape, FLOATS) for layer, shape in zip(*layers_of(pictures_net(), 2), strict=True)]
+    for n in range(1, 40):
+        division = pieces._division(links, n, threads)
+        assert [start for start, _ in division.bounds] == [0, *(stop for _, stop in division.bounds[:-1])]
+        assert division.bounds[-1][1] == n
+        shares = [
+            sum(stop - start for start, stop in division.bounds[len(division.bounds) * i // division.workers : until])
+            for i in range(division.workers)
+            for until in [len(division.bounds) * (i + 1) // division.workers]
+        ]
+        if division.workers > 1:
+            assert max(shares) <= -(-n // threads) + (len(division.bounds) > threads) * len(division.bounds) / threads
+            assert (max(shares) * threads - n) / (max(shares) * threads) <= 0.3
+
+
+def layers_of(net, count):
+    """The first layers of a network, and the shapes of what they are given."""
+    layers = net.freeze().layers[:count]
+    return layers, net.inputs(net.input_shape)[:count]
+
+
+def test_a_deep_network_is_soon_ready():
+    """Each layer is asked a few times, not once for every row of layers that it might be in."""
+    net = nn.Sequential(*[nn.Conv2D(4, 3, padding=1) for _ in range(60)]).build((8, 8, 4)).freeze()
+    x, asked = np.zeros((96, 8, 8, 4), np.float32), []
+    with pytest.MonkeyPatch.context() as patch:
+        usual = pieces.alone
+        patch.setattr(pieces, "alone", lambda *given: asked.append(1) or usual(*given))
+        with cx.threads(2):
+            net(x), net(x)
+    assert len(asked) <= 6 * 60
+
+
 def test_layers_that_need_python_are_done_by_all_threads_together():
     with cx.activations.temporarily("odd", lambda x: x * x):
         net = nn.Sequential(nn.Conv2D(4, 3), nn.Activation("odd"), nn.MaxPool2D(2)).build((16, 16, 1))

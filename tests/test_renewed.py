@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyconvx as cx
-from pyconvx import _core
+from pyconvx import _core, remember
 from pyconvx.functional import algorithms, computation
 
 NAMES = [candidate.name for candidate in algorithms.CANDIDATES]
@@ -14,12 +14,9 @@ NAMES = [candidate.name for candidate in algorithms.CANDIDATES]
 
 def anew(function, *args, **options):
     """The same by kernels of its own."""
-    before = dict(computation._kept)
-    computation._kept.clear()
-    results = with_gradients(function, *args, **options)
-    computation._kept.clear()
-    computation._kept.update(before)
-    return results
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(computation, "_renewed", lambda *_: None)
+        return with_gradients(function, *args, **options)
 
 
 def with_gradients(function, *args, **options):
@@ -96,6 +93,26 @@ def test_forms_in_any_order(forms, dtype, threads):
             x = rng.standard_normal((n, size, size, channels)).astype(dtype)
             filters = rng.standard_normal((4, 3, 3, channels)).astype(dtype)
             alike(with_gradients(cx.conv2d, x, filters, padding=1), anew(cx.conv2d, x, filters, padding=1))
+
+
+def test_parameters_that_are_equal_and_not_the_same():
+    x, filters = np.full((1, 4, 4, 16), -1, np.float32), np.ones((16, 3, 3, 16), np.float32)
+    for alpha in (0.0, -0.0, 0.0):
+        activation = cx.activation("leaky_relu", alpha=alpha)
+        y = cx.vjp(cx.conv2d, x, filters, padding=1, activation=activation)[0]
+        np.testing.assert_array_equal(
+            np.signbit(y), np.signbit(anew(cx.conv2d, x, filters, padding=1, activation=activation)[0])
+        )
+
+
+def test_tables_that_are_let_go_and_made_anew(monkeypatch):
+    monkeypatch.setattr(remember, "BUDGET", 2**15)
+    rng = np.random.default_rng(4)
+    for turn in range(60):
+        size, mode = 5 + turn % 7, ("zeros", "edge", "reflect", "wrap")[turn % 4]
+        x, filters = rng.standard_normal((1, size, size, 3)), rng.standard_normal((4, 3, 3, 3))
+        options = {"padding": 1, "padding_mode": mode}
+        alike(with_gradients(cx.conv2d, x, filters, **options), anew(cx.conv2d, x, filters, **options))
 
 
 def unaligned(array):

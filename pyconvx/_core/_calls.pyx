@@ -87,8 +87,9 @@ cdef class Repeat:
     @property
     def kernel(self):
         """What does all of it, without Python; None if there is no such kernel."""
-        kernel = None if self.finish is not None else getattr(self.fill, "__self__", None)
-        return kernel if isinstance(kernel, Kernel) and kernel.runs else None
+        kernel = getattr(self.fill, "__self__", None)
+        whole = self.finish is None and isinstance(kernel, Kernel) and self.fill == kernel.fill
+        return kernel if whole and kernel.runs else None
 
     cpdef bint into(self, x, bias, y, filters=None):
         """Fill y, of that shape and dtype, which shares no memory with the other arrays; returns whether that was done:

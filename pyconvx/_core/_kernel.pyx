@@ -7,7 +7,7 @@ cimport numpy as cnp
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 
-from pyconvx._core._threads cimport run_blocks, stop
+from pyconvx._core._threads cimport interrupted, run_blocks, stop
 
 cnp.import_array()
 
@@ -78,6 +78,7 @@ cdef struct pieces_t:
     char *y
     Py_ssize_t x_step, y_step       # bytes of a sample
     bint stopped
+    long long asked                 # when, whether to stop
 
 
 cdef void piece_block(void *given, Py_ssize_t number, int worker) noexcept nogil:
@@ -93,6 +94,8 @@ cdef void piece_block(void *given, Py_ssize_t number, int worker) noexcept nogil
         y = job.y + piece.start * job.y_step if link.y == NULL else link.y
         status = link.ready.once(link.ready, x, link.bias, y, job.scratch[worker])
         if status == STOPPED:
+            job.stopped = True
+        elif worker == 0 and interrupted(&job.asked):   # a row of short kernels may take long
             job.stopped = True
         if status != DONE:
             piece.flagged = True
@@ -148,7 +151,7 @@ cdef class Pieces:
         cdef bint done
         job.x, job.y = <const char *> cnp.PyArray_DATA(x), <char *> cnp.PyArray_DATA(y)
         job.x_step, job.y_step = x.nbytes // x.shape[0], y.nbytes // y.shape[0]
-        job.stopped = False
+        job.stopped, job.asked = False, 0
         for i in range(job.count):
             job.piece[i].flagged = False
         with nogil:

@@ -144,6 +144,8 @@ def depthwise_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradien
     memory = cut_row(&s.axis[2], PLACES, job.gy_stride[2], &job.row)
     # as many channels of a place as possible, which lie together, but for some blocks per thread
     job.group = max(1, min(PART_BYTES // (lanes * s.taps * x.itemsize), channels // lanes)) * lanes
+    # how many rows at once shows in the bits, and so must not depend on the threads
+    cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // max(1, s.axis[2].length * s.taps * min(job.group, channels)))
     if threads > 1:
         job.group = max(1, min(job.group // lanes, channels // lanes // (2 * threads))) * lanes
     cdef Py_ssize_t blocks = (channels + job.group - 1) // job.group
@@ -161,7 +163,6 @@ def depthwise_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradien
     job.totals = <double *> totals.first
     memset(job.totals, 0, totals.size)
     cdef Py_ssize_t rows = s.batch * s.axis[0].length * s.axis[1].length
-    cdef Py_ssize_t visit = max(1, VISIT_PRODUCTS // max(1, s.axis[2].length * s.taps * min(job.group, channels)))
     cdef block_t block = depthwise_gradient_block_f32 if x.itemsize == 4 else depthwise_gradient_block_f64
     job.row0 = 0
     while job.row0 < rows:

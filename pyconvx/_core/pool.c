@@ -15,6 +15,8 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
     return POOL_DONE;
 }
 
+int pool_due(long long *last) { return ++*last % 64 == 0; }
+
 #else
 
 #include <pthread.h>
@@ -66,6 +68,14 @@ static long long now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+int pool_due(long long *last)
+{
+    const long long time = now();
+    if (time - *last <= POLL_NANOSECONDS) return 0;
+    *last = time;
+    return 1;
 }
 
 static void after_fork_in_child(void)

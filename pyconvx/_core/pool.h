@@ -8,6 +8,9 @@ typedef void (*pool_block)(void *job, ptrdiff_t block, int worker);
 /* Asked by the calling thread now and then; nonzero stops the job. */
 typedef int (*pool_poll)(void);
 
+/* Whether it is time for a poll, if there was one at *last, which is then set to now. */
+int pool_due(long long *last);
+
 #define POOL_DONE 0
 #define POOL_STOPPED 1
 #define POOL_MAX_THREADS 256

@@ -342,7 +342,7 @@ cdef void ready_pool(ready_t *ready, pool_t *job, block_t block, Py_ssize_t bloc
 cdef int launch(const ready_t *ready, pool_t *job, str label) except -1:
     """Run a job that is ready. label: of the plugin whose function it calls."""
     cdef int failure
-    cdef _Scratch scratch = _Scratch(ready.scratch, 1)
+    cdef _Scratch scratch = _Scratch(job.scratch_size, ready.threads)
     job.scratch = scratch.first
     if job.call != NULL:
         job.call.failure = &failure

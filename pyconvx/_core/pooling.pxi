@@ -65,7 +65,7 @@ cdef class Pool(Kernel):
 
     def fill(self, cnp.ndarray x, bias, cnp.ndarray y, filters=None):
         """Fill y from x: arrays as those that it was made ready for, of any shape. bias, filters: None."""
-        cdef _Scratch scratch = _Scratch(self.ready.scratch, 1)
+        cdef _Scratch scratch = _Scratch(self.job.pool.scratch_size, self.ready.threads)
         cdef int status
         with nogil:
             status = self.ready.once(&self.ready, cnp.PyArray_DATA(x), NULL, cnp.PyArray_DATA(y), scratch.first)

@@ -57,6 +57,12 @@ cdef inline bint all_zero(const unsigned char *bytes, Py_ssize_t count) noexcept
     return any_bit == 0
 
 
+cdef inline void give(task_t *task, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
+    """Tell a job with which memory it is done."""
+    task.scratch, task.scratch_size = scratch, rounded(task.scratch_size)
+    task.x, task.bias, task.y = x, bias, y
+
+
 cdef int once_convolution(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
     cdef Py_ssize_t job[JOB_WORDS]
     memcpy(job, ready.job, ready.job_size)
@@ -66,8 +72,7 @@ cdef int once_convolution(const ready_t *ready, const void *x, const void *bias,
 cdef inline int run_task(const ready_t *ready, task_t *task, const void *x, const void *bias, void *y,
                          char *scratch) noexcept nogil:
     """Run a copy of a kernel's job."""
-    task.scratch, task.scratch_size = scratch, rounded(task.scratch_size)
-    task.x, task.bias, task.y = x, bias, y
+    give(task, x, bias, y, scratch)
     return DONE if run_blocks(ready.block, task, ready.blocks, ready.threads) else STOPPED
 
 
@@ -107,20 +112,19 @@ cdef class Convolution(Kernel):
 
     cdef int run(self, void *job, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, Border border) except -1:
         cdef task_t *task = <task_t *> job
-        cdef int failure
+        cdef int failure, status
+        cdef const void *start = NULL if bias is None else cnp.PyArray_DATA(bias)
         if border is not None:
             task.source.border = border.around(x)
         cdef _Scratch scratch = _Scratch(task.scratch_size, self.ready.threads)
-        task.scratch, task.scratch_size = scratch.first, scratch.size
-        task.x, task.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
-        task.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
         if self.plugin is not None:
+            give(task, cnp.PyArray_DATA(x), start, cnp.PyArray_DATA(y), scratch.first)
             task.activation.call.failure = &failure
             return run_foreign(self.ready.block, job, self.ready.blocks, self.ready.threads, &failure,
                                self.plugin.label)
         with nogil:
-            run(self.ready.block, job, self.ready.blocks, self.ready.threads)
-        return 0
+            status = run_task(&self.ready, task, cnp.PyArray_DATA(x), start, cnp.PyArray_DATA(y), scratch.first)
+        return 0 if status == DONE else stop()
 
     def pack(self, cnp.ndarray filters):
         """Other filters, (F, *kernel, C // groups) and contiguous, for `fill`; None if they are not for this kernel."""

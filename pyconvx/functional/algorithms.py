@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
     paired: bool = False
     """Whether it may take two samples at once, so that the bits of one depend on the other."""
     renewed: tuple[bool, bool] = (True, True)
-    """Whether its kernel packs other filters, given as they are: those of a convolution, and of an adjoint."""
+    """Whether its kernel may be given other filters as they are: those of a convolution, and of an adjoint."""
 
 
 class Supposed(Problem):
@@ -111,7 +111,7 @@ CANDIDATES = (
         apart=True,
     ),
     Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, _never, direct),
-    Candidate("plain", "one output and one tap after the other", _never, _never, plain, renewed=(False, False)),
+    Candidate("plain", "one output and one tap after the other", _never, _never, plain),
 )
 
 

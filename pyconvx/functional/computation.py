@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._core import now
+from ..remember import key_of
 from .algorithms import Candidate, Problem, Supposed, choose
 from .arrays import Array, as_kernel_input, channels_together, empty, exchange, outline, stand_in
 from .operation import REMEMBERED
@@ -55,7 +56,8 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
     shapes = tuple(array.shape for array in arrays)
     # a kernel holds its tables, so that no others have their addresses
     tables = *map(id, problem.axes), id(problem.constants)
-    options = algorithm, problem.transposed, problem.groups, problem.strides, finish
+    finishing = None if finish is None else (finish[0], key_of(finish[1]))  # which tells 0.0 from -0.0
+    options = algorithm, problem.transposed, problem.groups, problem.strides, finishing
     key = (*options, dtype.char, num_threads(), now(), *shapes, *tables)
     ready = _kept.get(key)
     if ready is None:

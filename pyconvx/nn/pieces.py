@@ -33,7 +33,7 @@ APART = 2**22
 IDLE = 1 / 8
 """The part of a batch for which threads may wait, so that each does pieces by itself."""
 LONG = 2**28
-"""Multiply-adds of the longest piece that a thread does by itself: nobody can stop it."""
+"""Multiply-adds, or elements of windows, of the longest piece that a thread does by itself: nobody can stop it."""
 OPERATIONS = {Activation, Pad, *(getattr(pool, name) for name in pool.__all__)}
 """Layers whose result, sample by sample, is that of their operation, which keeps nothing of x. A class derived from one
 may be anything.
@@ -89,7 +89,9 @@ class Link:
         self.result = layer.output_shape(given)
         self.bytes = dtype.itemsize * (math.prod(given) + math.prod(self.result))
         self.weight = sum(array.nbytes for array in layer.params.values())
-        self.work = layer.multiply_adds(given)
+        taps = math.prod((layer.window(given) or {}).get("kernel_size", ()))
+        self.work = max(layer.multiply_adds(given), taps * math.prod(self.result))
+        self._divides: dict[tuple[int, int], bool] = {}
         self._ready: dict[tuple[int, int], tuple[Ready, Shape]] = {}
 
     def step(self, samples: int) -> Step:
@@ -99,11 +101,13 @@ class Link:
             raise TypeError(f"{self.layer!r} is not done for {samples} samples")
         return step
 
-    def divides(self, n: int, sizes: Sequence[int]) -> bool:
-        """Whether n samples may be done in pieces of these sizes, with the same bits."""
-        whole = self.step(n)
-        given = self.dtype, whole.arguments, whole.options
-        return all(size == n or alone(whole.function, whole.shape, self.step(size).shape, *given) for size in sizes)
+    def divides(self, n: int, size: int) -> bool:
+        """Whether n samples may be done in pieces of a size, with the same bits."""
+        if (n, size) not in self._divides:
+            whole = self.step(n)
+            given = self.dtype, whole.arguments, whole.options
+            self._divides[n, size] = size == n or alone(whole.function, whole.shape, self.step(size).shape, *given)
+        return self._divides[n, size]
 
     def ready(self, samples: int, threads: int) -> tuple[Ready, Shape]:
         """The layer for so many samples and threads, and the shape of x for that."""
@@ -114,6 +118,11 @@ class Link:
                 ready = Ready(step.function, step.shape, self.dtype, step.arguments, step.options)
             self._ready[key] = ready, step.shape
         return self._ready[key]
+
+    def forget(self) -> None:
+        """Let go of what was found out to choose from."""
+        self._divides.clear()
+        self._ready.clear()
 
 
 @dataclass
@@ -143,16 +152,18 @@ def _division(links: Sequence[Link], n: int, threads: int) -> _Division | None:
     longest = -(-n // threads) * threads
     for workers in (threads, 1) if threads > 1 and longest - n <= n * IDLE else (1,):
         most = max(1, PIECE * (threads // workers) // max(1, *(link.bytes for link in links)))
-        pieces = -(-n // (most * workers)) * workers  # as many for each
-        size = -(-n // pieces)
-        bounds = [(start, min(start + size, n)) for start in range(0, n, size)]
-        some = _Division(bounds, min(workers, len(bounds)), threads // workers)
-        if len(bounds) > workers and any(link.weight > size * link.bytes for link in links):
+        pieces = min(n, -(-n // (most * workers)) * workers)  # as many for each
+        bounds = [(n * i // pieces, n * (i + 1) // pieces) for i in range(pieces)]
+        some = _Division(bounds, min(workers, pieces), threads // workers)
+        size = max(some.sizes)
+        if workers > 1 and size * sum(link.work for link in links) > LONG:
             continue
-        if not all(link.divides(n, sorted(some.sizes)) for link in links):
+        if pieces > workers and any(link.weight > size * link.bytes for link in links):
+            continue
+        if not all(link.divides(n, each) for link in links for each in some.sizes):
             continue
         kernels = (link.ready(samples, 1)[0].kernel for link in links for samples in some.sizes)
-        if workers == 1 or (sum(link.work for link in links) * size <= LONG and all(kernels)):
+        if workers == 1 or all(kernels):
             return some
     return None
 
@@ -177,6 +188,8 @@ class Segment:
         self.division, self.dtype = division, links[0].dtype
         self.steps = {size: [link.ready(size, division.threads) for link in links] for size in division.sizes}
         self.shape = (n, *links[-1].result)
+        for link in links:
+            link.forget()
 
     def within(self, memory: Memory) -> _Way:
         """The way of a batch through maps in some memory."""
