@@ -357,7 +357,9 @@ def test_parameters_and_places_of_activations_are_told_apart():
     assert np.array_equal(cx.activate(X, "relu"), np.maximum(X, 0))
 
 
-@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", ">i4", ">f4", ">f8"])
+@pytest.mark.parametrize(
+    "dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", ">i4", ">f4", ">f8"]
+)
 @pytest.mark.parametrize("kind", ["max", "min", "avg", "sum"])
 def test_poolings_of_every_dtype_are_the_same_when_they_come_again(kind, dtype):
     for _ in range(2):

@@ -107,9 +107,9 @@ cdef void piece_block(void *given, Py_ssize_t number, int worker) noexcept nogil
 cdef class Pieces:
     """Pieces(bounds, rows, scratch): samples through a row of kernels, some at a time.
 
-    bounds: where each piece begins and ends; rows: for each worker a dict of the `Row` for so many samples; scratch: for
-    each worker an array of as many bytes as its rows take. With one worker, kernels may use all threads for a piece;
-    with more, each does pieces by itself, and the kernels are for one thread.
+    bounds: where each piece begins and ends; rows: for each worker a dict of the `Row` for so many samples; scratch:
+    for each worker an array of as many bytes as its rows take. With one worker, kernels may use all threads for a
+    piece; with more, each does pieces by itself, and the kernels are for one thread.
     """
     cdef pieces_t job
     cdef int workers

@@ -1,10 +1,10 @@
 # Convolution with lanes of neighbouring places, for results of few channels (pictures): stride 1 on the last axis.
 #
 # A block is some rows of places of one sample. The rows of x that it reads are laid out channel by channel, padding
-# included, or read in place where nothing is missing, and summed by planes.h: a strip of vectors at a time from the first
-# row to the last, where a group has one channel and few rows of taps, or a band of four rows of the result, where the
-# kernel is tall enough for them to share their input. Never more than PLANES_BYTES are laid out at once: of a large kernel
-# some rows, or some taps of a row, are summed after the others.
+# included, or read in place where nothing is missing, and summed by planes.h: a strip of vectors at a time from the
+# first row to the last, where a group has one channel and few rows of taps, or a band of four rows of the result, where
+# the kernel is tall enough for them to share their input. Never more than PLANES_BYTES are laid out at once: of a large
+# kernel some rows, or some taps of a row, are summed after the others.
 
 cdef enum:
     BAND = 4
@@ -92,7 +92,7 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
     cdef real *row
     cdef const real **first_row = <const real **> (scratch + job.first_at)      # that of the first group
     cdef Py_ssize_t *group_step = <Py_ssize_t *> (scratch + job.steps_at)
-    cdef Py_ssize_t *weight_at = <Py_ssize_t *> (scratch + job.taps_at)            # of each row of each entry: its weights
+    cdef Py_ssize_t *weight_at = <Py_ssize_t *> (scratch + job.taps_at)         # of each row of each entry
     cdef const real *weight
     cdef real start
     cdef Py_ssize_t f, channel, entries, entry, pair, i, r, k, t, o, band0, band
@@ -112,7 +112,8 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
                     k = (line[i].position - (band0 + r) * job.rise) // step1
                     if middle.step < 0:
                         k = middle.taps - 1 - k
-                    weight_at[pair] = ((line[i].depth * middle.taps + k) * last.taps + first_tap) * job.channels + channel
+                    weight_at[pair] = ((line[i].depth * middle.taps + k) * last.taps + first_tap) * job.channels \
+                        + channel
                     pair += 1
                     chain[r] += taps
                     if chain[r] + taps > fold:
