@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx import _core
+from pyconvx.functional import algorithms
 
 CASES = {
     "n": st.integers(1, 2),
@@ -58,14 +59,34 @@ def test_what_is_not_finite_stays_in_its_windows(isa, value):
     assert np.argwhere(~np.isfinite(y)).tolist() == [[0, 2, r, c] for r in (16, 17, 18) for c in (30, 31, 32)]
 
 
+def chosen(x, kernel, dtype=np.float32, **options):
+    """The algorithm that runs for a picture whose channels come first, each with a filter of its own."""
+    channels = x[1]
+    plan = cx.conv2d.plan(
+        np.zeros(x, dtype), np.zeros((channels, 1, *kernel), dtype), groups=channels, layout="channels_first", **options
+    )
+    return algorithms.choose(plan.supposed(), "auto").name
+
+
 def test_large_pictures_of_channels_apart_are_read_where_they_are():
-    shapes, options = ((1, 64, 56, 56), (64, 1, 3, 3)), dict(groups=64, padding=1)
-    assert cx.explain(cx.conv2d, *shapes, layout="channels_first", **options).algorithm == "planes"
-    small = (1, 64, 14, 14), (64, 1, 3, 3)
-    assert cx.explain(cx.conv2d, *small, layout="channels_first", **options).algorithm == "depthwise"
-    last = (1, 56, 56, 64), (64, 3, 3, 1)
-    assert cx.explain(cx.conv2d, *last, **options).algorithm == "depthwise"
-    for stride, rows in ((2, 3), (1, 7)):
-        others = (1, 64, 56, 56), (64, 1, rows, rows)
-        given = {**options, "stride": stride, "layout": "channels_first"}
-        assert cx.explain(cx.conv2d, *others, **given).algorithm != "planes"
+    assert chosen((1, 64, 56, 56), (3, 3), padding=1) == "planes"
+    assert chosen((1, 8, 40, 300), (5, 5), np.float64) == "planes"
+    assert cx.explain(cx.conv2d, (1, 56, 56, 64), (64, 3, 3, 1), groups=64, padding=1).algorithm == "depthwise"
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "options"),
+    [
+        ((14, 14), (3, 3), {"padding": 1}),
+        ((56, 56), (3, 3), {"stride": 2}),
+        ((56, 56), (7, 7), {}),
+        ((56, 56), (2, 1), {}),  # too few taps for the one, which must not mean neither
+        ((56, 56), (3, 3), {"padding": 1, "padding_mode": "odd_reflect"}),
+        ((1024, 3), (3, 3), {"padding": 1}),
+        ((4, 2000), (3, 3), {"padding": 1}),
+        ((40, 60), (3, 40), {}),
+        ((60, 400), (3, 3), {"dilation": (1, 150)}),
+    ],
+)
+def test_others_are_exchanged(size, kernel, options):
+    assert chosen((1, 64, *size), kernel, **options) == "depthwise"

@@ -41,10 +41,11 @@ cdef bint run_blocks(block_t block, void *job, Py_ssize_t blocks, int threads) n
 
 
 cdef bint interrupted(long long *last) noexcept nogil:
-    """For the thread that called, between blocks of its own: whether to stop. Asks now and then; last: when it did, 0
-    before.
+    """For the thread that called, between blocks of its own: whether to stop. Asks now and then; last: when it did, or
+    else when this was first called, and 0 before.
     """
-    return pool_due(last) and poll()
+    cdef bint first = last[0] == 0
+    return pool_due(last) and not first and poll()
 
 
 cdef int stop() except -1:
@@ -52,7 +53,7 @@ cdef int stop() except -1:
     if PyErr_Occurred() != NULL:
         return -1
     error = pending.pop(PyThread_get_thread_ident(), None)
-    raise error or RuntimeError("the process was forked by a signal handler during a kernel")
+    raise RuntimeError("the process was forked by a signal handler during a kernel") if error is None else error
 
 
 cdef int run(block_t block, void *job, Py_ssize_t blocks, int threads) except -1 nogil:

@@ -48,7 +48,7 @@ cdef Py_ssize_t collect_all(real *kind, const pool_t *job, const real *image, co
 
 cdef int call_rows(const foreign_pool_t *job, const rows_t *r, Py_ssize_t count, real *y, Py_ssize_t n,
                    double *window) noexcept nogil:
-    """y = the pooling of n windows of `count` taps."""
+    """y = the pooling of n windows of `count` taps; the rows are used up."""
     cdef const real **row = <const real **> r.row
     cdef double result = 0
     cdef Py_ssize_t i, t, w, some

@@ -188,10 +188,10 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
     int share = 0;
     long long last = now();
     for (ptrdiff_t b; (b = take(&pool.work, &share)) >= 0;) {
-        block(job, b, 0);
-        if (poll && now() - last > POLL_NANOSECONDS) {
-            const int stop = poll();
-            if (atomic_load(&forks) != family) return POOL_STOPPED; /* a signal handler forked: no workers here */
+        block(job, b, 0); /* which may ask for signals, too */
+        const int stop = poll && now() - last > POLL_NANOSECONDS ? poll() : -1;
+        if (atomic_load(&forks) != family) return POOL_STOPPED; /* a signal handler forked: no workers here */
+        if (stop >= 0) {
             if (stop) {
                 status = POOL_STOPPED;
                 for (int t = 0; t <= helpers; t++) atomic_store(&pool.work.share[t].next, blocks);

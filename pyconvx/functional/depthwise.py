@@ -1,4 +1,4 @@
-"""Depthwise convolution as a candidate: one filter per channel. May import the core and problem."""
+"""Depthwise convolution as a candidate: one filter per channel. May import the core, planes and problem."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import _core
+from . import planes
 from .arrays import Array, channels_together
 from .parallel import num_threads
 from .prepare import as_taps
@@ -19,8 +20,6 @@ TAPS = 256
 """Most taps: a longer chain of products loses digits, and pointers to its rows take much memory."""
 LARGE = 1024
 """Places of a picture from which it costs more to exchange channels and places than to do without."""
-STRIPS = (2, 3, 4, 5)
-"""Rows of taps for which lanes of places are as fast as lanes of channels."""
 
 
 def unfit(problem: Problem) -> str | None:
@@ -43,16 +42,9 @@ def wasteful(problem: Problem) -> str | None:
     if channels < lanes and problem.strides[2] == 1:
         return f"there are {channels} channels, fewer than the {lanes} lanes of the narrowest vector"
     _, rows, columns = problem.axes
-    if rows.length * columns.length >= LARGE and _in_strips(problem) and not channels_together(problem.x):
+    if rows.length * columns.length >= LARGE and not channels_together(problem.x) and planes.in_strips(problem):
         return "channels lie apart: strips of places read them where they are"
     return None
-
-
-def _in_strips(problem: Problem) -> bool:
-    """Whether lanes of places go down such windows from row to row, which is fast."""
-    depth, rows, columns = problem.axes
-    dense = rows.rise == columns.rise == abs(rows.step) == abs(problem.strides[2]) == 1
-    return dense and depth.taps == 1 and rows.taps in STRIPS
 
 
 def kernel(problem: Problem, y: Array) -> Any:

@@ -11,10 +11,14 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["kernel", "unfit", "wasteful", "weights"]
+__all__ = ["in_strips", "kernel", "unfit", "wasteful", "weights"]
 
 MANY_TAPS = 25
 """Taps from which laying rows out channel by channel costs little beside the products."""
+STRIPS = (2, 3, 4, 5)
+"""Rows of taps that strips are the fastest for."""
+WIDEST = 16
+"""Taps of a row of such windows."""
 SEGMENT = 1024
 """Places of a row that the kernel lays out at once."""
 
@@ -43,6 +47,16 @@ def wasteful(problem: Problem) -> str | None:
     if (axis.taps - 1) * abs(axis.step) > 2 * axis.taps * min(axis.length, SEGMENT):
         return "taps of the last axis lie far apart, and what lies between them is laid out too"
     return None
+
+
+def in_strips(problem: Problem) -> bool:
+    """Whether this is the best for pictures of one channel each: strips that go down from row to row."""
+    depth, rows, columns = problem.axes
+    if unfit(problem) is not None or wasteful(problem) is not None or any(axis.mixed for axis in problem.axes):
+        return False
+    dense = rows.rise == abs(rows.step) == 1 and problem.per_group[1] == depth.taps == 1
+    lanes = _core.kernels.LANES[problem.x.dtype.name]
+    return dense and rows.taps in STRIPS and columns.taps <= WIDEST and columns.length >= 2 * lanes <= 2 * rows.length
 
 
 def weights(problem: Problem) -> Array:
