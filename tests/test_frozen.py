@@ -3,13 +3,14 @@
 import copy
 import operator
 import pickle
-import threading
 
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from memory import peak
+from networks import pictures_net
+from threads import together
 
 import pyconvx as cx
 from pyconvx import nn
@@ -114,21 +115,8 @@ def test_the_same_in_pieces_with_any_number_of_threads(net, n, piece, scale):
     assert results[0].dtype == want.dtype
 
 
-def pictures_net():
-    """Two convolutions and two dense layers, whose maps of some samples are several pieces."""
-    return nn.Sequential(
-        nn.Conv2D(16, 3, padding=1, activation="relu"),
-        nn.MaxPool2D(2),
-        nn.Conv2D(24, 3, padding=1, activation="relu"),
-        nn.MaxPool2D(2),
-        nn.Flatten(),
-        nn.Dense(12, activation="relu"),
-        nn.Dense(5),
-    ).build((32, 32, 3))
-
-
 def test_maps_are_kept_between_calls_and_results_are_not():
-    net = pictures_net()
+    net = pictures_net(12, 5)
     fast, x = net.freeze(), rng.standard_normal((40, 32, 32, 3)).astype(np.float32)
     first, kept = [fast(x) for _ in range(3)][-1], fast(x).copy()
     most = peak(lambda: fast(x))
@@ -171,23 +159,20 @@ def test_no_layer_that_may_keep_it_is_given_memory_that_is_used_again():
 
 
 def test_many_threads_use_one_frozen_network():
-    fast = pictures_net().freeze()
+    fast = pictures_net(12, 5).freeze()
     xs = [rng.standard_normal((n, 32, 32, 3)).astype(np.float32) for n in (1, 3, 24, 40, 1, 8)]
     want, wrong = [fast(x) for x in xs], []
 
-    def work(x, y):
+    def work(pair):
+        x, y = pair
         wrong.extend(1 for _ in range(20) if not np.array_equal(fast(x), y))
 
-    workers = [threading.Thread(target=work, args=pair) for pair in zip(xs, want, strict=True)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    together(work, *zip(xs, want, strict=True))
     assert not wrong
 
 
 def test_a_frozen_network_is_pickled():
-    fast, x = pictures_net().freeze(), np.ones((2, 32, 32, 3), np.float32)
+    fast, x = pictures_net(12, 5).freeze(), np.ones((2, 32, 32, 3), np.float32)
     want = fast(x)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fast))(x), want)
 
@@ -210,7 +195,7 @@ def test_a_layer_of_a_derived_class_does_what_that_says(base):
 
 
 def test_arrays_of_other_forms():
-    net = pictures_net()
+    net = pictures_net(12, 5)
     fast, x = net.freeze(), rng.integers(0, 255, (4, 32, 32, 3))
     for array in (
         x,
@@ -268,7 +253,7 @@ def test_layers_that_are_replaced_are_not_those_of_before():
 
 
 def test_parameters_stay():
-    fast = pictures_net().freeze()
+    fast = pictures_net(12, 5).freeze()
     for change in (
         lambda: fast.params.update({}) or fast.params.__setitem__("0.bias", np.zeros(16, "f")),
         lambda: setattr(fast, "params", dict(fast.params)),

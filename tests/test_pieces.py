@@ -1,11 +1,12 @@
 """Kernels one after another without Python in between: the bits of each alone, whoever does the pieces."""
 
 import sys
-import threading
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from networks import pictures_net
+from threads import together
 
 import pyconvx as cx
 from pyconvx import _core, nn
@@ -152,17 +153,6 @@ def test_what_cannot_be_a_row_is_refused():
     assert last.kernel is not None
 
 
-def pictures_net():
-    return nn.Sequential(
-        nn.Conv2D(16, 3, padding=1, activation="relu"),
-        nn.MaxPool2D(2),
-        nn.Conv2D(24, 3, padding=1, activation="relu"),
-        nn.MaxPool2D(2),
-        nn.Flatten(),
-        nn.Dense(5),
-    ).build((32, 32, 3))
-
-
 def divisions(net, n, threads):
     """(layers, workers) of each segment of a network that is ready for a batch."""
     x = np.zeros((n, *net.input_shape), np.float32)
@@ -180,7 +170,7 @@ def divisions(net, n, threads):
 
 
 def test_threads_take_samples_of_their_own_where_few_would_wait():
-    net = pictures_net()
+    net = pictures_net(5)
     assert all(workers == 1 for _, workers in divisions(net, 16, 1))
     for n in (2, 4, 16, 17, 100):
         assert divisions(net, n, 2)[0] == (5, 2)
@@ -193,7 +183,7 @@ def test_threads_take_samples_of_their_own_where_few_would_wait():
 @pytest.mark.parametrize("threads", [2, 3, 5, 8])
 def test_no_thread_has_much_more_to_do_than_another(threads, piece, monkeypatch):
     monkeypatch.setattr(pieces, "PIECE", piece)
-    links = [pieces.Link(layer, shape, FLOATS) for layer, shape in zip(*layers_of(pictures_net(), 2), strict=True)]
+    links = [pieces.Link(layer, shape, FLOATS) for layer, shape in zip(*layers_of(pictures_net(5), 2), strict=True)]
     for n in range(1, 40):
         division = pieces._division(links, n, threads)
         assert [start for start, _ in division.bounds] == [0, *(stop for _, stop in division.bounds[:-1])]
@@ -233,26 +223,23 @@ def test_layers_that_need_python_are_done_by_all_threads_together():
 
 
 def test_no_thread_does_a_long_piece_by_itself(monkeypatch):
-    net = pictures_net()
+    net = pictures_net(5)
     monkeypatch.setattr(pieces, "LONG", 2**20)
     assert all(workers == 1 for _, workers in divisions(net, 16, 2))
 
 
 def test_calls_at_once_from_many_threads_of_the_caller():
-    fast, wrong = pictures_net().freeze(), []
+    fast, wrong = pictures_net(5).freeze(), []
     xs = [rng.standard_normal((n, 32, 32, 3)).astype(np.float32) for n in (2, 16, 17, 40)]
     with cx.threads(1):
         want = [fast(x) for x in xs]
 
-    def work(x, y):
+    def work(pair):
+        x, y = pair
         with cx.threads(2):
             wrong.extend(1 for _ in range(30) if not np.array_equal(fast(x), y))
 
-    workers = [threading.Thread(target=work, args=pair) for pair in zip(xs, want, strict=True)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    together(work, *zip(xs, want, strict=True))
     assert not wrong
 
 

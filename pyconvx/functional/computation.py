@@ -34,8 +34,7 @@ MOST = 512
 _kept: dict[Any, _Ready] = {}
 
 
-def _made(problem: Problem, algorithm: str, y: Array) -> _Ready:
-    candidate = choose(problem, algorithm)
+def _made(candidate: Candidate, problem: Problem, y: Array) -> _Ready:
     kernel = candidate.kernel(problem, y)
     return _Ready(candidate, kernel, bool(problem.finish is not None and kernel.finish(*problem.finish)))
 
@@ -76,7 +75,7 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
             problem.constants,
             finish=finish,
         )
-        ready = _made(supposed, algorithm, outline(y.shape, y.dtype))
+        ready = _made(choose(supposed, algorithm), supposed, outline(y.shape, y.dtype))
         if len(_kept) >= MOST:
             _kept.clear()
         _kept[key] = ready
@@ -103,7 +102,7 @@ class Computation:
         if not candidate.apart:
             problem.x = as_kernel_input(problem.x, problem.x.dtype)
         self._as_it_is = candidate.apart or channels_together(y)
-        self._ready = _made(problem, candidate.name, y if self._as_it_is else empty(y.shape, y.dtype))
+        self._ready = _made(candidate, problem, y if self._as_it_is else empty(y.shape, y.dtype))
 
     @property
     def finished(self) -> bool:

@@ -141,6 +141,11 @@ class _Division:
         return {stop - start for start, stop in self.bounds}
 
 
+def _whole(n: int, threads: int) -> _Division:
+    """All at once."""
+    return _Division([(0, n)], 1, threads)
+
+
 def _division(links: Sequence[Link], n: int, threads: int) -> _Division | None:
     """How layers do a batch of n together; None where they do not.
 
@@ -148,7 +153,7 @@ def _division(links: Sequence[Link], n: int, threads: int) -> _Division | None:
     again.
     """
     if len(links) == 1:
-        return _Division([(0, n)], 1, threads)
+        return _whole(n, threads)
     longest = -(-n // threads) * threads
     for workers in (threads, 1) if threads > 1 and longest - n <= n * IDLE else (1,):
         most = max(1, PIECE * (threads // workers) // max(1, *(link.bytes for link in links)))
@@ -171,12 +176,12 @@ def _division(links: Sequence[Link], n: int, threads: int) -> _Division | None:
 def segments(links: Sequence[Link], n: int, threads: int) -> list[Segment]:
     """Layers put together as far as they go together."""
     found: list[Segment] = []
-    some, division = list[Link](), _Division([(0, n)], 1, threads)
+    some, division = list[Link](), _whole(n, threads)
     for link in links:
         longer = _division([*some, link], n, threads)
         if longer is None:
             found.append(Segment(some, n, division))
-            some, longer = [], _Division([(0, n)], 1, threads)
+            some, longer = [], _whole(n, threads)
         some, division = [*some, link], longer
     return [*found, Segment(some, n, division)]
 
