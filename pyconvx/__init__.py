@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from . import _core as _core
 from .activation import ActivationFunction, activation, activations
 from .functional import (
-    Explanation,
     PreparedFilters,
     activate,
     adaptive_pool1d,
@@ -18,7 +17,6 @@ from .functional import (
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
-    explain,
     global_pool,
     num_threads,
     output_shape,
@@ -37,12 +35,12 @@ from .functional import (
 from .geometry import ReceptiveField, receptive_field
 from .offers import BrokenPluginError
 from .padding import OUTSIDE, PaddingMode, padding, paddings
-from .picture import PictureFilter, filters
 from .plugin import Bound
 from .pooling import Pooling, pooling, poolings
 from .registry import Registry, UnknownNameError
 
 if TYPE_CHECKING:
+    from .functional.explain import Explanation, explain
     from .listing import Listing, plugins
     from .nn import (
         Activation,
@@ -81,6 +79,7 @@ if TYPE_CHECKING:
         SeparableConv3D,
         Sequential,
     )
+    from .picture import PictureFilter, filters
 
 __version__ = "0.1.0"
 
@@ -170,16 +169,26 @@ __all__ = [
 ]
 
 
+_MODULES = ("nn", "plot", "testing")
+_LATER = {
+    "Explanation": "functional.explain",
+    "explain": "functional.explain",
+    "Listing": "listing",
+    "plugins": "listing",
+    "PictureFilter": "picture",
+    "filters": "picture",
+}  # where what is imported on first use lives; layers are names of `cx.nn`
+
+
 def __getattr__(name: str) -> object:
-    """Layers, which are names of `cx.nn`, and the modules that are imported on first use."""
-    if name in ("nn", "plot", "testing"):
+    """What is imported on first use."""
+    if name in _MODULES:
         return import_module(f"pyconvx.{name}")
-    if name in ("Listing", "plugins"):
-        return getattr(import_module("pyconvx.listing"), name)
     if name in __all__:
-        return getattr(import_module("pyconvx.nn"), name)
+        globals()[name] = found = getattr(import_module(f"pyconvx.{_LATER.get(name, 'nn')}"), name)
+        return found
     raise AttributeError(f"module 'pyconvx' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "nn", "plot", "testing"})
+    return sorted({*globals(), *__all__, *_MODULES})

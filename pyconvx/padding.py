@@ -99,7 +99,7 @@ def padding(mode: str | PaddingMode | Bound[PaddingMode], /, **params: Any) -> B
     return paddings.resolve(mode, params)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class IndexMap:
     """A checked table for L coordinates of one axis: each takes the sum over T terms of weight * x[index].
 
@@ -179,7 +179,7 @@ def _error(bound: Bound[PaddingMode], problem: str) -> ValueError:
     return ValueError(f"{plugin.kind} {plugin.name!r} (of {plugin.owner}) gave no index map: {problem}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class JointMap:
     """A checked table for a mesh of coordinates of several axes: each takes weight * x[index], or the constant `value`.
 

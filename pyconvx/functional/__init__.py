@@ -5,7 +5,6 @@ Imports the plugins, geometry, windows and the core.
 
 from .activate import activate
 from .conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from .explain import Explanation, explain
 from .pad import pad
 from .parallel import num_threads, set_num_threads, threads
 from .pool import (
@@ -22,7 +21,6 @@ from .unpool import unpool1d, unpool2d, unpool3d
 from .vjp import output_shape, vjp
 
 __all__ = [
-    "Explanation",
     "PreparedFilters",
     "activate",
     "adaptive_pool1d",
@@ -34,7 +32,6 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
-    "explain",
     "global_pool",
     "num_threads",
     "output_shape",

@@ -23,7 +23,7 @@ from .padded import NO_PADDING, Modes, adjoint_axes, constants_of, forward_axes
 __all__ = ["Form", "form_of"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class Form:
     """What a call is, apart from the elements of its arrays: shared by all calls of one form."""
 

@@ -138,7 +138,7 @@ def _kept(mode: Bound[PaddingMode], sizes: tuple[int, ...], widths: Pairs) -> tu
     return (_Part(places, JointMap(index, outside, weight, tables[0].value), numbers),)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Border:
     """What surrounds x along some of its axes, which have `sizes`, under a joint mode. A negative width crops."""
 
