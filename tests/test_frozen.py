@@ -3,6 +3,7 @@
 import copy
 import operator
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,30 @@ from pyconvx.nn.prepared import Prepared
 
 rng = np.random.default_rng(5)
 KINDS = ["conv", "conv", "depthwise", "separable", "transpose", "pool", "adaptive", "pad", "norm", "act", "group"]
+
+
+@st.composite
+def groups(draw, first, activation):
+    """One group of layers, or a few, for any number of channels."""
+    convolution = partial(nn.Conv2D, 4, 3, padding="same", **first)
+    keeping = partial(nn.DepthwiseConv2D, 3, padding="same", **first)
+    make = draw(
+        st.sampled_from(
+            [
+                lambda: [nn.Residual(nn.BatchNorm(**first))],
+                lambda: [nn.Parallel(convolution(), **first)],
+                lambda: [nn.Parallel(convolution(), nn.Conv2D(3, 1, **first), **first)],
+                lambda: [nn.Dropout(), nn.Sequential(convolution(), nn.Sequential())],
+                lambda: [nn.Residual(keeping()), nn.Activation(activation or "relu", **first)],
+                lambda: [nn.Residual(nn.Residual(keeping()), nn.Residual(nn.Activation("relu"), keeping()))],
+                lambda: [nn.Residual(nn.Sequential(), nn.Activation("tanh"), keeping(), nn.Activation("relu"))],
+                lambda: [nn.Parallel(convolution(), convolution(), nn.Conv2D(4, 1, **first), merge="add")],
+                lambda: [nn.Residual(convolution(), nn.Activation("odd"), shortcut=nn.Conv2D(4, 1, **first))],
+                lambda: [nn.Residual(), nn.Activation("relu"), nn.Residual(nn.Pool2D(3, stride=1, padding=1, **first))],
+            ]
+        )
+    )
+    return make()
 
 
 @st.composite
@@ -61,10 +86,7 @@ def networks(draw):
         elif kind == "act":
             layers.append(nn.Activation(draw(st.sampled_from(["tanh", "odd", "softmax"])), **first))
         else:
-            inner = nn.Conv2D(4, 3, padding="same", **first)
-            layers.append(
-                draw(st.sampled_from([nn.Residual(nn.BatchNorm(**first)), nn.Parallel(inner, **first), nn.Dropout()]))
-            )
+            layers += draw(groups(first, draw(activations)))
     if draw(st.booleans()):
         layers.append(nn.GlobalPool(**first) if draw(st.booleans()) else nn.Flatten())
         flat = True

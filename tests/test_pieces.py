@@ -14,7 +14,8 @@ from pyconvx._core import Pieces, Row
 from pyconvx.functional.algorithms import CANDIDATES
 from pyconvx.functional.arrays import empty
 from pyconvx.functional.ready import Ready
-from pyconvx.nn import pieces
+from pyconvx.nn import links, pieces
+from pyconvx.nn.links import unit_of
 
 rng = np.random.default_rng(11)
 BYTES, FLOATS = np.dtype(np.uint8), np.dtype(np.float32)
@@ -183,9 +184,9 @@ def test_threads_take_samples_of_their_own_where_few_would_wait():
 @pytest.mark.parametrize("threads", [2, 3, 5, 8])
 def test_no_thread_has_much_more_to_do_than_another(threads, piece, monkeypatch):
     monkeypatch.setattr(pieces, "PIECE", piece)
-    links = [pieces.Link(layer, shape, FLOATS) for layer, shape in zip(*layers_of(pictures_net(5), 2), strict=True)]
+    units = [unit_of(layer, 1, shape, FLOATS) for layer, shape in zip(*layers_of(pictures_net(5), 2), strict=True)]
     for n in range(1, 40):
-        division = pieces._division(links, n, threads)
+        division = pieces._division(units, n, threads)
         assert [start for start, _ in division.bounds] == [0, *(stop for _, stop in division.bounds[:-1])]
         assert division.bounds[-1][1] == n
         shares = [
@@ -209,8 +210,8 @@ def test_a_deep_network_is_soon_ready():
     net = nn.Sequential(*[nn.Conv2D(4, 3, padding=1) for _ in range(60)]).build((8, 8, 4)).freeze()
     x, asked = np.zeros((96, 8, 8, 4), np.float32), []
     with pytest.MonkeyPatch.context() as patch:
-        usual = pieces.alone
-        patch.setattr(pieces, "alone", lambda *given: asked.append(1) or usual(*given))
+        usual = links.alone
+        patch.setattr(links, "alone", lambda *given: asked.append(1) or usual(*given))
         with cx.threads(2):
             net(x), net(x)
     assert len(asked) <= 6 * 60

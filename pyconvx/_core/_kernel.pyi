@@ -11,7 +11,13 @@ class Kernel:
 
 class Row:
     scratch: int
-    def __init__(self, kernels: Sequence[Kernel], biases: Sequence[Array | None], maps: Sequence[Array]) -> None: ...
+    def __init__(
+        self,
+        kernels: Sequence[Kernel],
+        biases: Sequence[Array | int | None],
+        maps: Sequence[Array],
+        reads: Sequence[int] | None = None,
+    ) -> None: ...
 
 class Pieces:
     def __init__(

@@ -27,13 +27,17 @@ cdef class Kernel:
 cdef struct link_t:
     const ready_t *ready
     const void *bias
+    bint adds                       # what the row is given, in place of a bias
+    const void *x                   # what it reads; NULL where it reads what the row is given
     void *y                         # what it fills; NULL for the last, which fills the result
 
 
 cdef class Row:
-    """Row(kernels, biases, maps): kernels one after another. All but the last fill a map, which the next one reads.
+    """Row(kernels, biases, maps, reads=None): kernels one after another. All but the last fill a map.
 
-    kernels: such as have `runs`; biases: contiguous arrays, or None; maps: contiguous arrays. All are kept.
+    kernels: such as have `runs`; biases: contiguous arrays, None, or the number of the map that is added; maps:
+    contiguous arrays, which are kept; reads: the number of the map that each reads, by default that of the one before.
+    The number -1 is what the row is given.
     """
     cdef link_t *links
     cdef Py_ssize_t count
@@ -41,12 +45,13 @@ cdef class Row:
     cdef readonly Py_ssize_t scratch
     """Bytes of scratch memory that it takes."""
 
-    def __cinit__(self, kernels, biases, maps):
+    def __cinit__(self, kernels, biases, maps, reads=None):
         cdef Kernel kernel
         cdef link_t *link
         self.count, self.keep, self.scratch = len(kernels), (list(kernels), list(biases), list(maps)), LINE
-        if len(biases) != self.count or len(maps) != self.count - 1:
-            raise ValueError(f"{self.count} kernels, {len(biases)} biases and {len(maps)} maps")
+        reads = range(-1, self.count - 1) if reads is None else reads
+        if len(biases) != self.count or len(maps) != self.count - 1 or len(reads) != self.count:
+            raise ValueError(f"{self.count} kernels, {len(biases)} biases, {len(reads)} reads and {len(maps)} maps")
         self.links = <link_t *> calloc(self.count, sizeof(link_t))
         if self.links == NULL:
             raise MemoryError("no memory for a row of kernels")
@@ -55,9 +60,18 @@ cdef class Row:
             if not kernel.runs:
                 raise ValueError(f"kernel {i} is run by `fill` alone")
             link.ready = &kernel.ready
-            link.bias = NULL if biases[i] is None else cnp.PyArray_DATA(<cnp.ndarray> biases[i])
+            link.x, link.adds = self.map(reads[i], i), biases[i] == -1 if isinstance(biases[i], int) else False
+            if isinstance(biases[i], int):
+                link.bias = self.map(biases[i], i)
+            elif biases[i] is not None:
+                link.bias = cnp.PyArray_DATA(<cnp.ndarray> biases[i])
             link.y = cnp.PyArray_DATA(<cnp.ndarray> maps[i]) if i + 1 < self.count else NULL
             self.scratch = max(self.scratch, kernel.ready.scratch + LINE)
+
+    cdef void *map(self, Py_ssize_t number, Py_ssize_t reader) except? NULL:
+        if not -1 <= number < reader:
+            raise ValueError(f"kernel {reader} reads map {number}")
+        return NULL if number < 0 else self.links[number].y
 
     def __dealloc__(self):
         free(self.links)
@@ -81,18 +95,19 @@ cdef struct pieces_t:
     long long asked                 # when, whether to stop
 
 
-cdef void piece_block(void *given, Py_ssize_t number, int worker) noexcept nogil:
-    cdef pieces_t *job = <pieces_t *> given
+cdef void piece_block(void *argument, Py_ssize_t number, int worker) noexcept nogil:
+    cdef pieces_t *job = <pieces_t *> argument
     cdef piece_t *piece = &job.piece[number]
     cdef const link_t *link = job.links[worker * job.count + number]
-    cdef const void *x = job.x + piece.start * job.x_step
+    cdef const void *given = job.x + piece.start * job.x_step
     cdef void *y
     cdef int status
     for _ in range(job.lengths[number]):
         if job.stopped:
             return
         y = job.y + piece.start * job.y_step if link.y == NULL else link.y
-        status = link.ready.once(link.ready, x, link.bias, y, job.scratch[worker])
+        status = link.ready.once(link.ready, given if link.x == NULL else link.x, given if link.adds else link.bias, y,
+                                 job.scratch[worker])
         if status == STOPPED:
             job.stopped = True
         elif worker == 0 and interrupted(&job.asked):   # a row of short kernels may take long
@@ -100,7 +115,6 @@ cdef void piece_block(void *given, Py_ssize_t number, int worker) noexcept nogil
         if status != DONE:
             piece.flagged = True
             return
-        x = y
         link += 1
 
 

@@ -217,6 +217,23 @@ def pool_scaled_gradient(
     threads: int,
 ) -> None: ...
 
+class Activate(Kernel):
+    def __init__(
+        self,
+        kernel: str | Compiled | None,
+        params: tuple[float, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        threads: int,
+    ) -> None: ...
+    @property
+    def adds(self) -> bool: ...
+    def fill(self, x: Array, other: Array | None, y: Array, filters: None = None) -> None: ...
+
+class Transpose(Kernel):
+    def __init__(self, n: int, rows: int, columns: int, itemsize: int, threads: int) -> None: ...
+    def fill(self, x: Array, bias: None, y: Array, filters: None = None) -> None: ...
+
 class Pool(Kernel):
     def __init__(
         self,

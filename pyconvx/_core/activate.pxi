@@ -35,6 +35,8 @@ cdef struct activate_t:
     const char *y                   # (written unless there is gx)
     const char *gy
     char *gx
+    const char *other               # rows that are added to x first, or NULL
+    bint finishing                  # there is an activation
     Py_ssize_t rows, row, x_step, y_step
     Py_ssize_t rows_of_block
 
@@ -113,6 +115,12 @@ cdef inline void activate_row(const row_activation_t *activation, const void *x,
         foreign_row(activation, <const char *> x, NULL, <char *> y, n)
 
 
+cdef void add_rows(const real *x, const real *other, real *y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        y[i] = x[i] + other[i]
+
+
 cdef void activate_block(void *argument, Py_ssize_t block, int worker) noexcept nogil:
     cdef const activate_t *job = <const activate_t *> argument
     cdef Py_ssize_t start = block * job.rows_of_block
@@ -123,6 +131,14 @@ cdef void activate_block(void *argument, Py_ssize_t block, int worker) noexcept 
     cdef char *gx = job.gx + start * job.x_step
     if not job.activation.rowwise:  # its rows are elements, which may be taken together
         n, rows = rows, 1
+    if job.other != NULL:
+        if job.activation.itemsize == sizeof(float):
+            add_rows(<const float *> x, <const float *> (job.other + start * job.x_step), <float *> y, rows * n)
+        else:
+            add_rows(<const double *> x, <const double *> (job.other + start * job.x_step), <double *> y, rows * n)
+        x = y
+    if not job.finishing:
+        return
     for _ in range(rows):
         if job.gx == NULL:
             activate_row(&job.activation, x, <char *> y, n)
@@ -137,6 +153,19 @@ cdef void activate_block(void *argument, Py_ssize_t block, int worker) noexcept 
         y += job.y_step
 
 
+cdef Py_ssize_t plan_rows(activate_t *job, object kernel, tuple params, Py_ssize_t size, Py_ssize_t row, int itemsize,
+                          bint backward) except -1:
+    """An activation of `size` elements, for a rowwise one in rows of `row`; returns how many blocks there are."""
+    job.activation = row_activation(kernel, params, itemsize, backward)
+    job.other, job.finishing = NULL, True
+    job.row = row if job.activation.rowwise else 1
+    job.rows = size // job.row if job.row else 0
+    job.x_step = job.row * itemsize
+    job.y_step = job.row // job.activation.share * itemsize
+    job.rows_of_block = max(1, ACTIVATE_ELEMENTS // max(1, job.row))
+    return (job.rows + job.rows_of_block - 1) // job.rows_of_block
+
+
 cdef int activate_rows(object kernel, tuple params, cnp.ndarray x, cnp.ndarray y, cnp.ndarray gy, cnp.ndarray gx,
                        int threads) except -1:
     cdef activate_t job
@@ -147,21 +176,15 @@ cdef int activate_rows(object kernel, tuple params, cnp.ndarray x, cnp.ndarray y
             raise ValueError("activate: arrays must be contiguous and of one dtype")
     if x.dtype != np.float32 and x.dtype != np.float64:
         raise TypeError(f"activate: x must be float32 or float64, got {x.dtype}")
-    job.activation = row_activation(kernel, params, x.itemsize, gx is not None)
+    blocks = plan_rows(&job, kernel, params, x.size, x.shape[x.ndim - 1], x.itemsize, gx is not None)
     if (y.size * job.activation.share != x.size or (gx is not None and gx.size != x.size)
             or (gy is not None and gy.size != y.size)):
         raise ValueError(f"activate: arrays do not fit x of shape {(<object> x).shape}")
-    job.row = x.shape[x.ndim - 1] if job.activation.rowwise else 1
-    job.rows = x.size // job.row if job.row else 0
-    if job.rows == 0:
+    if blocks == 0:
         return 0
-    job.x_step = job.row * x.itemsize
-    job.y_step = job.row // job.activation.share * x.itemsize
-    job.rows_of_block = max(1, ACTIVATE_ELEMENTS // job.row)
     job.x, job.y = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(y)
     job.gy = NULL if gy is None else <const char *> cnp.PyArray_DATA(gy)
     job.gx = NULL if gx is None else <char *> cnp.PyArray_DATA(gx)
-    blocks = (job.rows + job.rows_of_block - 1) // job.rows_of_block
     if job.activation.function == NULL:
         job.activation.call.failure = &failure
         return run_foreign(activate_block, &job, blocks, threads, &failure, (<Compiled> kernel).label)
@@ -185,3 +208,51 @@ def activate_gradient(kernel, tuple params, cnp.ndarray x, cnp.ndarray y, cnp.nd
     Of y, which an elementwise activation does not read, only the shape counts there.
     """
     activate_rows(kernel, params, x, y, gy, gx, threads)
+
+
+cdef int once_activate(const ready_t *ready, const void *x, const void *other, void *y, char *scratch) noexcept nogil:
+    cdef activate_t job
+    memcpy(&job, ready.job, ready.job_size)
+    job.x, job.other, job.y = <const char *> x, <const char *> other, <char *> y
+    return DONE if run_blocks(ready.block, &job, ready.blocks, ready.threads) else STOPPED
+
+
+cdef class Activate(Kernel):
+    """Activate(kernel, params, shape, dtype, threads): an activation made ready for contiguous arrays of that shape and
+    dtype, or for the sum of two of them.
+
+    kernel: as of `activate`, or None for the sum as it is.
+    """
+    cdef activate_t job
+    cdef object kernel
+    cdef tuple params
+
+    def __init__(self, kernel, tuple params, tuple shape, dtype, int threads):
+        cdef Py_ssize_t size = 1
+        for n in shape:
+            size *= n
+        self.kernel, self.params = kernel, params
+        self.ready.blocks = plan_rows(&self.job, "relu" if kernel is None else kernel, params, size,
+                                      shape[len(shape) - 1], dtype.itemsize, False)
+        self.job.finishing, self.job.gx = kernel is not None, NULL
+        self.ready.block, self.ready.threads = activate_block, threads
+        self.ready.job, self.ready.job_size = &self.job, sizeof(activate_t)
+        if not isinstance(kernel, Compiled):
+            self.ready.once = once_activate
+
+    @property
+    def adds(self):
+        """Whether it can sum two arrays."""
+        return self.ready.once != NULL and self.job.activation.share == 1
+
+    def fill(self, cnp.ndarray x, cnp.ndarray other, cnp.ndarray y, filters=None):
+        """Fill y from x, or from x + other, which need `adds`. filters: None."""
+        cdef int status
+        if self.ready.once == NULL:
+            activate_rows(self.kernel, self.params, x, y, None, None, self.ready.threads)
+            return
+        cdef const void *added = NULL if other is None else cnp.PyArray_DATA(other)
+        with nogil:
+            status = once_activate(&self.ready, cnp.PyArray_DATA(x), added, cnp.PyArray_DATA(y), NULL)
+        if status == STOPPED:
+            stop()

@@ -64,19 +64,47 @@ cdef void transpose_block(void *argument, Py_ssize_t block, int worker) noexcept
         transpose_strip(<const double *> job.x + start, <double *> job.y + start, job.rows, job.columns, first, until)
 
 
+cdef void plan_transpose(transpose_t *job, Py_ssize_t n, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t itemsize,
+                         int threads, ready_t *ready) noexcept:
+    job.rows, job.columns, job.single = rows, columns, itemsize == 4
+    job.strips = (columns + STRIP - 1) // STRIP
+    ready.block, ready.blocks = transpose_block, n * job.strips
+    ready.threads = 1 if n * rows * columns < 1 << 16 else threads
+
+
 def transpose(cnp.ndarray x, cnp.ndarray y, int threads):
     """Fill y (N, columns, rows) from x (N, rows, columns); both contiguous, of one dtype of 4 or 8 bytes."""
     if x.itemsize not in (4, 8) or x.dtype != y.dtype or not x.flags.c_contiguous or not y.flags.c_contiguous \
             or x.ndim != 3 or (<object> y).shape != (x.shape[0], x.shape[2], x.shape[1]):
         raise ValueError("transpose: arrays do not fit")
     cdef transpose_t job
+    cdef ready_t ready
+    plan_transpose(&job, x.shape[0], x.shape[1], x.shape[2], x.itemsize, threads, &ready)
     job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
-    job.rows, job.columns = x.shape[1], x.shape[2]
-    job.strips = (job.columns + STRIP - 1) // STRIP
-    job.single = x.itemsize == 4
-    if x.size < 1 << 16:
-        threads = 1
-    cdef Py_ssize_t blocks = x.shape[0] * job.strips
     if x.size:
         with nogil:
-            run(transpose_block, &job, blocks, threads)
+            run(ready.block, &job, ready.blocks, ready.threads)
+
+
+cdef int once_transpose(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
+    cdef transpose_t job
+    memcpy(&job, ready.job, ready.job_size)
+    job.x, job.y = x, y
+    return DONE if run_blocks(ready.block, &job, ready.blocks, ready.threads) else STOPPED
+
+
+cdef class Transpose(Kernel):
+    """Transpose(n, rows, columns, itemsize, threads): `transpose` made ready for contiguous arrays of one size."""
+    cdef transpose_t job
+
+    def __init__(self, Py_ssize_t n, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t itemsize, int threads):
+        plan_transpose(&self.job, n, rows, columns, itemsize, threads, &self.ready)
+        self.ready.job, self.ready.job_size, self.ready.once = &self.job, sizeof(transpose_t), once_transpose
+
+    def fill(self, cnp.ndarray x, bias, cnp.ndarray y, filters=None):
+        """Fill y from x, both contiguous, of any shape. bias, filters: None."""
+        cdef int status
+        with nogil:
+            status = once_transpose(&self.ready, cnp.PyArray_DATA(x), NULL, cnp.PyArray_DATA(y), NULL)
+        if status == STOPPED:
+            stop()

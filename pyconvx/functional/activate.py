@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from .. import _core
 from .._core import Repeat
 from ..activation import (
     ActivationFunction,
-    Kernel,
     evaluate,
     keeps_rows,
     kernel_of,
@@ -83,7 +81,8 @@ class _Plan:
             return None
         if not self.x.dtype == self.compute == self.result or not self.x.flags.c_contiguous:
             return None
-        return Repeat(partial(_fill, _core.kernels, kernel, num_threads()), self.shape, self.result)
+        ready = _core.kernels.Activate(*kernel, self.x.shape, self.compute, num_threads())
+        return Repeat(ready.fill, self.shape, self.result)
 
     def vjp(self) -> tuple[Array, Pullback]:
         x = self._rows(self.x)
@@ -100,11 +99,6 @@ class _Plan:
             return (np.asarray(self._unrows(gx), arrays.gradient_dtype(self.x, self.compute), order="C"),)
 
         return result, pullback
-
-
-def _fill(kernels: Any, kernel: Kernel, threads: int, x: Array, bias: None, y: Array, filters: None) -> None:
-    """`fill` of a kernel, for `Repeat`."""
-    kernels.activate(*kernel, x, y, threads)
 
 
 @repeated_operation

@@ -16,7 +16,7 @@ from .arrays import Array, stand_in
 from .operation import attempt, plan_of
 from .parallel import num_threads
 
-__all__ = ["Ready", "alone", "circumstances"]
+__all__ = ["Moved", "Ready", "alone", "circumstances"]
 
 
 def circumstances() -> tuple[int, int]:
@@ -64,8 +64,23 @@ class Ready:
         """What does all of it, without Python; None if there is no such kernel."""
         return None if self._repeat is None else self._repeat.kernel
 
-    def fill(self, x: Array, y: Array) -> None:
-        """Put the result of x into y, which is contiguous, and shares no memory with it."""
+    def fill(self, x: Array, y: Array, other: Array | None = None) -> None:
+        """Put the result of x into y, which is contiguous, and shares no memory with it. other: None."""
         if self._repeat is None or not self._repeat.into(x, self.bias, y):
             plan = self._planner(x, *self._arguments, **self._options, out=y)
             attempt(plan, plan.run)
+
+
+class Moved:
+    """What a kernel alone does, as `Ready` does an operation."""
+
+    bias = None
+
+    def __init__(self, kernel: Any, shape: tuple[int, ...]) -> None:
+        self.kernel: Kernel | None = kernel
+        self.shape = shape
+        self._fill = kernel.fill
+
+    def fill(self, x: Array, y: Array, other: Array | None = None) -> None:
+        """Put the result of x, and of the array that is added if there is one, into y; all are contiguous."""
+        self._fill(x, other, y)

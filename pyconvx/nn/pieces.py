@@ -2,7 +2,7 @@
 
 Pieces are as many samples as leave the maps of a layer in the cache for the next. Where all layers are compiled
 kernels, each thread takes pieces of its own through all of them, and finds in its cache what it wrote; else all threads
-do a piece together, layer by layer. May import the prepared layers, those that are operations and the functional core.
+do a piece together, layer by layer. May import links and the functional core.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .._core import Pieces, Row
 from ..functional.arrays import empty
-from ..functional.parallel import threads as allowed
-from ..functional.ready import Ready, alone
-from . import pool
-from .basic import Activation, Flatten, Pad
-from .layer import Array, Layer, Operation, Shape
-from .prepared import Prepared, Step
+from .layer import Array, Shape
+from .links import Dtype, Unit
 
-__all__ = ["Dtype", "Link", "Memory", "Segment", "segments", "step_of"]
+__all__ = ["Memory", "Segment", "segments"]
 
 PIECE = 3 * 2**18
 """Bytes that a layer may read and fill for a piece, for each thread."""
@@ -34,14 +29,8 @@ IDLE = 1 / 8
 """The part of a batch for which threads may wait, so that each does pieces by itself."""
 LONG = 2**28
 """Multiply-adds, or elements of windows, of the longest piece that a thread does by itself: nobody can stop it."""
-OPERATIONS = {Activation, Pad, *(getattr(pool, name) for name in pool.__all__)}
-"""Layers whose result, sample by sample, is that of their operation, which keeps nothing of x. A class derived from one
-may be anything.
-"""
-
-Dtype = np.dtype[Any]
-Maps = dict[int, list[tuple[Array, Array]]]
-"""For pieces of each size the maps between layers, as the one fills it and as the next reads it."""
+Maps = dict[int, list[Array]]
+"""For pieces of each size what each link but the last fills."""
 
 
 class Memory:
@@ -69,62 +58,6 @@ class Memory:
         return self._views[key]
 
 
-def step_of(layer: Layer, shape: Shape, dtype: Dtype) -> Step | None:
-    """How a layer is done for an x of a shape, N included, if it is one of those that are known."""
-    if isinstance(layer, Prepared):
-        return layer.step(shape) if all(array.dtype == dtype for array in layer.params.values()) else None
-    # of more axes than a pooling says, N would be one: such a pooling takes no batches
-    axes = getattr(layer, "rank", len(shape) - 2)
-    if isinstance(layer, Operation) and type(layer) in OPERATIONS and 1 < len(shape) == axes + 2:
-        function, arguments, options = layer.call(len(shape))
-        return Step(function, shape, arguments, options)
-    return None
-
-
-class Link:
-    """A layer in a chain, for samples of one shape."""
-
-    def __init__(self, layer: Layer, given: Shape, dtype: Dtype) -> None:
-        self.layer, self.given, self.dtype, self.flat = layer, given, dtype, type(layer) is Flatten
-        self.result = layer.output_shape(given)
-        self.bytes = dtype.itemsize * (math.prod(given) + math.prod(self.result))
-        self.weight = sum(array.nbytes for array in layer.params.values())
-        taps = math.prod((layer.window(given) or {}).get("kernel_size", ()))
-        self.work = max(layer.multiply_adds(given), taps * math.prod(self.result))
-        self._divides: dict[tuple[int, int], bool] = {}
-        self._ready: dict[tuple[int, int], tuple[Ready, Shape]] = {}
-
-    def step(self, samples: int) -> Step:
-        """How so many samples are done."""
-        step = step_of(self.layer, (samples, *self.given), self.dtype)
-        if step is None:
-            raise TypeError(f"{self.layer!r} is not done for {samples} samples")
-        return step
-
-    def divides(self, n: int, size: int) -> bool:
-        """Whether n samples may be done in pieces of a size, with the same bits."""
-        if (n, size) not in self._divides:
-            whole = self.step(n)
-            given = self.dtype, whole.arguments, whole.options
-            self._divides[n, size] = size == n or alone(whole.function, whole.shape, self.step(size).shape, *given)
-        return self._divides[n, size]
-
-    def ready(self, samples: int, threads: int) -> tuple[Ready, Shape]:
-        """The layer for so many samples and threads, and the shape of x for that."""
-        key = samples, threads
-        if key not in self._ready:
-            step = self.step(samples)
-            with allowed(threads):
-                ready = Ready(step.function, step.shape, self.dtype, step.arguments, step.options)
-            self._ready[key] = ready, step.shape
-        return self._ready[key]
-
-    def forget(self) -> None:
-        """Let go of what was found out to choose from."""
-        self._divides.clear()
-        self._ready.clear()
-
-
 @dataclass
 class _Division:
     """How a batch is divided for some layers."""
@@ -146,12 +79,13 @@ def _whole(n: int, threads: int) -> _Division:
     return _Division([(0, n)], 1, threads)
 
 
-def _division(links: Sequence[Link], n: int, threads: int) -> _Division | None:
-    """How layers do a batch of n together; None where they do not.
+def _division(units: Sequence[Unit], n: int, threads: int) -> _Division | None:
+    """How units do a batch of n together; None where they do not.
 
     A layer reads its weights once for each piece, and what stays in the cache is what is neither written out nor read
     again.
     """
+    links = [link for unit in units for link in unit.links]
     if len(links) == 1:
         return _whole(n, threads)
     longest = -(-n // threads) * threads
@@ -173,26 +107,34 @@ def _division(links: Sequence[Link], n: int, threads: int) -> _Division | None:
     return None
 
 
-def segments(links: Sequence[Link], n: int, threads: int) -> list[Segment]:
-    """Layers put together as far as they go together."""
+def segments(units: Sequence[Unit], n: int, threads: int) -> list[Segment]:
+    """Units put together as far as they go together; all have links."""
     found: list[Segment] = []
-    some, division = list[Link](), _whole(n, threads)
-    for link in links:
-        longer = _division([*some, link], n, threads)
-        if longer is None:
+    some, division = list[Unit](), _whole(n, threads)
+    for unit in units:
+        longer = _division([*some, unit], n, threads)
+        if longer is None and some:
             found.append(Segment(some, n, division))
-            some, longer = [], _whole(n, threads)
-        some, division = [*some, link], longer
+            some, longer = [], _division([unit], n, threads)
+        some, division = [*some, unit], longer or _whole(n, threads)
     return [*found, Segment(some, n, division)]
 
 
 class Segment:
-    """Layers that a batch goes through in pieces."""
+    """Units that a batch goes through in pieces."""
 
-    def __init__(self, links: Sequence[Link], n: int, division: _Division) -> None:
+    def __init__(self, units: Sequence[Unit], n: int, division: _Division) -> None:
+        links = [link for unit in units for link in unit.links]
         self.division, self.dtype = division, links[0].dtype
         self.steps = {size: [link.ready(size, division.threads) for link in links] for size in division.sizes}
         self.shape = (n, *links[-1].result)
+        self.reads, self.adds = list[int](), list[int | None]()
+        """Of each link, counted over all: -1 is what the segment is given."""
+        for unit in units:
+            first = len(self.reads)
+            for link in unit.links:
+                self.reads.append(first + link.reads)
+                self.adds.append(None if link.adds is None else first + link.adds)
         for link in links:
             link.forget()
 
@@ -209,19 +151,31 @@ class Segment:
 
     def _maps(self, worker: int, memory: Memory) -> Maps:
         """Each is in a block of its own, so that a thread writes where it wrote before, and not what the cache of
-        another one holds; those that no cache holds are in two blocks in turn.
+        another one holds; those that no cache holds are in as few blocks as there are at a time.
         """
+        read = [-1] * len(self.reads)  # the last link that reads each map
+        for i, numbers in enumerate(zip(self.reads, self.adds, strict=True)):
+            for number in numbers:
+                if number is not None and number >= 0:
+                    read[number] = i
         maps: Maps = {}
         for samples, steps in self.steps.items():
-            maps[samples] = []
-            for i, ((ready, _), (_, shape)) in enumerate(pairwise(steps)):
-                cached = math.prod(ready.shape) * self.dtype.itemsize <= APART
-                filled = memory.array(f"map {i if cached else i % 2} of {worker}", ready.shape, self.dtype)
-                maps[samples].append((filled, filled.reshape(shape)))
+            maps[samples], until = [], list[int]()  # when each block for large maps is free
+            for i, (ready, _) in enumerate(steps[:-1]):
+                block = f"map {i} of {worker}"
+                if math.prod(ready.shape) * self.dtype.itemsize > APART:
+                    number = next((b for b, last in enumerate(until) if last < i), len(until))
+                    until[number : number + 1] = [read[i]]
+                    block = f"large map {number} of {worker}"
+                maps[samples].append(memory.array(block, ready.shape, self.dtype))
         return maps
 
-    def _row(self, size: int, kernels: Sequence[Any], maps: list[tuple[Array, Array]]) -> Row:
-        return Row(kernels, [ready.bias for ready, _ in self.steps[size]], [filled for filled, _ in maps])
+    def _row(self, size: int, kernels: Sequence[Any], maps: list[Array]) -> Row:
+        biases = [
+            ready.bias if added is None else added
+            for (ready, _), added in zip(self.steps[size], self.adds, strict=True)
+        ]
+        return Row(kernels, biases, maps, self.reads)
 
 
 class _Way:
@@ -235,10 +189,13 @@ class _Way:
         bounds = self.segment.division.bounds
         for number in range(len(bounds)) if self.pieces is None else self.pieces.fill(x, y):
             start, stop = bounds[number]
-            steps = self.segment.steps[stop - start]
-            given = x[start:stop].reshape(steps[0][1])
-            for (ready, _), (filled, read) in zip(steps, self.maps[stop - start], strict=False):
-                ready.fill(given, filled)
-                given = read
-            last, _ = steps[-1]
-            last.fill(given, y[start:stop].reshape(last.shape))
+            steps, some = self.segment.steps[stop - start], y[start:stop]
+            maps = [*self.maps[stop - start], some.reshape(steps[-1][0].shape), x[start:stop]]  # the last is number -1
+            for (ready, shape), filled, reads, adds in zip(
+                steps, maps, self.segment.reads, self.segment.adds, strict=False
+            ):
+                given = maps[reads].reshape(shape)
+                if adds is None:
+                    ready.fill(given, filled)
+                else:
+                    ready.fill(given, filled, maps[adds])
