@@ -23,8 +23,9 @@ int pool_due(long long *last) { return ++*last % 64 == 0; }
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
-#define SPINS 2000
+#define SPIN_NANOSECONDS 500000 /* what a thread idles for before it sleeps: to wake it takes as long as a small layer */
 #define POLL_NANOSECONDS 20000000
 
 typedef struct {
@@ -46,9 +47,10 @@ static struct {
     pthread_cond_t wake, finished;
     work_t work;
     atomic_uint generation; /* counts jobs: a change wakes the workers */
-    atomic_int busy;        /* workers that have not finished the current generation */
+    atomic_uint busy;       /* workers that have not finished the current generation */
     int wanted;             /* workers 1 .. wanted take part in the current generation */
     int workers;            /* threads alive, besides callers */
+    _Atomic int spins;      /* each may have a processor: who waits takes nothing from another by that */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
           .lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
@@ -76,6 +78,18 @@ int pool_due(long long *last)
     if (time - *last <= POLL_NANOSECONDS) return 0;
     *last = time;
     return 1;
+}
+
+/* Waits as long as a number is what it is, but not for longer than a moment. */
+static void spin_while(atomic_uint *number, unsigned value)
+{
+    const long long until = pool.spins ? now() + SPIN_NANOSECONDS : 0;
+    do
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load(number) != value) return;
+            relax();
+        }
+    while (now() < until);
 }
 
 static void after_fork_in_child(void)
@@ -108,8 +122,8 @@ static void *worker_main(void *argument)
     const int worker = (int)(ptrdiff_t)argument;
     unsigned seen = 0; /* generations start at 1, and a worker is born into the one it serves first */
     for (;;) {
-        unsigned generation = 0;
-        for (int spin = 0; spin < SPINS && (generation = atomic_load(&pool.generation)) == seen; spin++) relax();
+        unsigned generation;
+        spin_while(&pool.generation, seen);
         pthread_mutex_lock(&pool.lock);
         while ((generation = atomic_load(&pool.generation)) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
         seen = generation;
@@ -132,6 +146,7 @@ static int start_workers(int wanted)
 {
     pthread_attr_t detached;
     sigset_t all, before;
+    if (pool.workers >= wanted) return wanted;
     pthread_once(&fork_once, register_fork);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* workers inherit it: signals are for Python's threads */
@@ -142,9 +157,10 @@ static int start_workers(int wanted)
         if (pthread_create(&thread, &detached, worker_main, (void *)(ptrdiff_t)(pool.workers + 1))) break;
         pool.workers++;
     }
+    pool.spins = pool.workers < sysconf(_SC_NPROCESSORS_ONLN);
     pthread_attr_destroy(&detached);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return pool.workers < wanted ? pool.workers : wanted;
+    return pool.workers;
 }
 
 static int run_alone(pool_block block, void *job, ptrdiff_t blocks, pool_poll poll)
@@ -199,7 +215,10 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
             last = now();
         }
     }
-    for (int spin = 0; spin < SPINS && atomic_load(&pool.busy); spin++) relax();
+    for (unsigned busy; (busy = atomic_load(&pool.busy)) && pool.spins;) {
+        spin_while(&pool.busy, busy);
+        if (atomic_load(&pool.busy) == busy) break;
+    }
     if (atomic_load(&pool.busy)) {
         pthread_mutex_lock(&pool.lock);
         while (atomic_load(&pool.busy)) pthread_cond_wait(&pool.finished, &pool.lock);
