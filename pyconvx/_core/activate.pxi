@@ -221,7 +221,7 @@ cdef class Activate(Kernel):
     """Activate(kernel, params, shape, dtype, threads): an activation made ready for contiguous arrays of that shape and
     dtype, or for the sum of two of them.
 
-    kernel: as of `activate`, or None for the sum as it is.
+    kernel: as of `activate`, or None for the sum of two as it is.
     """
     cdef activate_t job
     cdef object kernel

@@ -21,7 +21,7 @@ from .layer import Array, Layer, Run, Shape
 from .prepared import PreparedConvolution
 from .sequential import Parallel, Residual, Sequential
 
-__all__ = ["Exchange", "channels_last_inside"]
+__all__ = ["Exchange", "channels_last_inside", "indifferent"]
 
 FIRST, LAST = "channels_first", "channels_last"
 WORTH = 2
@@ -34,7 +34,7 @@ class Exchange(Layer):
     """x in the other layout: `layout` is that of the result. Arrays without spatial axes are in both."""
 
     def __init__(self, layout: str) -> None:
-        self.layout = layout
+        self.layout, self.input_shape = layout, None
 
     def __repr__(self) -> str:
         return f"Exchange({self.layout!r})"
@@ -83,7 +83,7 @@ def _turn(layers: Iterable[Layer], layout: str) -> tuple[list[Layer], str]:
     """Layers for an x of a layout in place of channels first, and the layout of their result."""
     found: list[Layer] = []
     for layer in layers:
-        if _indifferent(layer):
+        if indifferent(layer):
             found.append(layer)
             continue
         other = _turned(layer)
@@ -95,7 +95,7 @@ def _turn(layers: Iterable[Layer], layout: str) -> tuple[list[Layer], str]:
     return found, layout
 
 
-def _indifferent(layer: Layer) -> bool:
+def indifferent(layer: Layer) -> bool:
     """Whether a layer does the same to any layout."""
     if type(layer) is Activation:
         bound: Any = bind(layer.activation)
