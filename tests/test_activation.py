@@ -381,3 +381,16 @@ def test_an_exception_in_output_size_names_the_activation():
             with pytest.raises(KeyError) as info:
                 call()
             assert any("output_size of the activation 'broken'" in note for note in info.value.__notes__)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "softmax", "glu"])
+def test_a_single_number_has_no_axis(name):
+    if name in ("softmax", "glu"):
+        with pytest.raises(ValueError, match="axis"):
+            cx.activate(np.float64(-1.0), name)
+    else:
+        for x in (np.float32(-1.0), -2.0, np.array(3.0)):
+            y, pullback = cx.vjp(cx.activate, x, name)
+            assert y.shape == ()
+            assert y == cx.activate(x, name) == cx.activate([x], name)[0]
+            assert pullback(1.0)[0].shape == ()

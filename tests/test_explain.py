@@ -10,7 +10,7 @@ from pyconvx.functional import algorithms
 from pyconvx.functional.algorithms import CANDIDATES
 
 SHAPES = (2, 20, 24, 16), (32, 3, 3, 16), (32,)
-ALONE = {"depthwise", "fft"}  # those for groups of one channel
+ALONE = {"depthwise", "dots", "fft"}  # those for groups of few filters
 
 
 def test_shapes_may_be_named():

@@ -6,8 +6,9 @@ import pytest
 import pyconvx as cx
 from pyconvx import _core, nn
 from pyconvx._core import Row
+from pyconvx.nn import layout, links
 from pyconvx.nn.chain import Chain
-from pyconvx.nn.layout import Exchange, channels_last_inside
+from pyconvx.nn.layout import Relayout, channels_last_inside
 
 rng = np.random.default_rng(21)
 
@@ -137,46 +138,47 @@ def first(*layers):
 
 
 NETS = {  # channels first, with the kinds of layers that are done in place of them
-    "two": (lambda: first(conv(4, **FIRST), conv(5, **FIRST)), "ECCE"),
-    "flattened": (lambda: first(conv(4, **FIRST), conv(5, **FIRST), nn.Flatten(), nn.Dense(3)), "ECCEFD"),
+    "two": (lambda: first(conv(4, **FIRST), conv(5, **FIRST)), "RCCR"),
+    "flattened": (lambda: first(conv(4, **FIRST), conv(5, **FIRST), nn.Flatten(), nn.Dense(3)), "RCCRFD"),
     "pooled": (
         lambda: first(
             conv(4, **FIRST), nn.MaxPool2D(2, **FIRST), conv(5, **FIRST), nn.GlobalPool(**FIRST), nn.Dense(3)
         ),
-        "ECMCGED",
+        "RCMCGRD",
     ),
     "activated": (
         lambda: first(conv(4, **FIRST), nn.BatchNorm(**FIRST), nn.Activation("tanh"), conv(5, **FIRST)),
-        "ECCE",
+        "RCCR",
     ),
-    "softmax": (lambda: first(conv(4, **FIRST), nn.Activation("softmax", **FIRST), conv(5, **FIRST)), "ECCE"),
-    "another axis": (lambda: first(conv(4, **FIRST), nn.Activation("softmax"), conv(5, **FIRST)), "ECEAECE"),
-    "padded": (lambda: first(conv(4, **FIRST), nn.Pad(1, "reflect", **FIRST), conv(5, **FIRST)), "ECPCE"),
+    "softmax": (lambda: first(conv(4, **FIRST), nn.Activation("softmax", **FIRST), conv(5, **FIRST)), "RCCR"),
+    "another axis": (lambda: first(conv(4, **FIRST), nn.Activation("softmax"), conv(5, **FIRST)), "RCRARCR"),
+    "padded": (lambda: first(conv(4, **FIRST), nn.Pad(1, "reflect", **FIRST), conv(5, **FIRST)), "RCPCR"),
     "residual": (
         lambda: first(
             conv(4, **FIRST),
             nn.Residual(conv(4, **FIRST), nn.BatchNorm(**FIRST)),
             nn.Activation("relu"),
         ),
-        "ECRAE",
+        "RCRAR",
     ),
     "with a shortcut": (
         lambda: first(nn.Residual(conv(5, **FIRST), shortcut=nn.Conv2D(5, 1, **FIRST))),
-        "ERE",
+        "RRR",
     ),
     "in parallel": (
         lambda: first(nn.Parallel(conv(2, **FIRST), conv(3, **FIRST), **FIRST), conv(2, **FIRST)),
-        "EPCE",
+        "RPCR",
     ),
-    "nested": (lambda: first(nn.Residual(nn.Residual(conv(3, **FIRST), conv(3, **FIRST)))), "ERE"),
-    "of its own": (lambda: first(conv(4, **FIRST), Halved("relu"), conv(5, **FIRST)), "ECEHECE"),
+    "nested": (lambda: first(nn.Residual(nn.Residual(conv(3, **FIRST), conv(3, **FIRST)))), "RRR"),
+    "of its own": (lambda: first(conv(4, **FIRST), Halved("relu"), conv(5, **FIRST)), "RCRHRCR"),
     "one": (lambda: first(conv(4, **FIRST), nn.MaxPool2D(2, **FIRST)), "CM"),
     "channels last": (lambda: nn.Sequential(conv(4), conv(3)).build((8, 8, 3)), "CC"),
 }
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_channels_first_is_done_with_channels_last_inside(name):
+def test_channels_first_is_done_with_channels_last_inside(name, monkeypatch):
+    monkeypatch.setattr(layout, "MANY", 1)
     make, letters = NETS[name]
     net = make()
     for _, array in {**net.params, **net.state}.items():
@@ -217,14 +219,15 @@ def test_other_numbers_go_through_the_same_layers(dtype):
 def test_an_exchange_is_undone_by_the_other():
     for shape in ((2, 3, 5), (1, 4, 3, 2), (2, 3, 4, 2, 5)):
         x = rng.standard_normal(shape)
-        last = nn.Sequential(Exchange("channels_last"))
+        last = nn.Sequential(Relayout("channels_last"))
         np.testing.assert_array_equal(last(x), np.moveaxis(x, 1, -1))
-        np.testing.assert_array_equal(nn.Sequential(Exchange("channels_first"))(last(x)), x)
+        np.testing.assert_array_equal(nn.Sequential(Relayout("channels_first"))(last(x)), x)
     flat = rng.standard_normal((2, 3))
-    assert nn.Sequential(Exchange("channels_last"))(flat) is flat
+    assert nn.Sequential(Relayout("channels_last"))(flat) is flat
 
 
-def test_layers_are_turned_once_and_only_where_they_are_run():
+def test_layers_are_turned_once_and_only_where_they_are_run(monkeypatch):
+    monkeypatch.setattr(layout, "MANY", 1)
     fast = nn.Sequential(conv(2, **FIRST), nn.Residual(conv(2, **FIRST))).build((2, 5, 5)).freeze()
     assert fast.chain._inside is None
     inside = fast.chain.inside
@@ -242,7 +245,6 @@ def test_a_sum_and_its_activation(threads, n, dtype, isa):
     with _core.using(isa):
         for name, params in ((None, ()), ("relu", ()), ("leaky_relu", (0.25,))):
             kernel, y = _core.kernels.Activate(name, params, x.shape, x.dtype, threads), np.empty_like(x)
-            assert kernel.adds
             assert kernel.runs
             for added in (other, None) if name else (other,):
                 kernel.fill(x, added, y)
@@ -250,10 +252,6 @@ def test_a_sum_and_its_activation(threads, n, dtype, isa):
                 np.testing.assert_array_equal(
                     y, want if name is None else np.where(want > 0, want, want * want.dtype.type(sum(params)))
                 )
-
-
-def test_a_plugin_sums_nothing():
-    assert not _core.kernels.Activate("glu", (), (4, 6), np.dtype("float32"), 1).adds
 
 
 def test_a_row_reads_only_what_was_filled_before():
@@ -264,3 +262,83 @@ def test_a_row_reads_only_what_was_filled_before():
             Row([kernel, kernel], biases, maps, reads)
     with pytest.raises(ValueError, match="1 reads"):
         Row([kernel, kernel], [None, None], maps, [-1])
+
+
+def test_channels_last_is_not_worth_it_between_few_channels():
+    few = first(*[conv(3, **FIRST) for _ in range(3)]).freeze()
+    assert few.chain.inside is few.layers
+    depthwise = first(*[nn.DepthwiseConv2D(3, padding="same", **FIRST) for _ in range(3)]).freeze()
+    assert depthwise.chain.inside is depthwise.layers
+    many = nn.Sequential(*[nn.DepthwiseConv2D(3, padding="same", **FIRST) for _ in range(2)]).build((16, 8, 8)).freeze()
+    assert "".join(repr(layer)[0] for layer in many.chain.inside) == "RDDR"
+
+
+def test_an_activation_that_comes_to_mean_something_else_is_looked_up_again():
+    with cx.activations.temporarily("mine", lambda x: x * 2):
+        layers = conv(16, **FIRST), nn.MaxPool2D(2, **FIRST), nn.Activation("mine"), conv(16, **FIRST)
+        net = nn.Sequential(*layers).build((16, 8, 8))
+        fast, x = ready(net, 16, 8, 8)
+        np.testing.assert_allclose(fast(x), net(x), rtol=1e-4, atol=1e-4)
+    with cx.activations.temporarily("mine", lambda x: x - x.mean(-1, keepdims=True), rowwise=True):
+        np.testing.assert_allclose(fast(x), net(x), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(net.freeze()(x), net(x), rtol=1e-4, atol=1e-4)
+    net.freeze()  # which needs to know nothing of what the name means
+
+
+def test_branches_of_a_group_that_is_no_link_are_made_ready(monkeypatch):
+    monkeypatch.setattr(layout, "MANY", 1)
+    net = first(nn.Parallel(nn.Sequential(conv(2, **FIRST), conv(3, **FIRST)), conv(2, **FIRST), **FIRST))
+    fast, x = ready(net)
+    (group,) = [layer for layer in fast.chain.inside if isinstance(layer, nn.Parallel)]
+    assert all(branch.chain._known for branch in group.layers)
+    np.testing.assert_allclose(fast(x), net(x), atol=1e-5)
+
+
+def test_a_layer_tells_of_itself_what_is_wrong():
+    layers = [nn.BatchNorm(**FIRST), conv(16, **FIRST), conv(16, **FIRST)]
+    net = nn.Sequential(*layers).build((16, 8, 8))
+    fast = net.freeze()
+    x = np.ones((2, 12, 8, 8), np.float32)
+    with pytest.raises(ValueError, match="built for 16 channels") as expected:
+        net(x)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="built for 16 channels") as found:
+            fast(x)
+        assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("kind", [nn.DepthwiseConv2D, lambda *size, **options: nn.SeparableConv2D(3, *size, **options)])
+@pytest.mark.parametrize("order", ["channels_last", "channels_first"])
+def test_depthwise_filters_for_other_channels_are_refused(kind, order):
+    """They might do for fewer groups: a frozen network would have made too small a result of that."""
+    at, net = (-1 if order == "channels_last" else 1), nn.Sequential(kind(3, padding="same", layout=order))
+    shape = [2, 9, 9, 9]
+    shape[at] = 64
+    net(np.ones(shape, np.float32))
+    fast = net.freeze()
+    for channels in (1, 8, 32, 128):
+        shape[at] = channels
+        x = np.ones(shape, np.float32)
+        for _ in range(3):
+            for each in (net, fast):
+                with pytest.raises(ValueError, match=f"built for 64 channels, got {channels}|fit"):
+                    each(x)
+        with pytest.raises(ValueError, match=f"built for 64 channels, got {channels}|fit"):
+            net.vjp(x)
+    net.build((9, 9, 3) if order == "channels_last" else (3, 9, 9))
+
+
+def test_memory_is_as_large_as_what_fills_it():
+    class Wrong(nn.Pool2D):
+        """A pooling that says less than it does."""
+
+    links.OPERATIONS.add(Wrong)
+    try:
+        Wrong.output_shape = lambda self, shape: (1, 1, shape[-1])
+        fast = nn.Sequential(Wrong(2))
+        fast.chain = Chain(fast.layers)
+        x = np.ones((4, 8, 8, 3), np.float32)
+        for _ in range(3):
+            assert fast(x).shape == (4, 4, 4, 3)
+    finally:
+        links.OPERATIONS.remove(Wrong)

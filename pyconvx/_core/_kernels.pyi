@@ -15,6 +15,7 @@ Axes = tuple[Axis, Axis, Axis] | tuple[Axis, Axis, Axis, Border]
 ISA: str
 LANES: dict[str, int]
 LEAST_LANES: dict[str, int]
+MOST_DOTS: int
 DIVISORS: dict[str, int]
 STATISTICS: dict[str, int]
 ACTIVATIONS: dict[str, int]
@@ -61,6 +62,20 @@ class Direct(Convolution):
         threads: int,
         places: Array | None = None,
     ) -> None: ...
+
+class DotFilters:
+    groups: int
+    outputs: int
+    channels: int
+    taps: int
+    finite: bool
+    transposed: bool
+    def __init__(self, filters: Array, groups: int, transposed: bool, packing: bool = True) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+
+class Dots(Convolution):
+    def __init__(self, x: Array, filters: DotFilters, y: Array, axes: Axes, constants: Array, threads: int) -> None: ...
 
 class Bands(Convolution):
     def __init__(
@@ -226,8 +241,6 @@ class Activate(Kernel):
         dtype: np.dtype[Any],
         threads: int,
     ) -> None: ...
-    @property
-    def adds(self) -> bool: ...
     def fill(self, x: Array, other: Array | None, y: Array, filters: None = None) -> None: ...
 
 class Transpose(Kernel):

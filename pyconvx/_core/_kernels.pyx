@@ -57,6 +57,15 @@ cdef extern from "tiles.h":
     void multiply_even_f64(Py_ssize_t height, Py_ssize_t width, const double **rows, Py_ssize_t apart,
                            const Py_ssize_t *tap, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t channels,
                            const double *panel, const double *start, double **to) noexcept nogil
+    enum:
+        DOTS_ROWS, DOTS_FILTERS
+    int DOTS_HEIGHT(Py_ssize_t filters) noexcept nogil
+    void dots_f32(Py_ssize_t height, Py_ssize_t outputs, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
+                  Py_ssize_t offset, Py_ssize_t channels, const float *filters, Py_ssize_t step,
+                  float *sums) noexcept nogil
+    void dots_f64(Py_ssize_t height, Py_ssize_t outputs, const double **rows, const Py_ssize_t *tap, Py_ssize_t count,
+                  Py_ssize_t offset, Py_ssize_t channels, const double *filters, Py_ssize_t step,
+                  double *sums) noexcept nogil
     float spoiled_f32(const float *x, Py_ssize_t n) noexcept nogil
     double spoiled_f64(const double *x, Py_ssize_t n) noexcept nogil
     void outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,
@@ -221,6 +230,7 @@ include "transpose.pxi"
 include "lines.pxi"
 include "panels.pxi"
 include "conv.pxi"
+include "dots.pxi"
 include "bands.pxi"
 include "winograd.pxi"
 include "spans.pxi"

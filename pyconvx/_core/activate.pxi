@@ -176,7 +176,7 @@ cdef int activate_rows(object kernel, tuple params, cnp.ndarray x, cnp.ndarray y
             raise ValueError("activate: arrays must be contiguous and of one dtype")
     if x.dtype != np.float32 and x.dtype != np.float64:
         raise TypeError(f"activate: x must be float32 or float64, got {x.dtype}")
-    blocks = plan_rows(&job, kernel, params, x.size, x.shape[x.ndim - 1], x.itemsize, gx is not None)
+    blocks = plan_rows(&job, kernel, params, x.size, x.shape[x.ndim - 1] if x.ndim else 1, x.itemsize, gx is not None)
     if (y.size * job.activation.share != x.size or (gx is not None and gx.size != x.size)
             or (gy is not None and gy.size != y.size)):
         raise ValueError(f"activate: arrays do not fit x of shape {(<object> x).shape}")
@@ -219,7 +219,7 @@ cdef int once_activate(const ready_t *ready, const void *x, const void *other, v
 
 cdef class Activate(Kernel):
     """Activate(kernel, params, shape, dtype, threads): an activation made ready for contiguous arrays of that shape and
-    dtype, or for the sum of two of them.
+    dtype, float32 or float64; one of the table that works on elements may be for the sum of two arrays, too.
 
     kernel: as of `activate`, or None for the sum of two as it is.
     """
@@ -233,20 +233,15 @@ cdef class Activate(Kernel):
             size *= n
         self.kernel, self.params = kernel, params
         self.ready.blocks = plan_rows(&self.job, "relu" if kernel is None else kernel, params, size,
-                                      shape[len(shape) - 1], dtype.itemsize, False)
+                                      shape[len(shape) - 1] if len(shape) else 1, dtype.itemsize, False)
         self.job.finishing, self.job.gx = kernel is not None, NULL
         self.ready.block, self.ready.threads = activate_block, threads
         self.ready.job, self.ready.job_size = &self.job, sizeof(activate_t)
         if not isinstance(kernel, Compiled):
             self.ready.once = once_activate
 
-    @property
-    def adds(self):
-        """Whether it can sum two arrays."""
-        return self.ready.once != NULL and self.job.activation.share == 1
-
     def fill(self, cnp.ndarray x, cnp.ndarray other, cnp.ndarray y, filters=None):
-        """Fill y from x, or from x + other, which need `adds`. filters: None."""
+        """Fill y from x, or from x + other. filters: None."""
         cdef int status
         if self.ready.once == NULL:
             activate_rows(self.kernel, self.params, x, y, None, None, self.ready.threads)

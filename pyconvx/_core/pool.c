@@ -1,6 +1,9 @@
 /* Threads start on first use, spin for a moment when idle, then sleep. Each has a share of the blocks, the same in every
    job of as many, so that what it wrote in one it finds in its cache in the next; who is done helps others. Which thread
    does which block never changes a result. A forked child starts with no workers and an idle pool of its own. */
+#ifdef __linux__
+#define _GNU_SOURCE /* for the set of processors */
+#endif
 #include "pool.h"
 
 #if defined(_WIN32)
@@ -20,12 +23,14 @@ int pool_due(long long *last) { return ++*last % 64 == 0; }
 #else
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SPIN_NANOSECONDS 500000 /* what a thread idles for before it sleeps: to wake it takes as long as a small layer */
+#define OWN_NANOSECONDS 20000   /* of these before it lets any other have the processor */
 #define POLL_NANOSECONDS 20000000
 
 typedef struct {
@@ -47,10 +52,11 @@ static struct {
     pthread_cond_t wake, finished;
     work_t work;
     atomic_uint generation; /* counts jobs: a change wakes the workers */
-    atomic_uint busy;       /* workers that have not finished the current generation */
-    int wanted;             /* workers 1 .. wanted take part in the current generation */
+    atomic_uint busy;       /* workers that have begun with the current job and not finished it */
+    int wanted;             /* workers 1 .. wanted may begin with it; 0 when nothing is left to do */
     int workers;            /* threads alive, besides callers */
-    _Atomic int spins;      /* each may have a processor: who waits takes nothing from another by that */
+    int processors;         /* that this process may use */
+    _Atomic int spins;      /* each thread of the current job may have one */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
           .lock = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
@@ -83,13 +89,17 @@ int pool_due(long long *last)
 /* Waits as long as a number is what it is, but not for longer than a moment. */
 static void spin_while(atomic_uint *number, unsigned value)
 {
-    const long long until = pool.spins ? now() + SPIN_NANOSECONDS : 0;
-    do
+    const long long start = now();
+    for (long long time = start; time - start < SPIN_NANOSECONDS; time = now()) {
         for (int i = 0; i < 32; i++) {
             if (atomic_load(number) != value) return;
             relax();
         }
-    while (now() < until);
+        if (time - start > OWN_NANOSECONDS) {
+            if (!pool.spins) return;
+            sched_yield();
+        }
+    }
 }
 
 static void after_fork_in_child(void)
@@ -128,6 +138,7 @@ static void *worker_main(void *argument)
         while ((generation = atomic_load(&pool.generation)) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
         seen = generation;
         const int mine = worker <= pool.wanted;
+        if (mine) atomic_fetch_add(&pool.busy, 1);
         pthread_mutex_unlock(&pool.lock);
         if (!mine) continue;
         int share = worker;
@@ -139,6 +150,15 @@ static void *worker_main(void *argument)
         }
     }
     return NULL;
+}
+
+static int usable_processors(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof(set), &set)) return CPU_COUNT(&set);
+#endif
+    return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 /* Called with `owner` held and no job running. Fewer threads than wanted is no error: the caller does the rest. */
@@ -157,7 +177,7 @@ static int start_workers(int wanted)
         if (pthread_create(&thread, &detached, worker_main, (void *)(ptrdiff_t)(pool.workers + 1))) break;
         pool.workers++;
     }
-    pool.spins = pool.workers < sysconf(_SC_NPROCESSORS_ONLN);
+    pool.processors = usable_processors();
     pthread_attr_destroy(&detached);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pool.workers;
@@ -187,6 +207,7 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
         return run_alone(block, job, blocks, poll);
     }
     const unsigned family = atomic_load(&forks);
+    pool.spins = helpers < pool.processors;
     pthread_mutex_lock(&pool.lock);
     pool.work.block = block;
     pool.work.job = job;
@@ -195,7 +216,6 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
         atomic_store(&pool.work.share[t].next, blocks * t / (helpers + 1));
         pool.work.share[t].end = blocks * (t + 1) / (helpers + 1);
     }
-    atomic_store(&pool.busy, helpers);
     pool.wanted = helpers;
     atomic_fetch_add(&pool.generation, 1);
     pthread_cond_broadcast(&pool.wake);
@@ -215,7 +235,10 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
             last = now();
         }
     }
-    for (unsigned busy; (busy = atomic_load(&pool.busy)) && pool.spins;) {
+    pthread_mutex_lock(&pool.lock); /* who has not come by now has nothing to do, and is not waited for */
+    pool.wanted = 0;
+    pthread_mutex_unlock(&pool.lock);
+    for (unsigned busy; (busy = atomic_load(&pool.busy));) {
         spin_while(&pool.busy, busy);
         if (atomic_load(&pool.busy) == busy) break;
     }

@@ -1,4 +1,4 @@
-/* The kernels of multiply.h, tile.h, depthwise.h, depthwise_gradient.h and planes.h for float and double. Products with a
+/* The kernels of multiply.h, dots.h, tile.h, depthwise.h, depthwise_gradient.h and planes.h for float and double. Products with a
    panel of filters also come for vectors of half the width: they serve the last filters of a group, and processors do two of
    them in the time of one. So do depthwise kernels, and for single channels where there are fewer than that. */
 #ifndef PYCONVX_TILES_H
@@ -66,6 +66,14 @@ struct taps_run {
         case 3: DO(3, v); break; case 2: DO(2, v); break; default: DO(1, v); break; \
     }
 
+/* Places and filters of a tile whose lanes are channels: twelve sums, three filters and a row fill 16 registers. */
+#define DOTS_ROWS 6
+#define DOTS_FILTERS 3
+#define DOTS_HEIGHT(f) ((f) < 3 ? 6 : 4)
+#define LOW_DOTS(DO, f) \
+    case 4: DO(4, f); break; case 3: DO(3, f); break; case 2: DO(2, f); break; default: DO(1, f); break;
+#define HIGH_DOTS(DO, f) case 6: DO(6, f); break; case 5: DO(5, f); break; LOW_DOTS(DO, f)
+
 #if HALVES
 #define BITS 32
 #define HALVED
@@ -95,6 +103,7 @@ struct taps_run {
 #define BITS 32
 #include "real.h"
 #include "multiply.h"
+#include "dots.h"
 #include "tile.h"
 #include "depthwise.h"
 #include "depthwise_gradient.h"
@@ -102,6 +111,7 @@ struct taps_run {
 #define BITS 64
 #include "real.h"
 #include "multiply.h"
+#include "dots.h"
 #include "tile.h"
 #include "depthwise.h"
 #include "depthwise_gradient.h"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import bands, depthwise, fft, planes, winograd
+from . import bands, depthwise, dots, fft, planes, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
@@ -84,6 +84,13 @@ CANDIDATES = (
         depthwise.unfit,
         depthwise.wasteful,
         depthwise.kernel,
+    ),
+    Candidate(
+        "dots",
+        "lanes of channels, for few filters",
+        dots.unfit,
+        dots.wasteful,
+        dots.kernel,
     ),
     Candidate(
         "planes",

@@ -12,10 +12,11 @@ import numpy as np
 
 from ..functional.arrays import empty
 from ..functional.ready import circumstances
-from .layer import Array, Layer, Run, Shape
+from .layer import Array, Layer, Run
 from .layout import channels_last_inside
 from .links import Dtype, Unit, unit_of
 from .pieces import Memory, segments
+from .sequential import Parallel, Sequential
 
 __all__ = ["Chain"]
 
@@ -64,7 +65,7 @@ class Chain:
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = layers
-        self._inside: Sequence[Layer] | None = None
+        self._inside: tuple[int, Sequence[Layer]] | None = None
         self._known: dict[Any, list[Layer | _Stretch] | None] = {}
         self._free: list[Memory] = []
 
@@ -73,12 +74,23 @@ class Chain:
 
     @property
     def inside(self) -> Sequence[Layer]:
-        """What is done in place of the layers."""
-        if self._inside is None:
-            self._inside = channels_last_inside(self.layers)
-        return self._inside
+        """What is done in place of the layers, as long as names stand for what they do now."""
+        _, generation = circumstances()
+        if self._inside is None or self._inside[0] != generation:
+            inside = channels_last_inside(self.layers)
+            _chain_parts(inside)
+            self._inside = generation, inside
+        return self._inside[1]
 
     def __call__(self, x: Array, run: Run) -> Array:
+        try:
+            return self._done(x, run)
+        except (TypeError, ValueError):
+            if self.inside is self.layers:
+                raise
+        return _one_by_one(self.layers, x, run)  # which tell of themselves what is wrong
+
+    def _done(self, x: Array, run: Run) -> Array:
         key = x.shape, x.dtype.char, x.dtype.isnative, *circumstances()
         parts = self._known.get(key)
         if parts is None:
@@ -89,7 +101,7 @@ class Chain:
                 self._free.clear()
             parts = self._known[key] = self._parts(x) if again else None
         if parts is None:
-            return _one_by_one(self._fitting(x.shape[1:]), x, run)
+            return _one_by_one(self.inside, x, run)
         try:
             memory = self._free.pop()
         except IndexError:  # other calls are using all there is
@@ -102,37 +114,26 @@ class Chain:
                 self._free.append(memory)
         return x
 
-    def _fitting(self, shape: Shape) -> Sequence[Layer]:
-        """What is to be done for samples of a shape: the layers themselves, where one of them refuses it."""
-        if self.inside is not self.layers:
-            try:
-                for layer in self.layers:
-                    shape = layer.output_shape(shape)
-            except (TypeError, ValueError):
-                return self.layers
-        return self.inside
-
     def _parts(self, x: Array) -> list[Layer | _Stretch]:
         """What is done one after another for arrays like x."""
         n, *sample = x.shape
         shape, parts, units = tuple(sample), list[Layer | _Stretch](), list[Unit]()
-        layers = self._fitting(shape)
         if x.dtype.char not in "fd" or not x.dtype.isnative or not x.size:
-            return list(layers)
-        for layer in layers:
-            if units and units[-1].takes(layer):
-                continue
-            try:
+            return list(self.inside)
+        try:
+            for layer in self.inside:
+                if units and units[-1].takes(layer):
+                    continue
                 unit = unit_of(layer, n, shape, x.dtype)
                 shape = layer.output_shape(shape)
-            except (TypeError, ValueError):  # which the layer tells of when it is run
-                return list(layers)
-            if unit is None:
-                parts += [*_closed(units, n, x.dtype), layer]
-                units = []
-            else:
-                units.append(unit)
-        return [*parts, *_closed(units, n, x.dtype)]
+                if unit is None:
+                    parts += [*_closed(units, n, x.dtype), layer]
+                    units = []
+                else:
+                    units.append(unit)
+            return [*parts, *_closed(units, n, x.dtype)]
+        except (TypeError, ValueError):  # which a layer tells of when it is run
+            return list(self.inside)
 
 
 def _closed(units: list[Unit], n: int, dtype: Dtype) -> list[Layer | _Stretch]:
@@ -140,6 +141,15 @@ def _closed(units: list[Unit], n: int, dtype: Dtype) -> list[Layer | _Stretch]:
     if not any(unit.links for unit in units):
         return [layer for unit in units for layer in unit.layers]
     return [_Stretch(units, n, dtype, circumstances()[0])]
+
+
+def _chain_parts(layers: Sequence[Layer]) -> None:
+    """Give layers in groups that were made for a chain one of their own, for where the group is no link."""
+    for layer in layers:
+        if isinstance(layer, Sequential) and layer.chain is None:
+            layer.chain = Chain(layer.layers)
+        elif isinstance(layer, Parallel):
+            _chain_parts(layer.layers)
 
 
 def _one_by_one(layers: Sequence[Layer], x: Array, run: Run) -> Array:

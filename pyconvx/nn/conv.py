@@ -98,6 +98,10 @@ class _Convolution(_Options):
         told = self.told("stride", "padding", "padding_mode", "dilation", "activation", "layout")
         return {**told, "groups": self.groups_of(channels)}
 
+    def options_for(self, shape: Shape) -> dict[str, Any]:
+        """The same for samples of a shape, which the filters that there are must fit."""
+        return self.options_of(self.channels_of(shape))
+
     @property
     def function(self) -> Any:
         """The operation."""
@@ -138,7 +142,7 @@ class _Convolution(_Options):
         return x, self.params["filters"], self.params.get("bias")
 
     def forward(self, x: Array, run: Run) -> Array:
-        y: Array = self.function(*self._arguments(x), **self.options_of(self.channels_of(x.shape[1:])))
+        y: Array = self.function(*self._arguments(x), **self.options_for(x.shape[1:]))
         return y
 
     @property
@@ -151,7 +155,7 @@ class _Convolution(_Options):
         return not overrides(self, _Convolution)
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
-        options = self.options_of(self.channels_of(x.shape[1:]))
+        options = self.options_for(x.shape[1:])
         pooled = self._pooled(x, options, run)
         if pooled is not None:
             return pooled
@@ -283,6 +287,12 @@ class _DepthwiseConv(_Convolution):
 
     def groups_of(self, channels: int) -> int:
         return channels
+
+    def options_for(self, shape: Shape) -> dict[str, Any]:
+        channels, filters = self.channels_of(shape), self.params.get("filters")
+        if filters is not None and len(filters) != channels * self.multiplier:  # they might do for fewer groups
+            raise ValueError(f"{self!r} was built for {len(filters) // self.multiplier} channels, got {channels}")
+        return self.options_of(channels)
 
     def filters_shape(self, channels: int) -> Shape:
         return (channels * self.multiplier, *sizes(self.kernel_size, self.rank), 1)

@@ -14,7 +14,6 @@ from .basic import Activation, BatchNorm, Dense, Dropout
 from .chain import Chain
 from .conv import _Convolution, _SeparableConv
 from .layer import Array, Layer, Params, built_shape, overrides
-from .layout import indifferent
 from .prepared import PreparedConvolution, PreparedDense
 from .sequential import Parallel, Sequential
 
@@ -55,7 +54,7 @@ def _frozen(layer: Layer) -> Layer:
                 continue
             if _does(each, BatchNorm) and _open(before) and _same_axis(before, each):
                 kept[-1] = _folded(before, each)
-            elif _does(each, Activation) and _open(before) and (indifferent(each) or _same_axis(before, each)):
+            elif _does(each, Activation) and _open(before) and _same_axis(before, each):
                 kept[-1] = _with(before, {"activation": each.activation}, before.params)
             else:
                 kept.append(each)

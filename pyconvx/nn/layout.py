@@ -1,4 +1,4 @@
-"""Layers of channels first done with channels last, where kernels are faster: an exchange before them, and one behind.
+"""Layers of channels first done with channels last, where kernels are faster.
 
 May import the layers and those that are prepared.
 """
@@ -21,23 +21,26 @@ from .layer import Array, Layer, Run, Shape
 from .prepared import PreparedConvolution
 from .sequential import Parallel, Residual, Sequential
 
-__all__ = ["Exchange", "channels_last_inside", "indifferent"]
+__all__ = ["Relayout", "channels_last_inside"]
 
 FIRST, LAST = "channels_first", "channels_last"
 WORTH = 2
-"""Layers with filters for which an exchange is done."""
+"""Layers with filters, between as many channels as are worth it, for which channels are put last."""
+MANY = 8
+"""Channels of x and of the result below which lanes of places do without."""
 TURNED = {Activation, BatchNorm, Pad, *(getattr(pool, name) for name in pool.__all__)}
 """Layers without filters that do the same for channels last when their `layout` says so."""
 
 
-class Exchange(Layer):
+class Relayout(Layer):
     """x in the other layout: `layout` is that of the result. Arrays without spatial axes are in both."""
 
     def __init__(self, layout: str) -> None:
-        self.layout, self.input_shape = layout, None
+        self.layout = layout
+        super().__post_init__()
 
     def __repr__(self) -> str:
-        return f"Exchange({self.layout!r})"
+        return f"Relayout({self.layout!r})"
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) < 2:
@@ -65,37 +68,45 @@ class Exchange(Layer):
 
 
 def channels_last_inside(layers: Sequence[Layer]) -> Sequence[Layer]:
-    """Frozen layers that do what these do, with channels last inside where that is worth it; else the same."""
-    if sum(_filters(layer) for layer in layers) < WORTH:
+    """Frozen layers that do what these do, with channels last inside where that is worth it; else the same.
+
+    What names of activations stand for is looked up now.
+    """
+    if sum(map(_worth, layers)) < WORTH:
         return layers
     turned, layout = _turn(layers, FIRST)
-    return [*turned, Exchange(FIRST)] if layout == LAST else turned
+    return [*turned, Relayout(FIRST)] if layout == LAST else turned
 
 
-def _filters(layer: Layer) -> int:
-    """How many layers with filters take channels first."""
+def _worth(layer: Layer) -> int:
+    """How many layers with filters take many channels first, and make many."""
     if isinstance(layer, (Parallel, Sequential)):
-        return sum(map(_filters, layer.layers))
-    return type(layer) is PreparedConvolution and layer.layer.layout == FIRST
+        return sum(map(_worth, layer.layers))
+    if type(layer) is not PreparedConvolution or layer.layer.layout != FIRST:
+        return 0
+    filters, per_group, *_ = layer.params["filters"].shape
+    groups = layer.layer.groups_of(filters) if per_group == 1 else 1
+    return int(min(filters, per_group * groups) >= MANY)
 
 
 def _turn(layers: Iterable[Layer], layout: str) -> tuple[list[Layer], str]:
     """Layers for an x of a layout in place of channels first, and the layout of their result."""
     found: list[Layer] = []
     for layer in layers:
-        if indifferent(layer):
-            found.append(layer)
+        if _indifferent(layer):
+            if not (found and layout == LAST and _fused(found[-1], layer)):
+                found.append(layer)
             continue
         other = _turned(layer)
         wanted = FIRST if other is None else LAST
         if layout != wanted:
-            found.append(Exchange(wanted))
+            found.append(Relayout(wanted))
         found.append(layer if other is None else other)
         layout = wanted
     return found, layout
 
 
-def indifferent(layer: Layer) -> bool:
+def _indifferent(layer: Layer) -> bool:
     """Whether a layer does the same to any layout."""
     if type(layer) is Activation:
         bound: Any = bind(layer.activation)
@@ -103,12 +114,20 @@ def indifferent(layer: Layer) -> bool:
     return type(layer) is Dropout or (type(layer) is Sequential and not layer.layers)
 
 
+def _fused(before: Layer, layer: Layer) -> bool:
+    """Let a convolution that was turned do the activation behind it, too; returns whether it does."""
+    if type(layer) is not Activation or type(before) is not PreparedConvolution or before.layer.activation is not None:
+        return False
+    vars(before.layer)["activation"] = layer.activation
+    return True
+
+
 def _turned(layer: Layer) -> Layer | None:
     """The layer for channels last; None if it is not one for channels first, or not known to do the same there."""
     if type(layer) in (Parallel, Residual) and isinstance(layer, Parallel):
         return _turned_group(layer)
     if isinstance(layer, Sequential):
-        return _turned_branch(layer) if type(layer) is Sequential and _filters(layer) else None
+        return _turned_branch(layer) if type(layer) is Sequential and _worth(layer) else None
     if getattr(layer, "layout", None) == FIRST and type(layer) in TURNED:
         turned: Layer = _with_layout(layer)
         return turned
@@ -128,7 +147,7 @@ def _with_layout(layer: Any) -> Any:
 
 
 def _turned_group(group: Parallel) -> Layer | None:
-    if (group.merge == "concat" and group.layout != FIRST) or not _filters(group):
+    if (group.merge == "concat" and group.layout != FIRST) or not _worth(group):
         return None
     own = copy.copy(group)
     own.layers = tuple(map(_turned_branch, group.layers))
@@ -140,5 +159,5 @@ def _turned_branch(branch: Layer) -> Sequential:
     """One of the layers of a group, for channels last."""
     layers, layout = _turn(branch.layers if type(branch) is Sequential else [branch], LAST)
     own = Sequential()
-    own.layers = tuple(layers if layout == LAST else [*layers, Exchange(LAST)])
+    own.layers = tuple(layers if layout == LAST else [*layers, Relayout(LAST)])
     return own

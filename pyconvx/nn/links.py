@@ -20,7 +20,7 @@ from ..plugin import Bound
 from . import pool
 from .basic import Activation, Flatten, Pad
 from .layer import Layer, Operation, Shape
-from .layout import Exchange
+from .layout import Relayout
 from .prepared import Prepared, Step
 from .sequential import Parallel, Residual, Sequential
 
@@ -102,7 +102,10 @@ class _LayerLink(Link):
 
     def made(self, samples: int) -> tuple[Ready | Moved, Shape]:
         step = self.step(samples)
-        return Ready(step.function, step.shape, self.dtype, step.arguments, step.options), step.shape
+        ready = Ready(step.function, step.shape, self.dtype, step.arguments, step.options)
+        if math.prod(ready.shape) != samples * math.prod(self.result):  # memory is as large as the layer says
+            raise ValueError(f"{self.layer!r} says that a result is {self.result}, but it is {ready.shape}")
+        return ready, step.shape
 
     def forget(self) -> None:
         super().forget()
@@ -137,10 +140,10 @@ class _SumLink(Link):
         return True
 
 
-class _ExchangeLink(Link):
+class _RelayoutLink(Link):
     """Channels first to last, or back."""
 
-    def __init__(self, layer: Exchange, given: Shape, dtype: Dtype, reads: int) -> None:
+    def __init__(self, layer: Relayout, given: Shape, dtype: Dtype, reads: int) -> None:
         super().__init__(given, layer.output_shape(given), dtype, reads)
         self.layer = layer
 
@@ -200,10 +203,10 @@ class Unit:
                 self.links.append(_SumLink(result, self.dtype, first, other))
                 first = len(self.links) - 1
             return first, result
-        if isinstance(layer, Exchange):
+        if isinstance(layer, Relayout):
             if len(shape) < 2:
                 return reads, shape
-            link = _ExchangeLink(layer, shape, self.dtype, reads)
+            link = _RelayoutLink(layer, shape, self.dtype, reads)
         elif _step_of(layer, (n, *shape), self.dtype) is None:
             raise _UnknownError
         else:

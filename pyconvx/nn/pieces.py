@@ -195,7 +195,4 @@ class _Way:
                 steps, maps, self.segment.reads, self.segment.adds, strict=False
             ):
                 given = maps[reads].reshape(shape)
-                if adds is None:
-                    ready.fill(given, filled)
-                else:
-                    ready.fill(given, filled, maps[adds])
+                ready.fill(given, filled, None if adds is None else maps[adds])

@@ -100,7 +100,7 @@ class PreparedConvolution(Prepared):
         self.filters = prepare(layer.params["filters"], layout)
 
     def step(self, shape: Shape) -> Step:
-        options = self.layer.options_of(self.layer.channels_of(shape[1:]))
+        options = self.layer.options_for(shape[1:])
         return Step(self.layer.function, shape, (self.filters, self.params.get("bias")), options)
 
     def forward(self, x: Array, run: Run) -> Array:
