@@ -56,6 +56,7 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     cdef const real *zeros = constants + AXES * s.channels
     cdef const real *pointer
     cdef bint fresh = True, used, merged = job.merge
+    cdef bint zero = job.skip and not s.mixed       # what is missing needs no looking up
     n = place0 // s.places
     split(s, place0 - n * s.places, at)
     for m in range(count):
@@ -76,13 +77,23 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     tap = tap0
     while tap < tap1:
         if fresh:
+            used = False
             for m in range(count):
                 a[m] = s.axis[0].code[row[m][0] + k0 * s.axis[0].step]
                 b[m] = s.axis[1].code[row[m][1] + k1 * s.axis[1].step]
                 partial[m] = NULL
                 if (a[m] | b[m]) >= 0:
                     partial[m] = images[m] + a[m] * s.stride[0] + b[m] * s.stride[1]
+                    used = True
             fresh = False
+            if zero and not used:       # no place has this kernel row
+                tap += last.taps - k2
+                k2, fresh = 0, True
+                k1 += 1
+                if k1 == s.axis[1].taps:
+                    k1 = 0
+                    k0 += 1
+                continue
         used = not job.skip
         for m in range(count):
             c = last.code[row[m][2] + k2 * last.step]
@@ -91,6 +102,8 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
                 used = True
             elif merged:
                 rows[m] = long_zeros
+            elif zero:
+                rows[m] = zeros
             else:
                 pointer = special_row(s, images[m], constants, a[m], b[m], c, mix)
                 if pointer == NULL:

@@ -343,7 +343,8 @@ cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_s
     strips = PLACES // max(1, rows * places) if job.pieces * job.rows == 1 else 1
     job.strips = parts_of(job.strips, strips) if s.batch * s.places else 0
 
-    job.in_place = not job.turned and s.taps == 1 and not s.mixed
+    # rows a multiple of a page apart fall into the same few lines of the nearest cache
+    job.in_place = not job.turned and s.taps == 1 and not s.mixed and s.stride[2] * itemsize % PAGE != 0
     for i in range(AXES):
         job.in_place = job.in_place and plain_codes(&s.axis[i])
     job.rise[1] = shared_rise(&s.axis[1], (<Axis> axes[1]).rise, rows, most[0])
