@@ -114,7 +114,7 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
                                       const REAL *weights, ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t o,
                                       REAL start, REAL *const *to)
 {
-    VECTOR acc[HIGHEST_STRIP][2], w[HIGHEST_STRIP], all[3][3]; /* acc[r] of the place whose r-th row this is */
+    VECTOR acc[HIGHEST_STRIP][2], w[4], all[3][3]; /* acc[r] of the place whose r-th row this is */
     if (held) /* the weights of 3 x 3 taps stay in registers */
         UNROLL for (int k = 0; k < 3; k++) UNROLL for (int r = 0; r < 3; r++) all[k][r] = (VECTOR){0} + weights[3 * r + k];
     UNROLL for (int r = 0; r < high; r++) UNROLL for (int v = 0; v < width; v++) acc[r][v] = (VECTOR){0} + start;
@@ -123,8 +123,17 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
             UNROLL for (int k = 0; k < 3; k++) NAME(planes_tap)(high, width, rows[i] + o + k * apart, all[k], acc);
         } else {
             for (ptrdiff_t k = 0; k < taps; k++) {
-                UNROLL for (int r = 0; r < high; r++) w[r] = (VECTOR){0} + weights[r * taps + k];
-                NAME(planes_tap)(high, width, rows[i] + o + k * apart, w, acc);
+                if (high < 5) {
+                    UNROLL for (int r = 0; r < high; r++) w[r] = (VECTOR){0} + weights[r * taps + k];
+                    NAME(planes_tap)(high, width, rows[i] + o + k * apart, w, acc);
+                    continue;
+                }
+                VECTOR x[2]; /* and one weight at a time: all of them would not stay in registers beside the sums */
+                UNROLL for (int v = 0; v < width; v++) x[v] = *(const VECTOR *)(rows[i] + o + k * apart + v * LANES);
+                UNROLL for (int r = 0; r < high; r++) {
+                    const REAL w = weights[r * taps + k];
+                    UNROLL for (int v = 0; v < width; v++) acc[r][v] += x[v] * w;
+                }
             }
         }
         if (i >= high - 1)
