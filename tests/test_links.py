@@ -342,3 +342,51 @@ def test_memory_is_as_large_as_what_fills_it():
             assert fast(x).shape == (4, 4, 4, 3)
     finally:
         links.OPERATIONS.remove(Wrong)
+
+
+def test_an_error_of_somebodys_layer_reaches_the_caller_and_it_runs_once():
+    ran = []
+
+    class Once(nn.Layer):
+        """A layer that fails the first time."""
+
+        def output_shape(self, input_shape):
+            return input_shape
+
+        def forward(self, x, run):
+            ran.append(1)
+            if len(ran) == 1:
+                raise ValueError("the sensor is not there yet")
+            return x
+
+    own = Once()
+    own.__post_init__()
+    net = nn.Sequential(conv(8, **FIRST), own, conv(8, **FIRST)).build((8, 8, 8))
+    fast, x = net.freeze(), np.ones((2, 8, 8, 8), np.float32)
+    assert fast.chain.inside is not fast.layers
+    with pytest.raises(ValueError, match="not there yet"):
+        fast(x)
+    assert len(ran) == 1
+    np.testing.assert_allclose(fast(x), net(x), rtol=1e-4)
+
+
+def test_a_name_that_is_not_there_any_more_is_told_of_in_its_turn():
+    with cx.activations.temporarily("test:a", lambda x: x):
+        layers = conv(8, **FIRST), nn.MaxPool2D(2, **FIRST), nn.Activation("test:a"), conv(8, **FIRST)
+        net = nn.Sequential(*layers).build((8, 8, 8))
+        fast = net.freeze()
+    for shape, match in (((2, 7, 8, 8), "fit"), ((2, 8, 8, 8), "test:a")):
+        for each in (net, fast):
+            with pytest.raises(ValueError, match=match):
+                each(np.ones(shape, np.float32))
+
+
+def test_a_group_whose_layers_are_set_anew_is_done_as_it_is():
+    net = nn.Sequential(conv(8), nn.Residual(conv(8), conv(8))).build((8, 8, 8))
+    fast = net.freeze()
+    inner = fast.layers[1].layers[0]
+    inner.layers = inner.layers[:1]
+    x = rng.standard_normal((2, 8, 8, 8)).astype(np.float32)
+    want = fast.layers[1](fast.layers[0](x))
+    for _ in range(3):
+        np.testing.assert_allclose(fast(x), want, atol=1e-5)

@@ -51,11 +51,11 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
     cdef Py_ssize_t a[TILE_FULL]
     cdef Py_ssize_t b[TILE_FULL]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t m, n, tap, advance, k0, k1, k2, c, kept = 0
+    cdef Py_ssize_t m, n, tap, advance, past, k0, k1, k2, c, kept = 0
     cdef const real *constants = <const real *> job.task.constants
     cdef const real *zeros = constants + AXES * s.channels
     cdef const real *pointer
-    cdef bint fresh = True, used, merged = job.merge
+    cdef bint fresh = True, absent = False, used, merged = job.merge
     cdef bint zero = job.skip and not s.mixed       # what is missing needs no looking up
     n = place0 // s.places
     split(s, place0 - n * s.places, at)
@@ -86,16 +86,10 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
                     partial[m] = images[m] + a[m] * s.stride[0] + b[m] * s.stride[1]
                     used = True
             fresh = False
-            if zero and not used:       # no place has this kernel row
-                tap += last.taps - k2
-                k2, fresh = 0, True
-                k1 += 1
-                if k1 == s.axis[1].taps:
-                    k1 = 0
-                    k0 += 1
-                continue
+            absent = zero and not used      # no place has this kernel row
+        past = last.taps - k2 if absent else advance
         used = not job.skip
-        for m in range(count):
+        for m in range(0 if absent else count):
             c = last.code[row[m][2] + k2 * last.step]
             if c >= 0 and partial[m] != NULL:
                 rows[m] = partial[m] + c * s.stride[2]
@@ -118,8 +112,8 @@ cdef Py_ssize_t build_tile(const conv_t *job, Py_ssize_t place0, Py_ssize_t coun
             taps[kept] = tap * job.channels
             rows += TILE_FULL
             kept += 1
-        tap += advance
-        k2 += advance
+        tap += past
+        k2 += past
         if k2 == last.taps:
             k2, fresh = 0, True
             k1 += 1

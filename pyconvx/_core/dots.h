@@ -4,7 +4,8 @@
 
 /* sums[m][f] = rows[t][m][offset + c] * filters[f][tap[t] + c], summed over t and c.
    rows: `count` groups of TILE_FULL pointers; filters lie `step` elements apart, and tap[t] says where those of a tap
-   begin; there are at most DOTS_HEIGHT rows. The order of a sum is that of the numbers tap[t] + c, so that missing taps do not change a bit. */
+   begin; there are at most DOTS_HEIGHT rows. The order of a sum is that of the numbers tap[t] + c, so that missing taps do
+   not change a bit. */
 ALWAYS_INLINE void NAME(dots_body)(const int height, const int outputs, const REAL *const *rows, const ptrdiff_t *tap,
                                    ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels, const REAL *filters,
                                    ptrdiff_t step, REAL *sums)

@@ -4,9 +4,9 @@
 
 cdef enum:
     DOTS_PLACES = 96                # of a block
-    MOST_DOTS_TAPS = 128            # whose pointers are held at once
+    DOTS_TAPS = 128                 # most whose pointers are held at once
 
-MOST_DOTS = DOTS_FILTERS
+MOST_DOTS, MOST_DOTS_TAPS = DOTS_FILTERS, DOTS_TAPS
 
 
 cdef class DotFilters:
@@ -104,7 +104,7 @@ cdef class Dots(Convolution):
         cdef source_t *source = &job.task.source
         self.begin(job, sizeof(conv_t), x, y, axes, constants, threads,
                    1.0 * filters.groups * filters.outputs * filters.channels * filters.taps)
-        if source.taps > MOST_DOTS_TAPS or filters.outputs > DOTS_FILTERS:
+        if source.taps > DOTS_TAPS or filters.outputs > DOTS_FILTERS:
             raise ValueError("Dots: too many taps or filters")
         self.filters = filters
         job.groups, job.outputs, job.channels = filters.groups, filters.outputs, filters.channels

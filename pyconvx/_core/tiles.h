@@ -1,6 +1,6 @@
-/* The kernels of multiply.h, dots.h, tile.h, depthwise.h, depthwise_gradient.h and planes.h for float and double. Products with a
-   panel of filters also come for vectors of half the width: they serve the last filters of a group, and processors do two of
-   them in the time of one. So do depthwise kernels, and for single channels where there are fewer than that. */
+/* The kernels of multiply.h, dots.h, tile.h, depthwise.h, depthwise_gradient.h and planes.h for float and double. Products
+   with a panel of filters also come for vectors of half the width: they serve the last filters of a group, and processors
+   do two of them in the time of one. So do depthwise kernels, and for single channels where there are fewer than that. */
 #ifndef PYCONVX_TILES_H
 #define PYCONVX_TILES_H
 #include "simd.h"

@@ -14,8 +14,6 @@ from .problem import Problem
 
 __all__ = ["kernel", "unfit", "wasteful"]
 
-MIXED = 2**18
-"""Elements of weighted rows that a tile may need."""
 TAPS = 256
 """Most taps: a longer chain of products loses digits, and pointers to its rows take much memory."""
 LARGE = 1024
@@ -31,9 +29,7 @@ def unfit(problem: Problem) -> str | None:
     taps = math.prod(axis.taps for axis in problem.axes)
     if taps > TAPS:
         return f"it is for at most {TAPS} taps, the filters have {taps}"
-    if any(axis.mixed for axis in problem.axes) and taps * problem.x.shape[-1] * 16 > MIXED:
-        return "weighted padding would need too much scratch"
-    return problem.spreads()
+    return problem.mixes() or problem.spreads()
 
 
 def wasteful(problem: Problem) -> str | None:

@@ -14,12 +14,8 @@ from .problem import Problem
 
 __all__ = ["kernel", "unfit", "wasteful"]
 
-TAPS = 128
-"""Most taps: pointers to the rows of all are held."""
 PRODUCTS = 8192
 """Most products of a place, as many as are added up without keeping what that rounds away."""
-MIXED = 2**18
-"""Elements of weighted rows that a tile may need."""
 FULL = 3
 """Vectors of channels from which lanes of them are full enough."""
 LONG = 12
@@ -33,11 +29,11 @@ def unfit(problem: Problem) -> str | None:
     (outputs, channels), taps = problem.per_group, math.prod(axis.taps for axis in problem.axes)
     if outputs > _core.kernels.MOST_DOTS:
         return f"it is for at most {_core.kernels.MOST_DOTS} filters, a group has {outputs}"
-    if taps > TAPS or taps * channels > PRODUCTS:
-        return f"it is for at most {TAPS} taps and {PRODUCTS} products per place, the filters have {taps * channels}"
-    if any(axis.mixed for axis in problem.axes) and taps * problem.x.shape[-1] * 16 > MIXED:
-        return "weighted padding would need too much scratch"
-    return problem.spreads()
+    if taps > _core.kernels.MOST_DOTS_TAPS:
+        return f"it is for at most {_core.kernels.MOST_DOTS_TAPS} taps, the filters have {taps}"
+    if taps * channels > PRODUCTS:
+        return f"it is for at most {PRODUCTS} products per place, the filters have {taps * channels}"
+    return problem.mixes() or problem.spreads()
 
 
 def wasteful(problem: Problem) -> str | None:

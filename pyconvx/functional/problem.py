@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,6 +16,11 @@ from .parallel import num_threads
 from .prepare import PreparedFilters, as_taps
 
 __all__ = ["Problem", "direct", "direct_unfit", "plain"]
+
+ROWS = 16
+"""About as many as a tile has."""
+MIXED = 2**18
+"""Elements of weighted rows that a tile may need."""
 
 
 @dataclass(eq=False, repr=False)
@@ -69,6 +75,13 @@ class Problem:
         """Why an algorithm that multiplies missing taps as zeros cannot do this."""
         if self.transposed and not self.finite():
             return "filters hold infinities or NaNs, which a tap that no window read must not spread"
+        return None
+
+    def mixes(self) -> str | None:
+        """Why an algorithm that holds the weighted rows of a tile cannot do this."""
+        taps = math.prod(axis.taps for axis in self.axes)
+        if any(axis.mixed for axis in self.axes) and taps * self.x.shape[-1] * ROWS > MIXED:
+            return "weighted padding would need too much scratch"
         return None
 
     def arranged(self, weights: Array) -> Array:

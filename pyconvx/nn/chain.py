@@ -5,7 +5,7 @@ May import layers, pieces and the functional core.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,10 +85,12 @@ class Chain:
     def __call__(self, x: Array, run: Run) -> Array:
         try:
             return self._done(x, run)
-        except (TypeError, ValueError):
-            if self.inside is self.layers:
+        except (TypeError, ValueError) as error:
+            if self.inside is self.layers or not _all_own(self.layers):
                 raise
-        return _one_by_one(self.layers, x, run)  # which tell of themselves what is wrong
+            refused = error
+        _one_by_one(self.layers, x, run)  # which tell of themselves what is wrong
+        raise refused
 
     def _done(self, x: Array, run: Run) -> Array:
         key = x.shape, x.dtype.char, x.dtype.isnative, *circumstances()
@@ -150,6 +152,14 @@ def _chain_parts(layers: Sequence[Layer]) -> None:
             layer.chain = Chain(layer.layers)
         elif isinstance(layer, Parallel):
             _chain_parts(layer.layers)
+
+
+def _all_own(layers: Iterable[Layer]) -> bool:
+    """Whether all layers are the library's, which keep nothing of a run."""
+    return all(
+        _all_own(layer) if isinstance(layer, (Parallel, Sequential)) else type(layer).__module__.startswith(__package__)
+        for layer in layers
+    )
 
 
 def _one_by_one(layers: Sequence[Layer], x: Array, run: Run) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from ..activation import activation as bind
 from ..activation import keeps_rows
 from ..functional.arrays import empty, exchange
+from ..registry import UnknownNameError
 from . import pool
 from .basic import Activation, BatchNorm, Dropout, Pad
 from .layer import Array, Layer, Run, Shape
@@ -109,7 +110,10 @@ def _turn(layers: Iterable[Layer], layout: str) -> tuple[list[Layer], str]:
 def _indifferent(layer: Layer) -> bool:
     """Whether a layer does the same to any layout."""
     if type(layer) is Activation:
-        bound: Any = bind(layer.activation)
+        try:
+            bound: Any = bind(layer.activation)
+        except UnknownNameError:  # which the layer tells of when it is run
+            return False
         return not keeps_rows(bound)
     return type(layer) is Dropout or (type(layer) is Sequential and not layer.layers)
 

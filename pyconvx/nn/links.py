@@ -192,7 +192,8 @@ class Unit:
             return reads, layer.output_shape(shape)
         if type(layer) is Sequential:
             given = reads  # which others may read, too
-            for each in layer.layers if layer.chain is None else layer.chain.inside:
+            chained = layer.chain is not None and layer.chain.layers is layer.layers
+            for each in layer.chain.inside if layer.chain is not None and chained else layer.layers:
                 if reads == given or reads < len(self.links) - 1 or not self._fused(each):
                     reads, shape = self.add(each, n, shape, reads)
             return reads, shape
