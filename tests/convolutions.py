@@ -27,6 +27,17 @@ def terms(case):
     return int(np.prod(case.filters.shape)) // max(filters_of(case), 1)
 
 
+def grouped(seed, dtype, layout, n, groups, channels, outputs, size, kernel):
+    """x, filters and bias of a convolution of some groups, each of so many channels and filters."""
+    rng, count = np.random.default_rng(seed), groups * outputs
+
+    def laid(first, sizes, last):
+        shape = (first, last, *sizes) if layout == "channels_first" else (first, *sizes, last)
+        return rng.standard_normal(shape).astype(dtype)
+
+    return laid(n, size, groups * channels), laid(count, kernel, channels), rng.standard_normal(count).astype(dtype)
+
+
 def filters_of(case):
     return case.filters.shape[0]
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from convolutions import PROMISE
+from convolutions import PROMISE, grouped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,12 +34,7 @@ CASES = {
 def test_lanes_of_channels_agree_with_the_definition(
     isa, dtype, n, groups, channels, size, kernel, stride, mode, layout, outputs, dilation, seed
 ):
-    rng = np.random.default_rng(seed)
-    first = layout == "channels_first"
-    x = rng.standard_normal((n, groups * channels, *size) if first else (n, *size, groups * channels)).astype(dtype)
-    count = groups * outputs
-    filters = rng.standard_normal((count, channels, *kernel) if first else (count, *kernel, channels)).astype(dtype)
-    bias = rng.standard_normal(count).astype(dtype)
+    x, filters, bias = grouped(seed, dtype, layout, n, groups, channels, outputs, size, kernel)
     options = dict(groups=groups, padding="same", padding_mode=mode, dilation=dilation, layout=layout, stride=stride)
     wide = [array.astype(np.float64) for array in (x, filters, bias)]
     want = cx.conv2d(*wide, algorithm="plain", **options)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from convolutions import PROMISE
+from convolutions import PROMISE, grouped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,12 +28,7 @@ CASES = {
 @settings(max_examples=60, deadline=None)
 @given(**CASES)
 def test_strips_agree_with_the_definition(isa, dtype, n, channels, size, kernel, mode, layout, outputs, dilation, seed):
-    rng = np.random.default_rng(seed)
-    first = layout == "channels_first"
-    x = rng.standard_normal((n, channels, *size) if first else (n, *size, channels)).astype(dtype)
-    count = channels * outputs
-    filters = rng.standard_normal((count, 1, *kernel) if first else (count, *kernel, 1)).astype(dtype)
-    bias = rng.standard_normal(count).astype(dtype)
+    x, filters, bias = grouped(seed, dtype, layout, n, channels, 1, outputs, size, kernel)
     options = dict(groups=channels, padding="same", padding_mode=mode, dilation=dilation, layout=layout)
     with _core.using(isa):
         want = cx.conv2d(x, filters, bias, algorithm="plain", **options)

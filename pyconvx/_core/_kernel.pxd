@@ -1,5 +1,7 @@
 """What a kernel is to those who run several without Python in between."""
 
+cimport numpy as cnp
+
 from pyconvx._core._threads cimport block_t
 
 ctypedef int (*once_t)(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil
@@ -18,3 +20,4 @@ cdef struct ready_t:                # a kernel, made ready
 
 cdef class Kernel:
     cdef ready_t ready
+    cdef int fill_once(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, char *scratch) except -1

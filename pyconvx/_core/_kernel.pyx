@@ -23,6 +23,14 @@ cdef class Kernel:
         """Whether it can be one of a `Row`."""
         return self.ready.once != NULL
 
+    cdef int fill_once(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, char *scratch) except -1:
+        """Fill y by `once`, for `fill` of kernels that can do any arrays of their form so. bias: or None."""
+        cdef const void *added = NULL if bias is None else cnp.PyArray_DATA(bias)
+        cdef int status
+        with nogil:
+            status = self.ready.once(&self.ready, cnp.PyArray_DATA(x), added, cnp.PyArray_DATA(y), scratch)
+        return stop() if status == STOPPED else 0
+
 
 cdef struct link_t:
     const ready_t *ready
@@ -60,9 +68,9 @@ cdef class Row:
             if not kernel.runs:
                 raise ValueError(f"kernel {i} is run by `fill` alone")
             link.ready = &kernel.ready
-            link.x, link.adds = self.map(reads[i], i), biases[i] == -1 if isinstance(biases[i], int) else False
+            link.x = self.map(reads[i], i)
             if isinstance(biases[i], int):
-                link.bias = self.map(biases[i], i)
+                link.adds, link.bias = biases[i] < 0, self.map(biases[i], i)
             elif biases[i] is not None:
                 link.bias = cnp.PyArray_DATA(<cnp.ndarray> biases[i])
             link.y = cnp.PyArray_DATA(<cnp.ndarray> maps[i]) if i + 1 < self.count else NULL

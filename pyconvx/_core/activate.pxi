@@ -242,12 +242,7 @@ cdef class Activate(Kernel):
 
     def fill(self, cnp.ndarray x, cnp.ndarray other, cnp.ndarray y, filters=None):
         """Fill y from x, or from x + other. filters: None."""
-        cdef int status
         if self.ready.once == NULL:
             activate_rows(self.kernel, self.params, x, y, None, None, self.ready.threads)
-            return
-        cdef const void *added = NULL if other is None else cnp.PyArray_DATA(other)
-        with nogil:
-            status = once_activate(&self.ready, cnp.PyArray_DATA(x), added, cnp.PyArray_DATA(y), NULL)
-        if status == STOPPED:
-            stop()
+        else:
+            self.fill_once(x, other, y, NULL)

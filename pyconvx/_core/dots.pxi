@@ -9,40 +9,20 @@ cdef enum:
 MOST_DOTS, MOST_DOTS_TAPS = DOTS_FILTERS, DOTS_TAPS
 
 
-cdef class DotFilters:
-    """Filters as they are, [group][output][tap][channel], in memory of their own.
-
-    `filters` is (F, taps, C // groups) of any strides. With `transposed`, channels and filters change places. Without
-    `packing` nothing is read or held.
-    """
-    cdef readonly Py_ssize_t groups, outputs, channels, taps   # outputs and channels of one group
-    cdef readonly bint finite, transposed
-    cdef cnp.ndarray array
+cdef class DotFilters(Packed):
+    """Filters as they are: [group][output][tap][channel]."""
 
     def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint packing=True):
-        self.groups, self.transposed, self.taps, self.finite = groups, transposed, filters.shape[1], True
-        self.outputs, self.channels = filters.shape[0] // groups, filters.shape[2]
-        if transposed:
-            self.outputs, self.channels = self.channels, self.outputs
+        Packed.__init__(self, filters, groups, transposed)
         if not packing:
             return
         apart = (<object> filters).reshape(groups, -1, self.taps, filters.shape[2])
-        self.array = np.array(apart.transpose(0, 3, 2, 1) if transposed else apart, order="C")
+        cdef cnp.ndarray own = np.array(apart.transpose(0, 3, 2, 1) if transposed else apart, order="C")
         if filters.dtype == np.float32:
-            self.finite = spoiled_f32(<const float *> cnp.PyArray_DATA(self.array), self.array.size) == 0
+            self.finite = spoiled_f32(<const float *> cnp.PyArray_DATA(own), own.size) == 0
         else:
-            self.finite = spoiled_f64(<const double *> cnp.PyArray_DATA(self.array), self.array.size) == 0
-
-    cdef DotFilters like(self, cnp.ndarray filters):
-        """Other filters, (F, *kernel, C // groups), packed as these; None if only one of them is finite."""
-        taps = (<object> filters).reshape(filters.shape[0], self.taps, -1)
-        cdef DotFilters packed = DotFilters(taps, self.groups, self.transposed)
-        return packed if packed.finite == self.finite else None
-
-    @property
-    def nbytes(self):
-        """Bytes held."""
-        return 0 if self.array is None else self.array.nbytes
+            self.finite = spoiled_f64(<const double *> cnp.PyArray_DATA(own), own.size) == 0
+        self.memory = own
 
 
 cdef void dots_block(real *kind, const conv_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -108,7 +88,7 @@ cdef class Dots(Convolution):
             raise ValueError("Dots: too many taps or filters")
         self.filters = filters
         job.groups, job.outputs, job.channels = filters.groups, filters.outputs, filters.channels
-        job.panels = NULL if filters.array is None else cnp.PyArray_DATA(filters.array)
+        job.panels = NULL if filters.memory is None else cnp.PyArray_DATA(filters.memory)
         job.skip = filters.finite and not constants.any()
         job.all_places, job.places = source.batch * source.places, NULL
         cdef Py_ssize_t line = source.axis[2].taps
@@ -130,5 +110,5 @@ cdef class Dots(Convolution):
         return self.filters.like(filters)
 
     cdef int use(self, void *job, packed) except -1:
-        (<conv_t *> job).panels = cnp.PyArray_DATA((<DotFilters?> packed).array)
+        (<conv_t *> job).panels = cnp.PyArray_DATA((<DotFilters?> packed).memory)
         return 0

@@ -4,9 +4,8 @@ cdef enum:
     PACK_RUN = 128                  # elements of a filter copied at a time
 
 
-cdef class Panels:
-    """Filters in panels of TILE_VECTORS vectors: [group][panel][tap][channel][lane], lanes beyond the last filter are
-    0.
+cdef class Packed:
+    """Filters arranged for a kernel, in memory of their own.
 
     `filters` is (F, taps, C // groups) of any strides. With `transposed`, channels and filters change places, as the
     adjoint needs it: the result then has C channels and is summed over F. Without `packing` nothing is read or held:
@@ -14,23 +13,41 @@ cdef class Panels:
     """
     cdef readonly Py_ssize_t groups, outputs, channels, taps   # outputs and channels of one group
     cdef readonly bint finite, transposed
-    cdef Py_ssize_t group_size                                  # elements
     cdef object memory
+
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint packing=True):
+        self.groups, self.transposed, self.taps, self.finite = groups, transposed, filters.shape[1], True
+        self.outputs, self.channels = filters.shape[0] // groups, filters.shape[2]
+        if transposed:
+            self.outputs, self.channels = self.channels, self.outputs
+
+    cdef Packed like(self, cnp.ndarray filters):
+        """Other filters, (F, *kernel, C // groups), packed as these; None if only one of them is finite."""
+        cdef Packed packed = type(self)(filters.reshape((filters.shape[0], self.taps, -1)), self.groups,
+                                        self.transposed)
+        return packed if packed.finite == self.finite else None
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return 0 if self.memory is None else self.memory.nbytes
+
+
+cdef class Panels(Packed):
+    """Filters in panels of TILE_VECTORS vectors: [group][panel][tap][channel][lane], lanes beyond the last filter are
+    0.
+    """
+    cdef Py_ssize_t group_size      # elements
     cdef char *data
 
     def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint packing=True):
+        Packed.__init__(self, filters, groups, transposed)
         cdef Py_ssize_t per_group = filters.shape[0] // groups
-        self.groups, self.transposed = groups, transposed
-        self.taps = filters.shape[1]
-        self.outputs, self.channels = per_group, filters.shape[2]
-        if transposed:
-            self.outputs, self.channels = self.channels, self.outputs
         cdef Py_ssize_t lanes = VECTOR_BYTES // filters.itemsize
         cdef Py_ssize_t whole = self.outputs // (lanes * TILE_VECTORS) * lanes * TILE_VECTORS
         self.group_size = whole * self.taps * self.channels
         if whole < self.outputs:
             self.group_size += panel_width(self.outputs - whole, lanes) * self.taps * self.channels
-        self.finite = True
         if not packing:
             return
         self.memory = np.empty(self.group_size * groups * filters.itemsize + 64, np.uint8)
@@ -39,16 +56,6 @@ cdef class Panels:
             pack(<float *> self.data, self, filters, per_group, transposed)
         else:
             pack(<double *> self.data, self, filters, per_group, transposed)
-
-    cdef Panels like(self, cnp.ndarray filters):
-        """Other filters, (F, *kernel, C // groups), packed as these; None if only one of them is finite."""
-        cdef Panels panels = Panels(filters.reshape((filters.shape[0], self.taps, -1)), self.groups, self.transposed)
-        return panels if panels.finite == self.finite else None
-
-    @property
-    def nbytes(self):
-        """Bytes held."""
-        return 0 if self.memory is None else self.memory.nbytes
 
 
 cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_group, bint transposed):

@@ -66,8 +66,4 @@ cdef class Pool(Kernel):
     def fill(self, cnp.ndarray x, bias, cnp.ndarray y, filters=None):
         """Fill y from x: arrays as those that it was made ready for, of any shape. bias, filters: None."""
         cdef _Scratch scratch = _Scratch(self.job.pool.scratch_size, self.ready.threads)
-        cdef int status
-        with nogil:
-            status = self.ready.once(&self.ready, cnp.PyArray_DATA(x), NULL, cnp.PyArray_DATA(y), scratch.first)
-        if status == STOPPED:
-            stop()
+        self.fill_once(x, None, y, scratch.first)

@@ -16,10 +16,9 @@ from ..activation import activation as bind
 from ..activation import keeps_rows
 from ..functional.arrays import empty, exchange
 from ..registry import UnknownNameError
-from . import pool
-from .basic import Activation, BatchNorm, Dropout, Pad
+from .basic import Activation, BatchNorm, Dropout
 from .layer import Array, Layer, Run, Shape
-from .prepared import PreparedConvolution
+from .prepared import OPERATIONS, PreparedConvolution
 from .sequential import Parallel, Residual, Sequential
 
 __all__ = ["Relayout", "channels_last_inside"]
@@ -29,7 +28,7 @@ WORTH = 2
 """Layers with filters, between as many channels as are worth it, for which channels are put last."""
 MANY = 8
 """Channels of x and of the result below which lanes of places do without."""
-TURNED = {Activation, BatchNorm, Pad, *(getattr(pool, name) for name in pool.__all__)}
+TURNED = {*OPERATIONS, BatchNorm}
 """Layers without filters that do the same for channels last when their `layout` says so."""
 
 

@@ -14,22 +14,17 @@ import numpy as np
 from .. import _core
 from ..activation import ActivationFunction, keeps_rows, kernel_of
 from ..activation import activation as bind
+from ..functional.parallel import num_threads
 from ..functional.parallel import threads as allowed
-from ..functional.ready import Moved, Ready, alone, circumstances
+from ..functional.ready import Moved, Ready, alone
 from ..plugin import Bound
-from . import pool
-from .basic import Activation, Flatten, Pad
+from .basic import Activation, Flatten
 from .layer import Layer, Operation, Shape
 from .layout import Relayout
-from .prepared import Prepared, Step
+from .prepared import OPERATIONS, Prepared, Step
 from .sequential import Parallel, Residual, Sequential
 
 __all__ = ["Dtype", "Link", "Unit", "unit_of"]
-
-OPERATIONS = {Activation, Pad, *(getattr(pool, name) for name in pool.__all__)}
-"""Layers whose result, sample by sample, is that of their operation, which keeps nothing of x. A class derived from one
-may be anything.
-"""
 
 Dtype = np.dtype[Any]
 
@@ -126,7 +121,7 @@ class _SumLink(Link):
     def made(self, samples: int) -> tuple[Ready | Moved, Shape]:
         shape = samples, *self.given
         name, params = (None, ()) if self.activation is None else kernel_of(self.activation, self.dtype) or (None, ())
-        return Moved(_core.kernels.Activate(name, params, shape, self.dtype, circumstances()[0]), shape), shape
+        return Moved(_core.kernels.Activate(name, params, shape, self.dtype, num_threads()), shape), shape
 
     def takes(self, layer: Layer) -> bool:
         """Let an activation layer be done with it; returns whether it is."""
@@ -149,7 +144,7 @@ class _RelayoutLink(Link):
 
     def made(self, samples: int) -> tuple[Ready | Moved, Shape]:
         n, rows, columns = self.layer.sizes((samples, *self.given))
-        kernel = _core.kernels.Transpose(n, rows, columns, self.dtype.itemsize, circumstances()[0])
+        kernel = _core.kernels.Transpose(n, rows, columns, self.dtype.itemsize, num_threads())
         return Moved(kernel, (samples, *self.result)), (samples, *self.given)
 
 
@@ -192,8 +187,7 @@ class Unit:
             return reads, layer.output_shape(shape)
         if type(layer) is Sequential:
             given = reads  # which others may read, too
-            chained = layer.chain is not None and layer.chain.layers is layer.layers
-            for each in layer.chain.inside if layer.chain is not None and chained else layer.layers:
+            for each in layer.layers if (chain := layer.own_chain) is None else chain.inside:
                 if reads == given or reads < len(self.links) - 1 or not self._fused(each):
                     reads, shape = self.add(each, n, shape, reads)
             return reads, shape

@@ -1,4 +1,4 @@
-"""Layers that only infer, with filters packed once. May import layer, those with filters and the functional core."""
+"""Layers that only infer, with filters packed once. May import the layers and the functional core."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ import numpy as np
 
 from .. import functional
 from ..functional import prepare
-from .basic import Dense
+from . import pool
+from .basic import Activation, Dense, Pad
 from .blas import LARGE
 from .conv import _Convolution
 from .layer import Array, Layer, LayerPullback, Params, Run, Shape
 
-__all__ = ["Prepared", "PreparedConvolution", "PreparedDense", "Step"]
+__all__ = ["OPERATIONS", "Prepared", "PreparedConvolution", "PreparedDense", "Step"]
+
+OPERATIONS = {Activation, Pad, *(getattr(pool, name) for name in pool.__all__)}
+"""Layers without parameters whose result, sample by sample, is that of their operation, which keeps nothing of x. A
+class derived from one may be anything.
+"""
 
 
 @dataclass

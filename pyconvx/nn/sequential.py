@@ -207,6 +207,11 @@ class Sequential(_Group):
     chain: Chain | None = None
     """How a frozen one does its layers without training."""
 
+    @property
+    def own_chain(self) -> Chain | None:
+        """That, unless there are other layers now."""
+        return self.chain if self.chain is not None and self.chain.layers is self.layers else None
+
     def _shapes(self, input_shape: Shape) -> list[Shape]:
         """Of the input, and of the result of each layer."""
         shapes = [input_shape]
@@ -225,8 +230,8 @@ class Sequential(_Group):
 
     def forward(self, x: Array, run: Run) -> Array:
         if not run.training:  # there is no new state
-            if self.chain is not None and self.chain.layers is self.layers:
-                return self.chain(x, run)
+            if (chain := self.own_chain) is not None:
+                return chain(x, run)
             for layer in self.layers:
                 x = layer.forward(x, run)
             return x
