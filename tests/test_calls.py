@@ -1,5 +1,8 @@
 """Calls that come again skip the planning: nothing but the time they take may tell."""
 
+import platform
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -213,6 +216,34 @@ def test_large_results_are_aligned_and_own_their_memory():
     assert np.array_equal(y[: len(before)], before)
     assert not y[len(before) :].any()
     assert get_handler_name(np.empty(10**6)) == "default_allocator"
+
+
+FAULTS = """
+import resource, numpy as np, pyconvx as cx
+x, filters = np.ones((1, 480, 640, 3), np.float32), cx.prepare(np.ones((16, 3, 3, 3), np.float32))
+for call in range(12):
+    if call == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    cx.conv2d(x, filters)
+    small = [bytes(size) for size in range(200)]  # what is left of a block that was split would go to these
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+"""Prints how many pages nine calls take anew."""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what free does is the C library's own affair")
+def test_the_memory_of_a_result_that_is_gone_serves_the_next():
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 500  # of 4800 for each result, or some 200 where pages are huge
+
+
+def test_large_results_may_be_resized_to_any_size():
+    x = np.arange(8192, dtype=np.float32)
+    for size in (1, 100, 8191, 8193, 100_000, 3_000_000):
+        y = cx.activate(x, "relu")
+        y.resize(size, refcheck=False)
+        assert np.array_equal(y[:8192], x[:size])
+        assert not y[8192:].any()
 
 
 @pytest.mark.parametrize("algorithm", ["bands", "planes", "direct"])
