@@ -364,6 +364,22 @@ def test_tiles_along_rows_have_the_bits_of_the_direct_kernel(isa):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("outputs", [1, 2, 4, 5, 8, 9])
+def test_tiles_along_rows_of_any_height_have_the_same_bits(outputs, dtype, layout, isa):
+    rng = np.random.default_rng(11)
+    for places in range(1, 31):
+        x = rng.standard_normal((3, places + 2, 5)).astype(dtype)
+        filters = rng.standard_normal((outputs, 3, 3, 5)).astype(dtype)
+        if layout == "channels_first":
+            x, filters = (np.moveaxis(array, -1, -3) for array in (x, filters))
+        with _core.using(isa):
+            got, want = (cx.conv2d(x, filters, algorithm=name, layout=layout) for name in ("bands", "direct"))
+        assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize("isa", _core.supported())
 @pytest.mark.parametrize("outputs", [3, 6, 12, 40])
 def test_tiles_along_rows_write_into_their_own_places_only(outputs, isa):
     """Lanes beyond the last filter must not reach what is not theirs, whatever the threads and the strides of out."""

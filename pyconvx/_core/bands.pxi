@@ -146,6 +146,11 @@ cdef Py_ssize_t list_row(const bands_t *job, const strip_t *strip, const real *i
     return count
 
 
+cdef inline Py_ssize_t highest(real *kind, Py_ssize_t width) noexcept nogil:
+    """Most places of a tile."""
+    return TILE_SINGLE if width <= VECTOR_BYTES // <Py_ssize_t> sizeof(real) else TILE_FULL
+
+
 cdef inline void multiply_places(const bands_t *job, const strip_t *strip, Py_ssize_t height, const real **rows,
                                  const Py_ssize_t *taps, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width,
                                  const real *panel, const real *start, real **to) noexcept nogil:
@@ -163,9 +168,9 @@ cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, 
                    const real *start, real *y) noexcept nogil:
     """Fill `valid` outputs of a row of places: by tiles of one height, or nearly."""
     cdef Py_ssize_t places = strip.segment.count
-    cdef Py_ssize_t left = (places + TILE_FULL - 1) // TILE_FULL, tall, m, lane
+    cdef Py_ssize_t most = highest(<real *> NULL, width), left = (places + most - 1) // most, tall, m, lane
     cdef real *part = <real *> strip.part
-    cdef real *to[TILE_FULL]
+    cdef real *to[TILE_SINGLE]
     cdef bint whole
     while left:
         tall = places if left == 1 else (places + left - 1) // left
@@ -188,9 +193,9 @@ cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **
                          const real *start, real *y) noexcept nogil:
     """The same where outputs lie apart and places together: some tiles at a time are turned, activation included."""
     cdef Py_ssize_t places = strip.segment.count
-    cdef Py_ssize_t left = (places + TILE_FULL - 1) // TILE_FULL, tall, m, kept = 0
+    cdef Py_ssize_t most = highest(<real *> NULL, width), left = (places + most - 1) // most, tall, m, kept = 0
     cdef real *part = <real *> strip.part
-    cdef real *to[TILE_FULL]
+    cdef real *to[TILE_SINGLE]
     while left:
         tall = (places + left - 1) // left
         for m in range(tall):

@@ -11,7 +11,7 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
                                        ptrdiff_t channels, const REAL *panel, const REAL *from, ptrdiff_t from_step,
                                        REAL *const *to, ptrdiff_t first)
 {
-    VECTOR acc[TILE_FULL][TILE_VECTORS];
+    VECTOR acc[TILE_SINGLE][TILE_VECTORS];
     ptrdiff_t limit = count ? (tap[0] | (FOLD - 1)) + 1 : 0;
     const int folds = count && tap[count - 1] + channels > limit;
     UNROLL for (int m = 0; m < height; m++)
@@ -72,7 +72,8 @@ NEVER_INLINE void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *
 #undef DO
 }
 
-/* The same for rows that lie evenly, all starting from the same sums. */
+/* The same for rows that lie evenly, all starting from the same sums: up to TILE_SINGLE if a vector is as wide as the
+   panel. */
 NEVER_INLINE void NAME(multiply_even)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, ptrdiff_t apart,
                                 const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels,
                                 const REAL *panel, const REAL *from, REAL *const *to)
@@ -84,6 +85,6 @@ NEVER_INLINE void NAME(multiply_even)(ptrdiff_t height, ptrdiff_t width, const R
         return;
     }
 #endif
-    if (WIDTHS == 1 || width == LANES) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, WIDTHS) }
+    if (WIDTHS == 1 || width == LANES) { SINGLE_HEIGHTS(DO) } else { HEIGHTS(DO, WIDTHS) }
 #undef DO
 }

@@ -56,14 +56,24 @@ struct taps_run {
 #define TALL(DO, v) \
     case 14: DO(14, v); break; case 13: DO(13, v); break; case 12: DO(12, v); break; case 11: DO(11, v); break; \
     case 10: DO(10, v); break; case 9: DO(9, v); break; case 8: DO(8, v); break; case 7: DO(7, v); break;
+#define TALL_SINGLE(DO)
 #else
 #define TALL(DO, v)
+#define TALL_SINGLE(DO) \
+    case 12: DO(12, 1); break; case 11: DO(11, 1); break; case 10: DO(10, 1); break; case 9: DO(9, 1); break; \
+    case 8: DO(8, 1); break; case 7: DO(7, 1); break;
 #endif
 #define HEIGHTS(DO, v) \
     switch (height) { \
         TALL(DO, v) \
         case 6: DO(6, v); break; case 5: DO(5, v); break; case 4: DO(4, v); break; \
         case 3: DO(3, v); break; case 2: DO(2, v); break; default: DO(1, v); break; \
+    }
+/* The same for tiles of up to TILE_SINGLE rows. */
+#define SINGLE_HEIGHTS(DO) \
+    switch (height) { \
+        TALL_SINGLE(DO) \
+        default: HEIGHTS(DO, 1) \
     }
 
 /* Places and filters of a tile whose lanes are channels: twelve sums, three filters and a row fill 16 registers. */
