@@ -28,6 +28,8 @@ STEPS = 16
 """In an epoch."""
 TURNS = 4
 """In which everybody does some of a row."""
+PARTS = 8
+"""Of a turn, in which a frozen network and its layers alone take turns."""
 
 
 def ours(norm: bool) -> Any:
@@ -133,8 +135,11 @@ def work(library: str, threads: int, turn: float, pipe: Any) -> None:
             tasks[number] = task_of(library, *TASKS[number])
         call = tasks[number]
         infers = TASKS[number][0] == "inference"
-        result, times = call(), timed(call, turn)
-        alone = layers_alone(call, turn) if infers and library == "pyconvx" else None
+        result, times, alone = call(), [], []
+        for _ in range(PARTS):
+            times += timed(call, turn / PARTS)
+            if infers and library == "pyconvx":
+                alone.append(layers_alone(call, turn / PARTS))
         pipe.send((result if infers else None, times, alone))
 
 
@@ -172,7 +177,7 @@ def measure(threads: int, seconds: float) -> list[dict[str, Any]]:
     rows = []
     for number, (kind, batch, norm) in enumerate(TASKS):
         times: dict[str, list[float]] = {library: [] for library in LIBRARIES}
-        sums = []
+        sums: list[float] = []
         for _ in range(TURNS):
             results = []
             for library, pipe in pipes.items():
@@ -183,8 +188,7 @@ def measure(threads: int, seconds: float) -> list[dict[str, Any]]:
                     raise SystemExit(f"the process of {library} has failed, see above") from None
                 times[library] += some
                 results.append(result)
-                if alone is not None:
-                    sums.append(alone)
+                sums += alone
             if kind == "inference":
                 for result in results[1:]:
                     np.testing.assert_allclose(results[0], result, rtol=1e-3, atol=1e-4)
