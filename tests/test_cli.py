@@ -317,6 +317,18 @@ def test_mistakes_with_networks(files, capsys):
         assert told in fails_with_one_line(capsys, given), given
 
 
+def test_mistakes_are_told_before_a_training(files, capsys):
+    np.savez(files / "half.npz", x=np.ones((4, 5, 5, 1), np.float32))
+    train = ["train", str(files / "net.json"), "-o", str(files / "o.npz"), "--data"]
+    told = fails_with_one_line(capsys, [*train, str(files / "half.npz")])
+    assert "lacks the array y" in told
+    assert "no .npz" not in told
+    told = fails_with_one_line(capsys, [*train, str(files / "data.npz"), "--plot", str(files / "curves.xyz")])
+    assert "--plot" in told
+    assert ".png" in told
+    assert not (files / "o.npz").exists()
+
+
 def test_files_that_are_needed_are_not_written_over(files, tmp_path, capsys):
     def at(name):
         return str(files / name)

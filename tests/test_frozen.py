@@ -416,3 +416,24 @@ def test_what_a_name_stands_for_may_change():
     with cx.activations.temporarily("odd", lambda x: -x):
         np.testing.assert_allclose(fast(x), net(x), rtol=1e-5)
     np.testing.assert_array_equal(fast(x), before)
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_poolings_that_know_where_they_are_see_whole_batches(layout):
+    """A piece of a batch would start to count anew."""
+
+    def place(windows, index):
+        return index.astype(windows.dtype) + 0 * windows[..., 0]
+
+    first = {"layout": layout}
+    shape = (32, 32, 8) if layout == "channels_last" else (8, 32, 32)
+    x = rng.standard_normal((48, *shape)).astype(np.float32)
+    with cx.poolings.temporarily("place", place, indexed=True):
+        for kind in ("place", cx.pooling("stochastic", seed=3)):
+            layers = nn.Conv2D(16, 3, padding="same", **first), nn.Pool2D(2, kind, **first), nn.Conv2D(8, 1, **first)
+            net = nn.Sequential(*layers).build(shape)
+            frozen, want = net.freeze(), net(x)
+            for threads in (1, 2, 3, 1):
+                with cx.threads(threads):
+                    for _ in range(2):
+                        np.testing.assert_allclose(frozen(x), want, rtol=1e-4, atol=1e-4)

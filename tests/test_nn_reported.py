@@ -482,3 +482,49 @@ def test_a_constant_channel_is_normalized_to_zero(value, layout):
     y, _ = cx.BatchNorm(layout=layout).build(x.shape[1:]).vjp(x, training=True, updates=updates)
     assert np.abs(y).max() <= 1e-3
     np.testing.assert_allclose(updates["variance"], 0.9, atol=1e-6)
+
+
+def test_a_network_shows_how_its_branches_are_merged():
+    def conv():
+        return nn.Conv2D(4, 1)
+
+    shown = [
+        nn.Parallel(conv(), conv()),
+        nn.Parallel(conv(), conv(), merge="add"),
+        nn.Parallel(conv(), conv(), layout="channels_first"),
+        nn.Residual(conv(), conv()),
+        nn.Residual(conv(), shortcut=conv()),
+        nn.Residual(conv()),
+    ]
+    assert len({repr(net) for net in shown}) == len(shown)
+    for net in shown:
+        assert repr(eval(repr(net), vars(nn))) == repr(net)
+
+
+@pytest.mark.parametrize("shape", [(8.9, 8, 1), (8.0, 8, 1), "88", "x", 8, [[8, 8, 1]]])
+def test_a_shape_is_made_of_whole_numbers(shape):
+    with pytest.raises(TypeError, match="input_shape"):
+        cx.Sequential(nn.Conv2D(1, 3)).build(shape)
+
+
+def test_a_file_whose_end_is_damaged_is_named(tmp_path):
+    net, path = dense(2), tmp_path / "net.npz"
+    x, labels = data()
+    net(x)
+    nn.save(net, path)
+    nn.fit(net, x, labels, checkpoint=tmp_path / "training.npz")
+    for name in ("net.npz", "training.npz"):
+        raw = (tmp_path / name).read_bytes()
+        for back in range(1, 23):  # the record that says where the others are
+            changed = bytearray(raw)
+            changed[-back] ^= 0x80
+            (tmp_path / name).write_bytes(changed)
+            told = name
+            try:
+                nn.load(path) if name == "net.npz" else nn.fit(net, x, labels, checkpoint=tmp_path / name)
+            except ValueError as error:
+                told = str(error)
+            assert name in told
+        (tmp_path / name).write_bytes(raw)
+    with pytest.raises(FileNotFoundError):
+        nn.load(tmp_path / "none.npz")

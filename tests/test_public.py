@@ -95,7 +95,7 @@ ARROWS = {
     "nn": OPERATIONS | {"functional", "plot"},
     "demo": {"", "plot"},
     "listing": PLUGINS | {"padding", "activation", "pooling", "picture", "offers"},
-    "commands": {"", "nn", "_core"},
+    "commands": {"", "nn", "plot", "_core"},
     "cli": {"", "demo", "listing", "commands"},
     "__main__": {"cli"},
 }

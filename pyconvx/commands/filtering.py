@@ -52,7 +52,7 @@ def bound_of(text: str) -> tuple[str, dict[str, Any]]:
     """A name with parameters in parentheses, as Python would write a call: "gaussian(sigma=3)"."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        if isinstance(tree, ast.Call) and not tree.args:
+        if isinstance(tree, ast.Call) and not tree.args and all(word.arg for word in tree.keywords):
             return ast.unparse(tree.func), {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords}
     except (SyntaxError, ValueError):
         pass

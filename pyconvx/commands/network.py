@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 from pyconvx import nn
-from pyconvx.nn.save import write_whole
+from pyconvx.nn.save import raise_unless_damaged, write_whole
+from pyconvx.plot.page import new_figure
 
 from . import UserError, pillow, require_folder
 
@@ -73,12 +74,20 @@ def _arrays(path: Path, *names: str) -> list[Array]:
                     f"{path} lacks the array {', '.join(missing)}; it has {', '.join(file.files) or 'none'}"
                 )
             return [file[name] for name in names]
-    except OSError:
+    except UserError:
         raise
     except (ValueError, KeyError, EOFError, AttributeError) as error:
         raise UserError(f"{path} is no .npz file of numbers: {error}") from error
     except Exception as error:  # zipfile's own
+        raise_unless_damaged(error)
         raise UserError(f"{path} is no .npz file: {error}") from error
+
+
+def _check_ending(option: str, path: Path) -> None:
+    """Refuse a picture that matplotlib does not write."""
+    kinds = new_figure(1, 1).canvas.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in kinds:
+        raise UserError(f"{option} {path}: the name must end in one of {', '.join(f'.{kind}' for kind in kinds)}")
 
 
 def add_train(parser: ArgumentParser) -> None:
@@ -123,6 +132,8 @@ def train(arguments: Namespace) -> None:
     for option, path in (("--checkpoint", arguments.checkpoint), ("--plot", arguments.plot)):
         if path is not None:
             require_folder(option, path)
+    if arguments.plot is not None:
+        _check_ending("--plot", arguments.plot)
     net = network_of(arguments.net)
     if arguments.data.is_dir():
         (x, y), validation = nn.load_idx(arguments.data)

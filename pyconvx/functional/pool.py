@@ -67,6 +67,11 @@ class _Plan:
         arrays.checked_shape(self.shape, max(self.compute.itemsize, 8 if self.return_indices else 1))
         self.out = arrays.as_output(self.out, self.shape, self.result)
 
+    @property
+    def indexed(self) -> bool:
+        """Whether a result depends on where in the batch it is."""
+        return self.kind.plugin.indexed
+
     def run(self) -> Any:
         laid = self.border is not None and self.return_indices
         y, index, _ = self._reduction(laid).forward(self._input(laid), self.return_indices)

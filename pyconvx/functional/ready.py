@@ -32,6 +32,8 @@ def alone(function: Any, shape: tuple[int, ...], part: tuple[int, ...], dtype: n
     planner, _ = plan_of(function, "function")
     arguments, options = given
     plans: list[Any] = [planner(stand_in(each, dtype), *arguments, **options) for each in (shape, part)]
+    if any(getattr(plan, "indexed", False) for plan in plans):
+        return False
     if not all(hasattr(plan, "supposed") for plan in plans):
         return True
     chosen, other = (choose(plan.supposed(), "auto") for plan in plans)

@@ -13,7 +13,7 @@ from ..geometry import integer
 from .history import History
 from .layer import Layer, Params
 from .optimizers import Optimizer
-from .save import arrays_of, check_arrays, write_whole
+from .save import arrays_of, check_arrays, raise_unless_damaged, write_whole
 
 __all__ = ["copy_of", "restore", "resume", "write_checkpoint"]
 
@@ -71,9 +71,8 @@ def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tup
         for values in asdict(history).values():
             if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
                 raise ValueError(f"its history holds {values!r}")
-    except OSError:
-        raise
     except Exception as error:
+        raise_unless_damaged(error)
         raise ValueError(f"{path} is no checkpoint of this training: {error}") from error
     restore(net, parts["net"])
     chosen.state, chosen.steps = parts["optimizer"], steps

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from inspect import getattr_static, isroutine
+from operator import index
 from threading import RLock
 from typing import Any, ClassVar, TypeVar
 
@@ -317,7 +318,7 @@ def floating(dtype: Any) -> np.dtype[Any]:
 def checked_shape(given: Any) -> Shape:
     """The shape of a sample; TypeError or ValueError for what is none."""
     try:
-        shape = tuple(int(n) for n in given)
+        shape = tuple(index(n) for n in given)
     except TypeError:
         raise TypeError(f"input_shape must be a tuple of ints, without N, got {given!r}") from None
     if any(n < 1 for n in shape):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -15,7 +16,7 @@ import numpy as np
 from .config import from_config, to_config
 from .layer import Array, Layer, Params, Shape, built_shape, checked_shape
 
-__all__ = ["arrays_of", "check_arrays", "load", "save", "write_whole"]
+__all__ = ["arrays_of", "check_arrays", "load", "raise_unless_damaged", "save", "write_whole"]
 
 CONFIG = "config"
 FORMAT = 1
@@ -98,13 +99,18 @@ def load(path: str | Path) -> Layer:
             raise ValueError(f"it is of no format known here ({FORMAT})")
         net = from_config(about.get("network"))
         _put(net, checked_shape(about.get("input_shape")), arrays)
-    except OSError:
-        raise
     except ImportError:
         raise
     except Exception as error:
+        raise_unless_damaged(error)
         raise ValueError(f"{path} holds no network: {error}") from error
     return net
+
+
+def raise_unless_damaged(error: Exception) -> None:
+    """Raise an error of the system again, but for a place in a file that is none: its contents name that."""
+    if isinstance(error, OSError) and (error.filename is not None or error.errno != errno.EINVAL):
+        raise error
 
 
 def arrays_of(net: Layer) -> dict[str, Any]:

@@ -54,7 +54,12 @@ class _Group(Layer):
         return self.layers[index]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+        return self._called(self.layers)
+
+    def _called(self, layers: Sequence[Layer], **options: Any) -> str:
+        """The call that makes it."""
+        given = [*map(repr, layers), *(f"{key}={value!r}" for key, value in options.items())]
+        return f"{type(self).__name__}({', '.join(given)})"
 
     @property
     def params(self) -> Params:
@@ -279,6 +284,10 @@ class Parallel(_Group):
         check_layout(layout)
         self.merge, self.layout = merge, layout
 
+    def __repr__(self) -> str:
+        usual = {"merge": "concat", "layout": "channels_last"}
+        return self._called(self.layers, **{key: own for key in usual if (own := getattr(self, key)) != usual[key]})
+
     def inputs(self, input_shape: Shape) -> list[Shape]:
         return [input_shape] * len(self.layers)
 
@@ -344,3 +353,9 @@ class Residual(Parallel):
 
     def __init__(self, *layers: Any, shortcut: Layer | None = None) -> None:
         super().__init__(Sequential(*layers), Sequential() if shortcut is None else shortcut, merge="add")
+
+    def __repr__(self) -> str:
+        inner, shortcut = self.layers
+        layers = inner.layers if type(inner) is Sequential else [inner]
+        empty = type(shortcut) is Sequential and not shortcut.layers
+        return self._called(layers, **({} if empty else {"shortcut": shortcut}))
