@@ -329,6 +329,17 @@ def test_mistakes_are_told_before_a_training(files, capsys):
     assert not (files / "o.npz").exists()
 
 
+@pytest.mark.parametrize("command", ["filter", "predict"])
+def test_a_picture_that_ends_too_soon_is_named(command, files, capsys):
+    whole = files / "whole.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 5), np.uint8)).save(whole)
+    (files / "cut.png").write_bytes(whole.read_bytes()[:60])
+    nn.save(nn.from_config(NET).build((5, 5, 1)), files / "built.npz")
+    cut, out = str(files / "cut.png"), str(files / "o.png")
+    given = ["predict", str(files / "built.npz"), cut] if command == "predict" else ["filter", cut, "-o", out]
+    assert "cut.png" in fails_with_one_line(capsys, [*given, *(["--filter", "box"] if command == "filter" else [])])
+
+
 def test_files_that_are_needed_are_not_written_over(files, tmp_path, capsys):
     def at(name):
         return str(files / name)

@@ -1,5 +1,7 @@
 """What the subcommands of `pyconvx` do, a file for each kind; `pyconvx.cli` knows which there are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,18 @@ def require_folder(option: str, path: Path) -> None:
     """Refuse a file that is to be written into a folder that there is not."""
     if not path.parent.is_dir():
         raise UserError(f"{option} {path}: there is no folder {path.parent}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """The picture of a file; an error of its contents names the file. Raises ImportError as `pillow`."""
+    try:
+        with pillow().open(path) as image:
+            yield image
+    except OSError as error:
+        if error.filename is not None or str(path) in str(error):
+            raise
+        raise UserError(f"{path}: {error}") from error
 
 
 def pillow() -> Any:

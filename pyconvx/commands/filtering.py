@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import pyconvx as cx
 from pyconvx.nn.save import write_whole
 
-from . import UserError, pillow, require_folder
+from . import UserError, opened, pillow, require_folder
 
 SIGNED = ("clip", "absolute", "centre")
 LARGE = 20_000_000  # pixels from which on it is told what takes so long
@@ -73,12 +73,12 @@ def run(arguments: Namespace) -> None:
     mode, mode_params = bound_of(arguments.padding_mode)
     padding_mode = cx.padding(mode, **mode_params)
     Image.MAX_IMAGE_PIXELS = None  # it is the user's own picture, however large
-    with Image.open(arguments.photo) as opened:
-        if opened.width * opened.height > LARGE:
-            print(f"filtering {opened.width} x {opened.height} pixels ...", file=sys.stderr)
-        image = _readable(ImageOps.exif_transpose(opened))
-        inks = opened.mode in ("CMYK", "YCbCr", "LAB", "HSV")
-        profile = None if inks else opened.info.get("icc_profile")  # what the numbers of the colours mean
+    with opened(arguments.photo) as photo:
+        if photo.width * photo.height > LARGE:
+            print(f"filtering {photo.width} x {photo.height} pixels ...", file=sys.stderr)
+        image = _readable(ImageOps.exif_transpose(photo))
+        inks = photo.mode in ("CMYK", "YCbCr", "LAB", "HSV")
+        profile = None if inks else photo.info.get("icc_profile")  # what the numbers of the colours mean
     pixels = np.asarray(image)
     filtered = _filtered(pixels, kernel, padding_mode, arguments.signed, image.mode)
     result = Image.fromarray(filtered)

@@ -16,7 +16,7 @@ from pyconvx import nn
 from pyconvx.nn.save import raise_unless_damaged, write_whole
 from pyconvx.plot.page import new_figure
 
-from . import UserError, pillow, require_folder
+from . import UserError, opened, require_folder
 
 Array = NDArray[Any]
 
@@ -240,11 +240,10 @@ def _light(x: Array) -> Array:
 
 def _picture(path: Path, shape: tuple[int, ...]) -> Array:
     """A picture as one sample from 0 to 1, in grey for a network of one channel."""
-    Image = pillow()
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise UserError(f"{path}: the network takes samples of the shape {shape}, which are no pictures")
-    with Image.open(path) as opened:
-        pixels = np.asarray(opened.convert("L" if shape[-1] == 1 else "RGB"), np.float32) / 255
+    with opened(path) as picture:
+        pixels = np.asarray(picture.convert("L" if shape[-1] == 1 else "RGB"), np.float32) / 255
     return pixels.reshape(1, *pixels.shape[:2], shape[-1])
 
 
