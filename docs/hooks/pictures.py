@@ -21,6 +21,10 @@ sharpen = cx.filters["sharpen"]()
 plot.animate_sliding_filter(
     folder / "sliding.gif", numbers, sharpen, padding="same", title="3 x 3, stride 1, padding same"
 )
+apart = {"stride": (1, 2), "padding": 1, "dilation": (1, 2)}
+wide = np.random.default_rng(1).integers(0, 10, (4, 8)).astype(float)
+title = "3 x 3, stride 1 down and 2 across, padding 1, dilation 2 across"
+plot.animate_sliding_filter(folder / "sliding_apart.gif", wide, sharpen, title=title, **apart)
 page = plot.new_figure(9.6, 5.4)
 axes = page.subplots(3, 1)
 for ax, (title, options) in zip(
