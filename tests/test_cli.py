@@ -326,17 +326,23 @@ def test_mistakes_are_told_before_a_training(files, capsys):
     told = fails_with_one_line(capsys, [*train, str(files / "data.npz"), "--plot", str(files / "curves.xyz")])
     assert "--plot" in told
     assert ".png" in told
+    (files / "folder.png").mkdir()
+    for name in ("curves", "folder.png", ".png", "curves.pgf"):
+        told = fails_with_one_line(capsys, [*train, str(files / "data.npz"), "--plot", str(files / name)])
+        assert "--plot" in told
     assert not (files / "o.npz").exists()
 
 
 @pytest.mark.parametrize("command", ["filter", "predict"])
 def test_a_picture_that_ends_too_soon_is_named(command, files, capsys):
-    whole = files / "whole.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 5), np.uint8)).save(whole)
+    whole = files / "image"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 5), np.uint8)).save(whole, "png")
     (files / "cut.png").write_bytes(whole.read_bytes()[:60])
     nn.save(nn.from_config(NET).build((5, 5, 1)), files / "built.npz")
     cut, out = str(files / "cut.png"), str(files / "o.png")
     given = ["predict", str(files / "built.npz"), cut] if command == "predict" else ["filter", cut, "-o", out]
+    assert "cut.png" in fails_with_one_line(capsys, [*given, *(["--filter", "box"] if command == "filter" else [])])
+    (files / "cut.png").write_bytes(b"P5 4J 5 255 ")  # a number that is none is no OSError
     assert "cut.png" in fails_with_one_line(capsys, [*given, *(["--filter", "box"] if command == "filter" else [])])
 
 

@@ -33,7 +33,11 @@
 #endif
 #define TILE_HALF (TILE_FULL / 2)
 /* The most rows of a tile that is one vector wide: with fewer than eight sums a core waits for what it has begun. */
+#if defined(__GNUC__)
 #define TILE_SINGLE (TILE_FULL == 14 ? 14 : 12)
+#else
+#define TILE_SINGLE TILE_FULL
+#endif
 #define TILE_VECTORS 2
 /* Vectors of a band of four rows of places: 4 x 4 sums, 4 inputs and a weight fill 32 registers, 4 x 2 fit 16. */
 #define PLANES_WIDTH (TILE_FULL == 14 ? 4 : 2)

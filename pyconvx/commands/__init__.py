@@ -19,11 +19,15 @@ def require_folder(option: str, path: Path) -> None:
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """The picture of a file; an error of its contents names the file. Raises ImportError as `pillow`."""
+    Image = pillow()
     try:
-        with pillow().open(path) as image:
+        with Image.open(path) as image:
             yield image
-    except OSError as error:
-        if error.filename is not None or str(path) in str(error):
+    except (UserError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # of any kind, as the decoders of formats have it
+        named = isinstance(error, OSError) and error.filename is not None
+        if named or type(error).__name__ == "UnidentifiedImageError":
             raise
         raise UserError(f"{path}: {error}") from error
 

@@ -85,9 +85,13 @@ def _arrays(path: Path, *names: str) -> list[Array]:
 
 def _check_ending(option: str, path: Path) -> None:
     """Refuse a picture that matplotlib does not write."""
-    kinds = new_figure(1, 1).canvas.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in kinds:
-        raise UserError(f"{option} {path}: the name must end in one of {', '.join(f'.{kind}' for kind in kinds)}")
+    kinds = new_figure(1, 1).canvas.get_supported_filetypes().keys() - {"pgf"}  # which needs TeX
+    if path.is_dir():
+        raise UserError(f"{option} {path}: there is a folder of that name")
+    if path.suffix[1:].lower() not in kinds:
+        raise UserError(
+            f"{option} {path}: the name must end in one of {', '.join(f'.{kind}' for kind in sorted(kinds))}"
+        )
 
 
 def add_train(parser: ArgumentParser) -> None:

@@ -21,7 +21,7 @@ SUITS = "it is for 3 x 3 to 5 x 5 taps at stride 1, or three to five times the s
 MOST = 0.74  # of the multiplications of a sum over taps
 DEPTH = 8  # most taps of the first axis
 FOLDS = 4  # largest stride whose inputs are folded
-FEW = {8: 16}  # folded channels, by lanes, that suffice many filters: with AVX2, `bands` does 7 x 7 taps of RGB faster
+FEW = 16  # folded channels that suffice many filters, with AVX2 where taps fold badly: `bands` does 7 x 7 of RGB faster
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
 
@@ -83,12 +83,13 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    (outputs, channels), form = problem.per_group, form_of(problem)
+    (outputs, channels), form, lanes = problem.per_group, form_of(problem), _core.kernels.LANES["float32"]
     if form is None:
         return SUITS
     channels *= form.fold**2
     least = 32 if form.strided else 16  # below, the transforms cost more than they save; places: of plain filters
-    few = form.fold > 1 and channels >= FEW.get(_core.kernels.LANES["float32"], 12) and outputs >= 48
+    padded = form.taps % form.fold != 0  # by taps that are zero
+    few = form.fold > 1 and outputs >= 48 and channels >= (FEW if padded and lanes == 8 else 12)
     if min(outputs, channels) < least and not few:
         return f"it pays from {least} channels and filters on, a group has {channels} and {outputs}"
     lengths, least = [axis.length for axis in problem.axes], 320 if form.strided else 144 if form.fold == 1 else 1000

@@ -14,7 +14,10 @@ __all__ = ["are_labels", "count_right", "evaluate", "pairs", "predict"]
 
 
 def predict(net: Layer, x: Any, *, batch_size: int = 256) -> Array:
-    """The results for x (N, ...), a batch at a time, so that memory is bounded."""
+    """The results for x (N, ...), a batch at a time, so that memory is bounded.
+
+    A pooling that is told where in a batch its windows lie, as "stochastic", counts anew in each batch.
+    """
     x, batch_size = np.asarray(x), integer("batch_size", batch_size, 1)
     parts = [net(x[start : start + batch_size]) for start in range(0, len(x), batch_size)]
     return np.concatenate(parts) if parts else net(x)
@@ -25,7 +28,7 @@ def evaluate(
 ) -> tuple[float, float | None]:
     """The mean loss, and the share of right labels, or None where targets are none.
 
-    Raises ValueError for x and y of different lengths, or none.
+    Batches are as in `predict`. Raises ValueError for x and y of different lengths, or none.
     """
     x, y = pairs(x, y)
     batch_size = integer("batch_size", batch_size, 1)
