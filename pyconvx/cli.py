@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .commands import UserError, require_folder
+from .commands import UserError, require_place
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     output: Path = arguments.output
     if output.suffix not in (".png", ".pdf", ".svg", ".jpg"):
         raise UserError(f"-o {output}: the name must end in .png, .pdf, .svg or .jpg")
-    require_folder("-o", output)
+    require_place("-o", output)
     from . import demo
 
     print(demo.write(output))

@@ -340,10 +340,10 @@ def test_a_picture_that_ends_too_soon_is_named(command, files, capsys):
     (files / "cut.png").write_bytes(whole.read_bytes()[:60])
     nn.save(nn.from_config(NET).build((5, 5, 1)), files / "built.npz")
     cut, out = str(files / "cut.png"), str(files / "o.png")
-    given = ["predict", str(files / "built.npz"), cut] if command == "predict" else ["filter", cut, "-o", out]
-    assert "cut.png" in fails_with_one_line(capsys, [*given, *(["--filter", "box"] if command == "filter" else [])])
+    options = {"filter": [cut, "-o", out, "--filter", "box"], "predict": [str(files / "built.npz"), cut]}
+    assert "cut.png" in fails_with_one_line(capsys, [command, *options[command]])
     (files / "cut.png").write_bytes(b"P5 4J 5 255 ")  # a number that is none is no OSError
-    assert "cut.png" in fails_with_one_line(capsys, [*given, *(["--filter", "box"] if command == "filter" else [])])
+    assert "cut.png" in fails_with_one_line(capsys, [command, *options[command]])
 
 
 def test_files_that_are_needed_are_not_written_over(files, tmp_path, capsys):

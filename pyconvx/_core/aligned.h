@@ -17,8 +17,8 @@
 
 static char *aligned_in(void *block)
 {
-    const uintptr_t least = (uintptr_t)block + sizeof(void *);
-    return (char *)block + sizeof(void *) + (ALIGNED_LINE - least % ALIGNED_LINE) % ALIGNED_LINE;
+    char *last = (char *)block + ALIGNED_ROOM;
+    return last - (uintptr_t)last % ALIGNED_LINE;
 }
 
 static void *aligned_block(const void *memory)

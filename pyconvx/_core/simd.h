@@ -39,6 +39,9 @@
 #define TILE_SINGLE TILE_FULL
 #endif
 #define TILE_VECTORS 2
+#if TILE_SINGLE > TILE_FULL * TILE_VECTORS
+#error "a tile of one vector must fit the memory of one of TILE_VECTORS"
+#endif
 /* Vectors of a band of four rows of places: 4 x 4 sums, 4 inputs and a weight fill 32 registers, 4 x 2 fit 16. */
 #define PLANES_WIDTH (TILE_FULL == 14 ? 4 : 2)
 /* Vectors of sums that the gradient of few filters holds in registers, beside what they are multiplied from. */

@@ -52,16 +52,15 @@ struct taps_run {
 #define EVEN_STEP(m) (m % 3 == 0 ? 0 : m == 1 || m == 13 ? 1 : m == 2 || m == 5 ? 2 : m == 8 || m == 11 ? 8 : 4)
 
 /* The instances: one per height, so that no tile computes rows it does not have. */
+#define SEVEN_TO_TWELVE(DO, v) \
+    case 12: DO(12, v); break; case 11: DO(11, v); break; case 10: DO(10, v); break; case 9: DO(9, v); break; \
+    case 8: DO(8, v); break; case 7: DO(7, v); break;
 #if TILE_FULL == 14
-#define TALL(DO, v) \
-    case 14: DO(14, v); break; case 13: DO(13, v); break; case 12: DO(12, v); break; case 11: DO(11, v); break; \
-    case 10: DO(10, v); break; case 9: DO(9, v); break; case 8: DO(8, v); break; case 7: DO(7, v); break;
+#define TALL(DO, v) case 14: DO(14, v); break; case 13: DO(13, v); break; SEVEN_TO_TWELVE(DO, v)
 #define TALL_SINGLE(DO)
 #else
 #define TALL(DO, v)
-#define TALL_SINGLE(DO) \
-    case 12: DO(12, 1); break; case 11: DO(11, 1); break; case 10: DO(10, 1); break; case 9: DO(9, 1); break; \
-    case 8: DO(8, 1); break; case 7: DO(7, 1); break;
+#define TALL_SINGLE(DO) SEVEN_TO_TWELVE(DO, 1)
 #endif
 #define HEIGHTS(DO, v) \
     switch (height) { \

@@ -10,10 +10,12 @@ class UserError(Exception):
     """Something the user can put right: shown as one line."""
 
 
-def require_folder(option: str, path: Path) -> None:
-    """Refuse a file that is to be written into a folder that there is not."""
+def require_place(option: str, path: Path) -> None:
+    """Refuse a file that is to be written into a folder that there is not, or where a folder is."""
     if not path.parent.is_dir():
         raise UserError(f"{option} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise UserError(f"{option} {path}: there is a folder of that name")
 
 
 @contextmanager
@@ -23,11 +25,10 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with Image.open(path) as image:
             yield image
-    except (UserError, ImportError, MemoryError):
+    except (UserError, ImportError, MemoryError, Image.UnidentifiedImageError):
         raise
     except Exception as error:  # of any kind, as the decoders of formats have it
-        named = isinstance(error, OSError) and error.filename is not None
-        if named or type(error).__name__ == "UnidentifiedImageError":
+        if isinstance(error, OSError) and error.filename is not None:
             raise
         raise UserError(f"{path}: {error}") from error
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import pyconvx as cx
 from pyconvx.nn.save import write_whole
 
-from . import UserError, opened, pillow, require_folder
+from . import UserError, opened, pillow, require_place
 
 SIGNED = ("clip", "absolute", "centre")
 LARGE = 20_000_000  # pixels from which on it is told what takes so long
@@ -67,7 +67,7 @@ def run(arguments: Namespace) -> None:
     output: Path = arguments.output
     if output.suffix.lower() not in Image.registered_extensions():
         raise UserError(f"-o {output}: Pillow writes no pictures whose name ends in {output.suffix!r}")
-    require_folder("-o", output)
+    require_place("-o", output)
     name, params = bound_of(arguments.filter)
     kernel = cx.filters[name](**params)
     mode, mode_params = bound_of(arguments.padding_mode)

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 import pyconvx as cx
 from pyconvx import nn
 from pyconvx.nn.save import raise_unless_damaged, write_whole
-from pyconvx.plot.page import new_figure
 
-from . import UserError, opened, require_folder
+from . import UserError, opened, require_place
 
 Array = NDArray[Any]
 
@@ -83,15 +82,13 @@ def _arrays(path: Path, *names: str) -> list[Array]:
         raise UserError(f"{path} is no .npz file: {error}") from error
 
 
-def _check_ending(option: str, path: Path) -> None:
+def _check_ending(path: Path) -> None:
     """Refuse a picture that matplotlib does not write."""
+    from pyconvx.plot.page import new_figure  # which other commands need not wait for
+
     kinds = new_figure(1, 1).canvas.get_supported_filetypes().keys() - {"pgf"}  # which needs TeX
-    if path.is_dir():
-        raise UserError(f"{option} {path}: there is a folder of that name")
     if path.suffix[1:].lower() not in kinds:
-        raise UserError(
-            f"{option} {path}: the name must end in one of {', '.join(f'.{kind}' for kind in sorted(kinds))}"
-        )
+        raise UserError(f"--plot {path}: the name must end in one of {', '.join(f'.{kind}' for kind in sorted(kinds))}")
 
 
 def add_train(parser: ArgumentParser) -> None:
@@ -129,15 +126,13 @@ def train(arguments: Namespace) -> None:
     output: Path = arguments.output
     if output.suffix not in (".npz", ".safetensors"):
         raise UserError(f"-o {output}: the name must end in .npz or .safetensors")
-    require_folder("-o", output)
-    if output.is_dir():
-        raise UserError(f"-o {output}: there is a folder of that name")
+    require_place("-o", output)
     _apart(output, arguments.data, arguments.checkpoint)
     for option, path in (("--checkpoint", arguments.checkpoint), ("--plot", arguments.plot)):
         if path is not None:
-            require_folder(option, path)
+            require_place(option, path)
     if arguments.plot is not None:
-        _check_ending("--plot", arguments.plot)
+        _check_ending(arguments.plot)
     net = network_of(arguments.net)
     if arguments.data.is_dir():
         (x, y), validation = nn.load_idx(arguments.data)
@@ -196,7 +191,7 @@ def predict(arguments: Namespace) -> None:
     if arguments.output is not None:
         if arguments.output.suffix != ".npy":
             raise UserError(f"-o {arguments.output}: the name must end in .npy")
-        require_folder("-o", arguments.output)
+        require_place("-o", arguments.output)
         _apart(arguments.output, arguments.net, *arguments.input)
     net = network_of(arguments.net)
     if net.input_shape is None:

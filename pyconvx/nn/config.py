@@ -35,10 +35,9 @@ def to_config(layer: Layer) -> dict[str, Any]:
         what = "part of a frozen network" if layer.frozen else "no layer of pyconvx"
         raise TypeError(f"{layer!r} is {what}, and cannot be written as plain data")
     if isinstance(layer, Residual):
-        path, shortcut = layer.layers
-        inner: dict[str, Any] = {"layers": [to_config(each) for each in path]}  # type: ignore[attr-defined]
-        if not (type(shortcut) is Sequential and len(shortcut) == 0):
-            inner["shortcut"] = to_config(shortcut)
+        inner: dict[str, Any] = {"layers": [to_config(each) for each in layer.layers[0]]}  # type: ignore[attr-defined]
+        if layer.shortcut is not None:
+            inner["shortcut"] = to_config(layer.shortcut)
         return {"layer": kind, **inner}
     if isinstance(layer, Parallel):
         inner = {"layers": list(map(to_config, layer)), "merge": layer.merge, "layout": layer.layout}

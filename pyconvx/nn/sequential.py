@@ -355,7 +355,12 @@ class Residual(Parallel):
         super().__init__(Sequential(*layers), Sequential() if shortcut is None else shortcut, merge="add")
 
     def __repr__(self) -> str:
-        inner, shortcut = self.layers
+        inner = self.layers[0]
         layers = inner.layers if type(inner) is Sequential else [inner]
-        empty = type(shortcut) is Sequential and not shortcut.layers
-        return self._called(layers, **({} if empty else {"shortcut": shortcut}))
+        return self._called(layers, **({} if self.shortcut is None else {"shortcut": self.shortcut}))
+
+    @property
+    def shortcut(self) -> Layer | None:
+        """What x is led through; None if it is led around as it is."""
+        shortcut = self.layers[1]
+        return None if type(shortcut) is Sequential and not shortcut.layers else shortcut
