@@ -1,26 +1,16 @@
 """What reviewers of the networks found: each stays mended."""
 
 import json
-import time
 
 import numpy as np
 import pytest
+from networks import bits, data, dense
 
 import pyconvx as cx
 from pyconvx import nn
 from pyconvx.nn.losses import loss_and_gradient
-from pyconvx.nn.save import arrays_of
 
 rng = np.random.default_rng(0)
-
-
-def bits(net):
-    return {key: array.tobytes() for key, array in arrays_of(net).items()}
-
-
-def data(n=32):
-    x = rng.standard_normal((n, 4)).astype(np.float32)
-    return x, (x[:, 0] > 0).astype(int)
 
 
 # Built layers keep their weights.
@@ -60,99 +50,6 @@ def test_parameters_of_a_network_are_set_through_its_dict():
         net.params["0.bias"] = np.ones(3)
     with pytest.raises(ValueError, match=r"0\.bias.*0\.weights"):
         net.params = {}
-
-
-# Checkpoints.
-
-
-def dense(units):
-    return cx.Sequential(cx.Dense(units))
-
-
-@pytest.mark.parametrize(
-    ("other", "options", "message"),
-    [
-        (lambda: dense(2), {}, "network"),
-        (lambda: cx.Sequential(cx.Dense(1, activation="relu")), {}, "network"),
-        (lambda: dense(1), {"batch_size": 7}, "batch_size was 32, is 7"),
-        (lambda: dense(1), {"seed": 3}, "seed was 0, is 3"),
-        (lambda: dense(1), {"clip": 1.0}, "clip was None, is 1.0"),
-        (lambda: dense(1), {"loss": "mae"}, "loss was 'mse\\(\\)', is 'mae\\(\\)'"),
-        (lambda: dense(1), {"schedule": "cosine"}, "schedule"),
-        (lambda: dense(1), {"optimizer": "sgd"}, "optimizer"),
-    ],
-)
-def test_a_checkpoint_of_another_training_is_refused_and_nothing_is_changed(other, options, message, tmp_path):
-    x, target = data()[0], rng.standard_normal((32, 1))
-    path = tmp_path / "training.npz"
-    nn.fit(dense(1), x, target, loss="mse", checkpoint=path)
-    net = other()
-    net(x)
-    before = bits(net)
-    target = target if net(x).shape[1] == 1 else np.repeat(target, 2, 1)
-    with pytest.raises(ValueError, match=message):
-        nn.fit(net, x, target, **{"loss": "mse", "epochs": 2, "checkpoint": path, **options})
-    assert bits(net) == before
-
-
-def test_a_damaged_checkpoint_changes_nothing(tmp_path):
-    x, labels = data()
-    net, path = dense(2), tmp_path / "training.npz"
-    nn.fit(net, x, labels, checkpoint=path)
-    with np.load(path) as file:
-        arrays = dict(file)
-    about = json.loads(arrays["about"].tobytes())
-    for key, value in (
-        ("net/params/0.bias", np.float32(3)),
-        ("net/params/0.bias", np.ones(2, complex)),
-        ("optimizer/mean.0.bias", np.ones(5)),
-        ("net/params/1.bias", np.ones(2)),
-        ("about", {**about, "steps": -5}),
-        ("about", {**about, "history": {**about["history"], "loss": "0.1"}}),
-    ):
-        changed = np.frombuffer(json.dumps(value).encode(), np.uint8) if key == "about" else value
-        with open(path, "wb") as file:
-            np.savez(file, **{**arrays, key: changed})
-        before = bits(net)
-        with pytest.raises(ValueError, match="checkpoint"):
-            nn.fit(net, x, labels, epochs=2, checkpoint=path)
-        assert bits(net) == before
-
-
-def test_what_is_watched_must_be_the_same(tmp_path):
-    x, labels = data()
-    path = tmp_path / "training.npz"
-    nn.fit(dense(2), x, labels, keep_best=True, checkpoint=path)
-    for options, message in (
-        ({}, "keep_best was True, is False"),
-        ({"keep_best": True, "validation": 0.5}, "was 32, is"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            nn.fit(dense(2), x, labels, epochs=4, checkpoint=path, **options)
-    double = dense(2).build((4,), dtype=np.float64)
-    with pytest.raises(ValueError, match="is of float32, that of the network of float64"):
-        nn.fit(double, x, labels, epochs=4, checkpoint=path, keep_best=True)
-
-
-def test_numbers_of_numpy_are_numbers(tmp_path):
-    x, labels = data()
-    options = {"batch_size": np.int64(16), "seed": np.int64(1), "clip": np.float32(1)}
-    nn.fit(dense(2), x, labels, checkpoint=tmp_path / "training.npz", **options)
-    for path in (tmp_path / "a.txt", tmp_path / "no" / "a.npz"):
-        with pytest.raises(ValueError, match="checkpoint must end in"):
-            nn.fit(dense(2), x, labels, checkpoint=path)
-
-
-def test_a_file_beside_and_a_link_are_left_alone(tmp_path):
-    (tmp_path / "net.npz.part").write_text("mine")
-    (tmp_path / "link.npz").symlink_to(tmp_path / "net.npz")
-    net = dense(2).build((4,))
-    nn.save(net, tmp_path / "net.npz")
-    (tmp_path / "net.npz").chmod(0o600)
-    nn.save(net, tmp_path / "link.npz")
-    assert (tmp_path / "net.npz.part").read_text() == "mine"
-    assert (tmp_path / "link.npz").is_symlink()
-    assert (tmp_path / "net.npz").stat().st_mode & 0o777 == 0o600
 
 
 # Numbers.
@@ -303,103 +200,6 @@ def test_a_gradient_of_another_shape():
     assert chosen.steps == 0
 
 
-# Files and plain data.
-
-
-def test_what_is_saved_can_be_loaded(tmp_path):
-    x, labels = data()
-    net = dense(2)
-    nn.fit(net, x.astype(">f4"), labels)
-    nn.save(net, tmp_path / "net.npz")
-    assert bits(nn.load(tmp_path / "net.npz")) == bits(net)
-    for dtype in ("f2", "i4", "c8"):
-        with pytest.raises(TypeError, match="float32 or float64"):
-            dense(2).build((4,), dtype=dtype)
-    net.layers[0].params["bias"] = np.ones(3)
-    with pytest.raises(ValueError, match="bias"):
-        nn.save(net, tmp_path / "net.npz")
-    assert nn.load(tmp_path / "net.npz").params["0.bias"].shape == (2,)
-
-
-def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "net.npz"
-    net = dense(2).build((4,))
-    nn.save(net, path)
-    before = path.read_bytes()
-
-    def full(file, **arrays):
-        file.write(b"PK")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space"):
-        nn.save(net, path)
-    assert path.read_bytes() == before
-    assert [each.name for each in tmp_path.iterdir()] == ["net.npz"]
-
-
-def test_a_frozen_network_says_so(tmp_path):
-    net = cx.Sequential(cx.Conv2D(4, 3), cx.BatchNorm(), cx.GlobalPool()).build((8, 8, 3))
-    fast = net.freeze()
-    assert fast.summary((8, 8, 3)).parameters == 112
-    for call in (
-        lambda: nn.save(fast, tmp_path / "net.npz"),
-        lambda: fast.replace(padding="same"),
-        lambda: fast.build((8, 8, 3)),
-    ):
-        with pytest.raises((TypeError, ValueError), match="frozen"):
-            call()
-
-
-class Scale(cx.Layer):
-    def output_shape(self, input_shape):
-        return input_shape
-
-
-def test_a_layer_that_no_file_can_name_is_not_saved():
-    with pytest.raises(TypeError, match="Scale"):
-        cx.Sequential(Scale()).to_config()
-
-
-def test_loading_makes_no_parameters(tmp_path):
-    def explodes(rng, shape, fan_in, fan_out):
-        if explodes.armed:
-            raise AssertionError("not needed")
-        return np.zeros(shape)
-
-    explodes.armed = False
-    with nn.initializers.temporarily("explodes", explodes):
-        nn.save(cx.Sequential(cx.Dense(3, initializer="explodes")).build((2,)), tmp_path / "net.npz")
-        explodes.armed = True
-        assert nn.load(tmp_path / "net.npz")(np.ones((1, 2))).tolist() == [[0, 0, 0]]
-
-
-def test_nested_groups_take_no_exponential_time():
-    net = cx.Dense(2)
-    for _ in range(20):
-        net = cx.Sequential(net)
-    since = time.process_time()
-    net.build((3,))
-    assert time.process_time() - since < 5
-    config = {"layer": "Dense", "units": 2}
-    for _ in range(400):
-        config = {"layer": "Sequential", "layers": [config]}
-    with pytest.raises(ValueError, match="deep"):
-        nn.from_config(config)
-
-
-def test_configurations_that_are_nearly_right():
-    for config, message in (
-        ({"layer": "Conv2d", "filters": 2, "kernel_size": 3}, "did you mean 'Conv2D'"),
-        ({"layer": "Activation", "activation": {"name": "leaky_relu", "params": {"alfa": 1}}}, "alfa"),
-        ({"layer": "Activation", "activation": {"parms": {}}}, "name"),
-        ({"layer": "Activation", "activation": {"name": "relu", "parms": {}}}, "parms"),
-        ("{", "JSON"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            nn.from_config(config)
-
-
 # Options.
 
 
@@ -505,26 +305,3 @@ def test_a_network_shows_how_its_branches_are_merged():
 def test_a_shape_is_made_of_whole_numbers(shape):
     with pytest.raises(TypeError, match="input_shape"):
         cx.Sequential(nn.Conv2D(1, 3)).build(shape)
-
-
-def test_a_file_whose_end_is_damaged_is_named(tmp_path):
-    net, path = dense(2), tmp_path / "net.npz"
-    x, labels = data()
-    net(x)
-    nn.save(net, path)
-    nn.fit(net, x, labels, checkpoint=tmp_path / "training.npz")
-    for name in ("net.npz", "training.npz"):
-        raw = (tmp_path / name).read_bytes()
-        for back in range(1, 23):  # the record that says where the others are
-            changed = bytearray(raw)
-            changed[-back] ^= 0x80
-            (tmp_path / name).write_bytes(changed)
-            told = name
-            try:
-                nn.load(path) if name == "net.npz" else nn.fit(net, x, labels, checkpoint=tmp_path / name)
-            except ValueError as error:
-                told = str(error)
-            assert name in told
-        (tmp_path / name).write_bytes(raw)
-    with pytest.raises(FileNotFoundError):
-        nn.load(tmp_path / "none.npz")
