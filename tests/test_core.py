@@ -137,6 +137,28 @@ def test_kernels_refuse_a_table_for_another_axis():
         _core.kernels.pool_sum(x, y, (one, one, Axis(**GOOD)), np.zeros((4, 1), np.float32), "none", 1.0, 1)
 
 
+@pytest.mark.parametrize("place", [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 2, 1, 3, 4], [1, 2, 3, 4, 0]], ids=str)
+@pytest.mark.parametrize("channels", [1, 16, 40])
+def test_places_whose_windows_lie_alike_may_be_visited_in_any_order_and_have_any_extent(place, channels):
+    one = Axis(1, 1, 1, [0], [0])
+    extent = np.array([2, 2, 3, 3, 5])
+    last = Axis(10, 2, 1, np.arange(5) * 2, np.arange(10), place=place, extent=extent)
+    x = np.random.default_rng(0).standard_normal((1, 1, 1, 10, channels)).astype(np.float32)
+    windows = x.reshape(5, 2, channels)
+    sums, largest = np.full((2, 1, 1, 1, 5, channels), np.nan, np.float32)
+    winner, index = np.empty(sums.shape, np.int32), np.empty(sums.shape, np.intp)
+    constants = np.zeros((4, channels), np.float32)
+    axes = one, one, last
+    _core.kernels.pool_sum(x, sums, axes, constants, "extent", 1.0, 1)
+    np.testing.assert_allclose(sums[0, 0, 0, place], windows.sum(1) / extent[:, None], rtol=1e-6)
+    for numbers in (None, winner):
+        index[...] = -1
+        _core.kernels.pool_extremum(x, largest, numbers, index, axes, constants, True, 1)
+        np.testing.assert_array_equal(largest[0, 0, 0, place], windows.max(1))
+        np.testing.assert_array_equal(index[0, 0, 0, place], windows.argmax(1) + 2 * np.arange(5)[:, None])
+    np.testing.assert_array_equal(winner[0, 0, 0, place], windows.argmax(1))
+
+
 # The pool
 
 X = np.random.default_rng(0).standard_normal((4, 40, 40, 16)).astype(np.float32)

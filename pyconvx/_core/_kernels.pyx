@@ -10,7 +10,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
 from libc.math cimport erfc as erfc64
 from libc.math cimport erfcf as erfc32
-from libc.math cimport INFINITY, cos, frexp, sin, sqrt
+from libc.math cimport INFINITY, ceil, cos, frexp, sin, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -133,15 +133,17 @@ cdef extern from "tiles.h":
 
 cdef extern from "reductions.h":
     void extremum_f32(bint largest, const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
-                      float *y) noexcept nogil
+                      Py_ssize_t places, Py_ssize_t apart, float *y, Py_ssize_t step) noexcept nogil
     void extremum_f64(bint largest, const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh,
-                      double *y) noexcept nogil
+                      Py_ssize_t places, Py_ssize_t apart, double *y, Py_ssize_t step) noexcept nogil
     void winners_f32(bint largest, const float **rows, const cnp.int32_t *numbers, Py_ssize_t count,
                      Py_ssize_t channels, bint fresh, float *y, cnp.int32_t *number) noexcept nogil
     void winners_f64(bint largest, const double **rows, const cnp.int32_t *numbers, Py_ssize_t count,
                      Py_ssize_t channels, bint fresh, double *y, cnp.int32_t *number) noexcept nogil
-    void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, float *y) noexcept nogil
-    void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, double *y) noexcept nogil
+    void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, Py_ssize_t places,
+                 Py_ssize_t apart, float *y, Py_ssize_t step) noexcept nogil
+    void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, Py_ssize_t places,
+                 Py_ssize_t apart, double *y, Py_ssize_t step) noexcept nogil
     void phase_f32(const void *origin, Py_ssize_t readable, Py_ssize_t apart, Py_ssize_t group, Py_ssize_t count,
                    void *to) noexcept nogil
     void phase_f64(const void *origin, Py_ssize_t readable, Py_ssize_t apart, Py_ssize_t group, Py_ssize_t count,

@@ -22,7 +22,7 @@ cdef struct axis_t:
     const Py_ssize_t *extent        # [length] positions of each window within the padded extent
     const Py_ssize_t *present       # [length] elements of each window: codes other than NOTHING
     const Py_ssize_t *until         # [codes] where its run of rising or of empty codes ends; NULL before Axis.runs
-    const Py_ssize_t *alike         # [length] places from each on that read neighbours by all taps, evenly; likewise
+    const Py_ssize_t *alike         # [length] places from each on, in order, that read alike and evenly; likewise
     const Py_ssize_t *gap           # [length] coordinates from the first of these to the next
     const unsigned char *run        # [length] whether the taps of each place are neighbouring coordinates, in order
     bint mixed                      # there are mixes

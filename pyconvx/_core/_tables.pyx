@@ -233,11 +233,12 @@ cdef class Axis:
 
     def runs(self):
         """For each code, where its run of rising or of empty codes ends. Kernels find it as `until` then, and `alike`
-        and `gap`, too.
+        and `gap`, too: places are alike that are neighbours in the result, read rising coordinates by all taps, and
+        have one extent.
         """
         cdef axis_t table = self.table
         cdef Py_ssize_t i, j, c, nothing = NOTHING, reach = (table.taps - 1) * table.step, rise
-        cdef bint follows = False, whole
+        cdef bint follows = False, whole, neighbours
         if self.ends is not None:
             return self.ends
         ends = np.empty(self.arrays[2].size, np.intp)
@@ -256,7 +257,8 @@ cdef class Axis:
                 whole = table.step > 0 and table.code[j] >= 0 and until[j] > j + reach
                 if whole and follows:
                     rise = table.code[table.row[i + 1]] - table.code[j]
-                    if rise > 0:
+                    neighbours = table.place[i + 1] == table.place[i] + 1 and table.extent[i + 1] == table.extent[i]
+                    if rise > 0 and neighbours:
                         alike[i] = alike[i + 1] + 1 if alike[i + 1] > 1 and gap[i + 1] == rise else 2
                         gap[i] = rise
                 follows = whole

@@ -67,11 +67,11 @@ cdef inline void reduce_flat(const flat_t *job, const real **rows, const cnp.int
                              Py_ssize_t length, bint fresh, real *y, cnp.int32_t *number) noexcept nogil:
     if job.summing:
         if real is float:
-            sum_f32(rows, count, length, fresh, y)
+            sum_f32(rows, count, length, fresh, 1, 0, y, 0)
         else:
-            sum_f64(rows, count, length, fresh, y)
+            sum_f64(rows, count, length, fresh, 1, 0, y, 0)
     elif number == NULL:
-        extremum(rows, count, length, job.pool.largest, fresh, y)
+        extremum(rows, count, length, job.pool.largest, fresh, 1, 0, y, 0)
     else:
         winners(rows, numbers, count, length, job.pool.largest, fresh, y, number)
 
@@ -293,16 +293,24 @@ cdef void flat_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
 cdef bint flat_pays(const flat_t *job, Py_ssize_t itemsize) noexcept nogil:
     """Whether a row of places costs less at once than place by place, in vector operations, as measured."""
     cdef const source_t *s = &job.pool.source
+    cdef const axis_t *last = &s.axis[2]
     cdef double vectors = 1.0 * s.channels * itemsize / VECTOR_BYTES        # of a position
-    cdef double taps = s.taps, last_taps = s.axis[2].taps
+    cdef double taps = s.taps, last_taps = last.taps
     cdef double flat = taps / last_taps * job.span * vectors
     if job.periods or job.rise == 1:
         flat += (last_taps + (3 if job.periods else 0)) * job.segment * vectors
     else:
         flat += last_taps * job.segment * 3 * s.channels
-    if job.numbered:
-        return 2 * flat + 240 < (taps * (2 * vectors + 4) + 19) * job.segment
-    return flat + 100 < (taps * (vectors + 4) + 12) * job.segment
+    cdef double even = 1.0 * longest_alike(last) * job.segment / last.length    # places that follow another one
+    cdef double alone = job.segment - even
+    cdef double steps = taps * (ceil(vectors) if vectors >= 1 else s.channels) * job.segment
+    if not job.numbered:
+        return flat + 100 < (0.9 if taps == 4 else 1.1) * steps + 3 * even + (4 * taps + 12) * alone
+    flat, steps = 2 * flat + 240, 2.4 * steps + 6 * even + (4 * taps + 19) * alone
+    if job.pool.index != NULL:
+        flat += 0.8 * s.channels * job.segment
+        steps += 0.5 * s.channels * job.segment
+    return flat < steps
 
 
 cdef bint plan_flat(flat_t *given, const pool_t *pool, tuple axes, bint summing, int threads,
@@ -339,8 +347,6 @@ cdef bint plan_flat(flat_t *given, const pool_t *pool, tuple axes, bint summing,
             job.periods += 1
     if not flat_pays(&job, itemsize):
         return False
-    axes[2].runs()  # makes `until`
-    job.pool.source.axis[2] = (<Axis> axes[2]).table
     job.identity = -0.0 if summing else -INFINITY if pool.largest else INFINITY
     # whole vectors are read and written beyond the end of a line
     job.line_size = rounded(job.span * pixel) + 2 * VECTOR_BYTES

@@ -114,26 +114,30 @@ cdef inline double divisor_of(const pool_t *job, const Py_ssize_t *at) noexcept 
 
 
 cdef void extremum(const element **rows, Py_ssize_t count, Py_ssize_t channels, bint largest, bint fresh,
-                   element *y) noexcept nogil:
-    """Largest or smallest of each channel over the rows (and y, unless fresh); a NaN wins."""
+                   Py_ssize_t places, Py_ssize_t apart, element *y, Py_ssize_t step) noexcept nogil:
+    """Largest or smallest of each channel over the rows (and y, unless fresh); a NaN wins. For some places, whose rows
+    are `apart` elements from one to the next, and `step` in y.
+    """
     cdef const element *row
-    cdef Py_ssize_t t, c
+    cdef Py_ssize_t p, t, c
     if element is float:
-        extremum_f32(largest, rows, count, channels, fresh, y)
+        extremum_f32(largest, rows, count, channels, fresh, places, apart, y, step)
         return
     elif element is double:
-        extremum_f64(largest, rows, count, channels, fresh, y)
+        extremum_f64(largest, rows, count, channels, fresh, places, apart, y, step)
         return
-    if fresh:
-        memcpy(y, rows[0], channels * sizeof(element))
-    for t in range(fresh, count):
-        row = rows[t]
-        if largest:
-            for c in range(channels):
-                y[c] = row[c] if row[c] > y[c] else y[c]
-        else:
-            for c in range(channels):
-                y[c] = row[c] if row[c] < y[c] else y[c]
+    for p in range(places):
+        if fresh:
+            memcpy(y, rows[0] + p * apart, channels * sizeof(element))
+        for t in range(fresh, count):
+            row = rows[t] + p * apart
+            if largest:
+                for c in range(channels):
+                    y[c] = row[c] if row[c] > y[c] else y[c]
+            else:
+                for c in range(channels):
+                    y[c] = row[c] if row[c] < y[c] else y[c]
+        y += step
 
 
 cdef void winners(const element **rows, const cnp.int32_t *numbers, Py_ssize_t count, Py_ssize_t channels,
@@ -169,6 +173,13 @@ cdef inline Py_ssize_t coordinate(const source_t *s, const Py_ssize_t *at, Py_ss
     return (codes[0] * s.length[1] + codes[1]) * s.length[2] + codes[2]
 
 
+cdef inline Py_ssize_t followers(const pool_t *job, const Py_ssize_t *at, Py_ssize_t left,
+                                 Py_ssize_t *gap) noexcept nogil:
+    """How many places from one on, of `left`, have its rows, `gap` positions from one to the next."""
+    gap[0] = 0
+    return alike(&job.source, at, left, gap) if job.source.taps <= CHUNK else 1
+
+
 cdef void locate(const source_t *s, const Py_ssize_t *at, const cnp.int32_t *winner, Py_ssize_t channels,
                  Py_ssize_t *index) noexcept nogil:
     """The flat spatial index of each winner."""
@@ -182,6 +193,33 @@ cdef void locate(const source_t *s, const Py_ssize_t *at, const cnp.int32_t *win
         known[tap] = coordinate(s, at, tap)
     for c in range(channels):
         index[c] = known[winner[c]]
+
+
+cdef void winners_of_places(const pool_t *job, const Py_ssize_t *at, const element **rows, cnp.int32_t *numbers,
+                            Py_ssize_t count, Py_ssize_t channels, bint fresh, Py_ssize_t places, Py_ssize_t gap,
+                            Py_ssize_t offset, cnp.int32_t *kept) noexcept nogil:
+    """Winners of some places, whose rows are `gap` positions from one to the next; changes rows and numbers.
+
+    Where only their indices are asked for, these are the numbers, and those of a window are kept for its next rows.
+    """
+    cdef const source_t *s = &job.source
+    cdef cnp.int32_t *winner = kept
+    cdef Py_ssize_t p, t, c
+    if job.winner == NULL:
+        for t in range(count):
+            numbers[t] = <cnp.int32_t> coordinate(s, at, numbers[t])
+    for p in range(places):
+        if job.winner != NULL:
+            winner = job.winner + offset
+        winners(rows, numbers, count, channels, job.largest, fresh, <element *> job.y + offset, winner)
+        if job.winner == NULL:
+            for c in range(channels):
+                job.index[offset + c] = winner[c]
+        for t in range(count):
+            rows[t] += gap * s.stride[2]
+            if job.winner == NULL:
+                numbers[t] += <cnp.int32_t> gap
+        offset += job.y_stride[2]
 
 
 cdef inline Py_ssize_t start_forward(const pool_t *job, Py_ssize_t block, Py_ssize_t *at, Py_ssize_t *n,
@@ -204,12 +242,12 @@ cdef void extremum_block(element *kind, const pool_t *job, Py_ssize_t block, int
     cdef const element *rows[CHUNK]
     cdef cnp.int32_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t n, channel0, channels, offset, count, tap, t
+    cdef Py_ssize_t n, channel0, channels, offset, count, places, gap, tap, t
+    cdef Py_ssize_t left = start_forward(job, block, at, &n, &channel0, &channels)
     cdef bint fresh
-    for _ in range(start_forward(job, block, at, &n, &channel0, &channels)):
+    while left > 0:
         offset = n * job.y_n + target(s, at, job.y_stride) + channel0
-        if job.winner != NULL:
-            winner = job.winner + offset
+        places = followers(job, at, left, &gap)
         tap, fresh = 0, True
         while tap < s.taps:
             count = collect(job, <const element *> job.x + n * s.stride_n, at, &tap, rows, numbers, mix)
@@ -218,13 +256,20 @@ cdef void extremum_block(element *kind, const pool_t *job, Py_ssize_t block, int
             for t in range(count):
                 rows[t] += channel0
             if job.winner == NULL and job.index == NULL:
-                extremum(rows, count, channels, job.largest, fresh, <element *> job.y + offset)
+                extremum(rows, count, channels, job.largest, fresh, places, gap * s.stride[2],
+                         <element *> job.y + offset, job.y_stride[2])
             else:
-                winners(rows, numbers, count, channels, job.largest, fresh, <element *> job.y + offset, winner)
+                winners_of_places(job, at, rows, numbers, count, channels, fresh, places, gap, offset, winner)
             fresh = False
-        if job.index != NULL:
-            locate(s, at, winner, channels, job.index + offset)
+        if job.index != NULL and job.winner != NULL:
+            for t in range(places):
+                locate(s, at, job.winner + offset, channels, job.index + offset)
+                offset += job.y_stride[2]
+                at[2] += 1
+            at[2] -= places
+        at[2] += places - 1
         n += step_on(s, at)
+        left -= places
 
 
 cdef void extremum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -273,11 +318,13 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
     cdef const real *rows[CHUNK]
     cdef cnp.int32_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t n, channel0, channels, count, tap, t, c
+    cdef Py_ssize_t n, channel0, channels, count, places, gap, step = job.y_stride[2], tap, t, c
+    cdef Py_ssize_t left = start_forward(job, block, at, &n, &channel0, &channels)
     cdef bint fresh
     cdef real *y
-    for _ in range(start_forward(job, block, at, &n, &channel0, &channels)):
+    while left > 0:
         y = <real *> job.y + n * job.y_n + target(s, at, job.y_stride) + channel0
+        places = followers(job, at, left, &gap)
         tap, fresh = 0, True
         while tap < s.taps:
             count = collect(job, <const real *> job.x + n * s.stride_n, at, &tap, rows, numbers, mix)
@@ -286,9 +333,9 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
             for t in range(count):
                 rows[t] += channel0
             if real is float:
-                sum_f32(rows, count, channels, True, y)
+                sum_f32(rows, count, channels, True, places, gap * s.stride[2], y, step)
             else:
-                sum_f64(rows, count, channels, True, y)
+                sum_f64(rows, count, channels, True, places, gap * s.stride[2], y, step)
             if tap == s.taps and fresh:
                 break
             # a long window: its chunks are summed in double, so that the error does not grow with their number
@@ -298,9 +345,14 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
         if not fresh:
             for c in range(channels):
                 y[c] = <real> total[c]
-        if job.divisor != DIVIDE_NOT:
-            divide(y, channels, divisor_of(job, at))
+        if job.divisor != DIVIDE_NOT and step == channels:
+            divide(y, places * channels, divisor_of(job, at))
+        elif job.divisor != DIVIDE_NOT:
+            for t in range(places):
+                divide(y + t * step, channels, divisor_of(job, at))
+        at[2] += places - 1
         n += step_on(s, at)
+        left -= places
 
 
 cdef void sum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -312,6 +364,7 @@ cdef void sum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
 
 cdef pool_t pool_job(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, tuple axes, cnp.ndarray constants):
     cdef pool_t job
+    axes[2].runs()                  # makes `until` and `alike`
     job.source = source_of(x, axes)
     job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
     job.constants = cnp.PyArray_DATA(constants)

@@ -29,6 +29,9 @@ def pool_extremum(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray 
     pool.largest = largest
     if index is not None:
         pool.index = <Py_ssize_t *> cnp.PyArray_DATA(index)
+        if winner is None and x[:1, ..., :1].size >= 2**31:  # positions that have no number of 32 bits
+            winner = np.empty_like(y, np.int32)
+            pool.winner = <cnp.int32_t *> cnp.PyArray_DATA(winner)
     forward_pool(&job, &pool, axes, False, threads, x.itemsize, &ready)
     launch(&ready, &job.pool, None)
 

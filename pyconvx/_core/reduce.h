@@ -50,31 +50,42 @@ ALWAYS_INLINE MASK NAME(beats)(const int largest, VECTOR challenger, VECTOR best
     return (largest ? NAME(less)(best, challenger) : NAME(less)(challenger, best)) | NAME(is_nan)(challenger);
 }
 
-ALWAYS_INLINE void NAME(extremum_at)(ptrdiff_t c, const int one, const int largest, const REAL *const *rows,
+ALWAYS_INLINE void NAME(extremum_at)(ptrdiff_t from, const int one, const int largest, const REAL *const *rows,
                                      ptrdiff_t count, int fresh, REAL *y)
 {
-    VECTOR best = NAME(take)((fresh ? rows[0] : y) + c, one);
+    VECTOR best = NAME(take)(fresh ? rows[0] + from : y, one);
     for (ptrdiff_t t = fresh; t < count; t++) {
-        const VECTOR value = NAME(take)(rows[t] + c, one);
-        best = NAME(select)(NAME(beats)(largest, value, best), value, best);
+        const VECTOR value = NAME(take)(rows[t] + from, one);
+        const VECTOR better = largest ? NAME(greater)(value, best) : NAME(lesser)(value, best);
+        best = NAME(select)(NAME(is_nan)(value), value, better);
     }
-    NAME(put)(best, y + c, one);
+    NAME(put)(best, y, one);
 }
 
-/* y[c] = largest or smallest of rows[t][c], and of y[c] unless fresh. */
-ALWAYS_INLINE void NAME(extremum_body)(const int largest, const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels,
-                                       int fresh, REAL *y)
+ALWAYS_INLINE void NAME(extremum_body)(const int largest, const REAL *const *rows, const ptrdiff_t count,
+                                       ptrdiff_t channels, const int fresh, ptrdiff_t places, ptrdiff_t apart, REAL *y,
+                                       ptrdiff_t step)
 {
-    ptrdiff_t c = 0;
-    for (; c + LANES <= channels; c += LANES) NAME(extremum_at)(c, 0, largest, rows, count, fresh, y);
-    if (c && c < channels) NAME(extremum_at)(channels - LANES, 0, largest, rows, count, fresh, y);
-    for (; c < channels && channels < LANES; c++) NAME(extremum_at)(c, 1, largest, rows, count, fresh, y);
+    for (ptrdiff_t from = 0; places--; from += apart, y += step) {
+        ptrdiff_t c = 0;
+        for (; c + LANES <= channels; c += LANES) NAME(extremum_at)(from + c, 0, largest, rows, count, fresh, y + c);
+        if (c && c < channels)
+            NAME(extremum_at)(from + channels - LANES, 0, largest, rows, count, fresh, y + channels - LANES);
+        for (; c < channels && channels < LANES; c++)
+            NAME(extremum_at)(from + c, 1, largest, rows, count, fresh, y + c);
+    }
 }
 
-static void NAME(extremum)(int largest, const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y)
+/* y[p * step + c] = largest or smallest of rows[t][p * apart + c], and of itself unless fresh. */
+static void NAME(extremum)(int largest, const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels, int fresh,
+                           ptrdiff_t places, ptrdiff_t apart, REAL *y, ptrdiff_t step)
 {
-    if (largest) NAME(extremum_body)(1, rows, count, channels, fresh, y);
-    else NAME(extremum_body)(0, rows, count, channels, fresh, y);
+#define DO(largest, count, fresh) NAME(extremum_body)(largest, rows, count, channels, fresh, places, apart, y, step)
+    if (largest && fresh && count == 4) DO(1, 4, 1); /* windows of 2 x 2, whose rows then stay in registers */
+    else if (largest && fresh && count == 3) DO(1, 3, 1);
+    else if (largest) DO(1, count, fresh);
+    else DO(0, count, fresh);
+#undef DO
 }
 
 ALWAYS_INLINE void NAME(winners_at)(ptrdiff_t c, const int one, const int largest, const REAL *const *rows,
@@ -154,28 +165,38 @@ static void NAME(scaled_winners)(int rectified, const REAL *const *rows, const i
     else NAME(scaled_winners_body)(0, rows, numbers, count, channels, scale, y, number, value);
 }
 
-ALWAYS_INLINE void NAME(sum_at)(ptrdiff_t c, const REAL *const *rows, ptrdiff_t count, int fresh, REAL *y)
+ALWAYS_INLINE void NAME(sum_at)(ptrdiff_t from, const REAL *const *rows, ptrdiff_t count, int fresh, REAL *y)
 {
-    VECTOR part = *(const VECTOR *)(rows[0] + c);
-    for (ptrdiff_t t = 1; t < count; t++) part += *(const VECTOR *)(rows[t] + c);
-    if (!fresh) part += *(const VECTOR *)(y + c);
-    *(VECTOR *)(y + c) = part;
+    VECTOR part = *(const VECTOR *)(rows[0] + from);
+    for (ptrdiff_t t = 1; t < count; t++) part += *(const VECTOR *)(rows[t] + from);
+    if (!fresh) part += *(const VECTOR *)y;
+    *(VECTOR *)y = part;
 }
 
-/* y[c] = (fresh ? 0 : y[c]) + sum of rows[t][c], the rows summed first. */
-static void NAME(sum)(const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y)
+ALWAYS_INLINE void NAME(sum_body)(const REAL *const *rows, const ptrdiff_t count, ptrdiff_t channels, const int fresh,
+                                  ptrdiff_t places, ptrdiff_t apart, REAL *y, ptrdiff_t step)
 {
-    ptrdiff_t c = 0;
-    for (; c + LANES <= channels; c += LANES) NAME(sum_at)(c, rows, count, fresh, y);
-    if (c && c < channels && fresh) {
-        NAME(sum_at)(channels - LANES, rows, count, fresh, y);
-        return;
+    for (ptrdiff_t from = 0; places--; from += apart, y += step) {
+        ptrdiff_t c = 0;
+        for (; c + LANES <= channels; c += LANES) NAME(sum_at)(from + c, rows, count, fresh, y + c);
+        if (c && c < channels && fresh) {
+            NAME(sum_at)(from + channels - LANES, rows, count, fresh, y + channels - LANES);
+            continue;
+        }
+        for (; c < channels; c++) {
+            REAL part = rows[0][from + c];
+            for (ptrdiff_t t = 1; t < count; t++) part += rows[t][from + c];
+            y[c] = fresh ? part : y[c] + part;
+        }
     }
-    for (; c < channels; c++) {
-        REAL part = rows[0][c];
-        for (ptrdiff_t t = 1; t < count; t++) part += rows[t][c];
-        y[c] = fresh ? part : y[c] + part;
-    }
+}
+
+/* y[p * step + c] = (fresh ? 0 : itself) + sum of rows[t][p * apart + c], the rows summed first. */
+static void NAME(sum)(const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels, int fresh, ptrdiff_t places,
+                      ptrdiff_t apart, REAL *y, ptrdiff_t step)
+{
+    if (fresh && count == 4) NAME(sum_body)(rows, 4, channels, 1, places, apart, y, step); /* as extremum does */
+    else NAME(sum_body)(rows, count, channels, fresh, places, apart, y, step);
 }
 
 /* to[c] += from[c]. */

@@ -17,28 +17,36 @@ cdef void scaled_block(real *kind, const scaled_t *job, bint backward, Py_ssize_
     cdef const real *scale[4]
     cdef cnp.int32_t numbers[CHUNK]
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t n, channel0, channels, offset, count, tap, t
+    cdef Py_ssize_t n, channel0, channels, offset, count, places, gap, tap, t
+    cdef Py_ssize_t left = start_forward(pool, block, at, &n, &channel0, &channels)
     cdef const real *x
-    for _ in range(start_forward(pool, block, at, &n, &channel0, &channels)):
-        for t in range(4):
-            scale[t] = <const real *> job.scale[t] + channel0
+    for t in range(4):
+        scale[t] = <const real *> job.scale[t] + channel0
+    while left > 0:
+        places = followers(pool, at, left, &gap)
         offset = n * pool.y_n + target(s, at, pool.y_stride) + channel0
         x = <const real *> pool.x + n * s.stride_n
         tap = 0
         count = collect(pool, x, at, &tap, rows, numbers, <real *> NULL)
         for t in range(count):
             rows[t] += channel0
-        if backward:
+        for _ in range(places):
+            if backward:
+                for t in range(count):
+                    slope_row(rows[t], <const real *> pool.y + offset, pool.winner + offset, numbers[t], channels,
+                              scale, <real *> pool.gx + (rows[t] - <const real *> pool.x))
+            elif real is float:
+                scaled_winners_f32(job.rectified, rows, numbers, count, channels, scale, <float *> pool.y + offset,
+                                   pool.winner + offset, <float *> job.won + offset)
+            else:
+                scaled_winners_f64(job.rectified, rows, numbers, count, channels, scale, <double *> pool.y + offset,
+                                   pool.winner + offset, <double *> job.won + offset)
             for t in range(count):
-                slope_row(rows[t], <const real *> pool.y + offset, pool.winner + offset, numbers[t], channels, scale,
-                          <real *> pool.gx + (rows[t] - <const real *> pool.x))
-        elif real is float:
-            scaled_winners_f32(job.rectified, rows, numbers, count, channels, scale, <float *> pool.y + offset,
-                               pool.winner + offset, <float *> job.won + offset)
-        else:
-            scaled_winners_f64(job.rectified, rows, numbers, count, channels, scale, <double *> pool.y + offset,
-                               pool.winner + offset, <double *> job.won + offset)
+                rows[t] += gap * s.stride[2]
+            offset += pool.y_stride[2]
+        at[2] += places - 1
         n += step_on(s, at)
+        left -= places
 
 
 cdef inline void slope_row(const real *x, const real *gy, const cnp.int32_t *winner, cnp.int32_t tap,

@@ -429,6 +429,4 @@ def pool_statistic(cnp.ndarray x, cnp.ndarray y, cnp.ndarray winner, cnp.ndarray
         close = close or job.quick and job.statistic == LOGSUMEXP and 4 * rise < 3 * last.taps
         if last.length > 1 and rise and close and last.step > 0 and s.stride[2] > 0 and job.y_stride[2] == s.channels:
             job.together = max(1, MOST_TOGETHER // s.channels)
-            axes[2].runs()              # makes `until`
-            job.source.axis[2] = (<Axis> axes[2]).table
     run_forward(statistic_any, &job, x.itemsize, threads)

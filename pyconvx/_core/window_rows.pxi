@@ -21,6 +21,14 @@ cdef Py_ssize_t alike(const source_t *s, const Py_ssize_t *at, Py_ssize_t most, 
     return places if places > 1 and plain_lines(s, at) else 1
 
 
+cdef Py_ssize_t longest_alike(const axis_t *last) noexcept nogil:
+    """The most places that `alike` may find."""
+    cdef Py_ssize_t most = 0, i
+    for i in range(last.length):
+        most = max(most, last.alike[i])
+    return most
+
+
 cdef inline void put_together(const real *row, Py_ssize_t apart, Py_ssize_t channels, Py_ssize_t places,
                               real *to) noexcept nogil:
     """The channels of some places, `apart` elements from one to the next; may write a vector beyond their end."""

@@ -25,7 +25,6 @@ def gather_windows(cnp.ndarray x, tuple axes, cnp.ndarray constants, const Py_ss
 
 cdef int gather(element *window, cnp.ndarray x, tuple axes, cnp.ndarray constants, const Py_ssize_t[::1] places,
                 Py_ssize_t sample, Py_ssize_t channel0, cnp.ndarray windows) except -1:
-    axes[2].runs()  # makes what `alike` reads
     cdef pool_t job = pool_job(x, x, None, axes, constants)
     cdef const source_t *s = &job.source
     cdef const element *image = <const element *> cnp.PyArray_DATA(x) + sample * s.stride_n
