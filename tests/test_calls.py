@@ -13,6 +13,7 @@ try:
 except ImportError:  # NumPy 1
     from numpy.core.multiarray import get_handler_name
 from hypothesis import given
+from hypothesis import strategies as st
 from memory import peak
 
 import pyconvx as cx
@@ -281,6 +282,22 @@ def test_the_second_pooling_gives_the_bits_of_the_first(case):
         assert np.array_equal(again, first, equal_nan=again.dtype.kind == "f")
 
 
+@given(case=strategies.pool_cases(), kind=st.sampled_from(["max", "min"]))
+def test_the_second_indices_are_those_of_the_first(case, kind):
+    options = {**case.options, "return_indices": True, "padding_mode": "edge"}
+    function, x = getattr(cx, f"pool{case.rank}d"), case.x.array
+    first, index = anew(function, x, case.size, kind, **options)
+    out = np.empty_like(first)
+    for into in (None, None, out, out):
+        again, others = function(x, case.size, kind, **options, **({} if into is None else {"out": into}))
+        assert again is into or into is None
+        assert again is not first
+        assert others is not index
+        assert np.array_equal(again, first, equal_nan=again.dtype.kind == "f")
+        assert others.dtype == index.dtype
+        assert np.array_equal(others, index)
+
+
 @pytest.mark.parametrize("kind", ["max", "min", "avg", "sum", "median", "std", "lp"])
 def test_other_poolings_are_told_apart(kind):
     calls = [
@@ -343,6 +360,10 @@ def test_out_of_a_pooling_is_checked_every_time():
     for _ in range(3):
         x[...] = X
         assert np.array_equal(cx.pool2d(x, 2, "max", out=overlapping), anew(cx.pool2d, X, 2, "max"))
+        x[...] = X
+        y, index = cx.pool2d(x, 2, "max", out=overlapping, return_indices=True)
+        for got, expected in zip((y, index), anew(cx.pool2d, X, 2, "max", return_indices=True), strict=True):
+            assert np.array_equal(got, expected)
 
 
 def test_indices_and_gradients_of_poolings_come_every_time():

@@ -15,6 +15,7 @@ class Repeat:
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         finish: Callable[[Any], None] | None = None,
+        beside: np.dtype[Any] | None = None,
     ) -> None: ...
     @property
     def kernel(self) -> Kernel | None: ...

@@ -64,18 +64,19 @@ cdef bint like(object value, const array_t *array) noexcept:
 
 
 cdef class Repeat:
-    """Repeat(fill, shape, dtype, finish=None): how a call is done again: `fill(x, bias, y, filters)` of a kernel, then
-    `finish(y)`.
+    """Repeat(fill, shape, dtype, finish=None, beside=None): how a call is done again: `fill(x, bias, y, filters)` of a
+    kernel, then `finish(y)`.
 
-    y has that shape and dtype, and contiguous elements; filters are None if they were prepared. Where `fill` returns
-    anything but None, the call must be made the long way after all.
+    y has that shape and dtype, and contiguous elements; filters are None if they were prepared. beside: the dtype of
+    another array of that shape, which stands for the bias, is filled, too, and is returned behind y. Where `fill`
+    returns anything but None, the call must be made the long way after all.
     """
     cdef object fill, finish
-    cdef int ndim, typenum
-    cdef Py_ssize_t nbytes
+    cdef int ndim, typenum, beside          # beside: -1 for none
+    cdef Py_ssize_t nbytes, beside_nbytes
     cdef cnp.npy_intp shape[DIMENSIONS]
 
-    def __init__(self, fill, tuple shape, dtype, finish=None):
+    def __init__(self, fill, tuple shape, dtype, finish=None, beside=None):
         if len(shape) > DIMENSIONS:
             raise ValueError(f"a result has at most {DIMENSIONS} dimensions, got {len(shape)}")
         self.fill, self.finish, self.ndim, self.typenum = fill, finish, len(shape), dtype.num
@@ -83,12 +84,16 @@ cdef class Repeat:
         for i in range(self.ndim):
             self.shape[i] = shape[i]
             self.nbytes *= self.shape[i]
+        self.beside, self.beside_nbytes = -1, 0
+        if beside is not None:
+            self.beside = beside.num
+            self.beside_nbytes = self.nbytes // dtype.itemsize * beside.itemsize
 
     @property
     def kernel(self):
         """What does all of it, without Python; None if there is no such kernel."""
         kernel = getattr(self.fill, "__self__", None)
-        whole = self.finish is None and isinstance(kernel, Kernel) and self.fill == kernel.fill
+        whole = self.finish is None and self.beside < 0 and isinstance(kernel, Kernel) and self.fill == kernel.fill
         return kernel if whole and kernel.runs else None
 
     cpdef bint into(self, x, bias, y, filters=None):
@@ -263,16 +268,20 @@ cdef class Calls:
             bias = args[2] if len(args) == 3 else options.get("bias")
             filters = args[1] if owner is self else None
         out = options.get("out") if options else None
-        if out is None:
-            try:
+        try:
+            if repeat.beside >= 0:
+                bias = new_array(repeat.ndim, repeat.shape, repeat.beside, repeat.beside_nbytes)
+            if out is None:
                 y = new_array(repeat.ndim, repeat.shape, repeat.typenum, repeat.nbytes)
-            except MemoryError:
-                return None
-        else:
+        except MemoryError:
+            return None
+        if out is not None:
             y = <cnp.ndarray> out
             if not cnp.PyArray_ISWRITEABLE(y) or not all_separate(y, (x, bias, filters)):
                 return None
-        return y if repeat.into(x, bias, y, filters) else None
+        if not repeat.into(x, bias, y, filters):
+            return None
+        return y if repeat.beside < 0 else (y, bias)
 
     def keep(self, tuple args, dict options, threads, Py_ssize_t since, make):
         """Remember a call that was made by what `make()` returns, a Repeat or None for one that cannot be repeated.

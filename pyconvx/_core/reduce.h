@@ -97,7 +97,8 @@ ALWAYS_INLINE void NAME(winners_at)(ptrdiff_t c, const int one, const int larges
     else winner = NAME(take_numbers)(number + c, one);
     for (ptrdiff_t t = fresh; t < count; t++) {
         const VECTOR value = NAME(take)(rows[t] + c, one);
-        const MASK which = NAME(beats)(largest, value, best) & NAME(equal)(best, best);
+        const MASK keeps = largest ? NAME(up_to)(value, best) : NAME(up_to)(best, value); /* not where one is NaN */
+        const MASK which = ~keeps & NAME(equal)(best, best);
         best = NAME(select)(which, value, best);
         winner = NAME(choose)(which, (MASK){0} + (INTEGER)numbers[t], winner);
     }
@@ -119,7 +120,8 @@ ALWAYS_INLINE void NAME(winners_body)(const int largest, const REAL *const *rows
 static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *numbers, ptrdiff_t count,
                           ptrdiff_t channels, int fresh, REAL *y, int32_t *number)
 {
-    if (largest) NAME(winners_body)(1, rows, numbers, count, channels, fresh, y, number);
+    if (largest && fresh && count == 4) NAME(winners_body)(1, rows, numbers, 4, channels, 1, y, number);
+    else if (largest) NAME(winners_body)(1, rows, numbers, count, channels, fresh, y, number);
     else NAME(winners_body)(0, rows, numbers, count, channels, fresh, y, number);
 }
 

@@ -80,18 +80,19 @@ class _Plan:
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel of the core alone."""
         plain = self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
-        if not plain or self.layout != "channels_last" or self.return_indices:
+        if not plain or self.layout != "channels_last" or (self.return_indices and self.border is not None):
             return None
         reduction = self._reduction(False)
         if not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
             return None
-        kernel = reduction.ready()
+        kernel = None if self.return_indices else reduction.ready()
         if kernel is not None:
             return Repeat(kernel.fill, self.shape, self.result)
         run = reduction.kernel()
         if run is None:
             return None
-        return Repeat(partial(_fill, run, self.x.shape, self.canonical), self.shape, self.result)
+        fill = partial(_fill, run, self.x.shape, self.canonical)
+        return Repeat(fill, self.shape, self.result, beside=np.dtype(np.intp) if self.return_indices else None)
 
     def vjp(self) -> tuple[Any, Pullback]:
         compute = arrays.compute_dtypes(self.given.dtype)[0]
@@ -155,12 +156,12 @@ def _fill(
     x_shape: tuple[int, ...],
     y_shape: tuple[int, ...],
     x: Array,
-    bias: None,
+    index: Array | None,
     y: Array,
     _: None,
 ) -> None:
     """`fill` of a kernel, for `Repeat`."""
-    run(x.reshape(x_shape), y.reshape(y_shape))
+    run(x.reshape(x_shape), y.reshape(y_shape), None, None if index is None else index.reshape(y_shape))
 
 
 def _pool(
