@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from memory import peak
 from networks import bits, data, dense
 
 import pyconvx as cx
@@ -56,6 +57,13 @@ def test_a_damaged_checkpoint_changes_nothing(tmp_path):
         ("net/params/1.bias", np.ones(2)),
         ("about", {**about, "steps": -5}),
         ("about", {**about, "history": {**about["history"], "loss": "0.1"}}),
+        ("about", {**about, "history": {**about["history"], "loss": [0.1, 0.1]}}),
+        ("about", {**about, "history": {**about["history"], "validation_loss": [0.1, 0.1]}}),
+        ("about", {**about, "steps": 0}),
+        ("about", {**about, "settings": {}}),
+        ("about", {**about, "settings": {**about["settings"], "more": 1}}),
+        ("about", {**about, "arrays": about["arrays"][:-1]}),
+        ("about", {**about, "arrays": []}),
     ):
         changed = np.frombuffer(json.dumps(value).encode(), np.uint8) if key == "about" else value
         with open(path, "wb") as file:
@@ -64,6 +72,20 @@ def test_a_damaged_checkpoint_changes_nothing(tmp_path):
         with pytest.raises(ValueError, match="checkpoint"):
             nn.fit(net, x, labels, epochs=2, checkpoint=path)
         assert bits(net) == before
+
+
+def test_a_checkpoint_that_lacks_an_array_changes_nothing(tmp_path):
+    x, labels = data()
+    net, path = dense(2), tmp_path / "training.npz"
+    nn.fit(net, x, labels, checkpoint=path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    before = bits(net)
+    for name in arrays:
+        np.savez(path, **{key: array for key, array in arrays.items() if key != name})
+        with pytest.raises(ValueError, match="checkpoint"):
+            nn.fit(net, x, labels, epochs=2, checkpoint=path)
+    assert bits(net) == before
 
 
 def test_what_is_watched_must_be_the_same(tmp_path):
@@ -197,6 +219,39 @@ def test_configurations_that_are_nearly_right():
     ):
         with pytest.raises(ValueError, match=message):
             nn.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "megabytes", "message"),
+    [("extra", 9, "too many: extra"), ("params/0.bias", 9, "bias has 94"), ("config", 80, "config has 838")],
+)
+def test_a_few_bytes_that_unpack_to_many_are_not_unpacked(name, megabytes, message, tmp_path):
+    path = tmp_path / "net.npz"
+    nn.save(dense(2).build((4,)), path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays[name] = np.zeros(megabytes << 20, np.uint8)
+    np.savez_compressed(path, **arrays)
+    del arrays
+
+    def load():
+        with pytest.raises(ValueError, match=message):
+            nn.load(path)
+
+    assert peak(load) < 2**20
+
+
+def test_weights_that_are_damaged_are_not_loaded(tmp_path):
+    pytest.importorskip("safetensors")
+    path = tmp_path / "net.safetensors"
+    net = cx.Sequential(cx.Dense(2, activation="relu")).build((4,))
+    nn.save(net, path)
+    whole = path.read_bytes()
+    assert bits(nn.load(path)) == bits(net)
+    for at in (len(whole) - 1, len(whole) - 21, whole.index(b"relu")):
+        path.write_bytes(whole[:at] + (b"s" if whole[at : at + 1] == b"r" else b"?") + whole[at + 1 :])
+        with pytest.raises(ValueError, match="holds no network"):
+            nn.load(path)
 
 
 def test_a_file_whose_end_is_damaged_is_named(tmp_path):

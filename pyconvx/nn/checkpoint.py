@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 
 from ..geometry import integer
 from .history import History
-from .layer import Layer, Params
+from .layer import Layer, Params, Shape
+from .npz import arrays_in, opened, text_in
 from .optimizers import Optimizer
-from .save import arrays_of, check_arrays, raise_unless_damaged, write_whole
+from .save import arrays_of, check_arrays, check_names, raise_unless_damaged, write_whole
 
 __all__ = ["copy_of", "restore", "resume", "write_checkpoint"]
 
+ABOUT = "about"
 Settings = dict[str, Any]
 
 
@@ -38,42 +41,72 @@ def write_checkpoint(
     arrays: dict[str, Any] = {f"net/{key}": array for key, array in arrays_of(net).items()}
     arrays |= {f"best/{key}": array for key, array in best.items()}
     arrays |= {f"optimizer/{key}": array for key, array in chosen.state.items()}
-    about = {"history": asdict(history), "steps": chosen.steps, "settings": settings, "network": repr(net)}
-    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    about = {
+        "history": asdict(history),
+        "steps": chosen.steps,
+        "settings": settings,
+        "network": repr(net),
+        "arrays": list(arrays),
+    }
+    arrays[ABOUT] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     write_whole(path, lambda file: np.savez(file, **arrays))
 
 
 def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tuple[History, Params]:
     """What a checkpoint holds, once all of it is known to fit."""
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
-            parts: dict[str, Params] = {"net": {}, "best": {}, "optimizer": {}}
-            for key in file.files:
-                kind, _, name = key.partition("/")
-                if name:
-                    parts[kind][name] = file[key]
-        if about["network"] != repr(net):
-            raise ValueError(f"its network was {about['network']}, is {net!r}")
-        for name, value in settings.items():
-            if about["settings"].get(name, value) != value:
-                raise ValueError(f"{name} was {about['settings'][name]!r}, is {value!r}")
-        shapes = {key: array.shape for key, array in arrays_of(net).items()}
-        check_arrays(parts["net"], shapes)
+        with opened(path) as file:
+            about = json.loads(text_in(file, ABOUT))
+            if about["network"] != repr(net):
+                raise ValueError(f"its network was {about['network']}, is {net!r}")
+            _check_settings(about["settings"], settings)
+            check_names(file.files, [*about["arrays"], ABOUT])
+            wanted = _wanted(about["arrays"], net)
+            arrays = arrays_in(file, wanted)
+        check_arrays(arrays, wanted)
+        parts: dict[str, Params] = {kind: _of(kind, arrays) for kind in ("net", "best", "optimizer")}
         for key, array in arrays_of(net).items():
             if parts["net"][key].dtype != array.dtype:
                 raise ValueError(f"its {key} is of {parts['net'][key].dtype}, that of the network of {array.dtype}")
-        if parts["best"]:
-            check_arrays(parts["best"], shapes)
-        remembered = {key: net.params[key.partition(".")[2]].shape for key in parts["optimizer"]}
-        check_arrays(parts["optimizer"], remembered)
-        steps, history = integer("steps", about["steps"], 0), History(**about["history"])
-        for values in asdict(history).values():
-            if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
-                raise ValueError(f"its history holds {values!r}")
+        history = _history(about["history"])
+        steps = integer("steps", about["steps"], history.epochs)
     except Exception as error:
         raise_unless_damaged(error)
         raise ValueError(f"{path} is no checkpoint of this training: {error}") from error
     restore(net, parts["net"])
     chosen.state, chosen.steps = parts["optimizer"], steps
     return history, parts["best"]
+
+
+def _check_settings(was: Settings, now: Settings) -> None:
+    """ValueError unless they are the same."""
+    for name in [*now, *(was.keys() - now.keys())]:
+        if was.get(name) != now.get(name):
+            raise ValueError(f"{name} was {was.get(name)!r}, is {now.get(name)!r}")
+
+
+def _wanted(names: Sequence[str], net: Layer) -> dict[str, Shape]:
+    """The shapes of all arrays of a checkpoint, given which names the optimizer remembers something by."""
+    own = {key: array.shape for key, array in arrays_of(net).items()}
+    kinds = ["net", *(["best"] if any(name.startswith("best/") for name in names) else [])]
+    wanted = {f"{kind}/{key}": shape for kind in kinds for key, shape in own.items()}
+    for name in names:
+        if name.startswith("optimizer/"):
+            wanted[name] = net.params[name.partition(".")[2]].shape
+    check_names(names, wanted)
+    return wanted
+
+
+def _of(kind: str, arrays: Params) -> Params:
+    return {key.removeprefix(f"{kind}/"): array for key, array in arrays.items() if key.startswith(f"{kind}/")}
+
+
+def _history(lists: dict[str, Any]) -> History:
+    """Raises ValueError for what is none: each list is empty, or has a number for each epoch."""
+    history = History(**lists)
+    for name, values in lists.items():
+        if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
+            raise ValueError(f"its history holds {values!r}")
+        if len(values) not in (0, history.epochs):
+            raise ValueError(f"its history has {history.epochs} epochs, but {len(values)} numbers of {name}")
+    return history

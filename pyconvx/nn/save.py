@@ -7,7 +7,9 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,11 +17,15 @@ import numpy as np
 
 from .config import from_config, to_config
 from .layer import Array, Layer, Params, Shape, built_shape, checked_shape
+from .npz import arrays_in, opened, text_in
 
-__all__ = ["arrays_of", "check_arrays", "load", "raise_unless_damaged", "save", "write_whole"]
+__all__ = ["arrays_of", "check_arrays", "check_names", "load", "raise_unless_damaged", "save", "write_whole"]
 
 CONFIG = "config"
+CHECKSUM = "crc32"
 FORMAT = 1
+Read = Callable[[Mapping[str, Shape]], Params]
+"""Reads the arrays of these names, which are all that there are."""
 
 
 def save(net: Layer, path: str | Path) -> None:
@@ -47,7 +53,8 @@ def save(net: Layer, path: str | Path) -> None:
         from safetensors.numpy import save
 
         plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-        write_whole(path, lambda file: file.write(save(plain, metadata={CONFIG: about})))
+        metadata = {CONFIG: about, CHECKSUM: _checksum(about, plain)}
+        write_whole(path, lambda file: file.write(save(plain, metadata=metadata)))
     else:
         raise ValueError(f"path must end in .npz or .safetensors, got {str(path)!r}")
 
@@ -71,11 +78,16 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 def check_arrays(arrays: Mapping[str, Array], wanted: Mapping[str, Shape]) -> None:
     """ValueError unless these are floats of just these names and shapes."""
-    if wanted.keys() != arrays.keys():
-        raise ValueError(f"arrays are missing or too many: {', '.join(sorted(wanted.keys() ^ arrays.keys()))}")
+    check_names(arrays, wanted)
     for key, array in arrays.items():
         if array.dtype not in (np.float32, np.float64) or array.shape != wanted[key]:
             raise ValueError(f"{key} must be floats of shape {wanted[key]}, got {array.dtype} of shape {array.shape}")
+
+
+def check_names(names: Iterable[str], wanted: Iterable[str]) -> None:
+    """ValueError unless these are just those."""
+    if odd := set(names) ^ set(wanted):
+        raise ValueError(f"arrays are missing or too many: {', '.join(sorted(odd))}")
 
 
 def _wanted(net: Layer, input_shape: Shape) -> dict[str, Shape]:
@@ -94,11 +106,13 @@ def load(path: str | Path) -> Layer:
     if path.suffix not in (".npz", ".safetensors"):
         raise ValueError(f"path must end in .npz or .safetensors, got {str(path)!r}")
     try:
-        about, arrays = _read_npz(path) if path.suffix == ".npz" else _read_safetensors(path)
-        if not isinstance(about, Mapping) or about.get("format") != FORMAT:
-            raise ValueError(f"it is of no format known here ({FORMAT})")
-        net = from_config(about.get("network"))
-        _put(net, checked_shape(about.get("input_shape")), arrays)
+        with (_npz if path.suffix == ".npz" else _safetensors)(path) as (text, read):
+            about = json.loads(text)
+            if not isinstance(about, Mapping) or about.get("format") != FORMAT:
+                raise ValueError(f"it is of no format known here ({FORMAT})")
+            net, shape = from_config(about.get("network")), checked_shape(about.get("input_shape"))
+            net.output_shape(shape)
+            _put(net, shape, read(_wanted(net, shape)))
     except ImportError:
         raise
     except Exception as error:
@@ -119,9 +133,8 @@ def arrays_of(net: Layer) -> dict[str, Any]:
     return {f"{kind}/{key}": array for kind, each in kinds.items() for key, array in each.items()}
 
 
-def _put(net: Layer, input_shape: tuple[int, ...], arrays: Params) -> None:
+def _put(net: Layer, input_shape: Shape, arrays: Params) -> None:
     """Fill a network, built for what it takes, with arrays of just its names, shapes and kind of numbers."""
-    net.output_shape(input_shape)
     check_arrays(arrays, _wanted(net, input_shape))
     net._assume(input_shape)
     for kind in ("params", "state"):
@@ -129,22 +142,39 @@ def _put(net: Layer, input_shape: tuple[int, ...], arrays: Params) -> None:
         setattr(net, kind, own)
 
 
-def _read_npz(path: Path) -> tuple[Any, Params]:
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-        if CONFIG not in file.files:
-            raise ValueError("it has no configuration")
-        text = file[CONFIG]
-        if text.dtype != np.uint8:
-            raise ValueError("its configuration is no text")
-        return json.loads(text.tobytes()), {key: file[key] for key in file.files if key != CONFIG}
+@contextmanager
+def _npz(path: Path) -> Iterator[tuple[str, Read]]:
+    """The text of a file, and what reads its arrays."""
+
+    def read(wanted: Mapping[str, Shape]) -> Params:
+        check_names(file.files, [*wanted, CONFIG])
+        return arrays_in(file, wanted)
+
+    with opened(path) as file:
+        yield text_in(file, CONFIG), read
 
 
-def _read_safetensors(path: Path) -> tuple[Any, Params]:
+@contextmanager
+def _safetensors(path: Path) -> Iterator[tuple[str, Read]]:
     from safetensors import safe_open
+
+    def read(wanted: Mapping[str, Shape]) -> Params:
+        check_names(file.keys(), wanted)
+        arrays = {name: file.get_tensor(name) for name in wanted}
+        if metadata.get(CHECKSUM) != _checksum(metadata[CONFIG], arrays):
+            raise ValueError("it is damaged: its checksum is another one")
+        return arrays
 
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         if CONFIG not in metadata:
-            raise ValueError("it has no configuration")
-        names = list(file.keys())
-        return json.loads(metadata[CONFIG]), {name: file.get_tensor(name) for name in names}
+            raise ValueError("it has no config")
+        yield metadata[CONFIG], read
+
+
+def _checksum(text: str, arrays: Params) -> str:
+    """Of a text and of arrays, in the order of their names."""
+    total = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        total = zlib.crc32(arrays[name].data, zlib.crc32(name.encode(), total))
+    return f"{total:08x}"
