@@ -261,6 +261,58 @@ def test_the_receptive_field_of_branches_is_that_of_all(branches, then, field):
     assert nn.summary(net, (20, 20, 1)).rows[-1][4] == field
 
 
+def seen_by_gradients(net, n):
+    """The widest side that places of the result see of an input of n places, as gradients tell."""
+    net.build((n, 1))
+    for array in net.params.values():
+        array[...] = 1
+    y, pullback = net.vjp(np.ones((1, n, 1)))
+    widest = 0
+    for place in range(y.shape[1]):
+        gy = np.zeros_like(y)
+        gy[:, place] = 1
+        there = np.flatnonzero(pullback(gy)[0])
+        widest = max(widest, np.ptp(there) + 1 if there.size else 0)
+    return widest
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [cx.ConvTranspose1D(1, 4, stride=2)],
+        [cx.ConvTranspose1D(1, 3, stride=2, padding=1)],
+        [cx.ConvTranspose1D(1, 2, stride=3)],
+        [cx.ConvTranspose1D(1, 3, dilation=2)],
+        [cx.ConvTranspose1D(1, 4, stride=2, padding="same"), cx.Conv1D(1, 3)],
+        [cx.ConvTranspose1D(1, 4, stride=2), cx.ConvTranspose1D(1, 4, stride=2), cx.Conv1D(1, 3, padding="same")],
+        [cx.Conv1D(1, 3, stride=2), cx.ConvTranspose1D(1, 4, stride=2), cx.AvgPool1D(2)],
+        [
+            cx.Parallel(
+                cx.ConvTranspose1D(1, 4, stride=2, padding="same"), cx.ConvTranspose1D(1, 2, stride=2, padding="same")
+            ),
+            cx.Conv1D(1, 3),
+        ],
+        [cx.AdaptivePool1D(2)],
+        [cx.AdaptivePool1D(7)],
+        [cx.AdaptivePool1D(45)],
+        [cx.AdaptivePool1D(15), cx.Conv1D(1, 2)],
+        [cx.Conv1D(1, 5), cx.AdaptivePool1D(6), cx.Conv1D(1, 3)],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("n", [30, 31, 44])
+def test_receptive_fields_are_what_gradients_reach(layers, n):
+    net = cx.Sequential(*layers)
+    field = nn.summary(net, (n, 1)).rows[-1][4]
+    assert field == str(seen_by_gradients(net, n))
+    assert net.freeze().summary((n, 1)).rows[-1][4] == field
+
+
+def test_the_receptive_field_of_many_residual_blocks():
+    net = cx.Sequential(*(cx.Residual(cx.Conv2D(1, 3, padding="same")) for _ in range(60)))
+    assert nn.summary(net, (20, 20, 1)).rows[-2][4] == "121 x 121"
+
+
 def test_a_layer_that_learns_has_one_place():
     dense, relu = cx.Dense(4), cx.Activation("relu")
     cx.Sequential(cx.Dense(4), relu, cx.Dense(4), relu)

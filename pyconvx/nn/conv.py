@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from .. import functional
 from ..functional.padded import modes_of
 from ..functional.pooled_conv import pooled_conv
 from ..functional.vjp import vjp_within
-from ..geometry import conv_windows, integer
+from ..geometry import conv_windows, integer, transposed_windows
 from .initializers import fill
 from .layer import (
     Array,
@@ -22,6 +23,7 @@ from .layer import (
     Params,
     Run,
     Shape,
+    Spans,
     channel_axis,
     is_rectifier,
     masked,
@@ -200,8 +202,6 @@ class _Convolution(_Options):
         return math.prod(self.filters_shape(self.channels_of(input_shape))) * math.prod(spatial_of(self.layout, places))
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
-        if self.operation == "conv_transpose":
-            return None
         _, *kernel, _ = self.filters_shape(self.channels_of(input_shape))
         windows = conv_windows(spatial_of(self.layout, input_shape), kernel, self.stride, self.padding, self.dilation)
         return {
@@ -267,6 +267,19 @@ class _ConvTranspose(_Convolution):
 
     def options_of(self, channels: int) -> dict[str, Any]:
         return {**super().options_of(channels), "output_padding": self.output_padding}
+
+    def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
+        return None  # several phases of a window
+
+    def spans(self, input_shape: Shape) -> Spans:
+        _, *kernel, _ = self.filters_shape(self.channels_of(input_shape))
+        spatial = spatial_of(self.layout, input_shape)
+        windows = transposed_windows(spatial, kernel, self.stride, self.padding, self.output_padding, self.dilation)
+        lasts = (Fraction(w.before, w.stride) for w in windows)
+        return tuple(
+            (last - Fraction((w.taps - 1) * w.dilation, w.stride), last, Fraction(1, w.stride))
+            for w, last in zip(windows, lasts, strict=True)
+        )
 
 
 @dataclass(eq=False, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from fractions import Fraction
 from functools import cache
 from inspect import getattr_static, isroutine
 from operator import index
@@ -29,6 +30,8 @@ __all__ = [
     "Params",
     "Run",
     "Shape",
+    "Span",
+    "Spans",
     "built_shape",
     "channel_axis",
     "checked_shape",
@@ -48,6 +51,11 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 Params = dict[str, Array]
 LayerPullback = Callable[[Any], tuple[Any, Params]]
+Span = tuple[Fraction, Fraction, Fraction]
+"""Along one axis: between which two numbers all places of the input lie that the first place of a result sees, and how
+far on those of the next one do."""
+Spans = tuple[Span, ...] | None
+"""Of each axis; () for what works place by place, None for what sees all places."""
 
 _RELU = activation("relu")  # whatever the name may be given to later
 _building = RLock()  # an initializer may use a layer
@@ -160,6 +168,19 @@ class Layer:
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         """What `receptive_field` needs: {} for a layer that works place by place, None for one that sees all places."""
         return {}
+
+    def spans(self, input_shape: Shape) -> Spans:
+        """What the first place of the result sees of the input, along each spatial axis."""
+        window = self.window(input_shape)
+        if not window:
+            return None if window is None else ()
+        taps = window["kernel_size"]
+        each = (window.get(name, (default,) * len(taps)) for name, default in (("padding", 0), ("stride", 1)))
+        reaches = ((k - 1) * d for k, d in zip(taps, window.get("dilation", (1,) * len(taps)), strict=True))
+        return tuple(
+            (Fraction(-before), Fraction(reach - before), Fraction(stride))
+            for before, stride, reach in zip(*each, reaches, strict=True)
+        )
 
     def param_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """The shapes of the parameters, by name, for that of the input. Nothing is made."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from .. import functional
 from ..functional.padded import modes_of
-from ..geometry import pool_windows
+from ..geometry import adaptive_windows, pool_windows
 from ..pooling import pooling
-from .layer import Array, LayerPullback, Operation, Run, Shape, masked, overrides, ranks, sizes, spatial_of
+from .layer import Array, LayerPullback, Operation, Run, Shape, Spans, masked, overrides, ranks, sizes, spatial_of
 
 __all__ = [
     "AdaptivePool1D",
@@ -131,7 +133,16 @@ class _AdaptivePool(Operation):
         return function, (self.output_size, self.kind), {"layout": self.layout}
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
-        return None
+        return None  # several windows
+
+    def spans(self, input_shape: Shape) -> Spans:
+        sides = adaptive_windows(spatial_of(self.layout, input_shape), self.output_size)
+        # window i goes from i * n / out, rounded down, to (i + 1) * n / out, rounded up: multiples of gcd(n, out) / out
+        return tuple(
+            (Fraction(part, out) - 1, Fraction(n - part, out), Fraction(n, out))
+            for n, out in sides
+            for part in [math.gcd(n, out)]
+        )
 
 
 @dataclass(eq=False, repr=False)

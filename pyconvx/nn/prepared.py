@@ -15,7 +15,7 @@ from . import pool
 from .basic import Activation, Dense, Pad
 from .blas import LARGE
 from .conv import _Convolution
-from .layer import Array, Layer, LayerPullback, Params, Run, Shape
+from .layer import Array, Layer, LayerPullback, Params, Run, Shape, Spans
 
 __all__ = ["OPERATIONS", "Prepared", "PreparedConvolution", "PreparedDense", "Step"]
 
@@ -87,6 +87,9 @@ class Prepared(Layer):
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
         return self.layer.window(input_shape)
+
+    def spans(self, input_shape: Shape) -> Spans:
+        return self.layer.spans(input_shape)
 
     def make(self, input_shape: Shape, rng: np.random.Generator, dtype: np.dtype[Any]) -> tuple[Params, Params]:
         raise ValueError(f"a frozen network has no parameters to be made: {self!r}")

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from typing import Any, cast
 
-from .layer import Layer, Shape, checked_shape
+import numpy as np
+from numpy.typing import NDArray
+
+from .layer import Layer, Shape, Span, checked_shape, spatial_of
 from .sequential import Parallel, Sequential
 
 __all__ = ["Summary", "summary"]
 
+PLACES = 240
+"""Most places of a result that are looked at along an axis: a multiple of most numbers of phases."""
+Ends = tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]
+"""Along each axis, from which place to which one sees, for several places."""
+Path = list[Any]
+"""Through layers: the spans of each, or a list of paths that are merged."""
 COLUMNS = ("layer", "output shape", "parameters", "multiply-adds", "receptive field", "as a dense layer")
 
 
@@ -68,7 +77,7 @@ def summary(net: Layer, input_shape: Any) -> Summary:
     shape = checked_shape(input_shape)
     net.output_shape(shape)
     rows: list[tuple[str, ...]] = []
-    _add(net, shape, 0, (), rows)
+    _add(net, shape, 0, [], rows)
     return Summary(tuple(rows), _count(net, shape), net.multiply_adds(shape))
 
 
@@ -76,61 +85,77 @@ def _count(net: Layer, shape: Shape) -> int:
     return sum(math.prod(each) for each in net.param_shapes(shape).values())
 
 
-Field = tuple[int, int, int]
-"""Along one axis: the first and the last place of the input that the first place of a result sees, and how far on the
-next one begins."""
-Fields = tuple[Field, ...] | None
-"""Of each axis; () where there have been no windows yet, None where everything is seen."""
+def _add(net: Layer, shape: Shape, depth: int, path: Path | None, rows: list[tuple[str, ...]]) -> Path | None:
+    """Add the rows of a layer whose input has that shape and lies at the end of a path; returns the path through it.
 
-
-def _add(net: Layer, shape: Shape, depth: int, fields: Fields, rows: list[tuple[str, ...]]) -> Fields:
-    """Add the rows of a layer whose input has that shape and sees these fields; returns those of its result."""
+    None is for what sees everything.
+    """
     if isinstance(net, (Sequential, Parallel)):
         if depth or isinstance(net, Parallel):
             rows.append(("  " * max(depth - 1, 0) + type(net).__name__, str(net.output_shape(shape)), "", "", "", ""))
-        ends = []
+        through: list[Path | None] = []
         for layer, given in zip(net, net.inputs(shape), strict=True):
-            end = _add(layer, given, depth + 1, fields, rows)
-            ends.append(end)
+            through.append(_add(layer, given, depth + 1, path, rows))
             if isinstance(net, Sequential):
-                fields = end
-        return fields if isinstance(net, Sequential) else _together(ends)
-    window = net.window(shape)
-    seen = None if fields is None or window is None else _through(fields, window) if window else fields
+                path = _joined(path, through[-1])
+        if isinstance(net, Sequential):
+            return reduce(_joined, through, cast("Path | None", []))
+        return None if None in through else [through]
+    spans = net.spans(shape)
+    own = None if spans is None else [spans]
     result = net.output_shape(shape)
     dense = math.prod(shape) * math.prod(result) + math.prod(result)
-    sides = "all" if seen is None else " x ".join(str(last - first + 1) for first, last, _ in seen) or "1"
     numbers = (f"{_count(net, shape):,}", f"{net.multiply_adds(shape):,}")
-    rows.append(("  " * max(depth - 1, 0) + repr(net), str(result), *numbers, sides, f"{dense:,}"))
-    return seen
-
-
-def _through(fields: tuple[Field, ...], window: Mapping[str, Any]) -> Fields:
-    """The fields of what windows over places of these fields see."""
-    taps = window["kernel_size"]
-    before = window.get("padding", (0,) * len(taps))
-    stride, dilation = (window.get(name, (1,) * len(taps)) for name in ("stride", "dilation"))
-    return tuple(
-        (first - n * step, last + (reach - 1 - n) * step, step * s)
-        for (first, last, step), n, s, reach in zip(
-            fields or ((0, 0, 1),) * len(taps),
-            before,
-            stride,
-            ((k - 1) * d + 1 for k, d in zip(taps, dilation, strict=True)),
-            strict=True,
-        )
+    places = spatial_of(getattr(net, "layout", "channels_last"), result)
+    rows.append(
+        ("  " * max(depth - 1, 0) + repr(net), str(result), *numbers, _sides(_joined(path, own), places), f"{dense:,}")
     )
+    return own
 
 
-def _together(ends: list[Fields]) -> Fields:
-    """The fields of what is merged: from the first place that one of them sees to the last."""
-    if any(end is None for end in ends):
-        return None
-    known = [end for end in ends if end]
-    if not known:
-        return ()
-    whole = [end or ((0, 0, 1),) * len(known[0]) for end in ends]
+def _joined(one: Path | None, other: Path | None) -> Path | None:
+    return None if one is None or other is None else [*one, *other]
+
+
+def _sides(path: Path | None, places: Shape) -> str:
+    """The widest that one of so many places sees of the input."""
+    if path is None:
+        return "all"
+    each = (np.arange(min(PLACES, n)) for n in places[: _axes(path)])
+    ends = _back(path, tuple((place, place) for place in each))
+    return " x ".join(str((last - first).max() + 1) for first, last in ends) or "1"
+
+
+def _axes(path: Path) -> int:
+    """Spatial axes, as far as layers tell."""
+    return max((max(map(_axes, step)) if _is_merged(step) else len(step) for step in path), default=0)
+
+
+def _is_merged(step: Any) -> bool:
+    return isinstance(step, list)
+
+
+def _back(path: Path, ends: Ends) -> Ends:
+    """What places of a result see, of the input that a path begins with."""
+    for step in reversed(path):
+        if _is_merged(step):
+            ends = reduce(_both, (_back(each, ends) for each in step))
+        elif step:
+            ends = tuple(_through(spans, *each) for spans, each in zip(step, ends, strict=True))
+    return ends
+
+
+def _through(span: Span, first: NDArray[np.intp], last: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The places between the two ends of a span, which lie where the first one sees to where the last one does."""
+    start, end, on = span
+    whole = math.lcm(start.denominator, end.denominator, on.denominator)
+    low, high, step = (int(each * whole) for each in span)
+    return -(-(low + step * first) // whole), (high + step * last) // whole
+
+
+def _both(one: Ends, other: Ends) -> Ends:
+    """From the first place that one of them sees to the last."""
     return tuple(
-        (min(first for first, _, _ in axis), max(last for _, last, _ in axis), max(step for _, _, step in axis))
-        for axis in zip(*whole, strict=True)
+        (np.minimum(first, begin), np.maximum(last, end))
+        for (first, last), (begin, end) in zip(one, other, strict=True)
     )
