@@ -9,6 +9,7 @@ import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +71,12 @@ def integer(name: str, value: Any, low: int) -> int:
     if number > MAX_SIZE:
         raise ValueError(f"{name} must be at most 2**63 - 1, got {number}")
     return number
+
+
+def real(name: str, value: Any) -> None:
+    """TypeError unless `value` is a real number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def _several(value: Any) -> bool:

@@ -171,7 +171,7 @@ def test_gradients_of_another_shape_are_refused_in_chains_too():
     net = cx.Sequential(cx.Activation("relu"), cx.MaxPool2D(2), cx.Activation("identity"))
     y, back = net.vjp(x.astype(np.float16))
     assert back(np.ones_like(y))[0].dtype == np.float16
-    with pytest.raises(ValueError, match="matmul"):
+    with pytest.raises(ValueError, match="gy must have the shape"):
         cx.Dense(64).vjp(np.ones((64, 64), np.float32))[1](np.ones(63, np.float32))
 
 

@@ -234,6 +234,97 @@ def test_what_cannot_be_is_told_at_once(make):
         make()
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        cx.Dropout(0.5),
+        cx.Flatten(),
+        cx.Dense(2),
+        cx.BatchNorm(),
+        cx.Activation("relu"),
+        cx.Sequential(cx.Dense(2)),
+        cx.Sequential(),
+        cx.Parallel(cx.Dense(2), cx.Dense(3)),
+        cx.Residual(cx.Dense(3)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_a_wrong_gradient_is_refused(layer, training):
+    y, pullback = layer.vjp(np.ones((4, 3), np.float32), training=training, rng=np.random.default_rng(0))
+    for wrong, error in (
+        (None, TypeError),
+        ("abc", TypeError),
+        (np.ones(y.shape, complex), TypeError),
+        (np.ones((9, 3)), ValueError),
+        (np.ones(y.size), ValueError),
+        (np.ones((1, *y.shape[1:])), ValueError),
+        (1.0, ValueError),
+    ):
+        with pytest.raises(error, match="gy"):
+            pullback(wrong)
+    assert pullback(np.ones(y.shape))[0].shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda path: cx.Conv2D(4, None), TypeError, "kernel_size must be an int"),
+        (lambda path: cx.Conv2D(4, 3.0), TypeError, "kernel_size must be an int"),
+        (lambda path: cx.SeparableConv2D(4, None), TypeError, "kernel_size must be an int"),
+        (lambda path: cx.Conv2D(4, 3, stride=0), ValueError, "stride must be at least 1"),
+        (lambda path: cx.Conv2D(4, 3, bias="no"), TypeError, "bias must be True or False"),
+        (lambda path: cx.Dense(4, bias=np.ones(4)), TypeError, "bias must be True or False"),
+        (lambda path: cx.MaxPool2D(None), TypeError, "size must be an int"),
+        (lambda path: cx.Pad(None)(np.ones((1, 4, 4, 1))), TypeError, "width must be an int, a pair"),
+        (lambda path: cx.Pad(1.5)(np.ones((1, 4, 4, 1))), TypeError, "width must be an int, a pair"),
+        (lambda path: cx.Dropout("a"), TypeError, "rate must be a number"),
+        (lambda path: cx.BatchNorm(momentum="a"), TypeError, "momentum must be a number"),
+        (lambda path: nn.SGD("a"), TypeError, "learning_rate must be a number"),
+        (lambda path: nn.Adam(beta1=None), TypeError, "beta1 must be a number"),
+        (lambda path: cx.Dense(1).build((4,), seed=-1), ValueError, "seed must be at least 0"),
+        (lambda path: nn.fit(cx.Dense(2), *data(), clip="a"), TypeError, "clip must be a number"),
+        (lambda path: nn.fit(cx.Dense(2), *data(), optimizer=["a"]), ValueError, "optimizer must be"),
+        (lambda path: nn.fit(cx.Dense(2), None, data()[1]), ValueError, "x and y must be arrays"),
+        (lambda path: nn.fit(cx.Dense(2), *data(), schedule=nn.schedule("step", factor=-1)), ValueError, "factor"),
+        (lambda path: nn.fit(cx.Dense(2), *data(), schedule=nn.schedule("step", drops=-1)), ValueError, "drops"),
+        (lambda path: nn.fit(cx.Dense(2), *data(), schedule=nn.schedule("one_cycle", rise=2)), ValueError, "rise"),
+        (
+            lambda path: nn.fit(cx.Dense(2), *data(), epochs=9, schedule=nn.schedule("linear", end=-1)),
+            ValueError,
+            "of at least 0",
+        ),
+        (
+            lambda path: nn.fit(cx.Dense(2), *data(), loss=nn.loss("cross_entropy", label_smoothing=2)),
+            ValueError,
+            "label_smoothing",
+        ),
+        (lambda path: nn.save(cx.Dense(1).build((4,)), path / "none" / "a.npz"), FileNotFoundError, "no such folder"),
+        (lambda path: nn.load(path / "array.npz"), ValueError, "holds no network: File is not a zip file"),
+        (
+            lambda path: nn.from_config({"layer": "Conv2D", "filters": 4, "kernel_size": None}),
+            ValueError,
+            "kernel_size",
+        ),
+    ],
+)
+def test_errors_name_what_is_wrong(make, error, message, tmp_path):
+    with open(tmp_path / "array.npz", "wb") as file:
+        np.save(file, np.ones(3))
+    with pytest.raises(error, match=message):
+        make(tmp_path)
+
+
+def test_an_optimizer_of_another_network_is_refused_before_anything_changes():
+    optimizer, net = nn.Adam(), cx.Dense(3).build((4,))
+    nn.fit(cx.Dense(2), *data(), optimizer=optimizer)
+    before, steps = bits(net), optimizer.steps
+    with pytest.raises(ValueError, match="take another optimizer"):
+        nn.fit(net, *data(), optimizer=optimizer)
+    assert bits(net) == before
+    assert optimizer.steps == steps
+
+
 def test_arrays_as_options():
     layer = cx.Conv2D(4, np.array([3, 3]), stride=np.array([1, 2]))
     assert repr(layer) == "Conv2D(4, (3, 3), stride=(1, 2))"

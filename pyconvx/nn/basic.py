@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from .. import functional
+from ..functional.arrays import flag
 from ..functional.channels import Scaled, channels_apart, moments
 from ..functional.scaled_pool import ScaledPool, scaled_pool
-from ..geometry import integer
+from ..geometry import integer, real
 from .blas import product
 from .initializers import fill
 from .layer import (
@@ -55,7 +56,7 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.units = integer("units", self.units, 1)
+        self.units, self.bias = integer("units", self.units, 1), flag("bias", self.bias)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 1:
@@ -178,13 +179,13 @@ class Pad(Operation):
 
     def _widths(self, ndim: int) -> dict[int, Any]:
         axes = range(2, ndim) if self.layout == "channels_first" else range(1, ndim - 1)
-        each = self.width
+        each, wanted = self.width, f"width must be an int, a pair, or one of these per spatial axis ({len(axes)})"
+        if not isinstance(each, (*_INTEGERS, tuple, list)):
+            raise TypeError(f"{wanted}, got {each!r}")
         if isinstance(each, _INTEGERS) or (len(each) == 2 and all(isinstance(n, _INTEGERS) for n in each)):
             return dict.fromkeys(axes, each)
         if len(each) != len(axes):
-            raise ValueError(
-                f"width must be an int, a pair, or one of these per spatial axis ({len(axes)}), got {each}"
-            )
+            raise ValueError(f"{wanted}, got {each}")
         return dict(zip(axes, each, strict=True))
 
     def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -219,6 +220,7 @@ class Dropout(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        real("rate", self.rate)
         if not 0 <= self.rate < 1:
             raise ValueError(f"rate must be at least 0 and less than 1, got {self.rate}")
 
@@ -259,6 +261,8 @@ class BatchNorm(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("momentum", "epsilon"):
+            real(name, getattr(self, name))
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum must be from 0 to 1, got {self.momentum}")
         if not self.epsilon >= 0:

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional
+from ..functional.arrays import flag
 from ..functional.padded import modes_of
 from ..functional.pooled_conv import pooled_conv
 from ..functional.vjp import vjp_within
-from ..geometry import conv_windows, integer, transposed_windows
+from ..geometry import conv_windows, integer, per_axis, transposed_windows
 from .initializers import fill
 from .layer import (
     Array,
@@ -69,6 +70,9 @@ class _Options(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         modes_of(self.padding_mode, self.rank)  # raises ValueError for those of another number of axes
+        self.bias = flag("bias", self.bias)
+        for name in ("kernel_size", "stride", "dilation"):
+            per_axis(name, getattr(self, name), self.rank, 1)
 
     def told(self, *names: str) -> dict[str, Any]:
         """The options of these names."""

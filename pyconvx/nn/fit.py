@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import integer
+from ..geometry import integer, real
 from ..plugin import Bound
 from .checkpoint import copy_of, restore, resume, write_checkpoint
 from .evaluate import are_labels, count_right, evaluate, pairs
@@ -73,6 +73,8 @@ def fit(
     validation, x, y = _held_back(validation, *pairs(x, y))
     if callable(callbacks) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks must be a sequence of functions, got {callbacks!r}")
+    if clip is not None:
+        real("clip", clip)
     if clip is not None and not 0 < clip < np.inf:
         raise ValueError(f"clip must be positive and finite, or None, got {clip}")
     training = _Training(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from .. import functional
 from ..activation import activation, pull
-from ..functional.arrays import as_gradient, check_layout
+from ..functional.arrays import as_gradient, check_layout, compute_dtypes
+from ..geometry import integer
 from ..padding import padding
 from ..pooling import pooling
 from .initializers import initializers
@@ -230,9 +231,13 @@ class Layer:
     ) -> tuple[Array, LayerPullback]:
         """The result for x (N, ...), with its pullback: pullback(gy) is (gx, gradients keyed as `params`).
 
-        updates: a dict that receives new state, keyed as `state`, for the caller to keep or not.
+        updates: a dict that receives new state, keyed as `state`, for the caller to keep or not. The pullback raises
+        ValueError for a gradient of another shape than the result, TypeError for what is none.
         """
-        return self.pull(self._built(x), Run(training, rng, {} if updates is None else updates))
+        y, pullback = self.pull(self._built(x), Run(training, rng, {} if updates is None else updates))
+        compute, _ = compute_dtypes(y.dtype)
+        shape = y.shape
+        return y, lambda gy: pullback(as_gradient(gy, shape, compute))
 
     def to_config(self) -> dict[str, Any]:
         """The layer as data that JSON can hold, without its parameters. Raises TypeError for an option that is none."""
@@ -325,7 +330,7 @@ def tuples(value: Any) -> Any:
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
     """A generator of random numbers, or that of a seed."""
-    return seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+    return seed if isinstance(seed, np.random.Generator) else np.random.default_rng(integer("seed", seed, 0))
 
 
 def floating(dtype: Any) -> np.dtype[Any]:

@@ -97,6 +97,8 @@ def _shares(y: Array, target: Array, label_smoothing: float) -> tuple[Array, Arr
     else:
         _alike(y, target)
         wanted = target.astype(y.dtype)
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing must be at least 0 and less than 1, got {label_smoothing}")
     if label_smoothing:
         wanted = (1 - label_smoothing) * wanted + label_smoothing / y.shape[-1]
     shifted = y - y.max(-1, keepdims=True)

@@ -1,13 +1,14 @@
-"""Optimizers: how parameters follow their gradients. Imports nothing but layer."""
+"""Optimizers: how parameters follow their gradients. May import layer and geometry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from ..geometry import real
 from .layer import Array, Params
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_gradients", "optimizer"]
@@ -23,6 +24,9 @@ class Optimizer:
     learning_rate: float
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.type == "float":
+                real(field.name, getattr(self, field.name))
         self.check("learning_rate", "positive and finite", 0 < self.learning_rate < np.inf)
         self.steps = 0
         self.state: Params = {}
@@ -36,7 +40,7 @@ class Optimizer:
         """One step, with the learning rate times `factor`.
 
         What is remembered belongs to these parameters: take another optimizer for another network. Raises ValueError,
-        and changes nothing, for a gradient that is missing or of another shape.
+        and changes nothing, for a gradient that is missing or of another shape, and for parameters of other shapes.
         """
         if params.keys() != gradients.keys():
             odd = ", ".join(sorted(params.keys() ^ gradients.keys()))
@@ -44,6 +48,10 @@ class Optimizer:
         for name, value in params.items():
             if np.shape(gradients[name]) != value.shape:
                 raise ValueError(f"the gradient of {name} must be {value.shape}, got {np.shape(gradients[name])}")
+        for key, array in self.state.items():
+            name = key.partition(".")[2]
+            if name in params and params[name].shape != array.shape:
+                raise ValueError(f"{name} was {array.shape}, is {params[name].shape}: take another optimizer")
         self.steps += 1
         for name, value in params.items():
             self.rule(name, value, gradients[name], self.learning_rate * factor)
@@ -163,7 +171,7 @@ def optimizer(given: str | Optimizer, **options: Any) -> Optimizer:
         if options:
             raise TypeError(f"options are for an optimizer by name, got {', '.join(options)} for {given!r}")
         return given
-    if given not in NAMES:
+    if not isinstance(given, str) or given not in NAMES:
         raise ValueError(f"optimizer must be an Optimizer or one of {', '.join(NAMES)}, got {given!r}")
     return NAMES[given](**options)
 

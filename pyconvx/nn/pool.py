@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from .. import functional
 from ..functional.padded import modes_of
-from ..geometry import adaptive_windows, pool_windows
+from ..geometry import adaptive_windows, per_axis, pool_windows
 from ..pooling import pooling
 from .layer import Array, LayerPullback, Operation, Run, Shape, Spans, masked, overrides, ranks, sizes, spatial_of
 
@@ -58,6 +58,9 @@ class _Pool(Operation):
         super().__post_init__()
         if self.padding_mode is not None:
             modes_of(self.padding_mode, self.rank)  # raises ValueError for those of another number of axes
+        for name in ("size", "stride", "dilation"):
+            if (value := getattr(self, name)) is not None or name != "stride":
+                per_axis(name, value, self.rank, 1)
 
     def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         names = ("stride", "padding", "padding_mode", "dilation", "ceil_mode", "layout")

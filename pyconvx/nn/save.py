@@ -62,6 +62,8 @@ def save(net: Layer, path: str | Path) -> None:
 def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file whole or not at all: one beside it takes its place, with its mode, when it is complete."""
     path = Path(os.path.realpath(path))  # a link goes on pointing to it
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with open(beside, "xb") as file:

@@ -38,10 +38,13 @@ def schedule(name: str | Schedule | Bound[Schedule], /, **params: Any) -> Bound[
 
 
 def factor(given: str | Schedule | Bound[Schedule], progress: float) -> float:
-    """The factor of a schedule. Raises UnknownNameError for an unknown name."""
+    """The factor of a schedule. Raises UnknownNameError for an unknown name, ValueError for a factor that is none."""
     bound = schedules.resolve(given)
     with calling(bound.plugin):
-        return float(bound.plugin.function(progress, **bound.params))
+        found = float(bound.plugin.function(progress, **bound.params))
+    if not 0 <= found < math.inf:
+        raise ValueError(f"schedule {bound!r} must give factors of at least 0, got {found} at {progress}")
+    return found
 
 
 @schedules.register("constant")
@@ -65,6 +68,8 @@ def cosine(progress: float, end: float = 0.0) -> float:
 @schedules.register("step")
 def step(progress: float, drops: int = 3, factor: float = 0.1) -> float:
     """Times `factor` at each of so many drops, evenly apart."""
+    if drops < 0 or factor <= 0:
+        raise ValueError(f"drops must be at least 0 and factor positive, got {drops} and {factor}")
     return float(factor ** min(int(progress * (drops + 1)), drops))
 
 
@@ -74,6 +79,8 @@ def one_cycle(progress: float, rise: float = 0.3, start: float = 0.04, end: floa
 
     Smith and Topin 2018, arXiv:1708.07120.
     """
+    if not 0 < rise < 1:
+        raise ValueError(f"rise must be a share between 0 and 1, got {rise}")
     if progress < rise:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / rise)) / 2
     return end + (1 - end) * (1 + math.cos(math.pi * (progress - rise) / (1 - rise))) / 2
