@@ -16,6 +16,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 from .commands import UserError, require_place
 
 
@@ -47,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        parsed.run(parsed)
+        with np.errstate(all="ignore"):  # results and errors tell of numbers that are not finite
+            parsed.run(parsed)
         sys.stdout.flush()
     except (
         UserError,
@@ -184,8 +187,9 @@ COMMANDS = (
         name="filter",
         summary="put a photograph through a picture filter",
         description=(
-            "Convolve each channel of a picture (grey or colour, 8 or 16 bits, opacity kept) with a picture\n"
-            "filter and write the result in the same depth.\n\n"
+            "Convolve each channel of a picture (grey or colour, opacity kept) with a picture filter and write the\n"
+            "result in the same depth: grey in 8 to 32 bits or floats, colour in 8 bits. Pillow keeps no more of\n"
+            "colour and opacity: PNG, TIFF and PPM files that have more are refused, other formats read in 8 bits.\n\n"
             "  pyconvx filter cat.jpg --filter sharpen -o sharp.jpg\n"
             '  pyconvx filter cat.jpg --filter "gaussian(sigma=4)" --padding-mode edge -o soft.png\n'
             "  pyconvx filter cat.jpg --filter sobel_x --signed centre -o edges.png\n\n"

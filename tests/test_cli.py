@@ -2,8 +2,10 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -105,6 +107,17 @@ def test_missing_extra_says_what_to_install(capsys, tmp_path, monkeypatch, missi
     assert 'pip install "pyconvx[' in told
 
 
+def test_an_instruction_set_that_there_is_not():
+    code = "import sys; from pyconvx_command import main; sys.exit(main())"
+    environment = {**os.environ, "PYCONVX_ISA": "nonsense"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("pyconvx: error: PYCONVX_ISA='nonsense' is not one of")
+    done = subprocess.run([sys.executable, "-c", code, "plugins", "filters"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sobel_x" in done.stdout
+
+
 def test_an_encoding_without_bars_is_no_mistake():
     code = "import sys; from pyconvx.cli import main; sys.exit(main(['plugins', 'activations']))"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
@@ -172,6 +185,84 @@ def test_filter_keeps_depth_and_opacity(mode, tmp_path, capsys):
     assert np.abs(shown - want).max() <= (1e-5 if mode == "F" else 0.51)
     if mode in ("RGBA", "LA"):
         assert np.array_equal(got[..., -1], pixels[..., -1])
+
+
+def write_png(path, pixels):
+    """Write numbers of 16 bits (height, width, 2 to 4) as PNG, which Pillow does for grey alone."""
+    colours = {2: 4, 3: 2, 4: 6}[pixels.shape[-1]]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">2I5B", pixels.shape[1], pixels.shape[0], 16, colours, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    chunks = [
+        struct.pack(">I", len(own)) + kind + own + struct.pack(">I", zlib.crc32(kind + own)) for kind, own in parts
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def write_tiff(path, width, height, bits, packed, planes=1):
+    """Write numbers that are packed already as TIFF: colours for three numbers of a pixel, grey for one."""
+    count, start = len(bits), 8 + 2 + 12 * 10 + 4
+    short, long = 3, 4
+    entries = (
+        (256, long, 1, width),
+        (257, long, 1, height),
+        (258, short, count, start if count > 1 else bits[0]),
+        (259, short, 1, 1),
+        (262, short, 1, 2 if count > 1 else 1),
+        (273, long, 1, start + 2 * count),
+        (277, short, 1, count),
+        (278, long, 1, height),
+        (279, long, 1, len(packed)),
+        (284, short, 1, planes),
+    )
+    header = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    table = b"".join(struct.pack("<2H2I", *each) for each in entries)
+    path.write_bytes(header + table + bytes(4) + struct.pack(f"<{count}H", *bits) + packed)
+
+
+def write_ppm(path, pixels):
+    """Write numbers of 16 bits (height, width), or (height, width, 3), as PPM, which not every Pillow does for grey."""
+    kind = 5 if pixels.ndim == 2 else 6
+    path.write_bytes(b"P%d %d %d 65535\n" % (kind, *pixels.shape[1::-1]) + pixels.astype(">u2").tobytes())
+
+
+@pytest.mark.parametrize("name", ["grey.png", "rgb.png", "rgba.png", "rgb.tiff", "planes.tiff", "rgb.ppm"])
+def test_filter_refuses_what_pillow_would_make_less_of(name, tmp_path, capsys):
+    channels = {"grey.png": 2, "rgba.png": 4}.get(name, 3)
+    pixels = np.random.default_rng(0).integers(0, 65536, (6, 7, channels), np.uint16)
+    photo = tmp_path / name
+    if photo.suffix == ".tiff":
+        packed = np.moveaxis(pixels, -1, 0) if name == "planes.tiff" else pixels
+        write_tiff(photo, 7, 6, [16, 16, 16], packed.astype("<u2").tobytes(), planes=1 + (name == "planes.tiff"))
+    else:
+        (write_png if photo.suffix == ".png" else write_ppm)(photo, pixels)
+    given = ["filter", str(photo), "--filter", "box", "-o", str(tmp_path / "out.png")]
+    told = fails_with_one_line(capsys, given)
+    assert name in told
+    assert "16 bits" in told
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+@pytest.mark.parametrize("ending", ["gif", "webp"])
+def test_filter_refuses_formats_that_would_hold_less(mode, ending, tmp_path, capsys):
+    if f".{ending}" not in Image.registered_extensions():
+        pytest.skip(f"this Pillow writes no {ending}")
+    Image.fromarray(a_picture(mode)).save(tmp_path / "in.tiff")
+    out = tmp_path / f"out.{ending}"
+    told = fails_with_one_line(capsys, ["filter", str(tmp_path / "in.tiff"), "--filter", "box", "-o", str(out)])
+    assert out.name in told
+    assert not out.exists()
+
+
+def test_the_order_of_bytes_changes_no_picture(tmp_path):
+    pixels = a_picture("I;16")
+    Image.fromarray(pixels.astype(">u2")).save(tmp_path / "in.tiff")
+    for name in {"out.png", "out.jp2"} & {f"out{ending}" for ending in Image.registered_extensions()}:
+        given = ["filter", str(tmp_path / "in.tiff"), "--filter", "identity", "-o", str(tmp_path / name)]
+        assert main(given) == 0
+        with Image.open(tmp_path / name) as opened:
+            assert np.array_equal(np.asarray(opened), pixels)
 
 
 def test_what_cannot_be_seen_gives_no_colour_and_profiles_are_kept(tmp_path, capsys):
@@ -287,6 +378,136 @@ def test_pixels_of_eight_bits_are_scaled_alike_everywhere(files, capsys):
     assert told[0] == told[1]
     missing = ["predict", str(files / "bytes_net.npz"), str(files / "first.npy"), "-o", str(files / "no" / "o.npy")]
     assert "there is no folder" in fails_with_one_line(capsys, missing)
+
+
+def predicted(path, net):
+    """Return what the command makes of one picture."""
+    nn.save(net, path.with_name("built.npz"))
+    results = path.with_name("results.npy")
+    assert main(["predict", str(path.with_name("built.npz")), str(path), "-o", str(results)]) == 0
+    return np.load(results)[0]
+
+
+def seeing(layout="channels_last"):
+    """Return layers whose results are their samples, laid out flat."""
+    layer = pyconvx.DepthwiseConv2D(1, bias=False, initializer="ones", layout=layout)
+    return pyconvx.Sequential(layer, pyconvx.Flatten())
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "pgm"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_are_seen_as_eight_are(ending, channels, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 7), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"eight.{ending}")
+    sixteen = pixels.astype(np.uint16) * 257
+    if ending == "pgm":
+        write_ppm(tmp_path / "sixteen.pgm", sixteen)
+    else:
+        Image.fromarray(sixteen).save(tmp_path / f"sixteen.{ending}")
+    net = seeing().build((6, 7, channels))
+    want = np.repeat(pixels.ravel() / 255, channels)
+    for name in ("eight", "sixteen"):
+        assert predicted(tmp_path / f"{name}.{ending}", net) == pytest.approx(want, abs=1e-6)
+
+
+def test_depths_that_are_rare(tmp_path, capsys):
+    numbers = np.arange(16) * 273
+    packed = int("".join(f"{number:012b}" for number in numbers), 2).to_bytes(24, "big")
+    write_tiff(tmp_path / "twelve.tiff", 4, 4, [12], packed)
+    assert predicted(tmp_path / "twelve.tiff", seeing().build((4, 4, 1))) == pytest.approx(numbers / 4095, abs=1e-6)
+    colours = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint16)
+    write_png(tmp_path / "colours.png", colours * 257)
+    found = predicted(tmp_path / "colours.png", seeing().build((4, 4, 3)))
+    assert found == pytest.approx(colours.ravel() / 255, abs=1 / 255)  # Pillow keeps 8 of the bits
+    floats = a_picture("F", 4, 4)
+    Image.fromarray(floats).save(tmp_path / "floats.tiff")  # are as they are, as those of arrays
+    assert predicted(tmp_path / "floats.tiff", seeing().build((4, 4, 1))) == pytest.approx(floats.ravel(), abs=1e-6)
+    Image.fromarray(np.full((4, 4), 70_000, np.int32)).save(tmp_path / "whole.tiff")
+    capsys.readouterr()
+    told = fails_with_one_line(capsys, ["predict", str(tmp_path / "built.npz"), str(tmp_path / "whole.tiff")])
+    assert "whole.tiff" in told
+    assert "32 bits" in told
+
+
+def test_a_network_sees_a_sideways_photograph_upright(tmp_path):
+    image = Image.fromarray(a_picture("L", 4, 6))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "in.png", exif=exif)
+    want = np.rot90(a_picture("L", 4, 6), -1).ravel() / 255
+    assert predicted(tmp_path / "in.png", seeing().build((6, 4, 1))) == pytest.approx(want, abs=1e-6)
+
+
+def test_a_large_picture_is_the_users_own(tmp_path, monkeypatch):
+    pixels = a_picture("L", 6, 7)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    assert predicted(tmp_path / "in.png", seeing().build((6, 7, 1))) == pytest.approx(pixels.ravel() / 255, abs=1e-6)
+
+
+FIRST = {
+    "a layer with a layout": lambda: seeing("channels_first"),
+    "one in a group, behind others": lambda: pyconvx.Sequential(
+        pyconvx.Activation("relu"), pyconvx.Parallel(pyconvx.Dropout(), merge="add"), seeing("channels_first")
+    ),
+    "none but of flat samples": lambda: pyconvx.Sequential(pyconvx.Flatten(), pyconvx.BatchNorm(epsilon=0)),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", FIRST)
+def test_networks_with_channels_first_see_pictures(kind, channels, tmp_path):
+    pixels = a_picture("RGB" if channels == 3 else "L", 6, 7)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    want = np.moveaxis(pixels.reshape(6, 7, channels), -1, 0).ravel() / 255
+    assert predicted(tmp_path / "in.png", FIRST[kind]().build((channels, 6, 7))) == pytest.approx(want, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "told"),
+    [
+        (pyconvx.Sequential(pyconvx.Flatten()), (5,), "have three axes"),
+        (pyconvx.Sequential(pyconvx.Flatten()), (4, 6, 7), "1 or 3 channels"),
+        (seeing(), (3, 6, 7), "1 or 3 channels, channels_last"),
+        (seeing("channels_first"), (6, 7, 3), "1 or 3 channels, channels_first"),
+        (pyconvx.Sequential(pyconvx.Flatten()), (3, 6, 1), "first or last"),
+    ],
+)
+def test_networks_that_see_no_pictures_say_why(net, shape, told, tmp_path, capsys):
+    Image.fromarray(a_picture("L", 6, 7)).save(tmp_path / "in.png")
+    nn.save(net.build(shape), tmp_path / "built.npz")
+    error = fails_with_one_line(capsys, ["predict", str(tmp_path / "built.npz"), str(tmp_path / "in.png")])
+    assert told in error
+    assert str(shape) in error
+
+
+def test_numbers_that_overflow_add_no_lines(files):
+    random = np.random.default_rng(0)
+    np.savez(files / "many.npz", x=random.random((300, 5, 5, 1)), y=random.integers(0, 2, 300))
+    (files / "linear.json").write_text(json.dumps({**NET, "layers": NET["layers"][1:]}))
+    net = pyconvx.Sequential(pyconvx.Flatten(), pyconvx.Dense(2)).build((5, 5, 1))
+    net.params["1.weights"][...] = 3e38
+    nn.save(net, files / "large.npz")
+
+    def run(*given):
+        return subprocess.run([sys.executable, "-m", "pyconvx", *given], capture_output=True, text=True, cwd=files)
+
+    options = ("--learning-rate", "1e39", "--optimizer", "sgd", "--epochs", "1")
+    trained = run("train", "linear.json", "--data", "many.npz", "-o", "o.npz", *options)
+    assert trained.returncode == 2
+    assert "Warning" not in trained.stderr
+    assert trained.stderr.splitlines()[-1].strip().startswith("pyconvx train: error: the loss is ")
+    predicted = run("predict", "large.npz", "bright.png")
+    assert (predicted.returncode, predicted.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("share", ["-1", "1", "nan", "-0.1", "inf"])
+def test_validation_is_a_share(share, files, capsys):
+    given = ["train", str(files / "net.json"), "--data", str(files / "data.npz"), "-o", str(files / "o.npz")]
+    told = fails_with_one_line(capsys, [*given, f"--validation={share}"])
+    assert "--validation" in told
+    assert main([*given, "--epochs", "1", "--validation", "0"]) == 0
+    assert "validation" not in capsys.readouterr().err
 
 
 def test_mistakes_with_networks(files, capsys):

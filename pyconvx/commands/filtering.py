@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 import pyconvx as cx
 from pyconvx.nn.save import write_whole
 
-from . import UserError, opened, pillow, require_place
+from . import UserError, require_place
+from .pictures import bits, is_deep, opened, pillow, readable
 
 SIGNED = ("clip", "absolute", "centre")
 LARGE = 20_000_000  # pixels from which on it is told what takes so long
@@ -23,7 +24,7 @@ LARGE = 20_000_000  # pixels from which on it is told what takes so long
 
 def add_arguments(parser: ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("photo", metavar="PHOTO", type=Path, help="any picture that Pillow reads, of 8 or 16 bits")
+    parser.add_argument("photo", metavar="PHOTO", type=Path, help="a picture of any format that Pillow reads")
     parser.add_argument(
         "--filter",
         metavar="NAME",
@@ -62,8 +63,6 @@ def bound_of(text: str) -> tuple[str, dict[str, Any]]:
 def run(arguments: Namespace) -> None:
     """Filter and write."""
     Image = pillow()
-    from PIL import ImageOps
-
     output: Path = arguments.output
     if output.suffix.lower() not in Image.registered_extensions():
         raise UserError(f"-o {output}: Pillow writes no pictures whose name ends in {output.suffix!r}")
@@ -72,14 +71,19 @@ def run(arguments: Namespace) -> None:
     kernel = cx.filters[name](**params)
     mode, mode_params = bound_of(arguments.padding_mode)
     padding_mode = cx.padding(mode, **mode_params)
-    Image.MAX_IMAGE_PIXELS = None  # it is the user's own picture, however large
     with opened(arguments.photo) as photo:
+        if not is_deep(photo) and bits(photo) > 8:
+            raise UserError(
+                f"{arguments.photo}: its colours or opacity have {bits(photo)} bits, of which Pillow reads 8; "
+                "save it in 8 bits, or in grey without opacity"
+            )
         if photo.width * photo.height > LARGE:
             print(f"filtering {photo.width} x {photo.height} pixels ...", file=sys.stderr)
-        image = _readable(ImageOps.exif_transpose(photo))
+        image = readable(photo)
         inks = photo.mode in ("CMYK", "YCbCr", "LAB", "HSV")
         profile = None if inks else photo.info.get("icc_profile")  # what the numbers of the colours mean
     pixels = np.asarray(image)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)  # some formats are written wrongly otherwise
     filtered = _filtered(pixels, kernel, padding_mode, arguments.signed, image.mode)
     result = Image.fromarray(filtered)
     drawn = BytesIO()  # what the format cannot hold must not cost a file that is there
@@ -88,21 +92,10 @@ def run(arguments: Namespace) -> None:
         result.save(drawn, format=format, **({} if profile is None else {"icc_profile": profile}))
     except (OSError, ValueError) as error:
         raise UserError(f"-o {output}: {error}") from error
+    if is_deep(image) and not is_deep(Image.open(drawn)):
+        raise UserError(f"-o {output}: {format} holds 8 bits, the picture has more: choose .png, .pgm or .tiff")
     write_whole(output, lambda file: file.write(drawn.getvalue()))
     print(f"{output}: {image.width} x {image.height}, {name} of {kernel.shape[0]} x {kernel.shape[1]}, {mode} borders")
-
-
-def _readable(image: Any) -> Any:
-    """The picture in a mode whose pixels are numbers of light, not indices or inks."""
-    if image.mode == "L" and "transparency" in image.info:
-        return image.convert("LA")
-    if image.mode in ("L", "LA", "RGB", "RGBA", "F", "I") or image.mode.startswith("I;16"):
-        return image.copy()
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-    return image.convert("RGB")
 
 
 def _filtered(pixels: NDArray[Any], kernel: NDArray[Any], mode: Any, signed: str, image_mode: str) -> NDArray[Any]:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 from pyconvx import nn
+from pyconvx.nn.layer import channel_axis
 from pyconvx.nn.save import raise_unless_damaged, write_whole
 
-from . import UserError, opened, require_place
+from . import UserError, require_place
+from .pictures import light, opened
 
 Array = NDArray[Any]
 
@@ -112,7 +114,10 @@ def add_train(parser: ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, help="by default that of the optimizer")
     parser.add_argument("--schedule", default="constant", help=f"of {', '.join(nn.schedules)} (default: constant)")
     parser.add_argument(
-        "--validation", type=float, default=0.1, help="share of the samples that is held back (default: 0.1)"
+        "--validation",
+        type=float,
+        default=0.1,
+        help="share of the samples that is held back, 0 for none (default: 0.1)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout (default: 0)")
     parser.add_argument(
@@ -133,6 +138,8 @@ def train(arguments: Namespace) -> None:
             require_place(option, path)
     if arguments.plot is not None:
         _check_ending(arguments.plot)
+    if not 0 <= arguments.validation < 1:
+        raise UserError(f"--validation must be a share from 0 to less than 1, got {arguments.validation}")
     net = network_of(arguments.net)
     if arguments.data.is_dir():
         (x, y), validation = nn.load_idx(arguments.data)
@@ -140,7 +147,7 @@ def train(arguments: Namespace) -> None:
     else:
         x, y = _arrays(arguments.data, "x", "y")
         x = _light(x)
-        held = arguments.validation if arguments.validation > 0 else None
+        held = arguments.validation or None
     if net.input_shape is None:
         net.build(x.shape[1:], seed=arguments.seed)
     rate = {} if arguments.learning_rate is None else {"learning_rate": arguments.learning_rate}
@@ -180,7 +187,8 @@ def add_predict(parser: ArgumentParser) -> None:
         metavar="INPUT",
         type=Path,
         nargs="+",
-        help=".npy, .npz with x (N, ...), or pictures of the network's size; scaled as train does",
+        help=".npy, .npz with x (N, ...), or pictures of the network's size, taken as grey for one channel; pixels of "
+        "8 and 16 bits are scaled to 0 ... 1",
     )
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="write the results (N, ...) as .npy")
     parser.add_argument("--names", metavar="NAMES", help="what the classes are called, with commas")
@@ -222,7 +230,7 @@ def _samples(path: Path, net: cx.Layer) -> Array:
         except (ValueError, EOFError) as error:
             raise UserError(f"{path} is no .npy file of numbers: {error}") from error
     else:
-        x = _picture(path, shape)
+        x = _picture(path, net, shape)
     x = _light(x)
     if x.shape == shape:
         x = x[None]
@@ -237,13 +245,39 @@ def _light(x: Array) -> Array:
     return x.astype(np.float32) / np.iinfo(x.dtype).max if x.dtype.kind == "u" and x.itemsize < 4 else x
 
 
-def _picture(path: Path, shape: tuple[int, ...]) -> Array:
-    """A picture as one sample from 0 to 1, in grey for a network of one channel."""
-    if len(shape) != 3 or shape[-1] not in (1, 3):
-        raise UserError(f"{path}: the network takes samples of the shape {shape}, which are no pictures")
+def _picture(path: Path, net: cx.Layer, shape: tuple[int, ...]) -> Array:
+    """A picture as one sample, in grey for a network of one channel."""
+    try:
+        axis = _channel_axis(net, shape)
+    except ValueError as error:
+        raise UserError(f"{path}: the network takes samples of the shape {shape}, {error}") from error
     with opened(path) as picture:
-        pixels = np.asarray(picture.convert("L" if shape[-1] == 1 else "RGB"), np.float32) / 255
-    return pixels.reshape(1, *pixels.shape[:2], shape[-1])
+        pixels = light(picture, shape[axis - 1])
+    return np.moveaxis(pixels[None], -1, axis)
+
+
+def _channel_axis(net: cx.Layer, shape: tuple[int, ...]) -> int:
+    """The axis of the channels in arrays of pictures. Raises ValueError that says why there is none."""
+    if len(shape) != 3:
+        raise ValueError("which are no pictures: these have three axes")
+    layout = _layout(net, shape)
+    axes = [channel_axis(each, 4) for each in (("channels_last", "channels_first") if layout is None else (layout,))]
+    fitting = [axis for axis in axes if shape[axis - 1] in (1, 3)]
+    if not fitting:
+        raise ValueError(f"which are no pictures: these have 1 or 3 channels{f', {layout}' if layout else ''}")
+    if len(fitting) > 1:
+        raise ValueError("and no layer tells whether their channels are first or last: give it an array")
+    return fitting[0]
+
+
+def _layout(net: cx.Layer, shape: tuple[int, ...]) -> str | None:
+    """The layout of the first layer that has one and sees pictures; None if there is none."""
+    if isinstance(net, (cx.Sequential, cx.Parallel)):
+        return next(filter(None, map(_layout, net, net.inputs(shape))), None)
+    if len(shape) != 3 or isinstance(net, cx.Activation):  # which most often does the same in any layout
+        return None
+    layout: str | None = getattr(net, "layout", None)
+    return layout
 
 
 def _told(row: Array, names: list[str] | None) -> str:
