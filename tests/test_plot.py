@@ -1,6 +1,7 @@
 """Pictures: each function draws on the axes it is given, or on a new figure, and refuses what it cannot show."""
 
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_makes_a_figure(draw):
     figure = draw(DRAWINGS[draw], title="a title")
     assert isinstance(figure, Figure)
     assert figure.axes[0].get_title() == "a title"
-    figure.canvas.draw()
+    figure.draw_without_rendering()
 
 
 @drawings
@@ -60,9 +61,9 @@ def test_does_not_change_its_argument(draw):
 @drawings
 def test_draws_zeros_and_what_is_not_finite(draw):
     values = np.zeros_like(DRAWINGS[draw])
-    draw(values).canvas.draw()
+    draw(values).draw_without_rendering()
     values.flat[0] = np.nan
-    draw(values).canvas.draw()
+    draw(values).draw_without_rendering()
 
 
 @drawings
@@ -129,7 +130,7 @@ def test_poolings_are_shown_with_their_numbers():
 def test_receptive_fields_have_the_sizes_of_the_summary():
     net = cx.Sequential(cx.Conv2D(4, 5, padding="same"), cx.MaxPool2D(2), cx.Conv2D(4, 3, dilation=2), cx.GlobalPool())
     figure = plot.receptive_field(net, RANDOM.random((32, 32)))
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    labels = texts(figure)
     fields = [row[4].replace("x", "\N{MULTIPLICATION SIGN}") for row in cx.nn.summary(net, (32, 32, 1)).rows[:3]]
     assert labels == [f"{name}: {field}" for name, field in zip(("Conv2D", "MaxPool2D", "Conv2D"), fields, strict=True)]
     boxes = [patch for patch in figure.axes[0].patches if not patch.get_label().startswith("_")]
@@ -230,3 +231,156 @@ def test_what_is_far_longer_than_wide_stays_a_picture():
         cx.plot.confusion_matrix([0, 10**6], [0, 1])
     pixels = cx.plot.picture(np.full((2, 2), 65535, np.uint16)).axes[0].images[0].get_array()
     assert (np.asarray(pixels) == 1).all()
+
+
+RESIDUALS = cx.Sequential(
+    cx.Conv2D(64, 7, stride=2, padding=3, activation="relu"),
+    *[cx.Residual(cx.Conv2D(64, 3, padding="same")) for _ in range(3)],
+    cx.Conv2D(128, 3, stride=2, padding=1),
+    cx.GlobalPool(),
+    cx.Dense(1000, activation="softmax"),
+)
+TWELVE = cx.Sequential(*[cx.Conv2D(4, 3, padding="same") for _ in range(12)])
+PIXELS = RANDOM.integers(0, 256, (5, 5))
+WRITTEN = {
+    "pixels": partial(plot.sliding_filter, PIXELS, np.ones((3, 3)), padding="same"),
+    "one step over pixels": partial(plot.sliding_filter, PIXELS, np.ones((3, 3)), padding="same", step=7),
+    "fractions": partial(plot.sliding_filter, RANDOM.normal(size=(5, 5)), -0.057 * RANDOM.random((3, 3))),
+    "one by one": partial(plot.sliding_filter, [[1000.0]], [[-1e-9]]),
+    "pooled 6 x 6": partial(plot.pooling_before_after, RANDOM.normal(size=(6, 6)), 2),
+    "pooled 8 x 8": partial(plot.pooling_before_after, RANDOM.normal(size=(8, 8)), 2, ["max", "avg", "median"]),
+    "pooled 2 x 8": partial(plot.pooling_before_after, RANDOM.normal(size=(2, 8)), 2),
+    "a strip": plot.padding_strip,
+    "a strip of fractions": partial(plot.padding_strip, [cx.padding("constant", value=-1.25)]),
+    "a strip with a long name": partial(plot.padding_strip, [cx.padding("constant", value=-1000 * np.pi), "edge"]),
+    "a filter": partial(plot.picture_filter, RANDOM.normal(size=(7, 7)), numbers=True),
+    "many maps": partial(plot.feature_grid, RANDOM.normal(size=(3, 9, 60))),
+    "convolutions": partial(plot.network, RESIDUALS, (512, 512, 3)),
+    "dense layers": partial(
+        plot.network,
+        cx.Sequential(
+            cx.Dense(1024, activation="leaky_relu"),
+            cx.Dense(1024, activation="leaky_relu"),
+            cx.Dense(10, activation="log_softmax"),
+        ),
+        (784,),
+    ),
+    "one dense layer": partial(plot.network, cx.Dense(2, activation="log_softmax"), (1,)),
+    "receptive fields": partial(plot.receptive_field, TWELVE, RANDOM.random((64, 64))),
+    "receptive fields in a low image": partial(plot.receptive_field, TWELVE, RANDOM.random((30, 90, 3))),
+    "counts": partial(plot.confusion_matrix, RANDOM.integers(0, 4, 10**6), RANDOM.integers(0, 4, 10**6)),
+}
+written = pytest.mark.parametrize("draw", WRITTEN.values(), ids=WRITTEN)
+
+
+def boxes(figure):
+    """(text, its box in pixels) of all that is written on the axes of a figure, which are drawn first."""
+    figure.draw_without_rendering()
+    return [(text, text.get_window_extent()) for axes in figure.axes for text in axes.texts if text.get_text()]
+
+
+def assert_legible(figure):
+    """Nothing that is written runs over what is written beside it, or out of the figure."""
+    told = boxes(figure)
+    for (one, box), (other, beside) in combinations(told, 2):
+        assert not box.overlaps(beside), (one, other)
+    for text, box in told:
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1, text
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.y1, text
+
+
+@written
+def test_texts_are_apart(draw):
+    figure = draw(title="a title")
+    assert_legible(figure)
+    title = figure.axes[0].title.get_window_extent()
+    assert not any(box.overlaps(title) for _, box in boxes(figure))
+
+
+@written
+@pytest.mark.parametrize("width", [2.0, 3.0])
+def test_texts_follow_the_axes(draw, width):
+    page = plot.new_figure(8, 8)
+    draw(ax=page.add_axes((0.02, 0.02, 0.96, 0.96)))
+    page.set_size_inches(width, width)
+    assert_legible(page)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (144, "144"),
+        (-65025, "-65025"),
+        (144.4, "144"),
+        (-1234.6, "-1235"),
+        (3.25, "3.25"),
+        (-0.0567, "-0.0567"),
+        (5.6e-7, "5.6e-7"),
+        (-1234567, "-1.23e6"),
+        (-0.0, "0"),
+        (np.inf, "inf"),
+        (np.nan, "nan"),
+    ],
+)
+def test_numbers_are_right_to_a_few_digits(number, told):
+    assert texts(plot.picture_filter([[number]], numbers=True)) == [told]
+
+
+def test_numbers_are_within_their_cells():
+    figure = WRITTEN["pixels"]()
+    numbers = [(text, box) for text, box in boxes(figure) if text.get_text()[0].isdigit()]
+    cells = [patch.get_window_extent() for patch in figure.axes[0].patches if patch.get_width() == 1]
+    for text, box in numbers:
+        assert any(
+            cell.x0 <= box.x0 and box.x1 <= cell.x1 and cell.y0 <= box.y0 and box.y1 <= cell.y1 for cell in cells
+        ), text
+
+
+@pytest.mark.parametrize(
+    ("draw", "points"),
+    [
+        (partial(plot.sliding_filter, PIXELS % 10, cx.filters["sharpen"](), padding="same"), {7, 8, 15}),
+        (partial(plot.pooling_before_after, (PIXELS % 10)[:4, :4], 2), {6.5, 8.5}),
+        (plot.padding_strip, {8.5}),
+        (partial(plot.picture_filter, cx.filters["sobel_x"]()), {8.5}),
+    ],
+    ids=["sliding", "pooling", "strip", "filter"],
+)
+def test_small_integers_are_written_in_full_size(draw, points):
+    assert {text.get_fontsize() for text, _ in boxes(draw())} == points
+
+
+def test_numbers_keep_their_size_while_a_filter_slides():
+    pages = [plot.new_figure(2, 2) for _ in range(2)]
+    for step, page in enumerate(pages):  # the longest number, 15129, is the last one
+        plot.sliding_filter([[0, 123]], [[123]], step=step, ax=page.subplots())
+    first, last = ({text.get_fontsize() for text, _ in boxes(page)} for page in pages)
+    assert first == last
+
+
+@pytest.mark.parametrize(
+    "names", [None, ["setosa", "versicolor", "virginica"], ["a", "b", "a very long name of a class"]]
+)
+@pytest.mark.parametrize("title", ["", "a title"])
+def test_a_confusion_matrix_is_within_its_figure(names, title):
+    figure = plot.confusion_matrix([0, 1, 2], [0, 2, 2], names=names, title=title)
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert 0 <= box.x0 < box.x1 <= width
+    assert 0 <= box.y0 < box.y1 <= height
+
+
+@pytest.mark.parametrize("ax", [None, plot.new_figure(2.5, 2.5).add_axes((0, 0, 1, 1))], ids=["figure", "axes"])
+def test_the_key_of_receptive_fields_is_beside_the_image(ax):
+    figure = plot.receptive_field(TWELVE, RANDOM.random((64, 64)), ax=ax)
+    key = boxes(figure)
+    image = figure.axes[0].images[0].get_window_extent()
+    assert [text.get_text()[:6] for text, _ in key] == ["Conv2D"] * 12
+    assert all(box.x0 > image.x1 for _, box in key)
+
+
+def test_one_epoch_is_a_whole_one():
+    for axes in cx.nn.History(loss=[2.0], accuracy=[0.5]).plot().axes:
+        axes.figure.draw_without_rendering()
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]

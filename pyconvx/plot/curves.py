@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from .. import functional
 from ..activation import activation as resolve
-from .page import COLOURS, FAINT, INK, axes_of, new_figure
+from .page import COLOURS, FAINT, INK, axes_of, enclose, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,7 @@ def training_curves(history: Any, *, what: str | None = None, title: str = "", a
         axes.scatter([history.best + 1], [watched[history.best]], **ring)
     axes.legend(frameon=False, fontsize=8)
     axes.set_xlabel("epoch", fontsize=8.5)
-    axes.locator_params(axis="x", integer=True)
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     _plain(axes)
     return figure
 
@@ -121,13 +121,16 @@ def confusion_matrix(
     counts = np.bincount(true.astype(np.intp) * classes + guess.astype(np.intp), minlength=classes**2)
     counts = counts.reshape(classes, classes)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = max(3.0, 0.42 * classes + 1.6)
-    figure, axes = axes_of(ax, title, size, size, room=True)
+    side = max(2.2, 0.42 * classes)
+    figure, axes = axes_of(ax, title, side / 0.82, side / 0.8, room=True)
+    from .fitted import FittedTexts
+
+    texts = FittedTexts(axes, 7)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.55 else INK
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=colour)
+            texts.write(column, row, str(count), (1, 1), color=colour)
     called = [str(i) for i in range(classes)] if names is None else list(names)
     turned: dict[str, Any] = (
         {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, called)) > 2 else {}
@@ -137,7 +140,7 @@ def confusion_matrix(
     axes.set_xlabel("predicted", fontsize=8.5)
     axes.set_ylabel("label", fontsize=8.5)
     if ax is None:
-        figure.subplots_adjust(0.24 if turned else 0.13, 0.24 if turned else 0.13, 0.98, 0.92 if title else 0.98)
+        enclose(figure, axes)
     return figure
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import integer
-from .page import INK, SIGNED, axes_of, frame, limit_of, one_map, pixels_of
+from .page import INK, SIGNED, axes_of, frame, limit_of, number_text, one_map, pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,9 +62,11 @@ def picture_filter(
     bound = 1.6 * limit_of(cells, None)  # paler than a feature map, so that the numbers can be read
     axes.imshow(cells, cmap=SIGNED, vmin=-bound, vmax=bound, interpolation="nearest")
     if numbers or (numbers is None and max(cells.shape) <= 3):
+        from .fitted import FittedTexts
+
+        texts = FittedTexts(axes, 8.5)
         for (row, column), weight in np.ndenumerate(cells):
-            text = f"{weight:.3g}".replace("-", "\N{MINUS SIGN}")
-            axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=INK)
+            texts.write(column, row, number_text(weight), (1, 1))
     frame(axes)
     return figure
 
@@ -202,8 +204,6 @@ def _columns(columns: int | None, tiles: Any) -> int:
 
 def _grid(tiles: Any, columns: int, bound: float, labels: list[str] | None, title: str, ax: Axes | None) -> Figure:
     """Tiles (count, H, W), or (count, H, W, 3) in colour, row by row."""
-    from matplotlib.patches import Rectangle
-
     count, height, width = tiles.shape[:3]
     if count > MOST_SHEETS:
         raise ValueError(f"a grid shows at most {MOST_SHEETS} of them, got {count}")
@@ -212,14 +212,18 @@ def _grid(tiles: Any, columns: int, bound: float, labels: list[str] | None, titl
     shape = (rows * step[0], columns * step[1])
     size = 6.0 / max(shape)
     figure, axes = axes_of(ax, title, max(1.5, size * shape[1]), max(1.2, size * shape[0]))
+    from matplotlib.patches import Rectangle
+
+    from .fitted import FittedTexts
+
+    texts = FittedTexts(axes, 6.5)
     for i, tile in enumerate(tiles):
         top, left = i // columns * step[0], i % columns * step[1]
         extent = (left, left + width, top + height, top)
         axes.imshow(tile, cmap=SIGNED, vmin=-bound, vmax=bound, interpolation="nearest", extent=extent)
         axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=INK, linewidth=0.5))
         if labels:
-            text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 6.5, "color": INK}
-            axes.text(left + width / 2, top + height + 0.02 * height, labels[i], **text)
+            texts.write(left + width / 2, top + 1.02 * height, labels[i], (step[1], gap), va="top")
     axes.set_xlim(-0.02 * shape[1], shape[1])
     axes.set_ylim(shape[0], -0.02 * shape[0])
     axes.set_aspect("equal")

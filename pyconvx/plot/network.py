@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .page import COLOURS, INK, axes_of
@@ -11,6 +12,8 @@ from .page import COLOURS, INK, axes_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from .fitted import FittedTexts
 
 __all__ = ["network"]
 
@@ -26,6 +29,10 @@ class _Volume:
     channels: int
     layers: list[str] = field(default_factory=list)
 
+    @property
+    def sizes(self) -> str:
+        return f" {TIMES} ".join(map(str, (*self.spatial, self.channels)))
+
 
 def network(net: Any, input_shape: Any, *, title: str = "", ax: Axes | None = None) -> Figure:
     """Draw a network as volumes: the input, and the result of each layer that changes its shape, in order.
@@ -39,29 +46,55 @@ def network(net: Any, input_shape: Any, *, title: str = "", ax: Axes | None = No
     """
     volumes = _volumes(net, tuple(input_shape))
     boxes = [_box(volume) for volume in volumes]
-    gap = 0.75
-    length = sum(width + SHEAR[0] * depth + gap for width, _, depth in boxes)
-    figure, axes = axes_of(ax, title, max(4.0, 1.1 * length + 0.4), 3.6)
-    left, tallest = 0.0, max(height + SHEAR[1] * depth for _, height, depth in boxes)
-    for i, (volume, (width, height, depth)) in enumerate(zip(volumes, boxes, strict=True)):
-        low = (tallest - height - SHEAR[1] * depth) / 2
+    tallest = max(height + SHEAR[1] * depth for _, height, depth in boxes)
+    top = tallest + 0.2 + 0.24 * max(len(volume.layers) for volume in volumes)
+    centres, ends = _places(volumes, boxes, letter=0.06 * max(1.0, (top + 0.45) / 3.3))
+    figure, axes = axes_of(ax, title, max(4.0, 1.1 * (ends[1] - ends[0]) + 0.565), 3.6)
+    from .fitted import FittedTexts
+
+    below, above, right = FittedTexts(axes, 7.5), FittedTexts(axes, 7), 0.0
+    for i, (volume, centre, (width, height, depth)) in enumerate(zip(volumes, centres, boxes, strict=True)):
+        across = width + SHEAR[0] * depth
+        left, low = centre - across / 2, (tallest - height - SHEAR[1] * depth) / 2
         colour = "#b5b5b5" if i == 0 else COLOURS[0] if volume.spatial else COLOURS[1]
         _draw(axes, left, low, width, height, depth, colour)
-        centre = left + (width + SHEAR[0] * depth) / 2
-        sizes = f" {TIMES} ".join(map(str, (*volume.spatial, volume.channels)))
-        axes.text(centre, -0.12, sizes, ha="center", va="top", fontsize=7.5, color=INK)
-        told = "\n".join(volume.layers) if i else "input"
-        axes.text(centre, tallest + 0.12, told, ha="center", va="bottom", fontsize=7, color=INK)
+        room = 2 * min(centre - ends[0], ends[1] - centre)
+        below.write(centre, -0.12, volume.sizes, (room, 0.33), va="top")
+        above.write(centre, tallest + 0.12, "\n".join(volume.layers), (room, top - tallest - 0.12), va="bottom")
         if i:
             arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": INK, "linewidth": 0.9}
-            axes.annotate("", (left - 0.08, tallest / 2), (left - gap + 0.22, tallest / 2), arrowprops=arrow)
-        left += width + SHEAR[0] * depth + gap
-    lines = max(len(volume.layers) for volume in volumes)
-    axes.set_xlim(-0.3, left - gap + 0.3)
-    axes.set_ylim(-0.45, tallest + 0.2 + 0.24 * max(1, lines))
+            axes.annotate("", (left - 0.08, tallest / 2), (right + 0.22, tallest / 2), arrowprops=arrow)
+        right = left + across
+    _keep_apart(below, [volume.sizes for volume in volumes], centres)
+    _keep_apart(above, [max(volume.layers, key=len) for volume in volumes], centres)
+    axes.set_xlim(*ends)
+    axes.set_ylim(-0.45, top)
     axes.set_aspect("equal")
     axes.axis("off")
     return figure
+
+
+def _places(
+    volumes: list[_Volume], boxes: list[tuple[float, float, float]], letter: float
+) -> tuple[list[float], tuple[float, float]]:
+    """The middle of each volume, and where the drawing begins and ends, so that boxes and texts are apart.
+
+    letter: the width of one, in units of the axes.
+    """
+    drawn = [width + SHEAR[0] * depth for width, _, depth in boxes]
+    written = [letter * max(map(len, (volume.sizes, *volume.layers))) for volume in volumes]
+    centres = [0.0]
+    for i, j in pairwise(range(len(volumes))):
+        apart = max((drawn[i] + drawn[j]) / 2 + 0.75, (written[i] + written[j]) / 2 + 2 * letter)
+        centres.append(centres[-1] + apart)
+    margins = [max(drawn[i] / 2 + 0.3, written[i] / 2 + letter) for i in (0, -1)]
+    return centres, (-margins[0], centres[-1] + margins[1])
+
+
+def _keep_apart(texts: FittedTexts, lines: list[str], centres: list[float]) -> None:
+    """Lines around two centres are apart if both, one after the other, are no longer than twice their distance."""
+    for (one, here), (other, there) in pairwise(zip(lines, centres, strict=True)):
+        texts.reserve(f"{one}  {other}", (2 * (there - here), math.inf))
 
 
 def _volumes(net: Any, shape: tuple[int, ...]) -> list[_Volume]:
@@ -73,6 +106,7 @@ def _volumes(net: Any, shape: tuple[int, ...]) -> list[_Volume]:
         return _Volume(shape[:-1], shape[-1])
 
     found = [volume(shape)]
+    found[0].layers.append("input")
     for layer in _flat(net):
         result = layer.output_shape(shape)
         if result != shape or len(found) == 1:

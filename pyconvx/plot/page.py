@@ -16,7 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FAINT", "INK", "SIGNED", "axes_of", "frame", "limit_of", "new_figure", "one_map", "pixels_of"]
+__all__ = [
+    "COLOURS",
+    "FAINT",
+    "INK",
+    "SIGNED",
+    "axes_of",
+    "enclose",
+    "frame",
+    "limit_of",
+    "new_figure",
+    "number_text",
+    "number_width",
+    "one_map",
+    "pixels_of",
+]
 
 SIGNED = "PuOr"  # matplotlib's name of the colour scale
 INK = "#222222"
@@ -53,6 +67,33 @@ def axes_of(ax: Axes | None, title: str, width: float, height: float, room: bool
     if title:
         ax.set_title(title, fontsize=9.5, color=INK, pad=5)
     return figure, ax
+
+
+def enclose(figure: Figure, axes: Axes) -> None:
+    """Make a figure as large as its axes, which keep their size, and what is written around them."""
+    margin = 0.08  # inches
+    page = figure.get_tightbbox(bbox_extra_artists=[]).padded(margin)  # what is within the axes need not be measured
+    inside = axes.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+    width, height = page.size
+    figure.set_size_inches(width, height)
+    left, low = inside.x0 - page.x0, inside.y0 - page.y0
+    axes.set_position((left / width, low / height, inside.width / width, inside.height / height))
+
+
+def number_text(number: float, digits: int = 3) -> str:
+    """A number as it is written into a cell: right to `digits` digits, and an integer of up to five to the last one."""
+    size = abs(number)
+    if 0 < size < 1e-3 or 1e5 <= size < np.inf:
+        factor, power = f"{number:.{digits - 1}e}".split("e")
+        text = f"{float(factor):g}e{int(power)}"
+    else:
+        text = f"{number + 0.0:.0f}" if size >= 10 ** (digits - 1) else f"{number + 0.0:.{digits}g}"  # 0.0: never "-0"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def number_width(numbers: NDArray[np.float64], points: float, digits: int = 3) -> float:
+    """Inches of a cell in which each of the numbers can be written in letters of so many points."""
+    return 0.0095 * points * max(len(number_text(number, digits)) for number in numbers.flat)
 
 
 def one_map(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -12,15 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import functional
 from ..geometry import Window, conv_windows
-from .page import COLOURS, FAINT, INK, SIGNED, axes_of, limit_of, new_figure, one_map
+from .page import COLOURS, FAINT, INK, SIGNED, axes_of, limit_of, new_figure, number_text, number_width, one_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .fitted import FittedTexts
+
 __all__ = ["animate_sliding_filter", "sliding_filter"]
 
 LARGEST = 16  # rows or columns that can be read
+DIGITS = 2  # of a number that is no integer
 Numbers = NDArray[np.float64]
 
 
@@ -37,8 +40,11 @@ class _Slide:
     @property
     def size(self) -> tuple[float, float]:
         """Width and height of a figure, in inches."""
-        maps = (self.x.shape, self.weights.shape, self.y.shape)
-        return 0.36 * (sum(width for _, width in maps) + 4) + 0.2, 0.36 * (max(height for height, _ in maps) + 2)
+        maps = (self.x, self.weights, self.y)
+        widest = max(number_width(numbers, 8, DIGITS) for numbers in maps)  # in bold, 7 points are as wide
+        cell = max(0.36, widest)
+        columns, rows = sum(numbers.shape[1] for numbers in maps) + 4, max(numbers.shape[0] for numbers in maps) + 2
+        return cell * columns + 0.2, cell * rows
 
 
 def _slide(x: ArrayLike, weights: ArrayLike, stride: Any, padding: Any, padding_mode: Any, dilation: Any) -> _Slide:
@@ -69,8 +75,9 @@ def sliding_filter(
     """Draw a filter (kh, kw) over a map x (H, W) with its padding, and the result so far, at one step of its way.
 
     step: which window, counted row by row from 0; by default the last one, when the result is whole. The padding is
-    pale, the window framed, and so is the result that it gives. Options are those of `conv2d`. Raises ValueError for a
-    map of more than 16 rows or columns with its padding, and a step that there is not.
+    pale, the window framed, and so is the result that it gives. Numbers are written to two digits, integers of up to
+    five in full. Options are those of `conv2d`. Raises ValueError for a map of more than 16 rows or columns with its
+    padding, and a step that there is not.
 
     >>> figure = sliding_filter(np.eye(5), [[0, 1, 0], [1, -4, 1], [0, 1, 0]], padding="same", step=6)
     """
@@ -134,6 +141,10 @@ def animate_sliding_filter(
 def _draw(axes: Axes, slide: _Slide, step: int) -> None:
     from matplotlib.patches import Rectangle
 
+    from .fitted import FittedTexts
+
+    names, signs, numbers = FittedTexts(axes, 8), FittedTexts(axes, 15), FittedTexts(axes, 7, bold=True)
+
     at = divmod(step, slide.y.shape[1])
     first = [window.stride * i for window, i in zip(slide.windows, at, strict=True)]
     dilation = [window.dilation for window in slide.windows]
@@ -142,43 +153,41 @@ def _draw(axes: Axes, slide: _Slide, step: int) -> None:
     middle = max(slide.x.shape[0], slide.y.shape[0], slide.weights.shape[0]) / 2
     top, left = middle - slide.x.shape[0] / 2, 0.0
     inside = {(i, j) for i in range(*slide.own[0].indices(99)) for j in range(*slide.own[1].indices(99))}
-    _cells(
-        axes, slide.x, (left, top), limit_of(slide.x, None), bold=taps, pale=set(np.ndindex(*slide.x.shape)) - inside
-    )
+    _cells(numbers, slide.x, (left, top), bold=taps, pale=set(np.ndindex(*slide.x.shape)) - inside)
     own = (left + slide.own[1].start, top + slide.own[0].start)
     sizes = [span.stop - span.start for span in slide.own]
     axes.add_patch(Rectangle(own, sizes[1], sizes[0], fill=False, edgecolor=INK, linewidth=1.2))
     window = (left + first[1], top + first[0])
     axes.add_patch(Rectangle(window, reach[1], reach[0], fill=False, edgecolor=COLOURS[1], linewidth=2.6, zorder=5))
-    _name(axes, "x", left, slide.x, top)
+    _name(names, "x", left, slide.x, top)
     left += slide.x.shape[1] + 2
     top = middle - slide.weights.shape[0] / 2
-    axes.text(left - 1, middle, "\N{ASTERISK OPERATOR}", ha="center", va="center", fontsize=15, color=INK)
-    _cells(axes, slide.weights, (left, top), limit_of(slide.weights, None))
-    _name(axes, "filter", left, slide.weights, top)
+    signs.write(left - 1, middle, "\N{ASTERISK OPERATOR}", (1, 1))
+    _cells(numbers, slide.weights, (left, top))
+    _name(names, "filter", left, slide.weights, top)
     left += slide.weights.shape[1] + 2
     top = middle - slide.y.shape[0] / 2
-    axes.text(left - 1, middle, "=", ha="center", va="center", fontsize=15, color=INK)
+    signs.write(left - 1, middle, "=", (1, 1))
     todo = {divmod(i, slide.y.shape[1]) for i in range(step + 1, slide.y.size)}
-    _cells(axes, slide.y, (left, top), limit_of(slide.y, None), empty=todo)
+    _cells(numbers, slide.y, (left, top), empty=todo)
     place = (left + at[1], top + at[0])
     axes.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=2.6, zorder=5))
-    _name(axes, "result", left, slide.y, top)
+    _name(names, "result", left, slide.y, top)
     axes.set_xlim(-0.15, left + slide.y.shape[1] + 0.15)
     axes.set_ylim(2 * middle + 0.15, -0.9)
     axes.set_aspect("equal")
     axes.axis("off")
 
 
-def _name(axes: Axes, name: str, left: float, cells: Numbers, top: float) -> None:
-    axes.text(left + cells.shape[1] / 2, top - 0.2, name, ha="center", va="bottom", fontsize=8, color=INK)
+def _name(names: FittedTexts, name: str, left: float, cells: Numbers, top: float) -> None:
+    width = cells.shape[1]
+    names.write(left + width / 2, top - 0.2, name, (width + 1, 0.7), va="bottom")
 
 
 def _cells(
-    axes: Axes,
+    texts: FittedTexts,
     numbers: Numbers,
     corner: tuple[float, float],
-    bound: float,
     bold: Any = frozenset(),
     pale: Any = frozenset(),
     empty: Any = frozenset(),
@@ -187,16 +196,18 @@ def _cells(
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
-    colours = colormaps[SIGNED]
+    colours, bound = colormaps[SIGNED], limit_of(numbers, None)
     for (row, column), number in np.ndenumerate(numbers):
         x, y = corner[0] + column, corner[1] + row
         here = (row, column)
         shade = "white" if here in empty else colours(0.5 + 0.3 * number / bound)
         cell = Rectangle((x, y), 1, 1, facecolor=shade, edgecolor=FAINT, linewidth=0.5)
         cell.set_alpha(0.35 if here in pale else 1.0)
-        axes.add_patch(cell)
-        if here not in empty:
-            text = f"{number:.2g}".replace("-", "\N{MINUS SIGN}")
+        texts.axes.add_patch(cell)
+        text, room = number_text(number, DIGITS), (1, 1)
+        if here in empty:
+            texts.reserve(text, room)
+        else:
             colour = FAINT if here in pale and here not in bold else INK
             weight = "bold" if here in bold else "normal"
-            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=colour, fontweight=weight)
+            texts.write(x + 0.5, y + 0.5, text, room, color=colour, fontweight=weight)

@@ -14,14 +14,19 @@ from numpy.typing import ArrayLike
 from .. import functional
 from ..geometry import receptive_field as field_of
 from ..padding import padding
-from .page import COLOURS, INK, SIGNED, axes_of, frame, limit_of, one_map, pixels_of
+from .page import COLOURS, FAINT, INK, SIGNED, axes_of, frame, limit_of, number_text, number_width, one_map, pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .fitted import FittedTexts
+
 __all__ = ["padding_photograph", "padding_strip", "pooling_before_after", "receptive_field"]
 
+TIMES = " \N{MULTIPLICATION SIGN} "
+READABLE = 8  # rows or columns of a pooled map whose numbers are written
+NUMBERS = 6.5  # their points
 DEFAULT_MODES = ("zeros", "edge", "reflect", "symmetric", "wrap", "odd_reflect", "odd_symmetric")
 
 
@@ -35,8 +40,6 @@ def padding_strip(
 
     >>> figure = padding_strip(["reflect", "wrap"], n=4)
     """
-    from matplotlib.patches import Rectangle
-
     several = isinstance(modes, Sequence) and not isinstance(modes, str)
     bound = [padding(mode) for mode in (modes if several else (modes,))]
     for mode in bound:
@@ -44,19 +47,24 @@ def padding_strip(
             raise ValueError(f"padding mode {mode.name!r} is for several axes at once, and is no strip")
     rows = [functional.pad(np.arange(1.0, n + 1), (before, after), mode) for mode in bound]
     width = before + n + after
-    figure, axes = axes_of(ax, title, 1.9 + 0.36 * width, 0.3 + 0.42 * len(rows))
+    longest = max(len(repr(mode)) for mode in bound)
+    cell = max(0.36, number_width(np.stack(rows), 10))  # the letters have 8.5 points, and those in bold are wider
+    figure, axes = axes_of(ax, title, 1.9 + cell * width, 0.3 + 0.42 * len(rows))
+    from matplotlib.patches import Rectangle
+
+    from .fitted import FittedTexts
+
+    texts, names = FittedTexts(axes, 8.5, bold=True), FittedTexts(axes, 8.5)
     for row, (mode, numbers) in enumerate(zip(bound, rows, strict=True)):
         shade = np.clip(numbers / (2.4 * n), -1, 1)[None]
         extent = (-0.5, width - 0.5, row + 0.4, row - 0.4)
         shown = axes.imshow(shade, cmap=SIGNED, vmin=-1, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
         for column, (number, ink) in enumerate(zip(numbers, _ink_on(shown, shade)[0], strict=True)):
             inside = before <= column < before + n
-            text = f"{number:g}".replace("-", "\N{MINUS SIGN}")
-            style: dict[str, Any] = {"fontsize": 8.5, "color": ink, "fontweight": "bold" if inside else "normal"}
-            axes.text(column, row, text, ha="center", va="center", **style)
+            weight = "bold" if inside else "normal"
+            texts.write(column, row, number_text(number), (1, 0.8), color=ink, fontweight=weight)
         axes.add_patch(Rectangle((before - 0.5, row - 0.4), n, 0.8, fill=False, edgecolor=INK, linewidth=1.6))
-        axes.text(-0.8, row, repr(mode).removesuffix("()"), ha="right", va="center", fontsize=8.5, color=INK)
-    longest = max(len(repr(mode)) for mode in bound)
+        names.write(-0.8, row, repr(mode).removesuffix("()"), (0.2 + 0.24 * longest, 0.8), ha="right")
     axes.set_xlim(-1.0 - 0.24 * longest, width - 0.4)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.axis("off")
@@ -73,8 +81,6 @@ def padding_photograph(
 
     >>> figure = padding_photograph(np.random.default_rng(0).random((12, 16)), "symmetric")
     """
-    from matplotlib.patches import Rectangle
-
     pixels = pixels_of(image)
     height, across = pixels.shape[:2]
     if width is None:
@@ -86,6 +92,8 @@ def padding_photograph(
     padded = np.clip(functional.pad(pixels, {0: pads[0], 1: pads[1]}, modes), 0, 1)
     told = " x ".join(map(str, mode)) if per_axis else repr(padding(mode)).removesuffix("()")
     figure, axes = axes_of(ax, told if title is None else title, 3.0, 3.0 * padded.shape[0] / padded.shape[1])
+    from matplotlib.patches import Rectangle
+
     axes.imshow(padded, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     corner = (pads[1] - 0.5, pads[0] - 0.5)
     for colour, line in (("white", 3.0), (INK, 1.2)):
@@ -107,7 +115,8 @@ def pooling_before_after(
     """Draw a map (H, W), and what poolings of windows of `size` make of it, each as large as the map.
 
     kinds: names in `poolings`, or bound ones, one or several; options: those of `pool2d`. signed: the colours of signs
-    rather than greys. Numbers are written into the cells of maps of up to 8 x 8.
+    rather than greys. Numbers are written into the cells of maps of up to 8 x 8; the longer they are, the larger is a
+    new figure.
 
     >>> figure = pooling_before_after(np.arange(36.0).reshape(6, 6), 2, ["max", "avg", "median"])
     """
@@ -120,16 +129,20 @@ def pooling_before_after(
             (str(getattr(kind, "name", kind)), functional.pool2d(numbers[..., None], size, kind, **options)[..., 0])
         )
     ratio = numbers.shape[0] / numbers.shape[1]
-    figure, axes = axes_of(ax, title, 2.3 * len(maps), 2.3 * ratio + 0.3)
+    told = [drawn for _, drawn in maps if max(drawn.shape) <= READABLE]
+    side = max([2.3, *(drawn.shape[1] * number_width(drawn, NUMBERS) for drawn in told)])
+    figure, axes = axes_of(ax, title, side * len(maps), side * ratio + 0.3)
+    from .fitted import FittedTexts
+
+    names, texts = FittedTexts(axes, 8.5), FittedTexts(axes, NUMBERS)
     for i, (name, drawn) in enumerate(maps):
         left = 1.08 * i
         extent = (left, left + 1, ratio, 0)
         shown = axes.imshow(drawn, interpolation="nearest", extent=extent, **_shades(drawn, numbers, signed))
         axes.plot([left, left + 1, left + 1, left, left], [0, 0, ratio, ratio, 0], color=INK, linewidth=0.7)
-        told = f"{name}, {drawn.shape[0]} \N{MULTIPLICATION SIGN} {drawn.shape[1]}"
-        axes.text(left + 0.5, -0.03, told, ha="center", va="bottom", fontsize=8.5, color=INK)
-        if max(drawn.shape) <= 8:
-            _write_cells(axes, drawn, extent, shown)
+        names.write(left + 0.5, -0.03, f"{name}, {TIMES.join(map(str, drawn.shape))}", (1.08, 0.11), va="bottom")
+        if max(drawn.shape) <= READABLE:
+            _write_cells(texts, drawn, extent, shown)
     axes.set_xlim(-0.01, 1.08 * len(maps) - 0.07)
     axes.set_ylim(ratio + 0.01, -0.14)
     axes.set_aspect("equal")
@@ -160,15 +173,14 @@ def _ink_on(shown: Any, numbers: Any) -> Any:
     return np.where(shades[..., :3] @ (0.299, 0.587, 0.114) < 0.5, "white", INK)
 
 
-def _write_cells(axes: Axes, numbers: Any, extent: tuple[float, ...], shown: Any) -> None:
+def _write_cells(texts: FittedTexts, numbers: Any, extent: tuple[float, ...], shown: Any) -> None:
     """The numbers of a map in its cells, legible on their shades."""
     left, right, bottom, top = extent
+    width, height = (right - left) / numbers.shape[1], (bottom - top) / numbers.shape[0]
     inks = _ink_on(shown, numbers)
     for (row, column), number in np.ndenumerate(numbers):
-        x = left + (column + 0.5) * (right - left) / numbers.shape[1]
-        y = top + (row + 0.5) * (bottom - top) / numbers.shape[0]
-        text = f"{number:.3g}".replace("-", "\N{MINUS SIGN}")
-        axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=inks[row, column])
+        x, y = left + (column + 0.5) * width, top + (row + 0.5) * height
+        texts.write(x, y, number_text(number), (width, height), color=inks[row, column])
 
 
 def receptive_field(
@@ -179,7 +191,7 @@ def receptive_field(
     title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw over an image (H, W) or (H, W, 3) what one place of the result of each layer of a network sees.
+    """Draw over an image (H, W) or (H, W, 3) what one place of the result of each layer of a network sees, and a key.
 
     net: layers of windows one after another, as in a `cx.Sequential`; the drawing ends before the first layer that sees
     everything, or that is several in one. place: (row, column) of the last result drawn, by default its middle.
@@ -188,8 +200,6 @@ def receptive_field(
     >>> net = cx.Sequential(cx.Conv2D(8, 5), cx.MaxPool2D(2), cx.Conv2D(8, 3))
     >>> figure = receptive_field(net, np.random.default_rng(0).random((32, 32)))
     """
-    from matplotlib.patches import Rectangle
-
     pixels = pixels_of(image)
     layers = list(net) if hasattr(net, "layers") else [net]
     layout = next((layer.layout for layer in layers if hasattr(layer, "layout")), "channels_last")
@@ -213,25 +223,47 @@ def receptive_field(
     rows, columns = steps[-1][2]
     if not (0 <= row < rows and 0 <= column < columns):
         raise ValueError(f"place must be inside of {rows} x {columns}, got {place}")
-    figure, axes = axes_of(ax, title, 4.4, 4.4 * pixels.shape[0] / pixels.shape[1] + 0.2)
+    fields = [_field(windows[:count]) for _, count, _ in steps]
+    labels = [f"{name}: {TIMES.join(map(str, field.size))}" for (name, _, _), field in zip(steps, fields, strict=True)]
+    height, width = pixels.shape[:2]
+    inch = width / 4.05  # in pixels of the image, on a new figure
+    beside = inch * (0.35 + 0.066 * max(map(len, labels)))
+    figure, axes = axes_of(ax, title, 4.4 * (width + beside) / width, 4.4 * height / width + 0.2)
+    from matplotlib.patches import Rectangle
+
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest", alpha=0.85)
-    last = _field(windows)
+    outline = Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor=FAINT, linewidth=0.6, label="_")
+    axes.add_patch(outline)
+    last = fields[-1]
     middle = [(last.start[i] + (row, column)[i] * last.stride[i]) + (last.size[i] - 1) / 2 for i in (0, 1)]
-    for i, (name, count, _) in reversed(list(enumerate(steps))):
-        field = _field(windows[:count])
+    for i, field in reversed(list(enumerate(fields))):
         # of the place of that result whose field is nearest to the middle of the last one
         at = [round((middle[k] - (field.size[k] - 1) / 2 - field.start[k]) / field.stride[k]) for k in (0, 1)]
         top, left = (field.start[k] + at[k] * field.stride[k] - 0.5 for k in (0, 1))
         colour = COLOURS[i % len(COLOURS)]
-        sides = " \N{MULTIPLICATION SIGN} ".join(map(str, field.size))
-        for edge, line, label in (("white", 3.4, None), (colour, 1.8, f"{name}: {sides}")):
+        for edge, line, label in (("white", 3.4, "_"), (colour, 1.8, labels[i])):
             box = Rectangle((left, top), field.size[1], field.size[0], fill=False, edgecolor=edge, linewidth=line)
-            box.set_label(label or "_")
-            axes.add_patch(box)
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], fontsize=7, loc="upper right", framealpha=0.9)
-    frame(axes)
+            box.set_label(label)
+            axes.add_patch(box).set_clip_path(outline)
+    _write_key(axes, labels, (width, height), inch)
+    axes.set_xlim(-0.5, width - 0.5 + beside)
+    axes.axis("off")
     return figure
+
+
+def _write_key(axes: Axes, labels: list[str], size: tuple[int, int], inch: float) -> None:
+    """To the right of an image (width, height), what the squares in the order of their colours are."""
+    from matplotlib.patches import Rectangle
+
+    from .fitted import FittedTexts
+
+    texts = FittedTexts(axes, 7)
+    left, step = size[0] - 0.5 + 0.1 * inch, min(0.18 * inch, size[1] / len(labels))
+    for i, label in enumerate(labels):
+        middle = (i + 0.5) * step - 0.5
+        colour = COLOURS[i % len(COLOURS)]
+        axes.add_patch(Rectangle((left, middle - 0.3 * step), 0.14 * inch, 0.6 * step, color=colour, lw=0, label="_"))
+        texts.write(left + 0.2 * inch, middle, label, (0.066 * inch * len(label), step), ha="left")
 
 
 def _field(windows: list[Any]) -> Any:
