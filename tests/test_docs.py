@@ -109,8 +109,8 @@ def docstrings():
     public = [getattr(cx, name) for name in cx.__all__]
     beside = [importlib.import_module(f"pyconvx.{name}") for name in ("plot", "demo")]
     kit = [getattr(cx.testing, name) for name in cx.testing.__all__ if name.startswith(("check", "law_"))]
-    layers = [each for each in map(cx.nn.__dict__.get, cx.nn.__all__) if hasattr(each, "__name__")]
-    for documented in [*(p for p in public if hasattr(p, "__name__")), *beside, *kit, *layers]:
+    within = [each for part in (cx.nn, cx.plot) for each in map(part.__dict__.get, part.__all__)]
+    for documented in [*beside, *kit, *(each for each in [*public, *within] if hasattr(each, "__name__"))]:
         for test in finder.find(documented, documented.__name__):
             if test.examples:
                 yield test
