@@ -141,9 +141,9 @@ cdef extern from "reductions.h":
     void winners_f64(bint largest, const double **rows, const cnp.int32_t *numbers, Py_ssize_t count,
                      Py_ssize_t channels, bint fresh, double *y, cnp.int32_t *number) noexcept nogil
     void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, Py_ssize_t places,
-                 Py_ssize_t apart, float *y, Py_ssize_t step) noexcept nogil
+                 Py_ssize_t apart, bint divided, float by, float *y, Py_ssize_t step) noexcept nogil
     void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, Py_ssize_t places,
-                 Py_ssize_t apart, double *y, Py_ssize_t step) noexcept nogil
+                 Py_ssize_t apart, bint divided, double by, double *y, Py_ssize_t step) noexcept nogil
     void phase_f32(const void *origin, Py_ssize_t readable, Py_ssize_t apart, Py_ssize_t group, Py_ssize_t count,
                    void *to) noexcept nogil
     void phase_f64(const void *origin, Py_ssize_t readable, Py_ssize_t apart, Py_ssize_t group, Py_ssize_t count,

@@ -67,9 +67,9 @@ cdef inline void reduce_flat(const flat_t *job, const real **rows, const cnp.int
                              Py_ssize_t length, bint fresh, real *y, cnp.int32_t *number) noexcept nogil:
     if job.summing:
         if real is float:
-            sum_f32(rows, count, length, fresh, 1, 0, y, 0)
+            sum_f32(rows, count, length, fresh, 1, 0, False, 1, y, 0)
         else:
-            sum_f64(rows, count, length, fresh, 1, 0, y, 0)
+            sum_f64(rows, count, length, fresh, 1, 0, False, 1, y, 0)
     elif number == NULL:
         extremum(rows, count, length, job.pool.largest, fresh, 1, 0, y, 0)
     else:

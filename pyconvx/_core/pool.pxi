@@ -296,18 +296,24 @@ cdef void extremum_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
         extremum_block(<cnp.uint64_t *> NULL, p, block, worker)
 
 
-cdef inline void divide(real *y, Py_ssize_t count, double by) noexcept nogil:
-    cdef real divisor = <real> by
+cdef inline bint divides(real *by) noexcept nogil:
+    """Whether to divide by a number: a power of two becomes its inverse, to multiply by: as exact, and faster."""
     cdef int exponent
+    if frexp(by[0], &exponent) != 0.5 or not -100 < exponent < 100:
+        return True
+    by[0] = 1 / by[0]
+    return False
+
+
+cdef inline void divide(real *y, Py_ssize_t count, double divisor) noexcept nogil:
+    cdef real by = <real> divisor
     cdef Py_ssize_t i
-    # a power of two: multiplying by its inverse is as exact, and faster
-    if frexp(divisor, &exponent) == 0.5 and -100 < exponent < 100:
-        divisor = 1 / divisor
+    if divides(&by):
         for i in range(count):
-            y[i] *= divisor
+            y[i] /= by
     else:
         for i in range(count):
-            y[i] /= divisor
+            y[i] *= by
 
 
 cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -320,7 +326,8 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
     cdef Py_ssize_t at[AXES]
     cdef Py_ssize_t n, channel0, channels, count, places, gap, step = job.y_stride[2], tap, t, c
     cdef Py_ssize_t left = start_forward(job, block, at, &n, &channel0, &channels)
-    cdef bint fresh
+    cdef bint fresh, short, divided
+    cdef real by
     cdef real *y
     while left > 0:
         y = <real *> job.y + n * job.y_n + target(s, at, job.y_stride) + channel0
@@ -332,11 +339,14 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
                 break
             for t in range(count):
                 rows[t] += channel0
+            short = fresh and tap == s.taps
+            by = <real> (divisor_of(job, at) if short else 1.0)
+            divided = divides(&by)
             if real is float:
-                sum_f32(rows, count, channels, True, places, gap * s.stride[2], y, step)
+                sum_f32(rows, count, channels, True, places, gap * s.stride[2], divided, by, y, step)
             else:
-                sum_f64(rows, count, channels, True, places, gap * s.stride[2], y, step)
-            if tap == s.taps and fresh:
+                sum_f64(rows, count, channels, True, places, gap * s.stride[2], divided, by, y, step)
+            if short:
                 break
             # a long window: its chunks are summed in double, so that the error does not grow with their number
             for c in range(channels):
@@ -345,11 +355,7 @@ cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker)
         if not fresh:
             for c in range(channels):
                 y[c] = <real> total[c]
-        if job.divisor != DIVIDE_NOT and step == channels:
-            divide(y, places * channels, divisor_of(job, at))
-        elif job.divisor != DIVIDE_NOT:
-            for t in range(places):
-                divide(y + t * step, channels, divisor_of(job, at))
+            divide(y, channels, divisor_of(job, at))
         at[2] += places - 1
         n += step_on(s, at)
         left -= places

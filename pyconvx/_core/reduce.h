@@ -50,30 +50,35 @@ ALWAYS_INLINE MASK NAME(beats)(const int largest, VECTOR challenger, VECTOR best
     return (largest ? NAME(less)(best, challenger) : NAME(less)(challenger, best)) | NAME(is_nan)(challenger);
 }
 
-ALWAYS_INLINE void NAME(extremum_at)(ptrdiff_t from, const int one, const int largest, const REAL *const *rows,
-                                     ptrdiff_t count, int fresh, REAL *y)
+/* Of so many vectors, up to TOGETHER: none waits for another one. */
+ALWAYS_INLINE void NAME(extremum_at)(ptrdiff_t from, const int vectors, const int one, const int largest,
+                                     const REAL *const *rows, ptrdiff_t count, int fresh, REAL *y)
 {
-    VECTOR best = NAME(take)(fresh ? rows[0] + from : y, one);
-    for (ptrdiff_t t = fresh; t < count; t++) {
-        const VECTOR value = NAME(take)(rows[t] + from, one);
-        const VECTOR better = largest ? NAME(greater)(value, best) : NAME(lesser)(value, best);
-        best = NAME(select)(NAME(is_nan)(value), value, better);
-    }
-    NAME(put)(best, y, one);
+    VECTOR best[TOGETHER];
+    UNROLL for (int v = 0; v < vectors; v++)
+        best[v] = NAME(take)((fresh ? rows[0] + from : y) + v * LANES, one);
+    for (ptrdiff_t t = fresh; t < count; t++)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            const VECTOR value = NAME(take)(rows[t] + from + v * LANES, one);
+            const VECTOR better = largest ? NAME(greater)(value, best[v]) : NAME(lesser)(value, best[v]);
+            best[v] = NAME(select)(NAME(is_nan)(value), value, better);
+        }
+    UNROLL for (int v = 0; v < vectors; v++) NAME(put)(best[v], y + v * LANES, one);
 }
 
 ALWAYS_INLINE void NAME(extremum_body)(const int largest, const REAL *const *rows, const ptrdiff_t count,
                                        ptrdiff_t channels, const int fresh, ptrdiff_t places, ptrdiff_t apart, REAL *y,
                                        ptrdiff_t step)
 {
+#define AT(c, vectors, one) NAME(extremum_at)(from + (c), vectors, one, largest, rows, count, fresh, y + (c))
     for (ptrdiff_t from = 0; places--; from += apart, y += step) {
         ptrdiff_t c = 0;
-        for (; c + LANES <= channels; c += LANES) NAME(extremum_at)(from + c, 0, largest, rows, count, fresh, y + c);
-        if (c && c < channels)
-            NAME(extremum_at)(from + channels - LANES, 0, largest, rows, count, fresh, y + channels - LANES);
-        for (; c < channels && channels < LANES; c++)
-            NAME(extremum_at)(from + c, 1, largest, rows, count, fresh, y + c);
+        for (; c + TOGETHER * LANES <= channels; c += TOGETHER * LANES) AT(c, TOGETHER, 0);
+        for (; c + LANES <= channels; c += LANES) AT(c, 1, 0);
+        if (c && c < channels) AT(channels - LANES, 1, 0);
+        for (; c < channels && channels < LANES; c++) AT(c, 1, 1);
     }
+#undef AT
 }
 
 /* y[p * step + c] = largest or smallest of rows[t][p * apart + c], and of itself unless fresh. */
@@ -167,38 +172,54 @@ static void NAME(scaled_winners)(int rectified, const REAL *const *rows, const i
     else NAME(scaled_winners_body)(0, rows, numbers, count, channels, scale, y, number, value);
 }
 
-ALWAYS_INLINE void NAME(sum_at)(ptrdiff_t from, const REAL *const *rows, ptrdiff_t count, int fresh, REAL *y)
+ALWAYS_INLINE void NAME(sum_at)(ptrdiff_t from, const int vectors, const REAL *const *rows, ptrdiff_t count, int fresh,
+                                const int divided, REAL by, REAL *y)
 {
-    VECTOR part = *(const VECTOR *)(rows[0] + from);
-    for (ptrdiff_t t = 1; t < count; t++) part += *(const VECTOR *)(rows[t] + from);
-    if (!fresh) part += *(const VECTOR *)y;
-    *(VECTOR *)y = part;
+    VECTOR part[TOGETHER];
+    UNROLL for (int v = 0; v < vectors; v++) part[v] = *(const VECTOR *)(rows[0] + from + v * LANES);
+    for (ptrdiff_t t = 1; t < count; t++)
+        UNROLL for (int v = 0; v < vectors; v++) part[v] += *(const VECTOR *)(rows[t] + from + v * LANES);
+    UNROLL for (int v = 0; v < vectors; v++) {
+        VECTOR *to = (VECTOR *)(y + v * LANES);
+        if (!fresh) part[v] += *to;
+        *to = divided ? part[v] / by : part[v] * by;
+    }
 }
 
 ALWAYS_INLINE void NAME(sum_body)(const REAL *const *rows, const ptrdiff_t count, ptrdiff_t channels, const int fresh,
-                                  ptrdiff_t places, ptrdiff_t apart, REAL *y, ptrdiff_t step)
+                                  ptrdiff_t places, ptrdiff_t apart, const int divided, REAL by, REAL *y,
+                                  ptrdiff_t step)
 {
+#define AT(c, vectors) NAME(sum_at)(from + (c), vectors, rows, count, fresh, divided, by, y + (c))
     for (ptrdiff_t from = 0; places--; from += apart, y += step) {
         ptrdiff_t c = 0;
-        for (; c + LANES <= channels; c += LANES) NAME(sum_at)(from + c, rows, count, fresh, y + c);
+        for (; c + TOGETHER * LANES <= channels; c += TOGETHER * LANES) AT(c, TOGETHER);
+        for (; c + LANES <= channels; c += LANES) AT(c, 1);
         if (c && c < channels && fresh) {
-            NAME(sum_at)(from + channels - LANES, rows, count, fresh, y + channels - LANES);
+            AT(channels - LANES, 1);
             continue;
         }
         for (; c < channels; c++) {
             REAL part = rows[0][from + c];
             for (ptrdiff_t t = 1; t < count; t++) part += rows[t][from + c];
-            y[c] = fresh ? part : y[c] + part;
+            if (!fresh) part += y[c];
+            y[c] = divided ? part / by : part * by;
         }
     }
+#undef AT
 }
 
-/* y[p * step + c] = (fresh ? 0 : itself) + sum of rows[t][p * apart + c], the rows summed first. */
+/* y[p * step + c] = (fresh ? 0 : itself) + sum of rows[t][p * apart + c], the rows summed first, divided or multiplied by
+   a number. */
 static void NAME(sum)(const REAL *const *rows, ptrdiff_t count, ptrdiff_t channels, int fresh, ptrdiff_t places,
-                      ptrdiff_t apart, REAL *y, ptrdiff_t step)
+                      ptrdiff_t apart, int divided, REAL by, REAL *y, ptrdiff_t step)
 {
-    if (fresh && count == 4) NAME(sum_body)(rows, 4, channels, 1, places, apart, y, step); /* as extremum does */
-    else NAME(sum_body)(rows, count, channels, fresh, places, apart, y, step);
+#define DO(count, fresh, divided) \
+    NAME(sum_body)(rows, count, channels, fresh, places, apart, divided, by, y, step)
+    if (divided) DO(count, fresh, 1);
+    else if (fresh && count == 4) DO(4, 1, 0); /* as extremum does */
+    else DO(count, fresh, 0);
+#undef DO
 }
 
 /* to[c] += from[c]. */
