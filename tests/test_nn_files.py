@@ -2,6 +2,8 @@
 
 import json
 import time
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -236,6 +238,22 @@ def test_a_few_bytes_that_unpack_to_many_are_not_unpacked(name, megabytes, messa
 
     def load():
         with pytest.raises(ValueError, match=message):
+            nn.load(path)
+
+    assert peak(load) < 2**20
+
+
+@pytest.mark.parametrize("name", ["config", "params/0.bias", "more", "config.npy"])
+def test_what_is_no_array_in_a_file_is_not_unpacked(name, tmp_path):
+    path = tmp_path / "net.npz"
+    nn.save(dense(2).build((4,)), path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zipfile, for a name that is there twice
+        with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(name, bytes(80 << 20))
+
+    def load():
+        with pytest.raises(ValueError, match=name.removesuffix(".npy")):
             nn.load(path)
 
     assert peak(load) < 2**20

@@ -393,10 +393,25 @@ def seen_by_gradients(net, n):
 )
 @pytest.mark.parametrize("n", [30, 31, 44])
 def test_receptive_fields_are_what_gradients_reach(layers, n):
-    net = cx.Sequential(*layers)
+    net = cx.Sequential(*layers, cx.Activation("relu"))
     field = nn.summary(net, (n, 1)).rows[-1][4]
     assert field == str(seen_by_gradients(net, n))
     assert net.freeze().summary((n, 1)).rows[-1][4] == field
+
+
+class Mean(cx.Layer):
+    """Over the first axis of a sample, without a word of its own on what it sees."""
+
+    def output_shape(self, input_shape):
+        return input_shape[1:]
+
+
+def test_the_receptive_field_behind_layers_that_know_no_layout_or_no_axes():
+    net = cx.Sequential(cx.ConvTranspose1D(1, 4, stride=3, padding=1, layout="channels_first"), cx.Activation("relu"))
+    assert [row[4] for row in nn.summary(net, (1, 20)).rows] == ["2", "2"]
+    net = cx.Sequential(cx.Conv2D(4, 3), Mean(), Mean(), cx.Dense(2))
+    assert [row[4] for row in nn.summary(net, (9, 9, 1)).rows] == ["3 x 3", "3 x 3", "3 x 3", "all"]
+    assert nn.summary(cx.AdaptivePool1D(997), (1000, 1)).rows[0][4] == "3"
 
 
 def test_the_receptive_field_of_many_residual_blocks():

@@ -67,9 +67,9 @@ cdef class Repeat:
     """Repeat(fill, shape, dtype, finish=None, beside=None): how a call is done again: `fill(x, bias, y, filters)` of a
     kernel, then `finish(y)`.
 
-    y has that shape and dtype, and contiguous elements; filters are None if they were prepared. beside: the dtype of
-    another array of that shape, which stands for the bias, is filled, too, and is returned behind y. Where `fill`
-    returns anything but None, the call must be made the long way after all.
+    y has that shape and dtype, and contiguous elements; filters are None if they were prepared. beside: the dtype of a
+    second result of that shape; `fill` is given it as the bias, and the call returns both. Where `fill` returns
+    anything but None, the call must be made the long way after all.
     """
     cdef object fill, finish
     cdef int ndim, typenum, beside          # beside: -1 for none

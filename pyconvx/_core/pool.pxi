@@ -1,5 +1,6 @@
 # Pooling by the compiled reductions extremum and sum. The channels of a tap are one row; a reduction runs over the rows
-# of a window, CHUNK rows at a time. Taps that hold nothing are left out.
+# of a window, CHUNK rows at a time. Taps that hold nothing are left out. The next places of a short window, as far as
+# they lie alike, have the same rows a few positions on.
 
 cdef enum:
     CHUNK = 64                      # rows of one step of a reduction

@@ -87,7 +87,7 @@ static void NAME(extremum)(int largest, const REAL *const *rows, ptrdiff_t count
 {
 #define DO(largest, count, fresh) NAME(extremum_body)(largest, rows, count, channels, fresh, places, apart, y, step)
     if (largest && fresh && count == 4) DO(1, 4, 1); /* windows of 2 x 2, whose rows then stay in registers */
-    else if (largest && fresh && count == 3) DO(1, 3, 1);
+    else if (largest && fresh && count == 3) DO(1, 3, 1); /* rows of 3 x 3 */
     else if (largest) DO(1, count, fresh);
     else DO(0, count, fresh);
 #undef DO

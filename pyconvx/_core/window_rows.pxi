@@ -13,7 +13,7 @@ cdef inline bint plain_lines(const source_t *s, const Py_ssize_t *at) noexcept n
 
 cdef Py_ssize_t alike(const source_t *s, const Py_ssize_t *at, Py_ssize_t most, Py_ssize_t *gap) noexcept nogil:
     """How many places from one on, along the last axis, hold elements of x by all taps of that axis, `gap` positions
-    from one to the next. At most `most`.
+    from one to the next, and have one extent; they are neighbours in the result. At most `most`.
     """
     cdef const axis_t *last = &s.axis[2]
     cdef Py_ssize_t places = min(most, last.alike[at[2]])

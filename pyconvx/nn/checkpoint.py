@@ -13,7 +13,7 @@ import numpy as np
 from ..geometry import integer
 from .history import History
 from .layer import Layer, Params, Shape
-from .npz import arrays_in, opened, text_in
+from .npz import arrays_in, names_in, opened, text_in
 from .optimizers import Optimizer
 from .save import arrays_of, check_arrays, check_names, raise_unless_damaged, write_whole
 
@@ -60,7 +60,7 @@ def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tup
             if about["network"] != repr(net):
                 raise ValueError(f"its network was {about['network']}, is {net!r}")
             _check_settings(about["settings"], settings)
-            check_names(file.files, [*about["arrays"], ABOUT])
+            check_names(names_in(file), [*about["arrays"], ABOUT])
             wanted = _wanted(about["arrays"], net)
             arrays = arrays_in(file, wanted)
         check_arrays(arrays, wanted)

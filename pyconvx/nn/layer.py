@@ -167,11 +167,11 @@ class Layer:
         return 0
 
     def window(self, input_shape: Shape) -> Mapping[str, Any] | None:
-        """What `receptive_field` needs: {} for a layer that works place by place, None for one that sees all places."""
+        """What `receptive_field` needs: {} for a layer that works place by place, None for one without one window."""
         return {}
 
     def spans(self, input_shape: Shape) -> Spans:
-        """What the first place of the result sees of the input, along each spatial axis."""
+        """What the first place of the result sees of the input at most, along each spatial axis."""
         window = self.window(input_shape)
         if not window:
             return None if window is None else ()

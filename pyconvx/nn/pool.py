@@ -58,9 +58,9 @@ class _Pool(Operation):
         super().__post_init__()
         if self.padding_mode is not None:
             modes_of(self.padding_mode, self.rank)  # raises ValueError for those of another number of axes
-        for name in ("size", "stride", "dilation"):
-            if (value := getattr(self, name)) is not None or name != "stride":
-                per_axis(name, value, self.rank, 1)
+        stride = self.size if self.stride is None else self.stride
+        for name, value in (("size", self.size), ("stride", stride), ("dilation", self.dilation)):
+            per_axis(name, value, self.rank, 1)
 
     def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         names = ("stride", "padding", "padding_mode", "dilation", "ceil_mode", "layout")
@@ -130,6 +130,10 @@ class _AdaptivePool(Operation):
     kind: Any = "avg"
     _: KW_ONLY
     layout: str = "channels_last"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        per_axis("output_size", self.output_size, self.rank, 1)
 
     def call(self, ndim: int) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         function = getattr(functional, f"adaptive_pool{self.rank}d")

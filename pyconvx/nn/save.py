@@ -17,7 +17,7 @@ import numpy as np
 
 from .config import from_config, to_config
 from .layer import Array, Layer, Params, Shape, built_shape, checked_shape
-from .npz import arrays_in, opened, text_in
+from .npz import arrays_in, names_in, opened, text_in
 
 __all__ = ["arrays_of", "check_arrays", "check_names", "load", "raise_unless_damaged", "save", "write_whole"]
 
@@ -149,7 +149,7 @@ def _npz(path: Path) -> Iterator[tuple[str, Read]]:
     """The text of a file, and what reads its arrays."""
 
     def read(wanted: Mapping[str, Shape]) -> Params:
-        check_names(file.files, [*wanted, CONFIG])
+        check_names(names_in(file), [*wanted, CONFIG])
         return arrays_in(file, wanted)
 
     with opened(path) as file:
@@ -163,14 +163,16 @@ def _safetensors(path: Path) -> Iterator[tuple[str, Read]]:
     def read(wanted: Mapping[str, Shape]) -> Params:
         check_names(file.keys(), wanted)
         arrays = {name: file.get_tensor(name) for name in wanted}
-        if metadata.get(CHECKSUM) != _checksum(metadata[CONFIG], arrays):
+        if CHECKSUM not in metadata:
+            raise ValueError(f"it has no checksum {CHECKSUM!r}")
+        if metadata[CHECKSUM] != _checksum(metadata[CONFIG], arrays):
             raise ValueError("it is damaged: its checksum is another one")
         return arrays
 
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         if CONFIG not in metadata:
-            raise ValueError("it has no config")
+            raise ValueError(f"it has no text {CONFIG!r}")
         yield metadata[CONFIG], read
 
 

@@ -16,8 +16,8 @@ from .sequential import Parallel, Sequential
 
 __all__ = ["Summary", "summary"]
 
-PLACES = 240
-"""Most places of a result that are looked at along an axis: a multiple of most numbers of phases."""
+MOST_PLACES = 2**12
+"""Of a result that are looked at along an axis, where they may see parts of different widths."""
 Ends = tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]
 """Along each axis, from which place to which one sees, for several places."""
 Path = list[Any]
@@ -61,7 +61,8 @@ def summary(net: Layer, input_shape: Any) -> Summary:
     """A table of a network for an input of a shape without N; the network need not be built, and is not.
 
     For each layer: its options, the shape of its result, its parameters, multiply-adds, the side of its receptive field
-    in the input ("all" where it sees everything), and how many parameters a dense layer would need in its place.
+    in the input ("all" where it sees everything, the widest where places differ), and how many parameters a dense layer
+    would need in its place.
 
     >>> import pyconvx as cx
     >>> net = cx.nn.Sequential(cx.nn.Conv2D(6, 5, padding="same"), cx.nn.MaxPool2D(2), cx.nn.Flatten(), cx.nn.Dense(10))
@@ -77,7 +78,7 @@ def summary(net: Layer, input_shape: Any) -> Summary:
     shape = checked_shape(input_shape)
     net.output_shape(shape)
     rows: list[tuple[str, ...]] = []
-    _add(net, shape, 0, [], rows)
+    _add(net, shape, 0, [], (), rows)
     return Summary(tuple(rows), _count(net, shape), net.multiply_adds(shape))
 
 
@@ -85,32 +86,39 @@ def _count(net: Layer, shape: Shape) -> int:
     return sum(math.prod(each) for each in net.param_shapes(shape).values())
 
 
-def _add(net: Layer, shape: Shape, depth: int, path: Path | None, rows: list[tuple[str, ...]]) -> Path | None:
-    """Add the rows of a layer whose input has that shape and lies at the end of a path; returns the path through it.
+def _add(
+    net: Layer, shape: Shape, depth: int, path: Path | None, places: Shape, rows: list[tuple[str, ...]]
+) -> tuple[Path | None, Shape]:
+    """Add the rows of a layer whose input has that shape and so many places, and lies at the end of a path; returns the
+    path through it, and the places of its result.
 
-    None is for what sees everything.
+    A path of None is for what sees everything; places are known from the first windows on.
     """
     if isinstance(net, (Sequential, Parallel)):
         if depth or isinstance(net, Parallel):
             rows.append(("  " * max(depth - 1, 0) + type(net).__name__, str(net.output_shape(shape)), "", "", "", ""))
         through: list[Path | None] = []
+        ends: list[Shape] = []
         for layer, given in zip(net, net.inputs(shape), strict=True):
-            through.append(_add(layer, given, depth + 1, path, rows))
+            own, end = _add(layer, given, depth + 1, path, places, rows)
+            through.append(own)
+            ends.append(end)
             if isinstance(net, Sequential):
-                path = _joined(path, through[-1])
+                path, places = _joined(path, own), end
         if isinstance(net, Sequential):
-            return reduce(_joined, through, cast("Path | None", []))
-        return None if None in through else [through]
+            return reduce(_joined, through, cast("Path | None", [])), places
+        return None if None in through else [through], max(ends, key=len)
     spans = net.spans(shape)
     own = None if spans is None else [spans]
     result = net.output_shape(shape)
     dense = math.prod(shape) * math.prod(result) + math.prod(result)
     numbers = (f"{_count(net, shape):,}", f"{net.multiply_adds(shape):,}")
-    places = spatial_of(getattr(net, "layout", "channels_last"), result)
+    if spans:
+        places = spatial_of(getattr(net, "layout", "channels_last"), result)
     rows.append(
         ("  " * max(depth - 1, 0) + repr(net), str(result), *numbers, _sides(_joined(path, own), places), f"{dense:,}")
     )
-    return own
+    return own, places
 
 
 def _joined(one: Path | None, other: Path | None) -> Path | None:
@@ -121,7 +129,7 @@ def _sides(path: Path | None, places: Shape) -> str:
     """The widest that one of so many places sees of the input."""
     if path is None:
         return "all"
-    each = (np.arange(min(PLACES, n)) for n in places[: _axes(path)])
+    each = (np.arange(min(MOST_PLACES, n) if _has_phases(path) else 1) for n in places[: _axes(path)])
     ends = _back(path, tuple((place, place) for place in each))
     return " x ".join(str((last - first).max() + 1) for first, last in ends) or "1"
 
@@ -129,6 +137,14 @@ def _sides(path: Path | None, places: Shape) -> str:
 def _axes(path: Path) -> int:
     """Spatial axes, as far as layers tell."""
     return max((max(map(_axes, step)) if _is_merged(step) else len(step) for step in path), default=0)
+
+
+def _has_phases(path: Path) -> bool:
+    """Whether places may see parts of different widths."""
+    return any(
+        any(map(_has_phases, step)) if _is_merged(step) else any(each.denominator > 1 for span in step for each in span)
+        for step in path
+    )
 
 
 def _is_merged(step: Any) -> bool:
