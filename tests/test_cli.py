@@ -255,6 +255,54 @@ def test_filter_refuses_formats_that_would_hold_less(mode, ending, tmp_path, cap
     assert not out.exists()
 
 
+def test_numbers_that_a_format_cannot_hold_are_not_written(tmp_path, capsys):
+    Image.fromarray(np.array([[1, 70000], [2, 3]], np.int32)).save(tmp_path / "in.tiff")
+    out = tmp_path / "out.pgm"
+    told = fails_with_one_line(capsys, ["filter", str(tmp_path / "in.tiff"), "--filter", "identity", "-o", str(out)])
+    assert "choose .tiff" in told
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("ending", ["png", "pgm", "tiff"])
+def test_a_map_of_sixteen_bits_keeps_its_numbers(ending, tmp_path):
+    pixels = a_picture("I;16")
+    height, width = pixels.shape
+    (tmp_path / "in.pgm").write_bytes(f"P5 {width} {height} 65535\n".encode() + pixels.astype(">u2").tobytes())
+    out = tmp_path / f"out.{ending}"
+    assert main(["filter", str(tmp_path / "in.pgm"), "--filter", "identity", "-o", str(out)]) == 0
+    with Image.open(out) as opened:
+        assert np.array_equal(np.asarray(opened), pixels)
+
+
+def test_a_negative_of_sixteen_bits_is_refused(tmp_path, capsys):
+    path = tmp_path / "in.tiff"
+    Image.fromarray(a_picture("I;16")).save(path, tiffinfo={262: 0})
+    with Image.open(path) as opened:
+        assert opened.tag_v2[262] == 0
+    for command in (["filter", str(path), "--filter", "box", "-o", str(tmp_path / "out.png")],):
+        assert "its white is 0" in fails_with_one_line(capsys, command)
+
+
+def test_a_colour_that_cannot_be_seen_is_opacity(tmp_path):
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    Image.fromarray(pixels).save(tmp_path / "in.png", transparency=(0, 1, 2))
+    assert main(["filter", str(tmp_path / "in.png"), "--filter", "identity", "-o", str(tmp_path / "out.png")]) == 0
+    with Image.open(tmp_path / "out.png") as opened:
+        assert opened.mode == "RGBA"
+        assert np.asarray(opened)[..., 3].ravel().tolist() == [0] + [255] * 15
+
+
+def test_a_grey_of_sixteen_bits_that_cannot_be_seen_is_refused(tmp_path, capsys):
+    Image.fromarray(a_picture("I;16")).save(tmp_path / "in.png")
+    whole = (tmp_path / "in.png").read_bytes()
+    chunk = b"tRNS" + struct.pack(">H", 1500)
+    at = whole.index(b"IDAT") - 4
+    chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "in.png").write_bytes(whole[:at] + chunk + whole[at:])
+    given = ["filter", str(tmp_path / "in.png"), "--filter", "identity", "-o", str(tmp_path / "out.png")]
+    assert "opacity" in fails_with_one_line(capsys, given)
+
+
 def test_the_order_of_bytes_changes_no_picture(tmp_path):
     pixels = a_picture("I;16")
     Image.fromarray(pixels.astype(">u2")).save(tmp_path / "in.tiff")

@@ -72,9 +72,9 @@ def run(arguments: Namespace) -> None:
     mode, mode_params = bound_of(arguments.padding_mode)
     padding_mode = cx.padding(mode, **mode_params)
     with opened(arguments.photo) as photo:
-        if not is_deep(photo) and bits(photo) > 8:
+        if bits(photo) > 8 and (not is_deep(photo) or "transparency" in photo.info):
             raise UserError(
-                f"{arguments.photo}: its colours or opacity have {bits(photo)} bits, of which Pillow reads 8; "
+                f"{arguments.photo}: its colours or opacity have {bits(photo)} bits, of which Pillow keeps 8 at most; "
                 "save it in 8 bits, or in grey without opacity"
             )
         if photo.width * photo.height > LARGE:
@@ -92,8 +92,8 @@ def run(arguments: Namespace) -> None:
         result.save(drawn, format=format, **({} if profile is None else {"icc_profile": profile}))
     except (OSError, ValueError) as error:
         raise UserError(f"-o {output}: {error}") from error
-    if is_deep(image) and not is_deep(Image.open(drawn)):
-        raise UserError(f"-o {output}: {format} holds 8 bits, the picture has more: choose .png, .pgm or .tiff")
+    if is_deep(image) and not np.array_equal(np.asarray(Image.open(drawn)), filtered, equal_nan=image.mode == "F"):
+        raise UserError(f"-o {output}: {format} does not hold numbers as large or exact as these: choose .tiff")
     write_whole(output, lambda file: file.write(drawn.getvalue()))
     print(f"{output}: {image.width} x {image.height}, {name} of {kernel.shape[0]} x {kernel.shape[1]}, {mode} borders")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import UserError
 
-BITS_PER_SAMPLE = 258  # a tag of TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of TIFF
 
 
 @contextmanager
@@ -22,6 +22,8 @@ def opened(path: Path) -> Iterator[Any]:
     Image.MAX_IMAGE_PIXELS = None  # it is the user's own picture, however large
     try:
         with Image.open(path) as image:
+            if image.format == "TIFF" and is_deep(image) and image.tag_v2.get(PHOTOMETRIC) == 0:
+                raise UserError(f"{path}: its white is 0, and Pillow turns that about for 8 bits only")
             yield image
     except (UserError, ImportError, MemoryError, Image.UnidentifiedImageError):
         raise
@@ -45,8 +47,10 @@ def readable(picture: Any) -> Any:
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(picture)
-    if image.mode == "L" and "transparency" in image.info:
-        return image.convert("LA")
+    if image.mode in ("L", "RGB") and "transparency" in image.info:
+        return image.convert(f"{image.mode}A")
+    if image.mode == "I" and picture.format == "PPM":  # whose numbers Pillow brings to 16 bits
+        return image.convert("I;16")
     if image.mode in ("L", "LA", "RGB", "RGBA") or is_deep(image):
         return image
     if image.mode == "1":
