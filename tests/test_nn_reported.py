@@ -286,6 +286,7 @@ def test_a_wrong_gradient_is_refused(layer, training):
         (lambda path: nn.fit(cx.Dense(2), *data(), clip="a"), TypeError, "clip must be a number"),
         (lambda path: nn.fit(cx.Dense(2), *data(), optimizer=["a"]), ValueError, "optimizer must be"),
         (lambda path: nn.fit(cx.Dense(2), None, data()[1]), ValueError, "x and y must be arrays"),
+        (lambda path: nn.fit(None, *data()), TypeError, "net must be a layer"),
         (lambda path: nn.fit(cx.Dense(2), *data(), schedule=nn.schedule("step", factor=-1)), ValueError, "factor"),
         (lambda path: nn.fit(cx.Dense(2), *data(), schedule=nn.schedule("step", drops=-1)), ValueError, "drops"),
         (lambda path: nn.fit(cx.Dense(2), *data(), schedule=nn.schedule("one_cycle", rise=2)), ValueError, "rise"),

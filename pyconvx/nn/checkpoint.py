@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,15 @@ def _of(kind: str, arrays: Params) -> Params:
 
 
 def _history(lists: dict[str, Any]) -> History:
-    """Raises ValueError for what is none: each list is empty, or has a number for each epoch."""
+    """Raises ValueError for what is none of a training that has begun, with a number for each epoch in every list, or
+    none where it is not measured.
+    """
+    check_names(lists, [each.name for each in fields(History)])
     history = History(**lists)
     for name, values in lists.items():
         if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
             raise ValueError(f"its history holds {values!r}")
-        if len(values) not in (0, history.epochs):
+        measured = name in ("loss", "learning_rate", "seconds") or values
+        if measured and len(values) != max(1, history.epochs):
             raise ValueError(f"its history has {history.epochs} epochs, but {len(values)} numbers of {name}")
     return history

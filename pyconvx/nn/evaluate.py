@@ -55,7 +55,7 @@ def pairs(x: Any, y: Any) -> tuple[Array, Array]:
     """x and y as arrays. Raises ValueError unless they are as many, and some."""
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0:
-        raise ValueError(f"x and y must be arrays with an axis of samples, got {x!r} and {y!r}")
+        raise ValueError(f"x and y must be arrays with an axis of samples, got the shapes {x.shape} and {y.shape}")
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(f"x and y must have as many samples, at least one, got {len(x)} and {len(y)}")
     return x, y

@@ -70,6 +70,8 @@ def fit(
     >>> history.accuracy[-1] > 0.9
     True
     """
+    if not isinstance(net, Layer):
+        raise TypeError(f"net must be a layer or a network, got {net!r}")
     validation, x, y = _held_back(validation, *pairs(x, y))
     if callable(callbacks) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks must be a sequence of functions, got {callbacks!r}")
