@@ -45,12 +45,17 @@ def test_a_checkpoint_of_another_training_is_refused_and_nothing_is_changed(othe
     assert bits(net) == before
 
 
-def test_a_damaged_checkpoint_changes_nothing(tmp_path):
-    x, labels = data()
-    net, path = dense(2), tmp_path / "training.npz"
-    nn.fit(net, x, labels, checkpoint=path)
+def a_checkpoint(path):
+    """A network with a training of it in a file, and what that holds."""
+    net = dense(2)
+    nn.fit(net, *data(), checkpoint=path)
     with np.load(path) as file:
-        arrays = dict(file)
+        return net, dict(file)
+
+
+def test_a_damaged_checkpoint_changes_nothing(tmp_path):
+    path = tmp_path / "training.npz"
+    net, arrays = a_checkpoint(path)
     about = json.loads(arrays["about"].tobytes())
     for key, value in (
         ("net/params/0.bias", np.float32(3)),
@@ -76,21 +81,18 @@ def test_a_damaged_checkpoint_changes_nothing(tmp_path):
             np.savez(file, **{**arrays, key: changed})
         before = bits(net)
         with pytest.raises(ValueError, match="checkpoint"):
-            nn.fit(net, x, labels, epochs=2, checkpoint=path)
+            nn.fit(net, *data(), epochs=2, checkpoint=path)
         assert bits(net) == before
 
 
 def test_a_checkpoint_that_lacks_an_array_changes_nothing(tmp_path):
-    x, labels = data()
-    net, path = dense(2), tmp_path / "training.npz"
-    nn.fit(net, x, labels, checkpoint=path)
-    with np.load(path) as file:
-        arrays = dict(file)
+    path = tmp_path / "training.npz"
+    net, arrays = a_checkpoint(path)
     before = bits(net)
     for name in arrays:
         np.savez(path, **{key: array for key, array in arrays.items() if key != name})
         with pytest.raises(ValueError, match="checkpoint"):
-            nn.fit(net, x, labels, epochs=2, checkpoint=path)
+            nn.fit(net, *data(), epochs=2, checkpoint=path)
     assert bits(net) == before
 
 

@@ -15,7 +15,7 @@ from .history import History
 from .layer import Layer, Params, Shape
 from .npz import arrays_in, names_in, opened, text_in
 from .optimizers import Optimizer
-from .save import arrays_of, check_arrays, check_names, raise_unless_damaged, write_whole
+from .save import arrays_of, check_arrays, check_names, part_of, raise_unless_damaged, write_whole
 
 __all__ = ["copy_of", "restore", "resume", "write_checkpoint"]
 
@@ -64,7 +64,7 @@ def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tup
             wanted = _wanted(about["arrays"], net)
             arrays = arrays_in(file, wanted)
         check_arrays(arrays, wanted)
-        parts: dict[str, Params] = {kind: _of(kind, arrays) for kind in ("net", "best", "optimizer")}
+        parts: dict[str, Params] = {kind: part_of(kind, arrays) for kind in ("net", "best", "optimizer")}
         for key, array in arrays_of(net).items():
             if parts["net"][key].dtype != array.dtype:
                 raise ValueError(f"its {key} is of {parts['net'][key].dtype}, that of the network of {array.dtype}")
@@ -95,10 +95,6 @@ def _wanted(names: Sequence[str], net: Layer) -> dict[str, Shape]:
             wanted[name] = net.params[name.partition(".")[2]].shape
     check_names(names, wanted)
     return wanted
-
-
-def _of(kind: str, arrays: Params) -> Params:
-    return {key.removeprefix(f"{kind}/"): array for key, array in arrays.items() if key.startswith(f"{kind}/")}
 
 
 def _history(lists: dict[str, Any]) -> History:

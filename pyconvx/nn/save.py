@@ -19,7 +19,7 @@ from .config import from_config, to_config
 from .layer import Array, Layer, Params, Shape, built_shape, checked_shape
 from .npz import arrays_in, names_in, opened, text_in
 
-__all__ = ["arrays_of", "check_arrays", "check_names", "load", "raise_unless_damaged", "save", "write_whole"]
+__all__ = ["arrays_of", "check_arrays", "check_names", "load", "part_of", "raise_unless_damaged", "save", "write_whole"]
 
 CONFIG = "config"
 CHECKSUM = "crc32"
@@ -140,8 +140,12 @@ def _put(net: Layer, input_shape: Shape, arrays: Params) -> None:
     check_arrays(arrays, _wanted(net, input_shape))
     net._assume(input_shape)
     for kind in ("params", "state"):
-        own = {key.removeprefix(f"{kind}/"): array for key, array in arrays.items() if key.startswith(f"{kind}/")}
-        setattr(net, kind, own)
+        setattr(net, kind, part_of(kind, arrays))
+
+
+def part_of(kind: str, arrays: Params) -> Params:
+    """The arrays whose names begin with a kind and a slash, by the rest of their names."""
+    return {key.removeprefix(f"{kind}/"): array for key, array in arrays.items() if key.startswith(f"{kind}/")}
 
 
 @contextmanager
