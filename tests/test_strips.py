@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from convolutions import PROMISE, grouped
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import pyconvx as cx
@@ -13,8 +13,9 @@ from pyconvx.functional import algorithms
 CASES = {
     "n": st.integers(1, 2),
     "channels": st.integers(1, 9),
-    "size": st.tuples(st.integers(1, 70), st.sampled_from([1, 3, 7, 8, 9, 16, 17, 33, 300])),
-    "kernel": st.tuples(st.integers(1, 8), st.integers(1, 17)),
+    "size": st.tuples(st.integers(1, 70), st.sampled_from([1, 3, 7, 8, 9, 16, 17, 24, 33, 40, 300])),
+    "kernel": st.tuples(st.integers(1, 12), st.integers(1, 17)),
+    "padding": st.sampled_from(["same", "same", "full", ((0, 0), (12, 12)), ((3, 1), (0, 20))]),
     "mode": st.sampled_from(["zeros", "edge", "reflect", "wrap", "odd_reflect"]),
     "layout": st.sampled_from(["channels_last", "channels_first"]),
     "outputs": st.integers(1, 3),
@@ -27,9 +28,14 @@ CASES = {
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @settings(max_examples=60, deadline=None)
 @given(**CASES)
-def test_strips_agree_with_the_definition(isa, dtype, n, channels, size, kernel, mode, layout, outputs, dilation, seed):
+def test_strips_agree_with_the_definition(
+    isa, dtype, n, channels, size, kernel, padding, mode, layout, outputs, dilation, seed
+):
     x, filters, bias = grouped(seed, dtype, layout, n, channels, 1, outputs, size, kernel)
-    options = dict(groups=channels, padding="same", padding_mode=mode, dilation=dilation, layout=layout)
+    options = dict(groups=channels, padding=padding, padding_mode=mode, dilation=dilation, layout=layout)
+    if isinstance(padding, tuple):
+        axes = zip(size, padding, np.broadcast_to(dilation, 2), kernel, strict=True)
+        assume(all(have + sum(pad) > far * taps for have, pad, far, taps in axes))  # or taps are looked up one by one
     with _core.using(isa):
         want = cx.conv2d(x, filters, bias, algorithm="plain", **options)
         results = []
@@ -54,6 +60,22 @@ def test_what_is_not_finite_stays_in_its_windows(isa, value):
     assert np.argwhere(~np.isfinite(y)).tolist() == [[0, 2, r, c] for r in (16, 17, 18) for c in (30, 31, 32)]
 
 
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("width", [1023, 1030, 2100, 4500])
+@pytest.mark.parametrize(
+    ("padding", "mode"), [("same", "zeros"), ("valid", "zeros"), ("same", "wrap"), (9, "constant")]
+)
+def test_long_rows_are_cut(isa, width, padding, mode):
+    rng = np.random.default_rng(width)
+    x, filters = rng.standard_normal((1, 2, 9, width)).astype(np.float32), np.float32(rng.standard_normal((2, 1, 5, 7)))
+    given = cx.padding(mode, value=3) if mode == "constant" else mode
+    options = dict(groups=2, padding=padding, padding_mode=given, layout="channels_first")
+    with _core.using(isa):
+        want = cx.conv2d(x, filters, algorithm="plain", **options)
+        got = cx.conv2d(x, filters, algorithm="planes", **options)
+    np.testing.assert_allclose(got, want, atol=2e-5 * np.abs(want).max())
+
+
 def chosen(x, kernel, dtype=np.float32, **options):
     """The algorithm that runs for a picture whose channels come first, each with a filter of its own."""
     channels = x[1]
@@ -74,7 +96,7 @@ def test_large_pictures_of_channels_apart_are_read_where_they_are():
     [
         ((14, 14), (3, 3), {"padding": 1}),
         ((56, 56), (3, 3), {"stride": 2}),
-        ((56, 56), (7, 7), {}),
+        ((56, 56), (12, 3), {}),
         ((56, 56), (2, 1), {}),  # too few taps for the one, which must not mean neither
         ((56, 56), (3, 3), {"padding": 1, "padding_mode": "odd_reflect"}),
         ((1024, 3), (3, 3), {"padding": 1}),

@@ -118,12 +118,13 @@ cdef extern from "tiles.h":
     void single_products_f64(Py_ssize_t height, const span_t *span, const double **x, const kernel_row_t *rows,
                              Py_ssize_t count, const double **gy, Py_ssize_t all_taps, Py_ssize_t c, Py_ssize_t until,
                              Py_ssize_t channels, double *sums) noexcept nogil
+    void PREFETCH(const void *address) noexcept nogil
     enum:
         LOWEST_STRIP, HIGHEST_STRIP
     void planes_down_f32(int high, const float **rows, const float *weights, Py_ssize_t taps, Py_ssize_t height,
-                         Py_ssize_t apart, Py_ssize_t places, float start, float **to) noexcept nogil
+                         Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, float start, float **to) noexcept nogil
     void planes_down_f64(int high, const double **rows, const double *weights, Py_ssize_t taps, Py_ssize_t height,
-                         Py_ssize_t apart, Py_ssize_t places, double start, double **to) noexcept nogil
+                         Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, double start, double **to) noexcept nogil
     void planes_f32(int band, const float **rows, const float *weights, const int *first, const int *until,
                     const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t apart, Py_ssize_t places,
                     float start, float **to) noexcept nogil

@@ -95,7 +95,8 @@ static void NAME(planes)(int band, const REAL *const *rows, const REAL *weights,
 
 #ifndef LOWEST_STRIP
 #define LOWEST_STRIP 2
-#define HIGHEST_STRIP 6 /* more sums would not stay in 16 registers */
+#define WIDE_STRIP 6 /* two vectors of more sums would not stay in 16 registers */
+#define HIGHEST_STRIP 11
 #endif
 
 /* to[i][o] = start + rows[i + r][o + k * apart] * weights[r * taps + k], summed over the taps k of the `high` rows r of a
@@ -114,16 +115,18 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
                                       const REAL *weights, ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t o,
                                       REAL start, REAL *const *to)
 {
-    VECTOR acc[HIGHEST_STRIP][2], w[4], all[3][3]; /* acc[r] of the place whose r-th row this is */
+    const ptrdiff_t beyond = 2 * width * LANES + (taps - 1) * apart - 1;
+    VECTOR acc[HIGHEST_STRIP][2], w[3], all[3][3]; /* acc[r] of the place whose r-th row this is */
     if (held) /* the weights of 3 x 3 taps stay in registers */
         UNROLL for (int k = 0; k < 3; k++) UNROLL for (int r = 0; r < 3; r++) all[k][r] = (VECTOR){0} + weights[3 * r + k];
     UNROLL for (int r = 0; r < high; r++) UNROLL for (int v = 0; v < width; v++) acc[r][v] = (VECTOR){0} + start;
     for (ptrdiff_t i = 0; i < height + high - 1; i++) {
+        PREFETCH(rows[i] + o + beyond); /* for the next strip: no processor would see that one coming */
         if (held) {
             UNROLL for (int k = 0; k < 3; k++) NAME(planes_tap)(high, width, rows[i] + o + k * apart, all[k], acc);
         } else {
             for (ptrdiff_t k = 0; k < taps; k++) {
-                if (high < 5) {
+                if (high < 4) {
                     UNROLL for (int r = 0; r < high; r++) w[r] = (VECTOR){0} + weights[r * taps + k];
                     NAME(planes_tap)(high, width, rows[i] + o + k * apart, w, acc);
                     continue;
@@ -145,21 +148,25 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
     }
 }
 
-/* The same for `places` of a row, of 2 to 6 rows of taps; as for `planes`, rows of less than a vector have room for one. */
+/* The same for the places o <= p < until of a row, of LOWEST_STRIP to HIGHEST_STRIP rows of taps; as for `planes`, rows of
+   less than a vector of places have room for one. */
 static void NAME(planes_down)(int high, const REAL *const *rows, const REAL *weights, ptrdiff_t taps, ptrdiff_t height,
-                              ptrdiff_t apart, ptrdiff_t places, REAL start, REAL *const *to)
+                              ptrdiff_t apart, ptrdiff_t o, ptrdiff_t until, REAL start, REAL *const *to)
 {
-    ptrdiff_t o = 0;
+    const ptrdiff_t places = until - o;
 #define DO(h, t, w) NAME(planes_strip)(h, w, t, rows, weights, taps, height, apart, at, start, to)
 #define CASE(h, t) case 8 * h + t: if (wide) DO(h, t, 2); else DO(h, t, 1); break;
-    while (o < places) {
-        const int wide = places - o > LANES && places >= 2 * LANES, lanes = wide ? 2 * LANES : LANES;
-        const ptrdiff_t at = o + lanes <= places || places < LANES ? o : places - lanes;
+#define HIGH(h) case 8 * h: DO(h, 0, 1); break;
+    while (o < until) {
+        const int wide = high <= WIDE_STRIP && until - o > LANES && places >= 2 * LANES, lanes = wide ? 2 * LANES : LANES;
+        const ptrdiff_t at = o + lanes <= until || places < LANES ? o : until - lanes;
         switch (8 * high + (high == 3 && taps == 3)) {
             CASE(2, 0) CASE(3, 1) CASE(3, 0) CASE(4, 0) CASE(5, 0) CASE(6, 0)
+            HIGH(7) HIGH(8) HIGH(9) HIGH(10) HIGH(11)
         }
         o += lanes;
     }
+#undef HIGH
 #undef CASE
 #undef DO
 }

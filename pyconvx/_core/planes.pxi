@@ -3,8 +3,9 @@
 # A block is some rows of places of one sample. The rows of x that it reads are laid out channel by channel, padding
 # included, or read in place where nothing is missing, and summed by planes.h: a strip of vectors at a time from the
 # first row to the last, where a group has one channel and few rows of taps, or a band of four rows of the result, where
-# the kernel is tall enough for them to share their input. Never more than PLANES_BYTES are laid out at once: of a large
-# kernel some rows, or some taps of a row, are summed after the others.
+# the kernel is tall enough for them to share their input. Strips also read rows in place that are missing at their ends
+# only: what the first and the last places read is laid out by itself. Never more than PLANES_BYTES are laid out at
+# once: of a large kernel some rows, or some taps of a row, are summed after the others.
 
 cdef enum:
     BAND = 4
@@ -17,12 +18,17 @@ cdef enum:
     STRIP_ROWS = 64                 # most rows of places of strips
     LEAST_ROWS_OF_STRIPS = 8        # and least, unless there are fewer
     WIDEST_STRIP = 16               # taps of a row
-    STRIP_BYTES = 1 << 10           # of the places of a row at once
+    STRIP_BYTES = 1 << 10           # of the places of a row at once, if rows are laid out
+    MOST_ENDS = 2                   # vectors of places at an end of a row that are laid out without the rest
+    ROWS_AHEAD = 6                  # whose ends are asked for before their turn
 
 cdef struct line_t:
     Py_ssize_t depth, position      # a row of x: tap of the first axis, position on the second
     const void *row                 # its places, channel by channel
     Py_ssize_t apart                # elements from a channel to the next
+    const void *left                # the same, of its first places
+    const void *right               # and its last ones
+    Py_ssize_t ends_apart
 
 cdef struct planes_t:
     task_t task
@@ -38,12 +44,14 @@ cdef struct planes_t:
     Py_ssize_t row_size             # bytes of a row that is laid out
     Py_ssize_t lines, taps          # rows, and taps of them, at once
     bint folds                      # a chain of products would get too long
+    Py_ssize_t end_size             # elements of an end of a row that is laid out by itself; 0: none is
     Py_ssize_t lines_at, entries_at, weights_at, from_at, until_at, folds_at, first_at, steps_at, taps_at, to_at, mix_at
-    Py_ssize_t targets_at
+    Py_ssize_t ends_at, targets_at
 
 
 cdef struct part_t:                 # the groups of a block
     Py_ssize_t groups
+    Py_ssize_t channel, channels    # the first one, and how many
     const void *weights             # of the first of them, and so on
     const void *bias
     void *y
@@ -155,8 +163,11 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
 
 
 cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ssize_t height, Py_ssize_t o0,
-                        Py_ssize_t places, const part_t *part, const real *kind) noexcept nogil:
-    """Set the places from (oh, o0) on, height x places, to their sums: all lines that they read are laid out."""
+                        Py_ssize_t places, Py_ssize_t left, Py_ssize_t right, const part_t *part,
+                        const real *kind) noexcept nogil:
+    """Set the places from (oh, o0) on, height x places, to their sums: all lines that they read are laid out, those of
+    the first `left` and of the last `right` places by themselves.
+    """
     cdef const source_t *s = &job.task.source
     cdef const axis_t *middle = &s.axis[1]
     cdef const axis_t *last = &s.axis[2]
@@ -166,12 +177,11 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
     cdef real *weights = <real *> (scratch + job.weights_at)
     cdef const real *weight
     cdef real *y
-    cdef Py_ssize_t y_step = job.task.y_stride[2], f, i, k, o
+    cdef Py_ssize_t y_step = job.task.y_stride[2], lines = height + middle.taps - 1, f, group, i, k, o
     cdef bint direct = y_step == 1 and places >= VECTOR_BYTES // <Py_ssize_t> sizeof(real)
     cdef real start
     for f in range(part.groups * job.outputs):
-        for i in range(height + middle.taps - 1):
-            rows[i] = <const real *> line[i].row + f // job.outputs * line[i].apart
+        group = f // job.outputs
         weight = <const real *> part.weights + f * s.taps
         for i in range(middle.taps):
             for k in range(last.taps):
@@ -183,13 +193,56 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
             to[i] = y + middle.place[oh + i] * job.task.y_stride[1] if direct else \
                 <real *> (scratch + job.to_at + i * job.row_size)
         start = 0 if part.bias == NULL else (<const real *> part.bias)[f]
-        if real is float:
-            planes_down_f32(<int> middle.taps, rows, weights, last.taps, height, distance(last), places, start, to)
-        else:
-            planes_down_f64(<int> middle.taps, rows, weights, last.taps, height, distance(last), places, start, to)
+        for i in range(lines):
+            rows[i] = <const real *> line[i].row + group * line[i].apart
+        go_down(job, rows, weights, height, left, places - right, start, to)
+        if left:
+            for i in range(lines):
+                rows[i] = <const real *> line[i].left + group * line[i].ends_apart
+            go_down(job, rows, weights, height, 0, left, start, to)
+        if right:
+            for i in range(lines):
+                rows[i] = <const real *> line[i].right + group * line[i].ends_apart - (places - right)
+            go_down(job, rows, weights, height, places - right, places, start, to)
         for i in range(0 if direct else height):
             for o in range(places):
                 y[middle.place[oh + i] * job.task.y_stride[1] + o * y_step] = to[i][o]
+
+
+cdef inline void go_down(const planes_t *job, const real **rows, const real *weights, Py_ssize_t height, Py_ssize_t o,
+                         Py_ssize_t until, real start, real **to) noexcept nogil:
+    """Set the places o <= p < until of some rows."""
+    cdef const axis_t *last = &job.task.source.axis[2]
+    cdef int high = <int> job.task.source.axis[1].taps
+    if real is float:
+        planes_down_f32(high, rows, weights, last.taps, height, distance(last), o, until, start, to)
+    else:
+        planes_down_f64(high, rows, weights, last.taps, height, distance(last), o, until, start, to)
+
+
+cdef inline void lay_side(const planes_t *job, const part_t *part, const real *image, Py_ssize_t a, Py_ssize_t b,
+                          const Py_ssize_t *code, Py_ssize_t length, bint plain, real *row, real *mix) noexcept nogil:
+    """Lay out some positions of a row of x, which is not missing; `plain`: each is an element or zero."""
+    cdef const source_t *s = &job.task.source
+    cdef const real *run
+    cdef Py_ssize_t t, channel, soon = ROWS_AHEAD * s.stride[1] + max(code[0], code[length - 1], 0)
+    if not plain:
+        lay_places(&job.task, image, a, b, code, length, part.channel, part.channels, row, 1, job.end_size, mix)
+        return
+    for channel in range(part.channels):
+        run = image + a * s.stride[0] + b * s.stride[1] + (part.channel + channel) * s.stride_c
+        PREFETCH(run + soon)
+        for t in range(length):
+            row[channel * job.end_size + t] = run[code[t]] if code[t] >= 0 else 0
+
+
+cdef inline bint plain_places(const task_t *task, const Py_ssize_t *code, Py_ssize_t length) noexcept nogil:
+    """Whether each is that of an element or of what is zero."""
+    cdef Py_ssize_t t
+    for t in range(length):
+        if code[t] < 0 and (not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING)):
+            return False
+    return True
 
 
 cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -207,7 +260,6 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
     cdef Py_ssize_t group0 = rest % job.chunks * job.chunk
     cdef Py_ssize_t od = rest // job.chunks % s.axis[0].length
     cdef Py_ssize_t n = rest // job.chunks // s.axis[0].length
-    cdef Py_ssize_t channel0 = group0 * job.channels
     cdef Py_ssize_t height = min(job.height, middle.length - oh)
     cdef Py_ssize_t step2 = last.step if last.step > 0 else -last.step
     cdef const Py_ssize_t *code1 = middle.code + middle.row[oh] + min(middle.step * (middle.taps - 1), 0)
@@ -218,18 +270,32 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
     cdef part_t part
     cdef Py_ssize_t apart = job.row_size // sizeof(real)
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
-    cdef Py_ssize_t depth, position, a, b, tap, taps, length, run0, run1, lines, channel, channels
+    cdef Py_ssize_t depth, position, a, b, tap, taps, length, run0, run1, lines, channel
     cdef int low, high
-    cdef bint in_place, fresh = True
+    cdef bint in_place, plain, fresh = True
+    cdef Py_ssize_t left, right     # places whose rows are laid out by themselves, at the ends of rows in place
+    cdef Py_ssize_t reach = reach_of(last) - 1
+    cdef real *ends = <real *> (scratch + job.ends_at)
     part.groups, part.y = min(job.chunk, job.groups - group0), y
+    part.channel, part.channels = group0 * job.channels, part.groups * job.channels
     part.weights = <const real *> job.weights + group0 * job.outputs * s.taps * job.channels
     part.bias = NULL if job.task.bias == NULL else <const real *> job.task.bias + group0 * job.outputs
-    channels = part.groups * job.channels
     for tap from 0 <= tap < last.taps by job.taps:
         taps = min(job.taps, last.taps - tap)
         length = places + (taps - 1) * step2
         longest_run(code2, length, &run0, &run1)
         in_place = run0 == 0 and run1 == length and s.stride[2] == 1 and places >= lanes
+        left = right = 0
+        plain = False
+        if not in_place and job.end_size > 0:
+            left = (run0 + lanes - 1) // lanes * lanes
+            right = (max(places - run1 + reach, 0) + lanes - 1) // lanes * lanes
+            in_place = max(left, right) <= MOST_ENDS * lanes and left + right + lanes <= places
+            if in_place:
+                plain = plain_places(&job.task, code2, left + reach) \
+                    and plain_places(&job.task, code2 + places - right, right + reach)
+            else:
+                left = right = 0
         lines = 0
         for depth in range(s.axis[0].taps):
             a = s.axis[0].code[s.axis[0].row[od] + depth * s.axis[0].step]
@@ -239,21 +305,31 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
                 line[lines].depth, line[lines].position, line[lines].apart = depth, position, apart
                 b = code1[position]
                 if (a | b) >= 0 and in_place:
-                    line[lines].row = image + a * s.stride[0] + b * s.stride[1] + code2[0] + channel0 * s.stride_c
-                    line[lines].apart = s.stride_c
+                    line[lines].row = image + a * s.stride[0] + b * s.stride[1] + code2[run0] - run0 \
+                        + part.channel * s.stride_c
+                    line[lines].apart, line[lines].ends_apart = s.stride_c, job.end_size
+                    line[lines].left, line[lines].right = ends, ends + part.channels * job.end_size
+                    if left:
+                        lay_side(job, &part, image, a, b, code2, left + reach, plain, ends, mix)
+                    if right:
+                        lay_side(job, &part, image, a, b, code2 + places - right, right + reach, plain,
+                                 ends + part.channels * job.end_size, mix)
+                    ends += 2 * part.channels * job.end_size
                 else:
                     row = <real *> (scratch + lines * job.chunk * job.channels * job.row_size)
-                    line[lines].row = row
-                    lay_line(&job.task, image, a, b, code2, length, run0, run1, channel0, channels, row, 1, apart, mix)
+                    line[lines].row = line[lines].left = row
+                    line[lines].right, line[lines].ends_apart = row + places - right, apart
+                    lay_line(&job.task, image, a, b, code2, length, run0, run1, part.channel, part.channels, row, 1,
+                             apart, mix)
                     if places < lanes:                  # whole vectors read on
-                        for channel in range(channels):
+                        for channel in range(part.channels):
                             memset(row + channel * apart + length, 0, (lanes - places) * sizeof(real))
                 lines += 1
                 if lines == job.lines and not job.down:
                     planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, &part, kind)
                     lines, fresh = 0, False
         if job.down:
-            planes_strips(job, scratch, oh, height, o0, places, &part, kind)
+            planes_strips(job, scratch, oh, height, o0, places, left, right, &part, kind)
         elif lines:
             planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, &part, kind)
             fresh = False
@@ -303,15 +379,19 @@ cdef class Planes(Convolution):
         cdef Py_ssize_t most = SEGMENT
         cdef Py_ssize_t height = min(STRIP_ROWS, middle.length), blocks_down
         job.down = rise == 1 and step1 == 1 and job.channels == 1 and depth == 1 \
-            and LOWEST_STRIP <= middle.taps <= HIGHEST_STRIP - (x.itemsize == 8) and last.taps <= WIDEST_STRIP
-        if job.down:
+            and LOWEST_STRIP <= middle.taps <= HIGHEST_STRIP and last.taps <= WIDEST_STRIP
+        job.end_size = 0
+        if job.down and job.task.source.stride[2] == 1:
+            job.end_size = MOST_ENDS * VECTOR_BYTES // x.itemsize + (last.taps - 1) * apart
+        elif job.down:
             most = max(STRIP_BYTES // x.itemsize, last.taps * apart)
         cdef Py_ssize_t row = (min(most, last.length) + (last.taps - 1) * apart) * x.itemsize + VECTOR_BYTES
+        cdef Py_ssize_t held = 2 * job.end_size * x.itemsize if job.end_size else row   # bytes of a row that are near
         job.chunk = groups
         if job.down and job.task.source.stride_c != 1:      # or each row would be read for every group anew
-            job.chunk = max(1, min(groups, STRIP_NEAR // ((height + reach) * row)))
+            job.chunk = max(1, min(groups, STRIP_NEAR // ((height + reach) * held)))
         if (LEAST_ROWS_OF_STRIPS + reach) * job.chunk * row > PLANES_BYTES:
-            job.down, job.chunk, most = False, groups, SEGMENT
+            job.down, job.chunk, most, job.end_size = False, groups, SEGMENT, 0
         job.chunks = (groups + job.chunk - 1) // job.chunk
         cdef Py_ssize_t room = PLANES_BYTES // (job.chunk * job.channels * x.itemsize)
         job.segment = min(most, last.length, max(room // 2, VECTOR_BYTES))
@@ -330,7 +410,8 @@ cdef class Planes(Convolution):
         if job.down:
             products = 1.0 * job.segment * weights.size / job.chunks
             while height > LEAST_ROWS_OF_STRIPS and (
-                    (height + reach) * bytes > STRIP_NEAR or height * products > PLANES_PRODUCTS
+                    (height + reach) * job.chunk * min(held, job.row_size) > STRIP_NEAR
+                    or height * products > PLANES_PRODUCTS
                     or (self.ready.threads > 1
                         and blocks * ((middle.length + height - 1) // height) < 4 * self.ready.threads)):
                 height = (height + 1) // 2
@@ -359,7 +440,8 @@ cdef class Planes(Convolution):
         job.steps_at = job.first_at + rounded(entries * sizeof(void *))
         job.taps_at = job.steps_at + rounded(entries * sizeof(Py_ssize_t))
         job.to_at = job.taps_at + rounded(entries * job.band * sizeof(Py_ssize_t))
-        job.targets_at = job.to_at + (job.height if job.down else job.band) * job.row_size
+        job.ends_at = job.to_at + (job.height if job.down else job.band) * job.row_size
+        job.targets_at = job.ends_at + rounded(2 * job.lines * job.chunk * job.end_size * x.itemsize)
         job.mix_at = job.targets_at + rounded(job.height * sizeof(void *))
         job.task.scratch_size = job.mix_at + rounded(job.task.source.channels * x.itemsize)
         self.finishes, self.whole = True, job.chunks == 1

@@ -1,4 +1,4 @@
-/* Rows and columns exchanged, a few by a few in registers. */
+/* Rows and columns exchanged, a few by a few in registers: as many as a vector of the instruction set holds, up to eight. */
 #ifndef PYCONVX_TRANSPOSE_H
 #define PYCONVX_TRANSPOSE_H
 #include <stdint.h>
@@ -37,31 +37,91 @@ ALWAYS_INLINE void transpose_two(const uint64_t *from, ptrdiff_t x_step, uint64_
     *(two *)(to + y_step) = PICK2(a, b, 1, 3);
 }
 
-#define PIECE_U32 4
-#define PIECE_U64 2
+
+#if defined(__AVX__)
+typedef uint32_t eight __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint64_t four_u64 __attribute__((vector_size(32), aligned(8), may_alias));
+
+#if defined(__clang__)
+#define PICK8(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define PICK4_U64(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-ALWAYS_INLINE void transpose_four(const uint32_t *from, ptrdiff_t x_step, uint32_t *to, ptrdiff_t y_step) { *to = *from; }
-ALWAYS_INLINE void transpose_two(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step) { *to = *from; }
-#define PIECE_U32 1
-#define PIECE_U64 1
+#define PICK8(a, b, ...) __builtin_shuffle(a, b, (eight){__VA_ARGS__})
+#define PICK4_U64(a, b, ...) __builtin_shuffle(a, b, (four_u64){__VA_ARGS__})
 #endif
 
-/* y[c * y_step + r] = x[r * x_step + c]; runs of y are written one after the other. */
-#define ANY_SIZE(type, name, piece, turn) \
+ALWAYS_INLINE void transpose_eight(const uint32_t *from, ptrdiff_t x_step, uint32_t *to, ptrdiff_t y_step)
+{
+    eight x[8], pairs[8], fours[8]; /* of rows; each half of a vector by itself, until halves are exchanged */
+    UNROLL for (int i = 0; i < 8; i++) x[i] = *(const eight *)(from + i * x_step);
+    UNROLL for (int i = 0; i < 8; i += 2) {
+        pairs[i] = PICK8(x[i], x[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        pairs[i + 1] = PICK8(x[i], x[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4) {
+        UNROLL for (int j = 0; j < 2; j++) {
+            fours[i + 2 * j] = PICK8(pairs[i + j], pairs[i + 2 + j], 0, 1, 8, 9, 4, 5, 12, 13);
+            fours[i + 2 * j + 1] = PICK8(pairs[i + j], pairs[i + 2 + j], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        *(eight *)(to + i * y_step) = PICK8(fours[i], fours[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(eight *)(to + (4 + i) * y_step) = PICK8(fours[i], fours[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step)
+{
+    four_u64 x[4], pairs[4];
+    UNROLL for (int i = 0; i < 4; i++) x[i] = *(const four_u64 *)(from + i * x_step);
+    UNROLL for (int i = 0; i < 4; i += 2) {
+        pairs[i] = PICK4_U64(x[i], x[i + 1], 0, 4, 2, 6);
+        pairs[i + 1] = PICK4_U64(x[i], x[i + 1], 1, 5, 3, 7);
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        *(four_u64 *)(to + i * y_step) = PICK4_U64(pairs[i], pairs[2 + i], 0, 1, 4, 5);
+        *(four_u64 *)(to + (2 + i) * y_step) = PICK4_U64(pairs[i], pairs[2 + i], 2, 3, 6, 7);
+    }
+}
+#endif
+#endif
+
+/* y[c * y_step + r] = x[r * x_step + c]; runs of y are written one after the other. `turn` exchanges squares of `piece`,
+   and `rest` does what is left beside and below them. */
+#define EACH(type, name) \
     static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
     { \
-        ptrdiff_t c = 0; \
-        for (; c + piece <= columns; c += piece) { \
-            ptrdiff_t r = 0; \
-            for (; r + piece <= rows; r += piece) turn(x + r * x_step + c, x_step, y + c * y_step + r, y_step); \
-            for (; r < rows; r++) \
-                for (int i = 0; i < piece; i++) y[(c + i) * y_step + r] = x[r * x_step + c + i]; \
-        } \
-        for (; c < columns; c++) \
+        for (ptrdiff_t c = 0; c < columns; c++) \
             for (ptrdiff_t r = 0; r < rows; r++) y[c * y_step + r] = x[r * x_step + c]; \
     }
-ANY_SIZE(uint32_t, transpose_u32, PIECE_U32, transpose_four)
-ANY_SIZE(uint64_t, transpose_u64, PIECE_U64, transpose_two)
-#undef ANY_SIZE
+#define PIECES(type, name, piece, turn, rest) \
+    static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
+    { \
+        const ptrdiff_t high = rows - rows % piece, wide = columns - columns % piece; \
+        for (ptrdiff_t c = 0; c < wide; c += piece) { \
+            for (ptrdiff_t r = 0; r < high; r += piece) turn(x + r * x_step + c, x_step, y + c * y_step + r, y_step); \
+            if (high < rows) rest(x + high * x_step + c, x_step, y + c * y_step + high, y_step, rows - high, piece); \
+        } \
+        if (wide < columns) rest(x + wide, x_step, y + wide * y_step, y_step, rows, columns - wide); \
+    }
+
+#if !defined(__GNUC__)
+EACH(uint32_t, transpose_u32)
+EACH(uint64_t, transpose_u64)
+#elif !defined(__AVX__)
+EACH(uint32_t, transpose_each_u32)
+EACH(uint64_t, transpose_each_u64)
+PIECES(uint32_t, transpose_u32, 4, transpose_four, transpose_each_u32)
+PIECES(uint64_t, transpose_u64, 2, transpose_two, transpose_each_u64)
+#else
+EACH(uint32_t, transpose_each_u32)
+EACH(uint64_t, transpose_each_u64)
+PIECES(uint32_t, transpose_fours_u32, 4, transpose_four, transpose_each_u32)
+PIECES(uint64_t, transpose_twos_u64, 2, transpose_two, transpose_each_u64)
+PIECES(uint32_t, transpose_u32, 8, transpose_eight, transpose_fours_u32)
+PIECES(uint64_t, transpose_u64, 4, transpose_four_u64, transpose_twos_u64)
+#endif
+#undef EACH
+#undef PIECES
 
 #endif

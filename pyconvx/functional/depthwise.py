@@ -16,8 +16,8 @@ __all__ = ["kernel", "unfit", "wasteful"]
 
 TAPS = 256
 """Most taps: a longer chain of products loses digits, and pointers to its rows take much memory."""
-LARGE = 1024
-"""Places of a picture from which it costs more to exchange channels and places than to do without."""
+LARGE = 4096
+"""Bytes of a picture from which it costs more to exchange channels and places than to do without."""
 
 
 def unfit(problem: Problem) -> str | None:
@@ -38,7 +38,8 @@ def wasteful(problem: Problem) -> str | None:
     if channels < lanes and problem.strides[2] == 1:
         return f"there are {channels} channels, fewer than the {lanes} lanes of the narrowest vector"
     _, rows, columns = problem.axes
-    if rows.length * columns.length >= LARGE and not channels_together(problem.x) and planes.in_strips(problem):
+    large = rows.length * columns.length * problem.x.itemsize >= LARGE
+    if large and not channels_together(problem.x) and planes.in_strips(problem):
         return "channels lie apart: strips of places read them where they are"
     return None
 

@@ -31,11 +31,11 @@ MANY = 0.5
 """Part of the tiles from which on all are done again at once."""
 NEAR = 2**18
 """Bytes of a pair of tiles from which on transforms take longer, since the second cache does not hold all they need."""
-START, ELEMENT = 500, 2.7
+START, ELEMENT = 500, 3.3
 """Cost of a call, and of an element of a pair of tiles. All costs are nanoseconds of one core that computes float32."""
 PACKING, SPECTRUM = 4000, 2.2
 """Cost of transforming filters, and of an element of a spectrum."""
-PLACE, PRODUCT = 0.4, 0.026
+PLACE, PRODUCT = 0.2, 0.032
 """Cost of a place, and of a product, by an algorithm that does without transforms."""
 
 Size = tuple[int, int]

@@ -15,8 +15,8 @@ __all__ = ["in_strips", "kernel", "unfit", "wasteful", "weights"]
 
 MANY_TAPS = 25
 """Taps from which laying rows out channel by channel costs little beside the products."""
-STRIPS = (2, 3, 4, 5)
-"""Rows of taps that strips are the fastest for."""
+STRIPS = range(2, 12)
+"""Rows of taps that strips are for."""
 WIDEST = 16
 """Taps of a row of such windows."""
 SEGMENT = 1024
