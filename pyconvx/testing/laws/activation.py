@@ -22,21 +22,23 @@ from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Subject, require_close
 from .maps import RowMap
 from .ranks import CONV
-from .shared import numeric_laws, purity_laws
+from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws
 
 Array = NDArray[Any]
 
-LONGEST, MANY = 64, 6  # of rows that an activation is asked to take; lengths that are drawn
+LONGEST = 64  # of the rows that an activation is asked to take
+SHORT, LONGER = 4, (9, 17, LONGEST)  # how many of the shortest rows that it takes are drawn, and from where on others
 
 
 def lengths(bound: Bound[ActivationFunction]) -> list[int]:
     """Lengths of rows that the activation takes, as far as it tells: by its `output_size` and its parameters."""
     arrays = [np.shape(value)[-1] for value in bound.params.values() if np.ndim(value)]
     fits = [n for n in range(1, LONGEST + 1) if all(size in (1, n) for size in arrays)] or arrays[:1]
-    taken = [n for n in fits if _takes(bound, n)][:MANY]
+    taken = [n for n in fits if _takes(bound, n)]
     if not taken:
         raise ValueError(f"{bound.plugin.kind} {bound!r} takes rows of no length from 1 to {LONGEST}")
-    return taken
+    longer = (next((n for n in taken if n >= least), taken[-1]) for least in LONGER)
+    return sorted({*taken[:SHORT], *longer})
 
 
 def _takes(bound: Bound[ActivationFunction], length: int) -> bool:
@@ -165,8 +167,13 @@ def compiled(subject: Subject, case: Block | Long) -> None:
 def _run_back(subject: Subject, case: Block | Long) -> Array:
     """The compiled gradient."""
     bound, rows = subject.bound, case.array
-    y, pullback = cx.vjp(cx.activate, _seen(bound, rows), bound)
+    x = _seen(bound, rows)
+    seen = x.copy()
+    y, pullback = cx.vjp(cx.activate, seen, bound)
+    result = y.copy()
     gx: Array = pullback(varied(y.shape, rows.dtype))[0]
+    require_close("x after the compiled gradient", seen, x, 0, "as before")
+    require_close("y after the compiled gradient", y, result, 0, "as before")
     return gx.reshape(rows.shape)
 
 
@@ -181,8 +188,13 @@ def compiled_gradient(subject: Subject, case: Block | Long) -> None:
 
 def _long(subject: Subject) -> list[tuple[int, int]]:
     if not keeps_rows(subject.bound):
-        return [(n, 1) for n in (64, 65, 127, 500, 513, 1029, 5003)]
+        return [(n, 1) for n in (64, 65, 127, 500, 513, 1029, 5003, 20011)]
     return [(n, length) for n in (65, 300) for length in lengths(subject.bound)[-2:]]
+
+
+def _all(subject: Subject) -> list[tuple[int, int]]:
+    length = lengths(subject.bound)[-1] if keeps_rows(subject.bound) else 1
+    return [(70_001 // length, length)]
 
 
 def _many(subject: Subject) -> list[tuple[int, int]]:
@@ -246,6 +258,8 @@ LAWS = (
         result_form,
     ),
     *numeric_laws(_rows, row_map, "its own element (its own row, if rowwise)", "a whole row"),
+    many_law(_all, row_map),
+    parameters_law(_rows, row_map, ((_compiles, compiled), (_compiles_back, compiled_gradient))),
     Law(
         "linear",
         "Its gradient is linear in gy.",
@@ -274,6 +288,7 @@ LAWS = (
         compiled_gradient,
         _compiles_back,
     ),
+    compiled_law(_rows, row_map, _run, _compiles),
     *long_laws(
         "long rows", _long, (_many, _many), _run, _run_back, compiled, compiled_gradient, _compiles, _compiles_back
     ),

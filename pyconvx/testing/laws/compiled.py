@@ -43,7 +43,7 @@ Sizes = Callable[[Subject], Sequence[tuple[int, int]]]
 """Numbers of rows, with their lengths."""
 
 
-def _cases(sizes: Sizes) -> Callable[[Subject], st.SearchStrategy[Long]]:
+def long_cases(sizes: Sizes) -> Callable[[Subject], st.SearchStrategy[Long]]:
     def cases(subject: Subject) -> st.SearchStrategy[Long]:
         several = st.sampled_from(sizes(subject))
         return st.builds(lambda size, *more: Long(*size, *more), several, st.sampled_from(FLOATS), st.integers(0, 999))
@@ -79,7 +79,7 @@ def long_laws(
         return holds
 
     def law(name: str, statement: str, of: Sizes, holds: Any, applies: Any, share: float) -> Law:
-        return Law(name, statement, _cases(of), holds, applies, share)
+        return Law(name, statement, long_cases(of), holds, applies, share)
 
     same = "Its compiled form is its Python form on"
     return (

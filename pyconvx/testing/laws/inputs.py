@@ -22,7 +22,7 @@ Table = Callable[[int], NDArray[np.float32]]
 
 FORM, NUMBERS = 4, 75  # bytes
 FLOATS = ("float64", "float32")
-SIMPLE = (0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 0.25, -0.75, 1.5, -5, 6, 7, -8, -17, 25, -0.0, 1e-3, -1e-6)
+SIMPLE = (0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 0.25, -0.75, 1.5, -5, 6, 7, -8, -17, 25, -0.0, 1e-3, -1e-6, -4e-3)
 FAR = (30, 50, 89, 100, 300, 720, 1000, 3000, 10000)
 """exp overflows at 88.8 in float32 and at 709.8 in float64; what is exact there goes on to 10^4."""
 HUGE = (1e5, 1e10, 1e15)
@@ -50,6 +50,13 @@ def anywhere(seed: int) -> NDArray[np.float32]:
     """Any magnitude whose square float32 holds."""
     huge = np.array([*HUGE, *(-x for x in HUGE)], np.float32)
     return np.concatenate([near_or_far(seed)[: 256 - len(huge)], huge])
+
+
+def special(seed: int) -> NDArray[np.float32]:
+    """Any magnitude, and now and then what is no number or not finite."""
+    numbers = anywhere(seed)
+    numbers[7::8] = np.resize((np.nan, np.inf, -np.inf), 32)
+    return numbers
 
 
 def _table(first: Sequence[float], rest: NDArray[np.float64]) -> NDArray[np.float32]:

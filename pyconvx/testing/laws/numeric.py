@@ -16,11 +16,13 @@ from .differences import slopes
 from .inputs import varied
 from .law import Refuted, require_close, shown
 from .maps import RowMap, allowance, magnitude
+from .purity import slack
 
 Array = NDArray[Any]
 
 EPS32 = float(np.finfo(np.float32).eps)
 LARGEST32 = float(np.finfo(np.float32).max)
+FEW = 997  # rows at a time, where there are many
 
 
 def _places(rows: Array) -> Array:
@@ -222,6 +224,31 @@ def compared(row_map: RowMap, rows: Array, want: Array, why: str) -> None:
     at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
     allowed = allowance(row_map.forward, rows, at, want, eps, magnitude(rows))
     require_close("result", row_map.forward(rows, at), want, allowed, why)
+
+
+def compared_anywhere(row_map: RowMap, rows: Array, got: Array, why: str) -> None:
+    """Results of another form, for rows with numbers of any size, and with NaN and infinities.
+
+    Where the rules of `not_a_number` and `infinity` leave open what a result is, the two may differ; for finite rows
+    one may be infinite where the other is not, which depends on what is computed on the way.
+    """
+    at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
+    want = row_map.forward(rows, at)
+    nan, infinite = (found(rows).any(-1, keepdims=True) for found in (np.isnan, np.isinf))
+    either_nan = np.isnan(want) | np.isnan(got)
+    free = nan & np.array(not row_map.propagates_nan) | ~nan & infinite & either_nan & ~np.array(row_map.limits)
+    free = free | ~nan & ~infinite & ~either_nan & ~(np.isfinite(want) & np.isfinite(got))
+    allowed = np.where(np.isfinite(want), allowance(row_map.forward, rows, at, want, eps, magnitude(rows)), 0)
+    require_close("result", *_but(free, got, want, allowed), why, rows)
+
+
+def together(row_map: RowMap, rows: Array) -> None:
+    """Many rows at once, and a few at a time."""
+    at = _places(rows)
+    for what, function, _ in _both(row_map, rows):
+        parts = [function(rows[i : i + FEW].copy(), at[i : i + FEW]) for i in range(0, len(rows), FEW)]
+        want = np.concatenate(parts)
+        require_close(what, function(rows, at), want, slack(want), f"as for {FEW} at a time")
 
 
 def gradient_compared(row_map: RowMap, rows: Array, gy: Array, got: Array, why: str) -> None:

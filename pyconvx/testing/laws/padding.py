@@ -61,17 +61,28 @@ class Extension:
 
 
 def _extensions(subject: Subject) -> st.SearchStrategy[Extension]:
-    """Axes from one element on, with pads shorter and much longer than they are. A joint mode gets mostly even ones."""
+    """Axes from one element on, with pads shorter and much longer than they are, and now and then long ones. A joint
+    mode gets mostly even ones.
+    """
     amounts = st.integers(0, 4) | st.integers(5, 30)
     if not subject.bound.plugin.joint:
-        return st.builds(Extension, st.integers(1, 5) | st.integers(6, 12), amounts, amounts)
+        short = st.builds(Extension, st.integers(1, 5) | st.integers(6, 12), amounts, amounts)
+        return _seldom(short, st.builds(Extension, st.integers(13, 150), st.integers(0, 300), st.integers(0, 300)))
     length, few = st.integers(1, 3).map(lambda n: 2 * n) | st.integers(1, 5), st.integers(0, 3) | st.integers(0, 9)
 
     def of(rank: int) -> st.SearchStrategy[Extension]:
         amount = few if rank < 3 else st.integers(0, 3)
-        return st.builds(Extension, *(st.tuples(*[numbers] * rank) for numbers in (length, amount, amount)))
+        drawn = st.builds(Extension, *(st.tuples(*[numbers] * rank) for numbers in (length, amount, amount)))
+        n, pad = (60, 300) if rank == 1 else (24, 60)
+        long = st.tuples(st.integers(6, n), *[length] * (rank - 1)).flatmap(st.permutations).map(tuple)
+        wide = st.tuples(st.integers(0, pad), *[st.integers(0, 2)] * (rank - 1)).flatmap(st.permutations).map(tuple)
+        return _seldom(drawn, st.builds(Extension, long, wide, wide))
 
     return st.sampled_from(subject.bound.plugin.ranks).flatmap(of)
+
+
+def _seldom(usual: st.SearchStrategy[Extension], other: st.SearchStrategy[Extension]) -> st.SearchStrategy[Extension]:
+    return st.integers(0, 9).flatmap(lambda turn: other if turn == 9 else usual)
 
 
 def _finite(subject: Subject) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,21 @@ from ..bounds import as_reduction
 from ..strategies.arrays import REALS
 from ..strategies.pool import PoolCase, adaptive_cases, pool_cases
 from . import numeric, purity
-from .compiled import Long, long_laws
-from .inputs import Table, blocks, near, varied
+from .compiled import long_laws
+from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Refuted, Subject, require_close, shown
 from .maps import RowMap, allowance, magnitude
 from .ranks import ADAPTIVE, POOL
-from .shared import numeric_laws, purity_laws
+from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws
 
 Array = NDArray[Any]
 
 
-LENGTHS = (1, 2, 3, 4, 5, 2, 3, 4, 6, 8, 9, 16, 25)  # of windows, most of them short
+LENGTHS = (1, 2, 3, 4, 5, 2, 3, 4, 6, 8, 9, 16, 25, 49)  # of windows, most of them short
+
+
+LAID = ((False, "one after another"), (True, "side by side"))
+Rows = Any  # a case with rows of numbers: Block, Long, Changed
 
 
 def _windows(numbers: Table, *dtypes: str) -> Callable[[Subject], Any]:
@@ -107,6 +112,49 @@ def result_form(subject: Subject, case: Block) -> None:
                 _slopes(bound, cast, y, *index)
 
 
+def other_axes(subject: Subject, case: Block) -> None:
+    """Windows (2, 3, k) and (2, k, k), against the same one after another, (6, k) and (2 * k, k)."""
+    bound, k = subject.bound, case.array.shape[-1]
+    for shape in ((2, 3), (2, k)):
+        w = np.resize(case.array, (math.prod(shape), k))
+        index = [np.arange(len(w), dtype=np.intp)] if bound.plugin.indexed else []
+        shaped = [place.reshape(shape) for place in index]
+        y = _reduced(bound, w, *index)
+        got = _reduced(bound, w.reshape(*shape, k).copy(), *shaped)
+        require_close("result", got, y.reshape(shape), purity.slack(y.reshape(shape)), "as for windows in a row")
+        if bound.plugin.gradient:
+            want = _slopes(bound, w, y, *index).reshape(*shape, k)
+            slopes = _slopes(bound, w.reshape(*shape, k).copy(), y.reshape(shape), *shaped)
+            require_close("gradient", slopes, want, purity.slack(want), "as for windows in a row")
+
+
+@dataclass(frozen=True)
+class Wide:
+    """One window of many numbers, all of them different."""
+
+    length: int
+    seed: int
+
+    @property
+    def array(self) -> Array:
+        random = np.random.default_rng(self.seed)
+        return ((random.permutation(self.length) + random.uniform(0.2, 0.8)) * (20 / self.length) - 10)[None]
+
+
+def _wide(subject: Subject) -> st.SearchStrategy[Wide]:
+    return st.builds(Wide, st.sampled_from((49, 130, 300)), st.integers(0, 999))
+
+
+def wide(subject: Subject, case: Wide) -> None:
+    """Order, slope and a NaN at either end."""
+    row, plugin = row_map(subject), subject.bound.plugin
+    if not plugin.ordered:
+        any_order(subject, Block("w", case.array))
+    if row.backward is not None and not plugin.surrogate:
+        numeric.slope(row, case.array)
+    numeric.not_a_number(row, case.array)
+
+
 def any_order(subject: Subject, case: Block) -> None:
     """Backwards, rotated, and the even places before the odd ones."""
     row, w = row_map(subject), case.array
@@ -131,10 +179,14 @@ def single_element(subject: Subject, case: Block) -> None:
 
 
 def is_an_element(subject: Subject, case: Block) -> None:
-    """Some element of the window, bit for bit, of integers and truth values, too."""
-    for dtype in (case.array.dtype, np.uint8, np.bool_):
-        w = np.abs(case.array).astype(dtype) if dtype != case.array.dtype else case.array
-        y = row_map(subject).forward(w, np.arange(len(w)))
+    """Some element of the window, bit for bit; of integers and truth values the one that it is of floats."""
+    row, at = row_map(subject), np.arange(len(case.array))
+    for dtype in (case.array.dtype, *REALS):
+        w = case.array if dtype == case.array.dtype else np.clip(case.array, 0, 100).astype(dtype)
+        y = row.forward(w, at)
+        want = row.forward(w.astype(np.float64), at)
+        what = f"result for {w.dtype}"
+        require_close(what, y.astype(np.float64), want, 0, "as for the same numbers in float64, of", w)
         for value, window in zip(y.ravel(), w, strict=True):
             if not (window == value).any():
                 raise Refuted(f"result is {shown(value.item())}", f"one of {shown(window)}")
@@ -156,36 +208,52 @@ def definition(subject: Subject, case: Block) -> None:
     numeric.compared(row_map(subject), case.array, want.reshape(-1, 1), "by definition")
 
 
-def _run(subject: Subject, case: Block | Long) -> Array:
-    """Windows one after another along a line, which is left as it is."""
-    w = case.array
-    seen = w.copy()
-    y: Array = cx.pool1d(seen.reshape(1, -1, 1), w.shape[-1], subject.bound)
-    require_close("w after the compiled function", seen, w, 0, "as before")
+def _laid(w: Array, beside: bool) -> Array:
+    """Windows (rows, k) as x: one after another along a line, or each in a channel of its own beside the others."""
+    return (w.T[None] if beside else w.reshape(1, -1, 1)).copy()
+
+
+def _run(subject: Subject, case: Rows, beside: bool = False) -> Array:
+    """Results for windows in x, which is left as it is."""
+    x = _laid(case.array, beside)
+    seen = x.copy()
+    y: Array = cx.pool1d(seen, case.array.shape[-1], subject.bound)
+    require_close("x after the compiled function", seen, x, 0, "as before")
     return y.reshape(-1, 1)
 
 
-def compiled(subject: Subject, case: Block | Long) -> None:
-    """Windows one after another along a line, against the Python function."""
-    numeric.compared(row_map(subject), case.array, _run(subject, case), "as compiled")
+def compiled(subject: Subject, case: Rows) -> None:
+    """Windows one after another and side by side, against the Python function."""
+    for beside, where in LAID:
+        numeric.compared(row_map(subject), case.array, _run(subject, case, beside), f"as compiled, {where}")
 
 
-def _run_back(subject: Subject, case: Block | Long) -> Array:
-    """The gradient of windows one after another along a line."""
-    w = case.array
-    y, pullback = cx.vjp(cx.pool1d, w.reshape(1, -1, 1), w.shape[-1], subject.bound)
-    gx: Array = pullback(varied(y.shape, w.dtype))[0]
-    return gx.reshape(w.shape)
+def _run_back(subject: Subject, case: Rows, beside: bool = False) -> Array:
+    """The gradient of windows in x, which is left as it is, as their results are."""
+    x, k = _laid(case.array, beside), case.array.shape[-1]
+    seen = x.copy()
+    y, pullback = cx.vjp(cx.pool1d, seen, k, subject.bound)
+    result = y.copy()
+    gx: Array = pullback(varied((len(case.array),), x.dtype).reshape(y.shape))[0]
+    require_close("x after the compiled gradient", seen, x, 0, "as before")
+    require_close("y after the compiled gradient", y, result, 0, "as before")
+    return gx[0].T.copy() if beside else gx.reshape(-1, k)
 
 
-def compiled_gradient(subject: Subject, case: Block | Long) -> None:
-    """The gradient of windows one after another along a line against that by the Python function."""
+def compiled_gradient(subject: Subject, case: Rows) -> None:
+    """The gradient of windows one after another and side by side, against that by the Python function."""
     w, gy = case.array, varied((len(case.array), 1), case.array.dtype)
-    numeric.gradient_compared(row_map(subject), w, gy, _run_back(subject, case), "as compiled")
+    for beside, where in LAID:
+        got = _run_back(subject, case, beside)
+        numeric.gradient_compared(row_map(subject), w, gy, got, f"as compiled, {where}")
 
 
 def _long(subject: Subject) -> list[tuple[int, int]]:
-    return [(1, 65), (3, 130), (2, 257), (1, 600), (513, 2), (1027, 3)]
+    return [(1, 65), (3, 130), (2, 257), (1, 600), (513, 2), (1027, 3), (70, 9)]
+
+
+def _all(subject: Subject) -> list[tuple[int, int]]:
+    return [(20_011, 4)]
 
 
 def _many(subject: Subject) -> list[tuple[int, int]]:
@@ -262,7 +330,22 @@ LAWS = (
         _windows(near),
         result_form,
     ),
+    Law(
+        "other_axes",
+        "Windows may have any axes before their own: it gives what it gives for them in a row.",
+        _windows(near),
+        other_axes,
+    ),
     *numeric_laws(_windows, row_map, "its own window", "a whole window"),
+    many_law(_all, row_map),
+    Law(
+        "wide",
+        "All that is said of order, gradient and NaN holds for windows of hundreds of elements, too.",
+        _wide,
+        wide,
+        share=0.05,
+    ),
+    parameters_law(_windows, row_map, ((_has_compiled_twin, compiled), (_has_compiled_gradient, compiled_gradient))),
     Law(
         "any_order",
         "The order of elements in a window does not matter, unless ordered=True is declared.",
@@ -278,7 +361,7 @@ LAWS = (
     ),
     Law(
         "is_an_element",
-        "A result is an element of its window, as exact=True declares.",
+        "A result is an element of its window, as exact=True declares, and the same one whatever the dtype.",
         _windows(near),
         is_an_element,
         lambda subject: subject.bound.plugin.exact,
@@ -293,17 +376,18 @@ LAWS = (
     Law(
         "compiled",
         "Its compiled form is its Python form, within rounding.",
-        _windows(near),
+        _windows(near_or_far),
         compiled,
         _has_compiled_twin,
     ),
     Law(
         "compiled_gradient",
         "The gradient of its compiled form is that of its Python form, within rounding.",
-        _windows(near),
+        _windows(near_or_far),
         compiled_gradient,
         _has_compiled_gradient,
     ),
+    compiled_law(_windows, row_map, _run, _has_compiled_twin),
     *long_laws(
         "long rows and wide windows",
         _long,

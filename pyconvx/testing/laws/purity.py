@@ -78,7 +78,7 @@ def repeatable(calls: Sequence[Call]) -> None:
         for array, values in zip(given, other, strict=True):
             array[...] = values
         for got, want in zip(call.results(given), between, strict=True):
-            require_close(f"what {call.what} returned", got, want, _slack(want), "as the array has other elements now")
+            require_close(f"what {call.what} returned", got, want, slack(want), "as the array has other elements now")
 
 
 def many_threads(calls: Sequence[Call]) -> None:
@@ -116,10 +116,10 @@ def any_memory(calls: Sequence[Call]) -> None:
         for form in VIEWS:
             got = call.results([reshaped(array, form) for array in call.fresh()])
             for one, other in zip(got, want, strict=True):
-                require_close(f"what {call.what} returned", one, other, _slack(other), f"({form}) as for a plain array")
+                require_close(f"what {call.what} returned", one, other, slack(other), f"({form}) as for a plain array")
 
 
-def _slack(want: Array) -> Array:
+def slack(want: Array) -> Array:
     """What NumPy's vector and scalar forms of a function may differ by; nothing for integers."""
     if want.dtype.kind != "f":
         return np.zeros(want.shape)

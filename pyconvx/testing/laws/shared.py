@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from ...plugin import bind
 from . import numeric, purity
-from .inputs import Table, anywhere, near, near_or_far
-from .law import Law, Subject
+from .compiled import Sizes, long_cases
+from .inputs import Table, anywhere, near, near_or_far, special
+from .law import Law, Subject, shown
 from .maps import RowMap
 
+Array = NDArray[Any]
 Cases = Callable[[Subject], st.SearchStrategy[Any]]
+Compared = Callable[[Subject, Any], None]
+Applies = Callable[[Subject], bool]
+
+FACTORS = (0.8, 1.25)  # by which a parameter differs from what it is
 
 
 def purity_laws(cases: Cases, calls: Callable[[Subject, Any], list[purity.Call]]) -> tuple[Law, ...]:
@@ -96,4 +107,96 @@ def numeric_laws(
             "float64",
         ),
         law("digits", "In float64 it is computed in float64.", near, numeric.digits, "float64"),
+    )
+
+
+def many_law(sizes: Sizes, row_map: Callable[[Subject], RowMap]) -> Law:
+    """The law about many rows, of which there are as `sizes` tells."""
+    return Law(
+        "many",
+        "For many rows at once it gives what it gives for a few at a time.",
+        long_cases(sizes),
+        lambda subject, case: numeric.together(row_map(subject), case.array),
+        share=0.03,
+    )
+
+
+def compiled_law(
+    cases: Callable[..., Cases],
+    row_map: Callable[[Subject], RowMap],
+    run: Callable[[Subject, Any], Array],
+    applies: Applies,
+) -> Law:
+    """The law about what is not finite, or huge, in a compiled form, whose results `run(subject, case)` gives."""
+
+    def holds(subject: Subject, case: Any) -> None:
+        numeric.compared_anywhere(row_map(subject), case.array, run(subject, case), "by the Python form, for")
+
+    return Law(
+        "compiled_anywhere",
+        "Its compiled form is its Python form for huge numbers, NaN and infinities, too, as far as it is declared what "
+        "they give.",
+        cases(special),
+        holds,
+        applies,
+    )
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Rows, and a parameter that is not what it was."""
+
+    parameter: str
+    value: float
+    rows: Any
+
+    @property
+    def array(self) -> Array:
+        return self.rows.array  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return f"{self.parameter} = {shown(self.value)}, {self.rows}"
+
+
+def parameters_law(
+    cases: Callable[..., Cases],
+    row_map: Callable[[Subject], RowMap],
+    compared: Sequence[tuple[Applies, Compared]],
+) -> Law:
+    """The law about parameters; `compared` holds compiled forms to those in Python, where they apply."""
+
+    def found(subject: Subject) -> list[tuple[str, float]]:
+        return [(name, value) for name, value in subject.bound.params.items() if type(value) is float]
+
+    def changed(subject: Subject) -> st.SearchStrategy[Changed]:
+        parameter = st.sampled_from(found(subject))
+        return st.builds(
+            lambda named, factor, rows: Changed(named[0], named[1] * factor or factor - 1, rows),
+            parameter,
+            st.sampled_from(FACTORS),
+            cases(near, "float64")(subject),
+        )
+
+    def holds(subject: Subject, case: Changed) -> None:
+        bound = subject.bound
+        other = replace(subject, bound=bind(bound.plugin, {**bound.params, case.parameter: case.value}))
+        try:
+            maps = row_map(other)
+            maps.forward(case.array, np.arange(len(case.array)))
+        except ValueError:
+            reject()  # of a parameter that must not have this value
+        if maps.backward is not None and not bound.plugin.surrogate:
+            numeric.slope(maps, case.array)
+        for applies, compare in compared:
+            if applies(other):
+                compare(other, case)
+
+    return Law(
+        "parameters",
+        "With other values of its parameters its gradient is the slope of its function, too, and its compiled form its "
+        "Python form.",
+        changed,
+        holds,
+        lambda subject: bool(found(subject)),
+        share=0.5,
     )

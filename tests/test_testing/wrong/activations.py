@@ -355,3 +355,65 @@ def compiled_shares_memory_between_threads(x):
 )
 def compiled_derivative_shares_memory_between_threads(x):
     return x**2
+
+
+@activation("many", derivative=lambda x, y: 1 - y * y)
+def leaves_out_elements_beyond_4096(x):
+    return np.tanh(x) * (np.arange(x.size).reshape(x.shape) < 4096)
+
+
+@activation("compiled_long", compiled=both(foreign_activation, lambda x: x**2 * (np.arange(x.size) < 8192)))
+def compiled_ends_after_8192(x):
+    return x**2
+
+
+def softmax(x):
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def softmax_gradient_of_six(x, y, gy):
+    return y * (gy - (gy * y).sum(-1, keepdims=True)) * (np.arange(x.shape[-1]) < 6)
+
+
+@activation("slope", rowwise=True, gradient=softmax_gradient_of_six)
+def row_gradient_ends_after_six(x):
+    return softmax(x)
+
+
+@activation(
+    "compiled", rowwise=True, compiled=both(foreign_activation, lambda x: softmax(x) * (np.arange(x.size) != 16))
+)
+def compiled_row_goes_wrong_at_the_seventeenth(x):
+    return softmax(x)
+
+
+@activation("parameters", derivative=lambda x, y: np.full_like(x, 2))
+def derivative_for_one_slope_only(x, slope=2.0):
+    return slope * x
+
+
+@activation(
+    "parameters",
+    derivative=lambda x, y, slope: np.where(x > 0, 1, slope).astype(x.dtype),
+    compiled=both(foreign_activation, lambda x: np.where(x > 0, x, 0.1 * x)),
+)
+def compiled_for_one_slope_only(x, slope=0.1):
+    return np.where(x > 0, x, slope * x)
+
+
+@activation("compiled_anywhere", compiled=both(foreign_activation, lambda x: np.where(x > 0, x, 0)))
+def compiled_makes_zeros_of_nan(x):
+    return np.maximum(x, 0)
+
+
+@activation("compiled_anywhere", limits=True, compiled=both(foreign_activation, lambda x: x / (1 + np.abs(x))))
+def compiled_has_no_limits(x):
+    return np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x))).astype(x.dtype)
+
+
+@activation(
+    "compiled_anywhere", compiled=both(foreign_activation, lambda x: np.where(np.abs(x) < 2e4, np.hypot(1, x), 0))
+)
+def compiled_ends_at_20000(x):
+    return np.hypot(1, x)

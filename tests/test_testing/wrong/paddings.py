@@ -250,3 +250,14 @@ def globe_that_fails_beyond_the_north_pole(i, n):
 @padding("interior in_convolution")
 def always_refuses(i, n):
     raise ValueError("never")
+
+
+@padding("index_range")
+def beyond_the_axis_after_60(i, n):
+    return np.where(np.abs(i) > 60, n, i % n)
+
+
+@padding("interior")
+def moves_elements_of_long_axes(i, n):
+    inside = (i >= 0) & (i < n) & (n > 40)
+    return np.where(inside, np.minimum(i + 1, n - 1), i % n)

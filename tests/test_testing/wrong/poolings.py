@@ -1,10 +1,11 @@
 """Poolings that are wrong, each in one way."""
 
 import time
+from ctypes import CFUNCTYPE, POINTER, c_int, c_ssize_t, c_void_p
 from functools import partial
 
 import numpy as np
-from foreign import both, pooling_gradient, window
+from foreign import ELEMENTS, array, both, pooling_gradient, window
 from foreign import pooling as foreign_pooling
 
 from .wrong import wrong
@@ -230,3 +231,84 @@ def compiled_windows_share_memory_between_threads(w):
 )
 def compiled_gradient_shares_memory_between_threads(w):
     return (w * w).sum(-1)
+
+
+@pooling("other_axes", gradient=lambda w, y: 2 * (w - w.mean(-1, keepdims=True)) / w.shape[-1])
+def takes_the_second_axis_for_the_last(w):
+    return ((w - w.mean(1, keepdims=True)) ** 2).mean(-1)
+
+
+@pooling("other_axes", gradient=lambda w, y: 2 * (w - w.mean(1, keepdims=True)) / w.shape[-1])
+def gradient_takes_the_second_axis_for_the_last(w):
+    return ((w - w.mean(-1, keepdims=True)) ** 2).mean(-1)
+
+
+@pooling("many")
+def leaves_out_windows_beyond_5000(w):
+    return w.sum(-1) * (np.arange(w[..., 0].size).reshape(w.shape[:-1]) < 5000)
+
+
+@pooling("wide")
+def leaves_out_elements_beyond_100(w):
+    return w[..., :100].mean(-1)
+
+
+@pooling("wide", gradient=lambda w, y: one_hot(w.argmax(-1).astype(np.int8), w) - one_hot(w.argmin(-1).astype("b"), w))
+def gradient_counts_in_bytes(w):
+    return w.max(-1) - w.min(-1)
+
+
+@pooling("parameters", gradient=lambda w, y, power: 2 * w)
+def gradient_for_one_power_only(w, power=2.0):
+    return (np.abs(w) ** power).sum(-1)
+
+
+@pooling("parameters", compiled=both(foreign_pooling, lambda w: (w * w).sum(-1)))
+def compiled_for_one_power_only(w, power=2.0):
+    return (np.abs(w) ** power).sum(-1)
+
+
+@pooling("compiled_anywhere", exact=True, compiled=both(foreign_pooling, lambda w: np.fmax.reduce(w, -1)))
+def compiled_drops_nan(w):
+    return w.max(-1)
+
+
+@pooling("is_an_element", exact=True)
+def negative_of_unsigned_numbers(w):
+    return w.max(-1) if w.dtype == bool else -((-w).min(-1))
+
+
+def over_its_rows(dtype):
+    """The gradient of a mean that leaves something else in the rows that it reads."""
+    real = POINTER(ELEMENTS[dtype])
+
+    def call(rows, taps, y, slopes, n, user):
+        for tap in range(taps):
+            array(slopes[tap], n)[...] = 1 / taps
+            array(rows[tap], n)[...] = -1
+        return 0
+
+    return CFUNCTYPE(c_int, POINTER(real), c_ssize_t, real, POINTER(real), c_ssize_t, c_void_p)(call)
+
+
+@pooling(
+    "compiled_gradient",
+    gradient=lambda w, y: np.full_like(w, 1 / w.shape[-1]),
+    compiled_gradient={dtype: over_its_rows(dtype) for dtype in ELEMENTS},
+)
+def compiled_gradient_writes_its_rows(w):
+    return w.mean(-1)
+
+
+def by_vectors_of_eight(w, y):
+    whole = np.arange(len(w)) < len(w) // 8 * 8
+    return np.where(whole[:, None], 1, 1 / w.shape[-1]) + 0 * w
+
+
+@pooling(
+    "compiled_gradient_long",
+    gradient=lambda w, y: np.full_like(w, 1 / w.shape[-1]),
+    compiled_gradient=both(pooling_gradient, by_vectors_of_eight),
+)
+def compiled_gradient_of_vectors_is_not_divided(w):
+    return w.mean(-1)
