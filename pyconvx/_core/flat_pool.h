@@ -10,7 +10,7 @@ static void NAME(phase)(const void *from, ptrdiff_t readable, ptrdiff_t apart, p
     char *y = (char *)to;
     ptrdiff_t i = 0;
 #if SHUFFLES
-    if (group <= LANES) {
+    if (group < LANES) {
         const ptrdiff_t held = LANES / group, reached = (2 * LANES - group) / apart + 1;
         const ptrdiff_t groups = held < reached ? held : reached; /* that one shuffle of two vectors gives */
         MASK index = {0};
@@ -26,8 +26,13 @@ static void NAME(phase)(const void *from, ptrdiff_t readable, ptrdiff_t apart, p
         for (; i < count; i++) memcpy(y + i * sizeof(INTEGER), x + 2 * i * sizeof(INTEGER), sizeof(INTEGER));
 #endif
     (void)readable;
-    for (; i < count && group > LANES; i++)
-        memcpy(y + i * group * sizeof(INTEGER), x + i * apart * sizeof(INTEGER), group * sizeof(INTEGER));
+    for (; i < count && group >= LANES; i++) {
+        const char *place = x + i * apart * sizeof(INTEGER);
+        char *there = y + i * group * sizeof(INTEGER);
+        const ptrdiff_t last = (group - LANES) * (ptrdiff_t)sizeof(INTEGER); /* which may take up the one before again */
+        for (ptrdiff_t at = 0; at < last; at += VECTOR_BYTES) *(MASK *)(there + at) = *(const MASK *)(place + at);
+        *(MASK *)(there + last) = *(const MASK *)(place + last);
+    }
     for (; i < count; i++)
         for (ptrdiff_t c = 0; c < group; c++)
             memcpy(y + (i * group + c) * sizeof(INTEGER), x + (i * apart + c) * sizeof(INTEGER), sizeof(INTEGER));

@@ -6,10 +6,11 @@ cdef extern from "lay.h":
     void lay_windows_f64(const double **rows, Py_ssize_t taps, Py_ssize_t windows, double *to) noexcept nogil
 
 cdef enum:
-    WIDE_ROW = 256                  # bytes of a row that is worth a call
+    WIDE_ROW = 128                  # bytes of a row that is worth a call
     LAID_ROWS = 1 << 14             # bytes of rows that are laid at once, unless one place needs more
     WINDOWS = 32                    # windows that are laid at once
-    LONGEST_ROW = 1 << 9           # elements: more would leave the cache between two looks at a row
+    LONGEST_ROW = 1 << 9            # elements: more would leave the cache between two looks at a row
+    FEW_ROWS = 8                    # before a row, among which one is looked for that it is part of
 
 cdef struct foreign_pool_t:
     pool_t pool
@@ -70,38 +71,73 @@ cdef int call_rows(const foreign_pool_t *job, const rows_t *r, Py_ssize_t count,
     return 0
 
 
+cdef void shared_rows(const real **row, Py_ssize_t count, Py_ssize_t apart, cnp.int32_t *shared) noexcept nogil:
+    """Which rows begin some places later in another, places being `apart` elements from one to the next: shared[t] is
+    how many rows before t that other one is, or for a row by itself, negative, how many places later the last of them
+    begins.
+    """
+    cdef Py_ssize_t t, u, root
+    for t in range(count):
+        shared[t] = 0
+        for u in range(max(0, t - FEW_ROWS), t):
+            if row[t] - row[u] == apart:
+                root = u if shared[u] <= 0 else u - shared[u]
+                shared[t] = <cnp.int32_t> (t - root)
+                shared[root] = <cnp.int32_t> min(shared[root], -((row[t] - row[root]) // apart))
+                break
+
+
+cdef inline void lay_alike(const real **row, Py_ssize_t count, Py_ssize_t apart, Py_ssize_t channels,
+                           Py_ssize_t places, const cnp.int32_t *shared, real *laid, const real **to) noexcept nogil:
+    """Lay rows of `places` places, each place's channels after those of the one before it."""
+    cdef Py_ssize_t t, all_places
+    for t in range(count):
+        if shared[t] > 0:
+            to[t] = to[t - shared[t]] + (row[t] - row[t - shared[t]]) // apart * channels
+            continue
+        all_places = places - shared[t]
+        put_together(row[t], apart, channels, all_places, laid)
+        to[t] = laid
+        laid += all_places * channels
+
+
 cdef void foreign_pool_block(real *kind, const foreign_pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const pool_t *pool = &job.pool
     cdef const source_t *s = &pool.source
-    cdef rows_t r = rows_of(job, worker)
+    cdef rows_t all_rows = rows_of(job, worker), some_rows = all_rows
+    cdef const real **row = <const real **> all_rows.row        # of the first of places whose windows lie alike
+    cdef const real **now
     cdef char *scratch = pool.scratch + worker * pool.scratch_size
     cdef Py_ssize_t at[AXES]
-    cdef Py_ssize_t n, channel0, channels, count, places, apart, gap
+    cdef Py_ssize_t n, channel0, channels, count, places, apart, gap, most, some, place, t
     cdef Py_ssize_t left = start_forward(pool, block, at, &n, &channel0, &channels)
-    cdef Py_ssize_t most, t
-    cdef real *laid
+    cdef real *y
     cdef int status
+    some_rows.row = all_rows.row + s.taps
+    now = <const real **> some_rows.row
     while left > 0 and not failed(job.call.failure):
-        places = 1
+        places = alike(s, at, left, &gap)
+        apart = gap * s.stride[2]
+        most = 1
         if channels == s.channels and pool.y_stride[2] == channels:
-            most = min(left, max(job.most, LONGEST_ROW // channels))
-            places = alike(s, at, most, &gap)
-            apart = gap * s.stride[2]
-            if apart != channels:
-                places = max(1, min(places, job.most))
-        count = collect_all(kind, pool, <const real *> pool.x + n * s.stride_n, at, channel0, &r)
-        if places > 1 and apart != channels:
-            laid = <real *> (scratch + job.laid_at)
-            for t in range(count):
-                put_together(<const real *> r.row[t], apart, channels, places, laid)
-                r.row[t] = laid
-                laid += places * channels
-        if count:
-            status = call_rows(job, &r, count,
-                               <real *> pool.y + n * pool.y_n + target(s, at, pool.y_stride) + channel0,
-                               places * channels, <double *> (scratch + job.slopes_at))
+            most = max(job.most, LONGEST_ROW // channels) if apart == channels else job.most
+        count = collect_all(kind, pool, <const real *> pool.x + n * s.stride_n, at, channel0, &all_rows)
+        if places > 1 and most > 1 and apart != channels:
+            shared_rows(row, count, apart, all_rows.number)
+        y = <real *> pool.y + n * pool.y_n + target(s, at, pool.y_stride) + channel0
+        for place from 0 <= place < (places if count else 0) by most:
+            some = min(most, places - place)
+            if some > 1 and apart != channels:
+                lay_alike(row, count, apart, channels, some, all_rows.number, <real *> (scratch + job.laid_at), now)
+            else:
+                memcpy(now, row, count * sizeof(void *))
+            status = call_rows(job, &some_rows, count, y + place * pool.y_stride[2], some * channels,
+                               <double *> (scratch + job.slopes_at))
             if status:
                 fail(job.call.failure, status)
+                break
+            for t in range(count):
+                row[t] += some * apart
         at[2] += places - 1
         n += step_on(s, at)
         left -= places
@@ -124,7 +160,7 @@ cdef int lay_scratch(foreign_pool_t *job, Compiled compiled, const foreign_t *fo
     prepare_call(&job.call, foreign, params)
     job.pool.call, job.pool.effort = &job.call, FOREIGN_WORK
     job.most = max(1, LAID_ROWS // (taps * pixel)) if pixel < WIDE_ROW else 1
-    job.numbers_at = rounded(2 * taps * sizeof(void *))         # after the rows and, in a gradient, the slopes
+    job.numbers_at = rounded(2 * taps * sizeof(void *))         # after the rows, and as many again, or slopes
     job.laid_at = job.numbers_at + rounded(taps * sizeof(cnp.int32_t))
     # whole vectors are written beyond the end of what is laid
     job.slopes_at = job.laid_at + (rounded(taps * job.most * pixel) + VECTOR_BYTES if job.most > 1 else 0)

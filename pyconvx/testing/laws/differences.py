@@ -16,6 +16,7 @@ Array = NDArray[Any]
 
 STEPS = 2.0 ** -np.arange(5, 19, 2)
 RATIO = 4.0  # of a step to the next
+SMOOTH = 1.1  # what the bend of a function may be off by as the step shrinks; that of |x|^p at 0 shrinks by RATIO^(p-1)
 NOISE = 32 * float(np.finfo(np.float64).eps)  # a few roundings in the function
 
 
@@ -34,7 +35,7 @@ def slopes(function: Callable[[Array], Array], x: Array, directions: Array) -> t
         bend = np.abs(high - 2 * here + low) / step
         largest = np.maximum(np.maximum(np.abs(high), np.abs(low)), np.abs(here))
         noise = NOISE * (largest + np.abs(x).max() + 1) / step
-        shrinks = bend[1:] <= bend[:-1] * (2 / RATIO) + noise[1:]
+        shrinks = bend[1:] <= bend[:-1] * (SMOOTH / RATIO) + noise[1:]
         smooth = np.logical_and.accumulate(shrinks[::-1])[::-1]  # from this step down to the smallest
         error = np.where(smooth, np.abs(central[1:] - central[:-1]) + noise[1:], np.inf)
     error = np.where(np.isfinite(error), error, np.inf)
