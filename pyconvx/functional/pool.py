@@ -78,12 +78,14 @@ class _Plan:
         return self._deliver(y, index)
 
     def repeat(self) -> Repeat | None:
-        """How the same is done for other arrays of this form, if it is done by a kernel of the core alone."""
+        """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         plain = self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
         if not plain or self.layout != "channels_last" or (self.return_indices and self.border is not None):
             return None
         reduction = self._reduction(False)
         if not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
+            return None
+        if self.out is not None and reduction.compiled() is not None:  # it is filled when all is done
             return None
         kernel = None if self.return_indices else reduction.ready()
         if kernel is not None:

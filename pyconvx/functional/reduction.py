@@ -70,7 +70,7 @@ class Reduction:
     def kernel(self) -> Callable[..., None] | None:
         """What fills y from x, given the arrays of numbers of taps or elements that it also fills, or None for them.
 
-        None where only a function of a plugin can.
+        None where only a function in Python can.
         """
         name, kernels, reads, constants = self.kind.plugin.kernel, _core.kernels, self.reads, self.constants
         if name in EXTREMA:
@@ -85,7 +85,14 @@ class Reduction:
         if name in BASIC:
             divisor, value = self.divisor, self.value
             return lambda x, y, *_: kernels.pool_sum(x, y, reads(x), constants, divisor, value, num_threads())
+        compiled = self.compiled()
+        if compiled is not None:
+            return lambda x, y, *_: kernels.pool_foreign(x, y, reads(x), constants, *compiled, num_threads())
         return None
+
+    def compiled(self) -> tuple[Any, tuple[float, ...]] | None:
+        """The compiled function of a plugin that reduces windows, with its parameters; None if there is none."""
+        return kernel_of(self.kind, self.seen, self.taps)
 
     def ready(self) -> Any:
         """A kernel that fills y from x, both contiguous, again and again; None if there is none."""
@@ -115,13 +122,8 @@ class Reduction:
             lower, upper = ((np.empty(self.shape, np.int32) if tapped else None) for _ in range(2))
             if y.size:
                 kernel(x, y, lower, upper)
-            kept = backward and self.statistic is not None
+            kept = backward and (self.statistic is not None or self.kind.plugin.kernel not in BASIC)
             return y, index, (lower, upper) if tapped else (x, y.copy()) if kept else None
-        compiled = kernel_of(self.kind, x.dtype, self.taps)
-        if compiled is not None:
-            if y.size:
-                _core.kernels.pool_foreign(x, y, self.reads(x), self.constants, *compiled, num_threads())
-            return y, index, (x, y.copy()) if backward else None
         flat = y.reshape(self.shape[0], math.prod(self.shape[1:-1]), self.shape[-1])
         for at, windows, number in self._windows(x):
             flat[at] = evaluate(self.kind, windows, number)
