@@ -16,6 +16,7 @@ from .padding import OUTSIDE, PaddingMode, index_map, joint_map, paddings
 from .picture import filters
 from .plugin import Bound, Plugin
 from .pooling import Pooling, poolings
+from .pooling import evaluate as pooled
 from .registry import Registry
 
 __all__ = ["KINDS", "Entry", "Listing", "entries", "plugins"]
@@ -150,10 +151,8 @@ def _curve(bound: Bound[Any]) -> str:
 def _reduced(bound: Bound[Any]) -> str:
     """A window, and what it becomes."""
     window = np.array([[WINDOW]])
-    plugin = bound.plugin
-    index = [np.zeros((1, 1), np.intp)] if plugin.indexed else []
-    y = plugin.function(window, *index, **bound.params)
-    return f"{' '.join(f'{number:g}' for number in WINDOW)} > {float(np.ravel(y)[0]):.3g}"
+    y = pooled(bound, window, np.zeros((1, 1), np.intp))
+    return f"{' '.join(f'{number:g}' for number in WINDOW)} > {y.item():.3g}"
 
 
 def _shaped(bound: Bound[Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .plugin import Bound, Plugin, calling
+from .plugin import Bound, Plugin, calling, unmasked
 from .registry import Registry
 
 __all__ = ["OUTSIDE", "IndexMap", "JointMap", "PaddingMode", "index_map", "joint_map", "padding", "paddings"]
@@ -159,7 +159,8 @@ def index_map(bound: Bound[PaddingMode], i: Indices, n: int) -> IndexMap:
 
 def _terms(bound: Bound[PaddingMode], i: Indices, result: Any) -> tuple[NDArray[Any], Weights]:
     """The index and the weight that a rule returned, both brought to shape (T, L)."""
-    index, weight = result if isinstance(result, tuple) and len(result) == 2 else (result, np.ones(i.shape))
+    pair = result if isinstance(result, tuple) and len(result) == 2 else (result, np.ones(i.shape))
+    index, weight = (unmasked(bound.plugin, "function", each) for each in pair)
     for what, array, kinds in (("index", index, "iu"), ("weight", weight, "biuf")):
         numbers = "integers" if array is index else "real numbers"
         if not isinstance(array, np.ndarray):
@@ -266,6 +267,8 @@ def _joint_parts(
     index, weight = result if pair else (result, None)
     if not isinstance(index, tuple) or len(index) != axes:
         raise _error(bound, f"index must be a tuple of {axes} arrays of integers, one per axis, got {index!r}")
+    index = tuple(unmasked(bound.plugin, "function", each) for each in index)
+    weight = unmasked(bound.plugin, "function", weight)
     parts = [(f"index of axis {axis}", each, "iu", "integers") for axis, each in enumerate(index)]
     if pair:
         parts.append(("weight", weight, "biuf", "real numbers"))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .plugin import Plugin, bind, calling
+from .plugin import Plugin, bind, calling, unmasked
 from .registry import Registry
 
 __all__ = ["PictureFilter", "filters"]
@@ -52,6 +52,7 @@ class PictureFilter(Plugin):
         bound = bind(self, params)
         with calling(self):
             kernel = self.function(**bound.params)
+        kernel = unmasked(self, "function", kernel)
         try:
             kernel = np.array(kernel)
             if kernel.dtype.kind not in "biufO":  # NumPy would turn complex numbers and text into float32

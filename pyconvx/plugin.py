@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .remember import key_of
 
-__all__ = ["REQUIRED", "Bound", "Plugin", "accepted", "bind", "calling", "numbers", "returned"]
+__all__ = ["REQUIRED", "Bound", "Plugin", "accepted", "bind", "calling", "numbers", "returned", "unmasked"]
 
 P = TypeVar("P", bound="Plugin")
 
@@ -273,11 +273,23 @@ class calling:
             error.__notes__ = [*getattr(error, "__notes__", ()), note]
 
 
+def unmasked(plugin: Plugin, what: str, result: object) -> Any:
+    """Return `result`, got from a call into a plugin; an array without the class of its own that it may have.
+
+    Such a class may compare as it likes: where an element is masked, numpy.ma finds that every condition holds. Raises
+    ValueError, naming the plugin, for a masked array, whose mask would be lost.
+    """
+    if isinstance(result, np.ma.MaskedArray):
+        raise ValueError(f"{what} of {plugin} must return arrays without a mask, got a masked array: fill it first")
+    return np.asarray(result) if isinstance(result, np.ndarray) else result
+
+
 def returned(plugin: Plugin, what: str, result: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return `result`, got from a call into a plugin, if it has that shape and that dtype or a narrower one.
 
     Raises ValueError, naming the plugin, otherwise.
     """
+    result = unmasked(plugin, what, result)
     if not isinstance(result, np.ndarray):
         got = f"{type(result).__name__} {result!r}"
     elif result.shape != shape or not np.can_cast(result.dtype, dtype):

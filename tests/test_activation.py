@@ -298,6 +298,7 @@ def test_a_plugin_sees_bounded_blocks_whole_rows_and_cannot_write():
         (np.float32(0), "float32"),
         (np.zeros(2), "dtype float64"),
         (np.zeros(2, complex), "dtype complex128"),
+        (np.ma.zeros(2, np.float32), "a masked array: fill it first"),
     ],
 )
 def test_what_a_plugin_must_return(result, got):

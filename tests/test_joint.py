@@ -619,6 +619,38 @@ def test_what_is_no_joint_map_is_refused_by_the_name_of_the_mode(result, message
     assert f"padding mode 'broken' (of {__name__})" in str(info.value)
 
 
+@pytest.mark.parametrize("far", [-3, 10**9])
+def test_a_mask_hides_no_index(far):
+    def island(i, n):
+        sea = (i[0] < 0) | (i[0] >= n[0]) | (i[1] < 0) | (i[1] >= n[1])
+        return tuple(np.ma.masked_array(np.where(sea, far, at), sea) for at in np.broadcast_arrays(*i))
+
+    with cx.paddings.temporarily("island", island, joint=True, ranks=(2,)):
+        for call in (
+            lambda: cx.conv2d(np.ones((4, 4, 1)), np.ones((1, 3, 3, 1)), padding=1, padding_mode="island"),
+            lambda: cx.pad(np.ones((4, 4)), 1, "island"),
+        ):
+            with pytest.raises(ValueError, match=r"of padding mode 'island' .* got a masked array: fill it first"):
+                call()
+
+
+def test_a_class_of_its_own_hides_no_index():
+    with (
+        cx.paddings.temporarily("unequal", lambda i, n: (i[0].view(Agreeing), i[1] % n[1]), joint=True, ranks=(2,)),
+        pytest.raises(ValueError, match="every index must be in"),
+    ):
+        cx.pad(np.ones((4, 4)), 1, "unequal")
+
+
+class Agreeing(np.ndarray):
+    """An array all of whose comparisons are true."""
+
+    def __ge__(self, other):
+        return np.ones(self.shape, bool)
+
+    __lt__ = __eq__ = __ge__
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint16, np.intp])
 def test_any_integer_dtype_is_a_joint_map(dtype):
     rule = lambda i, n: ((ROW.astype(dtype), COLUMN.astype(dtype)), np.ones((1, 1), np.int8))  # noqa: E731

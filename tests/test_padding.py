@@ -126,6 +126,20 @@ def test_what_is_no_index_map_is_refused_by_the_name_of_the_mode(result, message
     assert f"padding mode 'broken' (of {__name__})" in str(info.value)
 
 
+BEYOND = EDGE != I
+
+
+@pytest.mark.parametrize(
+    "result", [np.ma.masked_array(I, BEYOND), (np.ma.masked_array(I, BEYOND), ONES), (EDGE, np.ma.array(ONES))]
+)
+def test_a_mask_is_not_lost(result):
+    with (
+        cx.paddings.temporarily("masked", lambda i, n: result),
+        pytest.raises(ValueError, match=f"'masked' .registered by {__name__}. must return arrays without a mask"),
+    ):
+        index_map(cx.padding("masked"), I, 3)
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint16, np.intp])
 def test_any_integer_dtype_and_shared_weights_are_an_index_map(dtype):
     with cx.paddings.temporarily("narrow", lambda i, n: (i.clip(0, n - 1).astype(dtype)[None], ONES)):

@@ -96,6 +96,7 @@ def test_as_filters_is_a_depthwise_bank(channels):
         (np.zeros((0, 3)), r"shape \(0, 3\)"),
         ([[1], [1, 2]], "no array of real numbers"),
         (np.full((3, 3), 1j), "complex128"),
+        (np.ma.zeros((3, 3)), "a masked array: fill it first"),
     ],
 )
 def test_what_is_no_kernel_is_refused(result, message):

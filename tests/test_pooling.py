@@ -232,7 +232,13 @@ def test_a_plugin_cannot_write_to_its_windows():
 
 @pytest.mark.parametrize(
     ("result", "got"),
-    [(None, "NoneType None"), ([1.0], "list"), (np.zeros(3, np.float32), r"shape \(3,\)"), (np.zeros(2), "float64")],
+    [
+        (None, "NoneType None"),
+        ([1.0], "list"),
+        (np.zeros(3, np.float32), r"shape \(3,\)"),
+        (np.zeros(2), "float64"),
+        (np.ma.zeros(2, np.float32), "a masked array: fill it first"),
+    ],
 )
 def test_what_a_plugin_must_return(result, got):
     w = np.zeros((2, 3), np.float32)

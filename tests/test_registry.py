@@ -399,3 +399,8 @@ def test_tables_of_plugins_are_text_and_html():
         assert "<td>text=&#x27;&lt;i&gt;&#x27;</td>" in cx.plugins("activations")._repr_html_()
     with pytest.raises(ValueError, match="paddings, activations, poolings, filters, got 'nope'"):
         cx.plugins("nope")
+
+
+def test_the_list_says_what_is_wrong_with_a_plugin():
+    with cx.poolings.temporarily("masked", lambda w: np.ma.masked_equal(w.max(-1), 4)):
+        assert "(ValueError: function of pooling 'masked' (registered by" in str(cx.plugins("poolings"))
