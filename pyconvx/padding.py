@@ -160,7 +160,7 @@ def index_map(bound: Bound[PaddingMode], i: Indices, n: int) -> IndexMap:
 def _terms(bound: Bound[PaddingMode], i: Indices, result: Any) -> tuple[NDArray[Any], Weights]:
     """The index and the weight that a rule returned, both brought to shape (T, L)."""
     pair = result if isinstance(result, tuple) and len(result) == 2 else (result, np.ones(i.shape))
-    index, weight = (unmasked(bound.plugin, "function", each) for each in pair)
+    index, weight = (_own(bound, each) for each in pair)
     for what, array, kinds in (("index", index, "iu"), ("weight", weight, "biuf")):
         numbers = "integers" if array is index else "real numbers"
         if not isinstance(array, np.ndarray):
@@ -173,6 +173,12 @@ def _terms(bound: Bound[PaddingMode], i: Indices, result: Any) -> tuple[NDArray[
         raise _error(bound, f"index has {len(index)} terms and weight has {len(weight)}")
     index, weight = np.broadcast_arrays(np.atleast_2d(index), np.atleast_2d(weight))
     return index, weight.astype(np.float64)
+
+
+def _own(bound: Bound[PaddingMode], result: Any) -> Any:
+    """What a rule returned; an array is copied, so that what has been checked is not filled anew for another thread."""
+    result = unmasked(bound.plugin, "function", result)
+    return result.copy() if isinstance(result, np.ndarray) else result
 
 
 def _error(bound: Bound[PaddingMode], problem: str) -> ValueError:
@@ -267,8 +273,7 @@ def _joint_parts(
     index, weight = result if pair else (result, None)
     if not isinstance(index, tuple) or len(index) != axes:
         raise _error(bound, f"index must be a tuple of {axes} arrays of integers, one per axis, got {index!r}")
-    index = tuple(unmasked(bound.plugin, "function", each) for each in index)
-    weight = unmasked(bound.plugin, "function", weight)
+    index, weight = tuple(_own(bound, each) for each in index), _own(bound, weight)
     parts = [(f"index of axis {axis}", each, "iu", "integers") for axis, each in enumerate(index)]
     if pair:
         parts.append(("weight", weight, "biuf", "real numbers"))

@@ -1,12 +1,15 @@
 """Index maps of the registered padding modes, and what is refused as an index map."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from threads import together
 
 import pyconvx as cx
-from pyconvx.padding import OUTSIDE, index_map, paddings
+from pyconvx.padding import OUTSIDE, index_map, joint_map, paddings
 from pyconvx.testing.strategies import mode_names
 
 NUMPY = {
@@ -168,6 +171,40 @@ def test_a_rule_cannot_write_to_its_coordinates_and_its_exceptions_are_noted():
     ):
         index_map(cx.padding("careless"), I, 3)
     assert info.value.__notes__ == [f"in the function of the padding mode 'careless' (registered by {__name__})"]
+
+
+@pytest.fixture
+def often():
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("joint", [False, True])
+def test_what_a_rule_fills_anew_for_another_thread_has_been_copied_before_it_is_checked(joint):
+    buffer, far = np.empty(10_000, np.intp), []
+
+    def reused(i, n):
+        i, n = (i[0], n[0]) if joint else (i, n)
+        index = buffer[: i.size]
+        np.clip(i, 0, n - 1, out=index)
+        return (index,) if joint else index
+
+    def ask(length):
+        i, bound = np.arange(-2, length + 2), cx.padding("reused")
+        for _ in range(1000):
+            try:
+                table = joint_map(bound, (i,), (length,)) if joint else index_map(bound, i, length)
+            except ValueError:  # of the other thread, and seen
+                continue
+            far.extend(each for each in map(np.max, table.index) if each >= length)
+
+    with paddings.temporarily("reused", reused, joint=joint):
+        together(ask, 5000, 9000)
+    assert not far
 
 
 def test_a_parameter_that_is_an_array_needs_no_hash():
