@@ -45,11 +45,13 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _laws(session: pytest.Session, name: str, examples: int) -> Iterator[pytest.Item]:
+    from pyconvx import BrokenPluginError
     from pyconvx.testing import checks
 
     try:
         found = checks(name, examples=examples)
-    except (TypeError, ValueError) as error:  # an unknown name, a parameter without a default, no examples
+    # an unknown name, a parameter without a default, no examples; what cannot be loaded, or is offered twice
+    except (TypeError, ValueError, BrokenPluginError) as error:
         raise pytest.UsageError(f"--pyconvx-plugin {name}: {error}") from None
     for check in found:
         kind, law = check.subject.bound.plugin.kind, check.law.name

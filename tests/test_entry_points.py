@@ -162,6 +162,24 @@ def test_a_broken_plugin_does_not_stop_a_check_of_all(acme):
     assert told[-1] == "('padding mode bad: cannot be loaded',) True"
 
 
+@pytest.mark.parametrize(("name", "why"), [("bad", "cannot be loaded: Module"), ("acme:last", "is offered by ")])
+def test_pytest_says_why_a_plugin_has_no_laws(acme, name, why):
+    offers = {"paddings": {"bad": "broken.bad:bad", "acme:last": "broken.bad:bad"}}
+    install(acme, "Broken", "0.3", offers, bad="import acme_has_no_such_module")
+    told = run(
+        acme,
+        f"""
+        import pytest
+        sys.stderr = sys.stdout
+        options = "-p", "no:pyconvx", "-p", "pytest_pyconvx", "-p", "no:cacheprovider", "--pyconvx-plugin", {name!r}
+        print(pytest.main([{str(acme)!r}, "--rootdir", {str(acme)!r}, *options]) == pytest.ExitCode.USAGE_ERROR)
+        """,
+    )
+    begin = f"ERROR: --pyconvx-plugin {name}: padding mode {name!r}"
+    assert any(line.startswith(begin) and why in line for line in told)
+    assert told[-1] == "True"
+
+
 def test_a_broken_plugin_does_not_stop_strategies(acme):
     install(acme, "Broken", "0.3", {"paddings": {"bad": "broken.bad:bad"}}, bad="import acme_has_no_such_module")
     told = run(
