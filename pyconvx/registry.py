@@ -1,6 +1,6 @@
 """Plugins known by name: the one mechanism behind paddings, activations, poolings and picture filters.
 
-A `Registry` maps names to plugins. Imports plugin, offers and the core.
+A `Registry` maps names to plugins. Imports plugin, remember, offers and the core.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
-from threading import Lock
+from threading import RLock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
+from . import remember
 from ._core import forget
 from .offers import BrokenPluginError, Offers, distribution_of, loading, loading_from
 from .plugin import Bound, P, Plugin, bind
@@ -73,7 +74,7 @@ class Registry(Mapping[str, P], Generic[P]):
         self.kind = kind
         self._build = build
         self._offers = None if group is None else Offers(group)
-        self._lock = Lock()
+        self._lock = RLock()  # a finalizer of what a plugin held may unregister another
         self._entries: _Entries[P] = ({}, {})
 
     def _registered(self, name: object) -> P | None:
@@ -318,8 +319,11 @@ class Registry(Mapping[str, P], Generic[P]):
             return before
 
     def _replace(self, plugins: dict[str, P], aliases: dict[str, str]) -> None:
+        before, _ = self._entries
         self._entries = (plugins, {a: c for a, c in aliases.items() if c in plugins})
         forget()
+        if any(plugins.get(name) is not plugin for name, plugin in before.items()):
+            remember.forget()
 
 
 def _with(current: dict[str, V], names: set[str], before: dict[str, V]) -> dict[str, V]:

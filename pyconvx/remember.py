@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["BUDGET", "key_of", "remembered"]
+__all__ = ["BUDGET", "forget", "key_of", "remembered"]
 
 R = TypeVar("R")
 Key = tuple[Any, ...]
@@ -94,6 +94,14 @@ def _keep(store: dict[Key, _Entry], key: Key, result: Any, size: int) -> None:
             each.pop(old, None)
             held -= entry.size
         _held = held
+
+
+def forget() -> None:
+    """Let all results go: a plugin has gone that keys and results may hold, with what its function holds in turn."""
+    global _held
+    for store in _stores:
+        store.clear()
+    _held = 0
 
 
 def remembered(*kinds: type) -> Callable[[Callable[..., R]], Callable[..., R]]:

@@ -79,7 +79,7 @@ ARROWS = {
     "_core": set(),
     "offers": set(),
     "plugin": {"remember"},
-    "registry": {"plugin", "offers", "_core"},
+    "registry": {"plugin", "remember", "offers", "_core"},
     "compiled": {"_core"},
     "geometry": set(),
     "remember": set(),

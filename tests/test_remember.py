@@ -134,6 +134,57 @@ def test_a_table_that_fits_is_made_once():
     assert made.count(500_002) == 1
 
 
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_plugin_that_goes_is_let_go(joint, replaced):
+    def used():
+        def edge(i, n):
+            return tuple(np.clip(at, 0, size - 1) for at, size in zip(i, n, strict=True)) if joint else i.clip(0, n - 1)
+
+        cx.paddings.register("own", edge, joint=joint)
+        options = dict(padding=1, padding_mode="own")
+        for _ in range(2):
+            y, pullback = cx.vjp(cx.conv1d, X, FILTERS, **options)
+            pullback(y)
+            cx.conv1d(X, FILTERS, **options)
+            cx.pool1d(X, 3, **options)
+            cx.pad(X, 1, "own")
+        return weakref.ref(edge)
+
+    try:
+        rule = used()
+        if replaced:
+            cx.paddings.register("own", lambda i, n: i, replace=True)
+    finally:
+        cx.paddings.unregister("own")
+    cx.conv1d(X, FILTERS)  # with the next call an operation lets go of those that it knew
+    cx.pool1d(X, 3)
+    gc.collect()
+    assert rule() is None
+
+
+def test_what_goes_may_unregister_others():
+    done = []
+
+    def edge(i, n):
+        return i.clip(0, n - 1)
+
+    def ends():
+        cx.paddings.unregister("other")
+        done.append(True)
+
+    weakref.finalize(edge, ends)
+    with cx.paddings.temporarily("own", edge) as plugin:
+        cx.paddings.register("other", lambda i, n: i.clip(0, n - 1))
+    cx.pad(X, ((1, 1), (0, 0)), plugin)
+    cx.conv1d(X, FILTERS, padding=1, padding_mode=plugin)  # now nothing else holds it
+    object.__setattr__(plugin, "plain", None)
+    del edge, plugin
+    with cx.paddings.temporarily("gone", lambda i, n: i):
+        pass
+    assert done
+
+
 class Changing:
     """A hashable int-like that changes."""
 
