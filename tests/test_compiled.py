@@ -15,6 +15,7 @@ from foreign import activation, address, array, both, capsule, pooling, pooling_
 import pyconvx as cx
 from pyconvx import _core
 from pyconvx.compiled import ACTIVATION_FORMS, GRADIENT_FORMS, POOLING_FORMS, _shape
+from pyconvx.functional.activate import _Plan
 
 ROW = b"void (const float *, float *, Py_ssize_t, void *)"
 rng = np.random.default_rng(0)
@@ -114,6 +115,31 @@ def test_calls_that_come_again(layout, prepared):
     with registered("activations", "cube", **CUBE):
         for _ in range(4):
             np.testing.assert_array_equal(cx.conv2d(x, given, layout=layout, activation="cube"), want)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_activation_that_comes_again_is_not_planned_anew(dtype, monkeypatch):
+    planned, run, x = [], _Plan.run, rng.standard_normal((5, 6)).astype(dtype)
+    monkeypatch.setattr(_Plan, "run", lambda plan: (planned.append(plan), run(plan))[1])
+    for function in (power, lambda x, scale=1.0, offset=0.0: offset - scale * x):
+        del planned[:]
+        with registered("activations", "power", function, compiled=both(activation, function, 2)):
+            for _ in range(3):
+                for factor, params in itertools.product((1, 2), ({}, {"scale": 2}, {"scale": 3, "offset": 1})):
+                    y = cx.activate(factor * x, "power", **params)
+                    np.testing.assert_array_equal(y, function(factor * x, **params))
+        assert len(planned) == 3
+
+
+def test_out_is_filled_when_all_is_done():
+    x, out = np.float32([1, 10]), np.zeros(2, np.float32)
+    with registered("activations", "strict", compiled=fails_once(7)):
+        for _ in range(2):
+            assert cx.activate(x / 10, "strict", out=out) is out
+            kept = out.copy()
+            with pytest.raises(RuntimeError, match="returned 7"):
+                cx.activate(x, "strict", out=out)
+            np.testing.assert_array_equal(out, kept)
 
 
 def test_gradients_of_a_convolution():

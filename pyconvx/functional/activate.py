@@ -74,10 +74,12 @@ class _Plan:
         return arrays.deliver(self._unrows(y), self.out, self.result)
 
     def repeat(self) -> Repeat | None:
-        """How the same is done for other arrays of this form, if it is done by a kernel of the core alone."""
+        """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         kernel = kernel_of(self.bound, self.compute)
         last = self.axis is None or self.axis == -1
-        if kernel is None or may_fail(kernel) or not last or not 0 < len(self.shape) <= DIMENSIONS:
+        if kernel is None or not last or not 0 < len(self.shape) <= DIMENSIONS:
+            return None
+        if self.out is not None and may_fail(kernel):  # it is filled when all is done
             return None
         if not self.x.dtype == self.compute == self.result or not self.x.flags.c_contiguous:
             return None
