@@ -42,11 +42,22 @@ def install(folder, name, version, offers, **modules):
     (info / "entry_points.txt").write_text("\n".join(groups))
 
 
+BEGIN = """
+import sys; sys.path.insert(0, {folder!r})
+import numpy as np, pyconvx as cx
+from pyconvx.offers import Offers
+
+def installed(self, found=Offers._all):  # and not what else this machine has
+    here = lambda offer: str(offer.dist.locate_file("")) == {folder!r}
+    return {{name: own for name, offers in found(self).items() if (own := tuple(filter(here, offers)))}}
+
+Offers._all = installed
+"""
+
+
 def run(folder, code):
-    """What a program prints that finds those distributions; it must not fail."""
-    program = (
-        f"import sys; sys.path.insert(0, {str(folder)!r})\nimport numpy as np, pyconvx as cx\n{textwrap.dedent(code)}"
-    )
+    """What a program prints that finds those distributions, and no others; it must not fail."""
+    program = BEGIN.format(folder=str(folder)) + textwrap.dedent(code)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
