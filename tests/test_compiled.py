@@ -16,6 +16,7 @@ import pyconvx as cx
 from pyconvx import _core
 from pyconvx.compiled import ACTIVATION_FORMS, GRADIENT_FORMS, POOLING_FORMS, _shape
 from pyconvx.functional.activate import _Plan
+from pyconvx.functional.pool import _Plan as PoolPlan
 
 ROW = b"void (const float *, float *, Py_ssize_t, void *)"
 rng = np.random.default_rng(0)
@@ -140,6 +141,44 @@ def test_out_is_filled_when_all_is_done():
             with pytest.raises(RuntimeError, match="returned 7"):
                 cx.activate(x, "strict", out=out)
             np.testing.assert_array_equal(out, kept)
+
+
+def test_a_pooling_that_comes_again_is_not_planned_anew(monkeypatch):
+    planned, run, x = [], PoolPlan.run, rng.standard_normal((9, 8, 5))
+    monkeypatch.setattr(PoolPlan, "run", lambda plan: (planned.append(plan), run(plan))[1])
+    for function in (lambda w, scale=1.0: scale * w.sum(-1), lambda w, scale=1.0: -scale * w.sum(-1)):
+        del planned[:]
+        with registered("poolings", "scaled", function, compiled=both(pooling, function, 1)):
+            for _ in range(3):
+                for factor, params in itertools.product((1, 2), ({}, {"scale": 3})):
+                    y = cx.pool2d(factor * x, 2, "scaled", **params)
+                    want = cx.testing.reference.pool(factor * x, 2, lambda w, f=function, p=params: f(w, **p), rank=2)
+                    np.testing.assert_allclose(y, want, rtol=1e-12)
+        assert len(planned) == 2
+
+
+def test_out_of_a_pooling_is_filled_when_all_is_done():
+    def call(rows, taps, y, n, user):
+        w = np.stack([array(rows[t], n) for t in range(taps)], -1)
+        array(y, n)[...] = w.max(-1)
+        return 7 if w.max() > 5 else 0
+
+    real = ctypes.POINTER(ctypes.c_double)
+    form = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.POINTER(real), ctypes.c_ssize_t, real, ctypes.c_ssize_t, ctypes.c_void_p
+    )
+    x, out = np.ones((8, 2)), np.zeros((4, 2))
+    with registered("poolings", "strict", lambda w: w.max(-1), compiled=form(call)):
+        for _ in range(2):
+            assert cx.pool1d(x, 2, "strict", out=out) is out
+            kept = out.copy()
+            with pytest.raises(RuntimeError, match="returned 7"):
+                cx.pool1d(9 * x, 2, "strict", out=out)
+            np.testing.assert_array_equal(out, kept)
+        for _ in range(3):
+            np.testing.assert_array_equal(cx.pool1d(x, 2, "strict"), kept)
+            with pytest.raises(RuntimeError, match="returned 7"):
+                cx.pool1d(9 * x, 2, "strict")
 
 
 def test_gradients_of_a_convolution():

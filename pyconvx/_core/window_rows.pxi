@@ -1,5 +1,9 @@
 # Windows as rows: for each tap, what it holds in one window or in several whose taps lie alike, one after the other.
 
+cdef enum:
+    SHORT_RUN = 8                   # elements that are copied one by one
+
+
 cdef inline bint plain_lines(const source_t *s, const Py_ssize_t *at) noexcept nogil:
     """Whether the taps of a place over the first two axes are lines of x, or nothing."""
     cdef Py_ssize_t k, code, axis
@@ -47,13 +51,16 @@ cdef void lay_rows(const element **rows, Py_ssize_t count, Py_ssize_t places, Py
     cdef Py_ssize_t t, p, c
     for t in range(count):
         row = rows[t]
-        if channels == 1:
+        if apart == channels:
+            memcpy(to, row, places * channels * sizeof(element))
+        elif channels == 1:
             for p in range(places):
                 to[p] = row[p * apart]
-        elif apart == channels:
-            memcpy(to, row, places * channels * sizeof(element))
-        else:
+        elif channels < SHORT_RUN:
             for p in range(places):
                 for c in range(channels):
                     to[p * channels + c] = row[p * apart + c]
+        else:
+            for p in range(places):
+                memcpy(to + p * channels, row + p * apart, channels * sizeof(element))
         to += step

@@ -21,7 +21,7 @@ from .parallel import num_threads
 
 __all__ = ["EXTREMA", "STATISTICS", "Reduction", "divisor_of"]
 
-BLOCK = 2**17
+BLOCK = 2**19
 """Elements of the windows that a reduction in Python sees at once."""
 
 EXTREMA = ("max", "min")
@@ -212,7 +212,7 @@ class Reduction:
     ) -> Array:
         rows = np.empty((length, len(places), columns.stop - columns.start), x.dtype)
         _core.kernels.gather_windows(x, reads, self.constants, places, sample, columns.start, rows)
-        windows = np.moveaxis(rows, 0, -1).astype(self.seen, copy=False)
+        windows = rows.transpose(1, 2, 0).astype(self.seen, copy=False)
         return np.ascontiguousarray(windows) if length > LONG else windows
 
 
