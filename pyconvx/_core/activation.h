@@ -162,15 +162,25 @@ ALWAYS_INLINE VECTOR NAME(sigmoid_slope)(VECTOR x)
 VALUE(sigmoid) { return NAME(sigmoid)(x); }
 SLOPE(sigmoid) { return NAME(sigmoid_slope)(x); }
 
-/* p: beta, threshold */
-VALUE(softplus)
+/* p: beta, threshold. With a beta of 1, which is usual, there is nothing to multiply and to divide by; and from
+   SOFTPLUS_ALIKE on float does not tell the result from x anyway, whatever the threshold. */
+#if DIGITS == 24
+#define SOFTPLUS_ALIKE 17
+#define BEYOND(y) (y)
+#else
+#define SOFTPLUS_ALIKE 0
+#define BEYOND(y) SELECT(LESS(SPLAT(p[1]), x), x, y)
+#endif
+VALUE(softplus_unit) { return BEYOND(AT_LEAST(x, 0) + NAME(vlog1p_unit)(NAME(vexp_falling)(FALLING(x)))); }
+SLOPE(softplus_unit) { return SELECT(LESS(SPLAT(p[1]), x), SPLAT(1), NAME(sigmoid)(x)); }
+#undef BEYOND
+VALUE(softplus_scaled)
 {
     const VECTOR z = p[0] * x;
-    VECTOR y = AT_LEAST(z, 0) + NAME(vlog1p_unit)(NAME(vexp_falling)(FALLING(z)));
-    if (p[0] != 1) y /= p[0];
+    const VECTOR y = (AT_LEAST(z, 0) + NAME(vlog1p_unit)(NAME(vexp_falling)(FALLING(z)))) / p[0];
     return SELECT(LESS(SPLAT(p[1]), z), x, y);
 }
-SLOPE(softplus)
+SLOPE(softplus_scaled)
 {
     const VECTOR z = p[0] * x;
     return SELECT(LESS(SPLAT(p[1]), z), SPLAT(1), NAME(sigmoid)(z));
@@ -269,7 +279,22 @@ SLOPE(threshold) { return ONE_WHERE(~UP_TO(x, SPLAT(p[0]))); }
                         NAME(load)(gy + i, n - i, 0) * NAME(slope_##name)(NAME(load)(x + i, n - i, 0), p)); \
     }
 ELEMENTWISE_ACTIVATIONS(ROW)
+ROW(softplus_unit)
+ROW(softplus_scaled)
 #undef ROW
+
+static void NAME(softplus_row)(const void *from, void *to, ptrdiff_t n, const double *params)
+{
+    const int unit = params[0] == 1 && params[1] >= SOFTPLUS_ALIKE;
+    (unit ? NAME(softplus_unit_row) : NAME(softplus_scaled_row))(from, to, n, params);
+}
+static void NAME(softplus_gradient)(const void *from, const void *result, const void *incoming, void *to, ptrdiff_t n,
+                                    const double *params)
+{
+    (params[0] == 1 ? NAME(softplus_unit_gradient) : NAME(softplus_scaled_gradient))(from, result, incoming, to, n,
+                                                                                     params);
+}
+#undef SOFTPLUS_ALIKE
 
 /* Those that mix the elements of a row. A sum is one of lanes over a stretch, and of stretches in double. */
 

@@ -25,7 +25,7 @@ typedef struct {
 #define ACTIVATION_PARAMETERS 2 /* of a built-in one */
 #define ELEMENTWISE_ACTIVATIONS(DO) \
     DO(identity) DO(relu) DO(relu6) DO(leaky_relu) DO(elu) DO(selu) DO(celu) DO(gelu) DO(gelu_tanh) DO(silu) DO(mish) \
-    DO(softplus) DO(softsign) DO(sigmoid) DO(log_sigmoid) DO(hard_sigmoid) DO(hard_swish) DO(hard_tanh) DO(tanh) \
+    DO(softsign) DO(sigmoid) DO(log_sigmoid) DO(hard_sigmoid) DO(hard_swish) DO(hard_tanh) DO(tanh) \
     DO(tanh_shrink) DO(soft_shrink) DO(hard_shrink) DO(threshold)
 
 #define BITS 32
@@ -45,6 +45,7 @@ typedef struct {
 #define ELEMENTWISE(name) ENTRY(name, 0, 1)
 static const activation_t ACTIVATION_TABLE[] = {
     ELEMENTWISE_ACTIVATIONS(ELEMENTWISE)
+    ELEMENTWISE(softplus)
     ENTRY(softmax, 1, 1)
     ENTRY(log_softmax, 1, 1)
     ENTRY(glu, 1, 2)
