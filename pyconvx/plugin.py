@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -270,7 +271,9 @@ class calling:
             plugin = self._plugin
             note = f"in the {self._what} of the {plugin.kind} {plugin.name!r} (registered by {plugin.owner})"
             # what BaseException.add_note does, which Python 3.10 does not have
-            error.__notes__ = [*getattr(error, "__notes__", ()), note]
+            with suppress(Exception):  # of an exception that takes none
+                notes = getattr(error, "__notes__", ())
+                error.__notes__ = [*((notes,) if isinstance(notes, str) else notes), note]
 
 
 def unmasked(plugin: Plugin, what: str, result: object) -> Any:

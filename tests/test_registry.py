@@ -362,6 +362,26 @@ def test_an_exception_in_a_plugin_leaves_as_itself_with_a_note(things):
     assert not hasattr(interrupt.value, "__notes__")
 
 
+class Stubborn(ValueError):
+    """It takes no attributes."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+
+class Noted(ValueError):
+    __notes__ = "a note that is no list"
+
+
+def test_an_exception_that_takes_no_note_leaves_as_itself(things):
+    things.register("a", first)
+    with pytest.raises(Stubborn), calling(things["a"]):
+        raise Stubborn
+    with pytest.raises(Noted) as info, calling(things["a"]):
+        raise Noted
+    assert info.value.__notes__ == [Noted.__notes__, f"in the function of the thing 'a' (registered by {__name__})"]
+
+
 def test_a_plain_function_has_the_parameters_that_its_signature_tells():
     def f(x, y, /, a, b=2, *, c, d=4):
         return x
