@@ -144,7 +144,7 @@ def _curve(bound: Bound[Any]) -> str:
     y = evaluate(bound, CURVE[:-1] if bound.plugin.output_size else CURVE)
     finite = y[np.isfinite(y)]
     low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
-    heights = (y - low) / (high - low) * (len(BARS) - 1) if high > low else np.zeros(y.shape)
+    heights = (y - low) / (high - low or 1) * (len(BARS) - 1)
     return "".join(BARS[round(float(height))] if np.isfinite(height) else "·" for height in heights)
 
 

@@ -265,7 +265,7 @@ class Registry(Mapping[str, P], Generic[P]):
                 self._replace(_with(plugins, touched, before[0]), _with(current, touched, before[1]))
 
     def _checked(self, name: str, aliases: Iterable[str]) -> tuple[str, ...]:
-        _check_name(name, f"name of a {self.kind}")
+        _check_name(name, f"name of {'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}")
         if isinstance(aliases, str) or not isinstance(aliases, Iterable):
             raise TypeError(f"aliases must be a tuple of names, got {aliases!r}")
         names = tuple(aliases)

@@ -421,6 +421,21 @@ def test_tables_of_plugins_are_text_and_html():
         cx.plugins("nope")
 
 
+@pytest.mark.parametrize(
+    ("function", "curve"), [(lambda x: x * np.nan, "·"), (lambda x: 1 / (x * 0), "·"), (lambda x: x * 0 + 1, "▁")]
+)
+def test_the_curve_of_an_activation_that_is_the_same_everywhere(function, curve):
+    with cx.activations.temporarily("level", function):
+        line = next(line for line in str(cx.plugins("activations")).splitlines() if line.startswith("level "))
+    assert f" {curve * 17} " in line
+
+
+def test_messages_have_the_article_of_the_kind():
+    for registry, article in ((cx.activations, "an activation"), (cx.paddings, "a padding mode")):
+        with pytest.raises(ValueError, match=f"^name of {article} must be identifiers"):
+            registry.register("1", first)
+
+
 def test_the_list_says_what_is_wrong_with_a_plugin():
     with cx.poolings.temporarily("masked", lambda w: np.ma.masked_equal(w.max(-1), 4)):
         assert "(ValueError: function of pooling 'masked' (registered by" in str(cx.plugins("poolings"))
