@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from foreign import activation, both
 
 from pyconvx import OUTSIDE
 
@@ -333,6 +334,50 @@ def constant_of_one(i, n, value=1.0):
 def cylinder_with_a_cap(i, n):
     wrapped = i % n
     return np.where(i < 0, wrapped, np.minimum(i, n - 1))
+
+
+# Parameters that do not take any value, and compiled forms that are free to differ.
+
+
+@right("activations", derivative=lambda x, y, gain: np.full_like(x, gain))
+def takes_a_few_values(x, gain=1.0):
+    if gain not in (0.5, 1.0, 2.0):
+        raise ValueError("gain must be 0.5, 1 or 2")
+    return x * x.dtype.type(gain)
+
+
+@right("activations", derivative=lambda x, y, share: np.where(x > 0, 1, share).astype(x.dtype))
+def asserts_its_share(x, share=0.9):
+    assert 0 <= share <= 1
+    return np.where(x > 0, x, share * x).astype(x.dtype)
+
+
+@right("activations", propagates_nan=False, derivative=lambda x, y: (~np.isnan(x)).astype(x.dtype))
+def fills_with_nan(x, fill=float("nan")):
+    return np.where(np.isnan(x), fill, x).astype(x.dtype)
+
+
+@right("activations", compiled=both(activation, lambda x, low, high: np.fmax(np.fmin(x, high), low) + 0 * x, 2))
+def band(x, low=0.0, high=0.2):
+    return np.clip(x, low, high)
+
+
+@right(
+    "activations",
+    rowwise=True,
+    compiled=both(activation, lambda x: x / (np.fmax.reduce(np.abs(x)) + 1)),
+)
+def by_the_largest(x):
+    return x / (np.abs(x).max(-1, keepdims=True) + 1)
+
+
+def pairs(w):
+    return w[..., :, None] - w[..., None, :]
+
+
+@right("poolings", gradient=lambda w, y: 2 * np.sign(pairs(w)).mean(-1) / w.shape[-1])
+def mean_difference(w):
+    return np.abs(pairs(w)).mean((-1, -2))
 
 
 # Joint padding modes.

@@ -20,11 +20,22 @@ SMOOTH = 1.1  # what the bend of a function may be off by as the step shrinks; t
 NOISE = 32 * float(np.finfo(np.float64).eps)  # a few roundings in the function
 
 
+ELEMENTS = 2**15  # of the points at which a function is asked for its value at once
+
+
 def slopes(function: Callable[[Array], Array], x: Array, directions: Array) -> tuple[Array, Array]:
     """Slopes (directions, m) of `function`, rows (P, n) to rows (P, m), at x (n,), and how far they may be off.
 
     directions: (D, n). The error is infinite where the slope is not known.
     """
+    most = max(1, ELEMENTS // ((2 * len(STEPS) + 1) * x.size))
+    some = [_slopes(function, x, directions[i : i + most]) for i in range(0, len(directions), most)]
+    found, errors = zip(*some, strict=True)
+    return np.concatenate(found), np.concatenate(errors)
+
+
+def _slopes(function: Callable[[Array], Array], x: Array, directions: Array) -> tuple[Array, Array]:
+    """The same for a few directions."""
     shift = STEPS[:, None, None] * directions  # (steps, D, n)
     points = np.concatenate([x + shift, x - shift, np.broadcast_to(x, (1, *shift.shape[1:]))])
     y = function(points.reshape(-1, x.size)).reshape(*points.shape[:2], -1)

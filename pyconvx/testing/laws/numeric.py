@@ -234,10 +234,14 @@ def compared_anywhere(row_map: RowMap, rows: Array, got: Array, why: str) -> Non
     """
     at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
     want = row_map.forward(rows, at)
-    nan, infinite = (found(rows).any(-1, keepdims=True) for found in (np.isnan, np.isinf))
+    nan, infinite = np.isnan(rows).any(-1, keepdims=True), np.isinf(rows).any(-1, keepdims=True)
+    if row_map.propagates_nan and got.shape == want.shape:
+        for row, results in zip(rows[nan[:, 0]], got[nan[:, 0]], strict=True):
+            if not np.isnan(results).any():
+                raise Refuted(f"result is {shown(results)} for {shown(row)}", "a NaN")
     either_nan = np.isnan(want) | np.isnan(got)
-    free = nan & np.array(not row_map.propagates_nan) | ~nan & infinite & either_nan & ~np.array(row_map.limits)
-    free = free | ~nan & ~infinite & ~either_nan & ~(np.isfinite(want) & np.isfinite(got))
+    free = nan | infinite & either_nan & ~np.array(row_map.limits)
+    free = free | ~infinite & ~either_nan & ~(np.isfinite(want) & np.isfinite(got))
     allowed = np.where(np.isfinite(want), allowance(row_map.forward, rows, at, want, eps, magnitude(rows)), 0)
     require_close("result", *_but(free, got, want, allowed), why, rows)
 
