@@ -234,7 +234,7 @@ def compared_anywhere(row_map: RowMap, rows: Array, got: Array, why: str) -> Non
     """
     at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
     want = row_map.forward(rows, at)
-    nan, infinite = np.isnan(rows).any(-1, keepdims=True), np.isinf(rows).any(-1, keepdims=True)
+    nan, infinite = (np.asarray(found.any(-1, keepdims=True)) for found in (np.isnan(rows), np.isinf(rows)))
     if row_map.propagates_nan and got.shape == want.shape:
         for row, results in zip(rows[nan[:, 0]], got[nan[:, 0]], strict=True):
             if not np.isnan(results).any():
