@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx import _core
+from pyconvx.functional import conv
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import (
     absolute,
@@ -294,3 +295,27 @@ def test_a_registered_rule_is_a_full_citizen():
         np.testing.assert_allclose(y, reference.conv(x, filters, **told), rtol=1e-12, atol=1e-12)
         for one, other in zip(pullback(y), reference.conv_vjp(x, filters, gy=y, **told), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "softmax"])
+@pytest.mark.parametrize("algorithm", ["auto", "direct", "bands", "winograd"])
+def test_out_with_channels_first_is_filled_where_it_is(monkeypatch, algorithm, activation):
+    filled, compute = [], conv.compute
+
+    def computed(problem, algorithm, y):
+        filled.append(y)
+        return compute(problem, algorithm, y)
+
+    monkeypatch.setattr(conv, "compute", computed)
+    rng = np.random.default_rng(5)
+    x, filters = rng.standard_normal((2, 16, 9, 11)), rng.standard_normal((24, 16, 3, 3))
+    given = dict(padding="same", layout="channels_first", algorithm=algorithm, activation=activation)
+    x, filters, bias = (array.astype(np.float32) for array in (x, filters, rng.standard_normal(24)))
+    want = cx.conv2d(x, filters, bias, **given)
+    out = np.full_like(want, 7)
+    assert cx.conv2d(x, filters, bias, out=out, **given) is out
+    np.testing.assert_array_equal(out, want)
+    assert np.shares_memory(filled[-1], out) == (activation != "softmax")  # which needs all channels of a place
+    apart = np.full((2, 24, 9, 22), 7, np.float32)[..., ::2]
+    cx.conv2d(x, filters, bias, out=apart, **given)
+    np.testing.assert_array_equal(apart, want)

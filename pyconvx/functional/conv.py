@@ -148,18 +148,23 @@ class _Plan:
         if arrays.overlaps(self.out, self.given, self.filters, self.bias):
             return None
         y = arrays.to_canonical("out", self.out, self.form.rank, self.form.layout)
-        activation = self.activation
+        activation, apart = self.activation, self._out_apart()
         kernel = None if activation is None else kernel_of(activation, self.form.compute)
         compiled = kernel is not None and not may_fail(kernel)
         if activation is not None and (
-            activation.plugin.output_size is not None or not compiled or not y.flags.c_contiguous
+            activation.plugin.output_size is not None or not compiled or not (apart or y.flags.c_contiguous)
         ):
             return None
-        return y if arrays.as_kernel_input(y, self.form.compute) is y else None
+        return y if apart or arrays.as_kernel_input(y, self.form.compute) is y else None
+
+    def _out_apart(self) -> bool:
+        """Whether `out` is contiguous with channels first, and the sum may be computed so."""
+        return self.out is not None and self.out.flags.c_contiguous and self.out.flags.aligned and self._apart()
 
     def run(self) -> Array:
         target = self._direct_target()
-        apart = self.out is None and self.form.result == self.form.compute and self._apart()
+        apart = self._apart() if self.out is None else target is not None and self._out_apart()
+        apart = apart and self.form.result == self.form.compute
         y = self._empty(apart) if target is None else target
         problem = self.problem()
         problem.finish = None if self._border_of_y else self.finish()
