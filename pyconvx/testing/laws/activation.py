@@ -192,14 +192,17 @@ def _long(subject: Subject) -> list[tuple[int, int]]:
     return [(n, length) for n in (65, 300) for length in lengths(subject.bound)[-2:]]
 
 
-def _all(subject: Subject) -> list[tuple[int, int]]:
-    length = lengths(subject.bound)[-1] if keeps_rows(subject.bound) else 1
-    return [(70_001 // length, length)]
+def _as_many_as(elements: int) -> Callable[[Subject], list[tuple[int, int]]]:
+    """Rows with so many elements in all."""
+
+    def sizes(subject: Subject) -> list[tuple[int, int]]:
+        length = lengths(subject.bound)[-1] if keeps_rows(subject.bound) else 1
+        return [(elements // length, length)]
+
+    return sizes
 
 
-def _many(subject: Subject) -> list[tuple[int, int]]:
-    length = lengths(subject.bound)[-1] if keeps_rows(subject.bound) else 1
-    return [(2**19 // length, length)]
+_all, _many = _as_many_as(70_001), _as_many_as(2**19)
 
 
 def _compiles(subject: Subject, backward: bool = False) -> bool:

@@ -18,9 +18,7 @@ STEPS = 2.0 ** -np.arange(5, 19, 2)
 RATIO = 4.0  # of a step to the next
 SMOOTH = 1.1  # what the bend of a function may be off by as the step shrinks; that of |x|^p at 0 shrinks by RATIO^(p-1)
 NOISE = 32 * float(np.finfo(np.float64).eps)  # a few roundings in the function
-
-
-ELEMENTS = 2**15  # of the points at which a function is asked for its value at once
+ELEMENTS = 2**15  # of the points at which a function is asked for its values at once
 
 
 def slopes(function: Callable[[Array], Array], x: Array, directions: Array) -> tuple[Array, Array]:
