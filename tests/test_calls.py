@@ -63,7 +63,9 @@ def test_other_elements_give_another_result(filters):
         )
 
 
-@pytest.mark.parametrize("name", ["fft", "depthwise", "dots", "planes", "winograd", "bands", "direct", "plain"])
+@pytest.mark.parametrize(
+    "name", ["fft", "depthwise", "dots", "planes", "winograd", "columns", "bands", "direct", "plain"]
+)
 def test_filters_that_change_in_place_are_seen(name):
     groups = 16 if name in ("depthwise", "fft") else 1
     x = RNG.standard_normal((32, 32, 16)).astype(np.float32)
@@ -249,7 +251,7 @@ def test_large_results_may_be_resized_to_any_size():
         assert not y[before.size :].any()
 
 
-@pytest.mark.parametrize("algorithm", ["bands", "planes", "direct"])
+@pytest.mark.parametrize("algorithm", ["bands", "planes", "columns", "direct"])
 def test_strides_of_an_axis_of_one_element_do_not_stay_behind(algorithm):
     """A picture out of a record: its channels lie first and its only sample apart by no whole number of elements."""
     rng = np.random.default_rng(3)

@@ -287,7 +287,9 @@ def test_wrap_written_jointly_is_wrap(rank, layout, dtype):
         np.testing.assert_array_equal(got, want, strict=True)
 
 
-@pytest.mark.parametrize("algorithm", ["fft", "depthwise", "dots", "planes", "bands", "direct", "plain", "winograd"])
+@pytest.mark.parametrize(
+    "algorithm", ["fft", "depthwise", "dots", "planes", "columns", "bands", "direct", "plain", "winograd"]
+)
 def test_every_algorithm_and_prepared_filters(algorithm):
     groups = {"depthwise": 16, "fft": 16}.get(algorithm, 1)
     outputs = 3 if algorithm in ("planes", "dots") else 16
@@ -394,6 +396,7 @@ SHAPES = {
     "planes": ((3, 9, 40, 2), (3, 5, 3, 2), 1),
     "winograd": ((3, 13, 14, 17), (18, 3, 3, 17), 1),
     "dots": ((3, 9, 14, 33), (3, 3, 3, 33), 1),
+    "columns": ((3, 9, 20, 5), (7, 3, 3, 5), 1),
     "bands": ((3, 9, 14, 5), (7, 3, 3, 5), 1),
     "direct": ((3, 9, 14, 5), (7, 3, 3, 5), 1),
     "plain": ((2, 5, 6, 2), (3, 3, 3, 2), 1),

@@ -142,6 +142,18 @@ class Depthwise(Convolution):
         self, x: Array, panels: ChannelPanels, y: Array, axes: Axes, constants: Array, threads: int
     ) -> None: ...
 
+class Columns(Convolution):
+    def __init__(
+        self,
+        x: Array,
+        weights: Array,
+        groups: int,
+        y: Array,
+        axes: Axes,
+        constants: Array,
+        threads: int,
+    ) -> None: ...
+
 class Planes(Convolution):
     def __init__(
         self,

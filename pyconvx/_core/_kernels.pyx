@@ -118,6 +118,14 @@ cdef extern from "tiles.h":
     void single_products_f64(Py_ssize_t height, const span_t *span, const double **x, const kernel_row_t *rows,
                              Py_ssize_t count, const double **gy, Py_ssize_t all_taps, Py_ssize_t c, Py_ssize_t until,
                              Py_ssize_t channels, double *sums) noexcept nogil
+    void lay_columns_f32(const float **rows, Py_ssize_t offset, Py_ssize_t count, Py_ssize_t products, float *to,
+                         Py_ssize_t width) noexcept nogil
+    void lay_columns_f64(const double **rows, Py_ssize_t offset, Py_ssize_t count, Py_ssize_t products, double *to,
+                         Py_ssize_t width) noexcept nogil
+    void columns_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t offset, Py_ssize_t products,
+                     const float *weights, Py_ssize_t apart, const float *start, float **to) noexcept nogil
+    void columns_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t offset, Py_ssize_t products,
+                     const double *weights, Py_ssize_t apart, const double *start, double **to) noexcept nogil
     void PREFETCH(const void *address) noexcept nogil
     enum:
         LOWEST_STRIP, HIGHEST_STRIP
@@ -239,6 +247,7 @@ include "winograd.pxi"
 include "spans.pxi"
 include "depthwise.pxi"
 include "planes.pxi"
+include "columns.pxi"
 include "fft.pxi"
 include "filters.pxi"
 include "depthwise_gradient.pxi"

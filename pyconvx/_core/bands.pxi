@@ -63,7 +63,7 @@ cdef Py_ssize_t even_rise(const bands_t *job, const strip_t *strip) noexcept nog
     cdef const axis_t *middle = &job.task.source.axis[1]
     cdef const Py_ssize_t *code = strip.code1
     cdef Py_ssize_t span = (strip.band.count - 1) * strip.band.rise + reach_of(middle)
-    cdef Py_ssize_t i, step = code[1] - code[0] if span > 1 else 1
+    cdef Py_ssize_t i, step = code[1] - code[0] if span > 1 and (code[0] | code[1]) >= 0 else 1
     if not strip.in_place and not job.skip:
         return strip.band.rise * job.row_size
     for i in range(first.taps):

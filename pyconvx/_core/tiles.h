@@ -1,4 +1,4 @@
-/* The kernels of multiply.h, dots.h, tile.h, depthwise.h, depthwise_gradient.h and planes.h for float and double. Products
+/* The kernels of multiply.h, dots.h, tile.h, depthwise.h, depthwise_gradient.h, columns.h and planes.h for float and double. Products
    with a panel of filters also come for vectors of half the width: they serve the last filters of a group, and processors
    do two of them in the time of one. So do depthwise kernels, and for single channels where there are fewer than that. */
 #ifndef PYCONVX_TILES_H
@@ -116,6 +116,7 @@ struct taps_run {
 #include "tile.h"
 #include "depthwise.h"
 #include "depthwise_gradient.h"
+#include "columns.h"
 #include "planes.h"
 #define BITS 64
 #include "real.h"
@@ -124,6 +125,7 @@ struct taps_run {
 #include "tile.h"
 #include "depthwise.h"
 #include "depthwise_gradient.h"
+#include "columns.h"
 #include "planes.h"
 #include "real.h"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import bands, depthwise, dots, fft, planes, winograd
+from . import bands, columns, depthwise, dots, fft, planes, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
@@ -108,6 +108,15 @@ CANDIDATES = (
         winograd.wasteful,
         winograd.kernel,
         winograd.mend,
+    ),
+    Candidate(
+        "columns",
+        "implicit GEMM with lanes of neighbouring places, where channels lie apart",
+        columns.unfit,
+        columns.wasteful,
+        columns.kernel,
+        apart=True,
+        renewed=(True, False),
     ),
     Candidate(
         "bands",

@@ -116,7 +116,9 @@ class _Plan:
     ) -> Problem:
         form = self.form
         axes, constants = form.reads(adjoint=transposed)
-        return kind(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
+        problem = kind(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
+        problem.apart = form.layout == "channels_first" if transposed != form.transposed else self._apart()
+        return problem
 
     def finish(self) -> Kernel | None:
         """The activation as a kernel can apply it, if it can."""
@@ -369,8 +371,8 @@ def conv(
     padding_mode : with what: a name in `paddings`, or one name per spatial axis; a joint mode is for all of them.
     groups : the channels and filters are split into so many independent groups; C for a depthwise convolution.
     activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
-    algorithm : "auto", or "fft", "depthwise", "dots", "planes", "winograd", "bands", "direct" or "plain" to force one
-        where it fits; all give the same sums, rounded differently; which one "auto" takes may depend on N and on
+    algorithm : "auto", or "fft", "depthwise", "dots", "planes", "winograd", "columns", "bands", "direct" or "plain" to
+        force one where it fits; all give the same sums, rounded differently; which one "auto" takes may depend on N and on
         whether filters are prepared.
     out : array of the result's shape and dtype to write into. Ctrl-C may leave it half written.
 

@@ -121,7 +121,7 @@ def kernel(problem: Problem, y: Array) -> Any:
     taps, steps = (axes[1].taps, axes[2].taps), (axes[1].step, axes[2].step)
 
     def make() -> Any:
-        return _core.kernels.Spectra(planes.weights(problem)[:, :, 0], taps, steps, tile, problem.packing)
+        return _core.kernels.Spectra(problem.weights()[:, :, 0], taps, steps, tile, problem.packing)
 
     spectra = problem.packed(("fft", problem.transposed, tile, steps), make)
     return _core.kernels.Fft(problem.x, spectra, problem.groups, y, axes, constants, num_threads())

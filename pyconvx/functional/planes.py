@@ -1,4 +1,4 @@
-"""Convolution with lanes of neighbouring places as a candidate: pictures, few filters. May import core and problem."""
+"""Convolution with lanes of neighbouring places as a candidate: pictures, few filters. May import core, columns and problem."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 from .. import _core
-from .arrays import Array
+from .arrays import Array, channels_together
+from .columns import AT_ONCE
 from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["in_strips", "kernel", "unfit", "wasteful", "weights"]
+__all__ = ["in_strips", "kernel", "unfit", "wasteful"]
 
 MANY_TAPS = 25
 """Taps from which laying rows out channel by channel costs little beside the products."""
@@ -38,6 +39,8 @@ def wasteful(problem: Problem) -> str | None:
     axis, lanes = problem.axes[2], _core.kernels.LANES[problem.x.dtype.name]
     taps = math.prod(axis.taps for axis in problem.axes)
     most = 4 if channels == 1 else 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
+    if 1 < channels <= AT_ONCE // taps and not channels_together(problem.x):
+        most = 1  # `columns` take more
     if outputs > most:
         return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
     if axis.length < lanes and channels > 4:
@@ -59,17 +62,8 @@ def in_strips(problem: Problem) -> bool:
     return dense and rows.taps in STRIPS and columns.taps <= WIDEST and columns.length >= 2 * lanes <= 2 * rows.length
 
 
-def weights(problem: Problem) -> Array:
-    """(outputs, taps, channels of a group): the filters, or those of the adjoint."""
-    taps = as_taps(problem.filters, problem.x.dtype)
-    if problem.transposed:  # (groups, F, taps, C) as (groups, C, taps, F)
-        grouped = taps.reshape(problem.groups, -1, *taps.shape[1:])
-        taps = grouped.transpose(0, 3, 2, 1).reshape(-1, taps.shape[1], grouped.shape[1])
-    return problem.arranged(taps)
-
-
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays."""
-    taps = problem.packed(("planes", problem.transposed), lambda: weights(problem))
+    taps = problem.weights()
     rise, axes, constants = problem.axes[1].rise, problem.axes, problem.constants
     return _core.kernels.Planes(problem.x, taps, problem.groups, y, axes, constants, rise, num_threads())

@@ -43,6 +43,7 @@ class Problem:
     constants: Array  # (4, C)
     border: Any = None  # around x, of a joint padding mode
     finish: Kernel | None = None  # the compiled activation of the result
+    apart: bool = False  # y has channels first in memory, where that suits the algorithm
     own: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property
@@ -95,6 +96,19 @@ class Problem:
             return _core.kernels.Panels(as_taps(self.filters, self.x.dtype), self.groups, self.transposed, self.packing)
 
         return self.packed(("direct", self.transposed), make)
+
+    def weights(self) -> Array:
+        """(outputs, taps, channels of a group): the filters, or those of the adjoint, one after the other."""
+
+        def make() -> Array:
+            taps = as_taps(self.filters, self.x.dtype)
+            if self.transposed:  # (groups, F, taps, C) as (groups, C, taps, F)
+                grouped = taps.reshape(self.groups, -1, *taps.shape[1:])
+                taps = grouped.transpose(0, 3, 2, 1).reshape(-1, taps.shape[1], grouped.shape[1])
+            return self.arranged(taps)
+
+        weights: Array = self.packed(("weights", self.transposed), make)
+        return weights
 
 
 def direct_unfit(problem: Problem) -> str | None:

@@ -87,12 +87,14 @@ def wasteful(problem: Problem) -> str | None:
     if form is None:
         return SUITS
     channels *= form.fold**2
-    least = 32 if form.strided else 16  # below, the transforms cost more than they save; places: of plain filters
+    # below so many, the transforms cost more than they save
+    least = 32 if form.strided else 24 if form.number == 5 and form.fold == 1 else 16
     padded = form.taps % form.fold != 0  # by taps that are zero
     few = form.fold > 1 and outputs >= 48 and channels >= (FEW if padded and lanes == 8 else 12)
     if min(outputs, channels) < least and not few:
         return f"it pays from {least} channels and filters on, a group has {channels} and {outputs}"
-    lengths, least = [axis.length for axis in problem.axes], 320 if form.strided else 144 if form.fold == 1 else 1000
+    lengths = [axis.length for axis in problem.axes]
+    least = 320 if form.strided else 144 if form.fold == 1 else 1000
     if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < least:
         return f"filters that are not prepared pay from {least} places on"
     tiles = tiles_of(problem.axes, form)

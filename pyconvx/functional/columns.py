@@ -1,0 +1,89 @@
+"""Convolution with lanes of neighbouring places for any number of filters as a candidate. May import core and problem."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .arrays import Array, channels_together
+from .parallel import num_threads
+from .problem import Problem
+
+__all__ = ["AT_ONCE", "kernel", "unfit", "wasteful"]
+
+PRODUCTS = 8192
+"""Most products of a place: longer sums are added up in parts."""
+GAPS = 16
+"""Most positions of a row that are laid out for each that is read."""
+JOINED = 1 << 14
+"""Most places of rows that are read as one."""
+MANY = 160
+"""Products of a place, of several taps, that amount to more than turning what lies apart costs."""
+FEW = 6
+"""Filters of a group that do not fill a panel, so that more products are worth it."""
+AT_ONCE = 1024
+"""Products that the kernel sums at once, without laying them out first."""
+
+
+def unfit(problem: Problem) -> str | None:
+    """Why columns cannot do a problem; None if they can."""
+    taps, channels = math.prod(axis.taps for axis in problem.axes), problem.per_group[1]
+    if taps * channels > PRODUCTS:
+        return f"it is for at most {PRODUCTS} products per place, the filters have {taps * channels}"
+    if not problem.axes[0].ordered or 0 in (problem.axes[1].rise, problem.axes[2].rise):
+        return "places do not read evenly in the index tables"
+    if abs(problem.axes[1].step) > GAPS or abs(problem.axes[2].step) > GAPS:
+        return "taps lie far apart, and what lies between them is laid out too"
+    return problem.spreads()
+
+
+def wasteful(problem: Problem) -> str | None:
+    """Why another algorithm is likely to be faster at a problem; None if none is."""
+    if channels_together(problem.x) and not (problem.apart and problem.x.shape[-1] == 1):
+        return "channels lie together: lanes of filters need no turning"
+    (outputs, channels), taps = problem.per_group, math.prod(axis.taps for axis in problem.axes)
+    if outputs < (2 if channels > 1 else 5):
+        return f"a group has {outputs} filters: they do not make up for laying out what they multiply"
+    if taps > 1 and taps * channels > (AT_ONCE if outputs <= FEW else MANY):
+        return f"turning what lies apart costs little beside {taps * channels} products per place"
+    lengths, lanes = [axis.length for axis in problem.axes], _core.kernels.LANES[problem.x.dtype.name]
+    if (lengths[2] < 2 * lanes) if taps > 1 else (math.prod(lengths[1:]) < lanes):
+        return "places of a row, or of all rows for one tap, do not fill a tile"
+    return None
+
+
+@lru_cache(maxsize=16)
+def _every(length: int) -> Any:
+    """The table of an axis whose places read the elements of the same number."""
+    return _core.Axis(length, 1, 1, np.arange(length), np.arange(length))
+
+
+def _in_rows(array: Array, length: int) -> bool:
+    """Whether the rows of an array (N, D, H, W, C), so long, follow one another."""
+    return array.shape[2] == 1 or array.strides[2] == length * array.strides[3]
+
+
+def _joined(problem: Problem, y: Array) -> tuple[Array, Array, tuple[Any, ...]]:
+    """x, y and the axes, of which the last two are one where all places read what lies there: tiles are fuller then."""
+    depth, rows, columns = problem.axes
+    height, width, x = rows.length, columns.length, problem.x
+    if rows.taps * columns.taps > 1 or not 1 < height * width <= JOINED or problem.border is not None:
+        return x, y, problem.axes
+    plain = all(
+        axis.source == axis.length and np.array_equal(axis.codes(), np.arange(axis.length)[:, None])
+        for axis in (rows, columns)
+    )
+    if not (plain and _in_rows(x, width) and _in_rows(y, width)):
+        return x, y, problem.axes
+    x, y = (array.reshape(*array.shape[:2], 1, height * width, array.shape[4]) for array in (x, y))
+    return x, y, (depth, _every(1), _every(height * width))
+
+
+def kernel(problem: Problem, y: Array) -> Any:
+    """The kernel for such arrays."""
+    x, y, axes = _joined(problem, y)
+    return _core.kernels.Columns(x, problem.weights(), problem.groups, y, axes, problem.constants, num_threads())
