@@ -1,13 +1,13 @@
-# Convolution with lanes of neighbouring places for any number of filters, where channels lie apart in memory: an implicit
-# GEMM whose panels are made of x.
+# Convolution with lanes of neighbouring places for any number of filters, where channels lie apart in memory: an
+# implicit GEMM whose panels are made of x.
 #
 # A block is some filters of a group, and some tiles of neighbouring places of one sample: of one row, or where rows are
-# short, of several. Rows of x that they read are laid out channel by channel, padding included, and for strides phase by
-# phase, so that neighbouring places read neighbours; or they are read in place where nothing is missing. For few filters
-# tiles read them there. For many, what the places of a tile read is first laid out product by product, and serves all of
-# them: a few at a time go over all tiles and write rows of places. Long sums are then summed some products after the
-# others, where their chains end anyway. The bits are those of the direct kernel, where that does not add up its sums in
-# parts.
+# short, of several. Rows of x that they read are laid out channel by channel, padding included, and for strides phase
+# by phase, so that neighbouring places read neighbours; or they are read in place where nothing is missing. For few
+# filters tiles read them there. For many, what the places of a tile read is first laid out product by product, and
+# serves all of them: a few at a time go over all tiles and write rows of places. Long sums are then summed some
+# products after the others, where their chains end anyway. The bits are those of the direct kernel, where that does not
+# add up its sums in parts.
 
 cdef enum:
     COLUMN_TILES = 32               # most tiles of a block
@@ -15,6 +15,7 @@ cdef enum:
     COLUMN_PRODUCTS = 1 << 10       # most products that are summed at once: whole chains
     UNPACKED = 12                   # most tiles of filters that read rows where they are
     COLUMN_ROWS = 16                # most rows of a block then
+    COLUMN_PAGES = 64               # and most rows of x that are read in place, each of another page
     COLUMN_BLOCK = 1 << 27          # most products of a block, unless one tile has more
 
 cdef struct columns_t:
@@ -47,7 +48,8 @@ cdef struct patch_t:                # the places of a block
     Py_ssize_t first, count         # if they lie one row behind the other: the place of the first one, and how many
 
 
-cdef patch_t patch_of(real *kind, const columns_t *job, Py_ssize_t depth, Py_ssize_t run, Py_ssize_t part) noexcept nogil:
+cdef patch_t patch_of(real *kind, const columns_t *job, Py_ssize_t depth, Py_ssize_t run,
+                      Py_ssize_t part) noexcept nogil:
     cdef Py_ssize_t width = TILE_VECTORS * VECTOR_BYTES // sizeof(real), length = job.task.source.axis[2].length
     cdef Py_ssize_t tiles = (job.run_places + width - 1) // width, start = cut_at(tiles, job.parts, part) * width
     cdef patch_t patch
@@ -68,7 +70,8 @@ cdef patch_t patch_of(real *kind, const columns_t *job, Py_ssize_t depth, Py_ssi
     return patch
 
 
-cdef void lay_phases(const columns_t *job, const real *row, Py_ssize_t apart, Py_ssize_t length, real *to) noexcept nogil:
+cdef void lay_phases(const columns_t *job, const real *row, Py_ssize_t apart, Py_ssize_t length,
+                     real *to) noexcept nogil:
     """Lay out a row of x as far as taps read it, channel by channel, its phases one after the other."""
     cdef Py_ssize_t rise = job.rise[2], channel, phase, count
     for phase in range(min(rise, length)):
@@ -324,7 +327,8 @@ cdef class Columns(Convolution):
         cdef source_t *s = &job.task.source
         cdef axis_t *middle = &s.axis[1]
         cdef axis_t *last = &s.axis[2]
-        cdef Py_ssize_t width = TILE_VECTORS * VECTOR_BYTES // x.itemsize, i, most, tiles, heights, blocks, rows
+        cdef Py_ssize_t width = TILE_VECTORS * VECTOR_BYTES // x.itemsize, i, most, tiles, heights, blocks, rows, near
+        cdef Py_ssize_t first, until
         self.begin(job, sizeof(columns_t), x, y, axes, constants, threads, weights.size)
         self.keep += (weights,)
         job.weights = cnp.PyArray_DATA(weights)
@@ -342,15 +346,18 @@ cdef class Columns(Convolution):
         # the last tile of a row does again what others have done; laying out takes the time of 5 / 6 tiles
         job.packed = heights > UNPACKED or last.length < width or job.products > job.at_once \
             or (tiles - last.length) * 6 * heights > 5 * last.length
+        if s.stride[2] == 1 and job.rise[2] == 1 and s.axis[0].taps * middle.taps * job.channels > COLUMN_PAGES:
+            longest_run(last.code, (<Axis> axes[2]).arrays[2].size, &first, &until)
+            job.packed = job.packed or until - first == (<Axis> axes[2]).arrays[2].size     # all is read in place
         most = <Py_ssize_t> max(1, min(COLUMN_TILES, COLUMN_BYTES // (job.at_once * width * x.itemsize),
                                        COLUMN_BLOCK / (1.0 * width * max(weights.size // groups, 1))))
         job.runs, job.run_places, rows = 1, middle.length * last.length, middle.length
         if not job.packed:
-            most = min(COLUMN_TILES, (last.length + width - 1) // width)
+            near = COLUMN_BYTES // (s.axis[0].taps * job.channels * width * job.rise[2] * x.itemsize)   # tiles of rows
+            most = max(1, min(COLUMN_TILES, (last.length + width - 1) // width, near // reach_of(middle)))
             rows = 1
             while rows < min(COLUMN_ROWS, middle.length) and (rows + 1) * most <= COLUMN_TILES \
-                    and ((rows + 1) * job.rise[1] + reach_of(middle)) * s.axis[0].taps * job.channels * most * width \
-                    * job.rise[2] * x.itemsize <= COLUMN_BYTES:
+                    and (rows * job.rise[1] + reach_of(middle)) * most <= near:
                 rows += 1
             job.run_places, job.runs = last.length, (middle.length + rows - 1) // rows
         elif last.length > most * width:        # or rows would be laid out of which little is read

@@ -1,4 +1,4 @@
-"""Convolution with lanes of neighbouring places for any number of filters as a candidate. May import core and problem."""
+"""Convolution with lanes of places for any number of filters as a candidate. May import the core and problem."""
 
 from __future__ import annotations
 

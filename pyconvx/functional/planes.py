@@ -1,4 +1,7 @@
-"""Convolution with lanes of neighbouring places as a candidate: pictures, few filters. May import core, columns and problem."""
+"""Convolution with lanes of neighbouring places as a candidate: pictures, few filters.
+
+May import the core, columns and problem.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from .. import _core
 from .arrays import Array, channels_together
 from .columns import AT_ONCE
 from .parallel import num_threads
-from .prepare import as_taps
 from .problem import Problem
 
 __all__ = ["in_strips", "kernel", "unfit", "wasteful"]
