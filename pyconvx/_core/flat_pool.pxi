@@ -183,7 +183,7 @@ cdef void locate_row(const flat_t *job, Py_ssize_t *at, Py_ssize_t begin, Py_ssi
     if s.taps <= CHUNK:
         for t in range(s.taps):
             codes_of(s, at, t, codes)
-            line[t] = (codes[0] * s.length[1] + codes[1]) * s.length[2]
+            line[t] = (max(codes[0], 0) * s.length[1] + max(codes[1], 0)) * s.length[2]     # a missing one never wins
             step[t] = t % last.taps * last.step
             ahead[t] = line[t] + step[t]
     for o in range(places):

@@ -19,30 +19,41 @@ cdef struct transpose_t:
     bint single
 
 
+cdef inline void turn_square(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real *y, Py_ssize_t y_step,
+                             Py_ssize_t y_column, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t row, column
+    if column_step == 1 and y_column == 1:
+        if real is float:
+            transpose_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns)
+        else:
+            transpose_u64(<const cnp.uint64_t *> x, row_step, <cnp.uint64_t *> y, y_step, rows, columns)
+        return
+    for column in range(columns):
+        for row in range(rows):
+            y[column * y_step + row * y_column] = x[row * row_step + column * column_step]
+
+
 cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real *y, Py_ssize_t y_step,
                Py_ssize_t y_column, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     """y[column * y_step + row * y_column] = x[row * row_step + column * column_step]"""
-    cdef Py_ssize_t row0, column0, row, column, height, width
+    cdef Py_ssize_t row, column
     if row_step == 1 and y_column == 1:
         for column in range(columns):
             for row in range(rows):
                 y[column * y_step + row] = x[column * column_step + row]
         return
-    for column0 from 0 <= column0 < columns by SQUARE:
-        for row0 from 0 <= row0 < rows by SQUARE:
-            height = min(SQUARE, rows - row0)
-            width = min(SQUARE, columns - column0)
-            if column_step == 1 and y_column == 1:
-                if real is float:
-                    transpose_u32(<const cnp.uint32_t *> x + row0 * row_step + column0, row_step,
-                                  <cnp.uint32_t *> y + column0 * y_step + row0, y_step, height, width)
-                else:
-                    transpose_u64(<const cnp.uint64_t *> x + row0 * row_step + column0, row_step,
-                                  <cnp.uint64_t *> y + column0 * y_step + row0, y_step, height, width)
-                continue
-            for column in range(column0, column0 + width):
-                for row in range(row0, row0 + height):
-                    y[column * y_step + row * y_column] = x[row * row_step + column * column_step]
+    if row_step > y_step:       # long runs of what lies further apart: few at a time are far from one another
+        for row from 0 <= row < rows by SQUARE:
+            for column from 0 <= column < columns by SQUARE:
+                turn_square(x + row * row_step + column * column_step, row_step, column_step,
+                            y + column * y_step + row * y_column, y_step, y_column, min(SQUARE, rows - row),
+                            min(SQUARE, columns - column))
+        return
+    for column from 0 <= column < columns by SQUARE:
+        for row from 0 <= row < rows by SQUARE:
+            turn_square(x + row * row_step + column * column_step, row_step, column_step,
+                        y + column * y_step + row * y_column, y_step, y_column, min(SQUARE, rows - row),
+                        min(SQUARE, columns - column))
 
 
 cdef void transpose_strip(const real *x, real *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
