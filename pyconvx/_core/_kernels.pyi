@@ -194,6 +194,7 @@ def depthwise_filter_gradient(
 def winograd_filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, tiles: Any, threads: int
 ) -> bool: ...
+def plane_pool(x: Array, y: Array, axes: Axes, constants: Array, reduction: Any, threads: int) -> PlanePool | None: ...
 def pool_extremum(
     x: Array,
     y: Array,
@@ -251,6 +252,9 @@ class Activate(Kernel):
 
 class Transpose(Kernel):
     def __init__(self, n: int, rows: int, columns: int, itemsize: int, threads: int) -> None: ...
+    def fill(self, x: Array, bias: None, y: Array, filters: None = None) -> None: ...
+
+class PlanePool(Kernel):
     def fill(self, x: Array, bias: None, y: Array, filters: None = None) -> None: ...
 
 class Pool(Kernel):

@@ -157,6 +157,12 @@ cdef extern from "reductions.h":
                    void *to) noexcept nogil
     void phase_f64(const void *origin, Py_ssize_t readable, Py_ssize_t apart, Py_ssize_t group, Py_ssize_t count,
                    void *to) noexcept nogil
+    enum:
+        PLANE_MAX, PLANE_MIN, PLANE_SUM
+    void plane_row_f32(int task, int rise, const float **rows, Py_ssize_t count, Py_ssize_t length, float *line,
+                       Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before, float *y) noexcept nogil
+    void plane_row_f64(int task, int rise, const double **rows, Py_ssize_t count, Py_ssize_t length, double *line,
+                       Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before, double *y) noexcept nogil
     void merge_f32(bint largest, const float **rows, const cnp.int32_t **numbers, cnp.int32_t first,
                    Py_ssize_t count, Py_ssize_t length, bint fresh, float *y, cnp.int32_t *number) noexcept nogil
     void merge_f64(bint largest, const double **rows, const cnp.int32_t **numbers, cnp.int32_t first,
@@ -254,6 +260,7 @@ include "depthwise_gradient.pxi"
 include "winograd_gradient.pxi"
 include "pool.pxi"
 include "flat_pool.pxi"
+include "plane_pool.pxi"
 include "pooling.pxi"
 include "window_rows.pxi"
 include "statistics.pxi"

@@ -1,6 +1,28 @@
 /* Pooling along a line of positions whose channels lie one after the other, one body for float and double: include
    after reduce.h. */
 
+#if defined(__GNUC__)
+#if LANES == 16
+#define EVERY_OTHER 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#elif LANES == 8
+#define EVERY_OTHER 0, 2, 4, 6, 8, 10, 12, 14
+#elif LANES == 4
+#define EVERY_OTHER 0, 2, 4, 6
+#else
+#define EVERY_OTHER 0, 2
+#endif
+/* Every other element of two vectors, as integers. */
+ALWAYS_INLINE MASK NAME(every_other)(MASK a, MASK b)
+{
+#if defined(__clang__)
+    return __builtin_shufflevector(a, b, EVERY_OTHER);
+#else
+    return __builtin_shuffle(a, b, (MASK){EVERY_OTHER});
+#endif
+}
+#undef EVERY_OTHER
+#endif
+
 /* to[i * group + c] = from[i * apart + c] for i < count and c < group, of words as wide as REAL. Reads no more than
    `readable` words of from; may write up to a vector beyond the end of to. */
 static void NAME(phase)(const void *from, ptrdiff_t readable, ptrdiff_t apart, ptrdiff_t group, ptrdiff_t count,
@@ -9,6 +31,13 @@ static void NAME(phase)(const void *from, ptrdiff_t readable, ptrdiff_t apart, p
     const char *x = (const char *)from;
     char *y = (char *)to;
     ptrdiff_t i = 0;
+#if defined(__GNUC__)
+    if (group == 1 && apart == 2)
+        for (; i + LANES <= count && 2 * (i + LANES) <= readable; i += LANES) {
+            const MASK *pair = (const MASK *)(x + 2 * i * sizeof(INTEGER));
+            *(MASK *)(y + i * sizeof(INTEGER)) = NAME(every_other)(pair[0], pair[1]);
+        }
+#endif
 #if SHUFFLES
     if (group < LANES) {
         const ptrdiff_t held = LANES / group, reached = (2 * LANES - group) / apart + 1;
@@ -21,9 +50,6 @@ static void NAME(phase)(const void *from, ptrdiff_t readable, ptrdiff_t apart, p
             *(MASK *)(y + i * group * sizeof(INTEGER)) = __builtin_shuffle(pair[0], pair[1], index);
         }
     }
-#else
-    if (group == 1 && apart == 2)
-        for (; i < count; i++) memcpy(y + i * sizeof(INTEGER), x + 2 * i * sizeof(INTEGER), sizeof(INTEGER));
 #endif
     (void)readable;
     for (; i < count && group >= LANES; i++) {

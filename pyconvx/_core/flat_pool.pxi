@@ -270,17 +270,21 @@ cdef void flat_block(real *kind, const flat_t *job, Py_ssize_t block, int worker
     cdef Py_ssize_t end = min(begin + job.segment, last.length)
     cdef Py_ssize_t rows = s.axis[0].length * s.axis[1].length
     cdef Py_ssize_t row = block // job.segments * job.height
-    cdef Py_ssize_t same0 = begin + (end - begin) // 2, same1 = same0, number
+    cdef Py_ssize_t same0 = begin + (end - begin) // 2, same1 = same0, number, n
     cdef Py_ssize_t at[AXES]
     while same0 > begin and divisors[same0 - 1] == divisors[same1]:
         same0 -= 1
     while same1 < end and divisors[same1] == divisors[same0]:
         same1 += 1
-    for number in range(row, min(row + job.height, s.batch * rows)):
-        at[0] = number % rows // s.axis[1].length
-        at[1] = number % s.axis[1].length
-        flat_row(kind, job, at, number // rows, begin, end - begin, same0, same1,
+    n, at[0], at[1] = row // rows, row % rows // s.axis[1].length, row % s.axis[1].length
+    for number in range(min(job.height, s.batch * rows - row)):
+        flat_row(kind, job, at, n, begin, end - begin, same0, same1,
                  job.pool.scratch + worker * job.pool.scratch_size)
+        at[1] += 1
+        if at[1] == s.axis[1].length:
+            at[0], at[1] = at[0] + 1, 0
+            if at[0] == s.axis[0].length:
+                n, at[0] = n + 1, 0
 
 
 cdef void flat_any(void *job, Py_ssize_t block, int worker) noexcept nogil:

@@ -1,4 +1,4 @@
-/* The reductions of reduce.h, flat_pool.h and statistics.h for float and double. Without vector extensions a vector is one scalar. */
+/* The reductions of reduce.h, flat_pool.h, plane_pool.h and statistics.h for float and double. Without vector extensions a vector is one scalar. */
 #ifndef PYCONVX_REDUCTIONS_H
 #define PYCONVX_REDUCTIONS_H
 #include <string.h>
@@ -22,6 +22,9 @@ typedef int32_t numbers_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligne
 /* What statistics.h sums, and by which rule a gradient goes back. */
 enum { SUM_PLAIN, SUM_DEVIATIONS, SUM_SIZES, SUM_SQUARES, SUM_POWERS, SUM_SHARES, SUM_WEIGHTED };
 enum { SLOPE_SIGN, SLOPE_RATIO, SLOPE_POWER, SLOPE_DEVIATION, SLOPE_SHARE, SLOPE_WEIGHTED };
+
+/* What plane_pool.h does with elements. */
+enum { PLANE_MAX, PLANE_MIN, PLANE_SUM };
 
 #define MOST_WHOLE 16 /* of the powers that are products */
 
@@ -62,11 +65,13 @@ static const unsigned char median_9[] = {1, 2, 4, 5, 7, 8, 0, 1, 3, 4, 6, 7, 1, 
 #include "real.h"
 #include "reduce.h"
 #include "flat_pool.h"
+#include "plane_pool.h"
 #include "statistics.h"
 #define BITS 64
 #include "real.h"
 #include "reduce.h"
 #include "flat_pool.h"
+#include "plane_pool.h"
 #include "statistics.h"
 #include "real.h"
 

@@ -73,20 +73,42 @@ class _Plan:
         return self.kind.plugin.indexed
 
     def run(self) -> Any:
+        y = self._apart()
+        if y is not None:
+            return self._deliver(y, None)
         laid = self.border is not None and self.return_indices
         y, index, _ = self._reduction(laid).forward(self._input(laid), self.return_indices)
         return self._deliver(y, index)
 
+    def _apart(self) -> Array | None:
+        """The result computed with channels first in memory, as x has them; None if it cannot be."""
+        plain = self.x.dtype == self.compute == self.result and not arrays.channels_together(self.x)
+        if not plain or self.layout != "channels_first" or self.return_indices:
+            return None
+        x = arrays.as_kernel_input(self.x, self.compute, apart=True)
+        y = arrays.canonical(arrays.empty, self.canonical, self.compute, apart=True)
+        kernel = self._reduction(False).planes(x, y) if x is self.x else None
+        if kernel is None:
+            return None
+        kernel.fill(x, None, y)
+        return y
+
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         plain = self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
-        if not plain or self.layout != "channels_last" or (self.return_indices and self.border is not None):
+        first = self.layout == "channels_first" and not arrays.channels_together(self.x)
+        if not plain or (self.return_indices and (first or self.border is not None)):
             return None
         reduction = self._reduction(False)
         if not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
             return None
         if self.out is not None and reduction.compiled() is not None:  # it is filled when all is done
             return None
+        if first:
+            shapes = self.x.shape, self.canonical
+            x, y = (arrays.canonical(arrays.outline, shape, self.compute, apart=True) for shape in shapes)
+            kernel = reduction.planes(x, y)
+            return None if kernel is None else Repeat(kernel.fill, self.shape, self.result)
         kernel = None if self.return_indices else reduction.ready()
         if kernel is not None:
             return Repeat(kernel.fill, self.shape, self.result)

@@ -94,13 +94,26 @@ class Reduction:
         """The compiled function of a plugin that reduces windows, with its parameters; None if there is none."""
         return kernel_of(self.kind, self.seen, self.taps)
 
-    def ready(self) -> Any:
-        """A kernel that fills y from x, both contiguous, again and again; None if there is none."""
+    def _basic(self) -> Any:
+        """Which extremum, or what the sum is divided by, if that is all; else None."""
         name = self.kind.plugin.kernel
         if self.border is not None or name not in BASIC or self.statistic is not None:
             return None
+        return name if name in EXTREMA else (self.divisor, self.value)
+
+    def planes(self, x: Array, y: Array) -> Any:
+        """A kernel that fills y from x, which have channels first in memory, again and again; None if there is none."""
+        how = self._basic()
+        if how is None:
+            return None
+        return _core.kernels.plane_pool(x, y, self.axes, self.constants, how, num_threads())
+
+    def ready(self) -> Any:
+        """A kernel that fills y from x, both contiguous, again and again; None if there is none."""
+        how = self._basic()
+        if how is None:
+            return None
         x = arrays.outline((self.shape[0], *(axis.source for axis in self.axes), self.shape[-1]), self.seen)
-        how = name if name in EXTREMA else (self.divisor, self.value)
         return _core.kernels.Pool(
             x, arrays.outline(self.shape, self.seen), self.axes, self.constants, how, num_threads()
         )

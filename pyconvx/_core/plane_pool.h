@@ -1,0 +1,68 @@
+/* Pooling of rows of single channels, whose lanes are neighbouring places: include after flat_pool.h. */
+
+ALWAYS_INLINE VECTOR NAME(joined)(const int task, VECTOR best, VECTOR value)
+{
+    if (task == PLANE_SUM) return best + value;
+    const VECTOR better = task == PLANE_MAX ? NAME(greater)(value, best) : NAME(lesser)(value, best);
+    return NAME(select)(NAME(is_nan)(value), value, better);
+}
+
+ALWAYS_INLINE VECTOR NAME(joined_rows)(const int task, const REAL *const *rows, ptrdiff_t count, ptrdiff_t at,
+                                       const int one)
+{
+    VECTOR best = NAME(take)(rows[0] + at, one);
+    for (ptrdiff_t t = 1; t < count; t++) best = NAME(joined)(task, best, NAME(take)(rows[t] + at, one));
+    return best;
+}
+
+/* Of the line from o on, LANES places that lie `rise` (1 or 2) elements apart. */
+ALWAYS_INLINE VECTOR NAME(joined_taps)(const int task, const int rise, const REAL *line, ptrdiff_t taps)
+{
+    VECTOR best = {0};
+    for (ptrdiff_t t = 0; t < taps; t++) {
+        VECTOR value = *(const VECTOR *)(line + t);
+#if defined(__GNUC__)
+        if (rise == 2)
+            value = (VECTOR)NAME(every_other)(*(const MASK *)(line + t), *(const MASK *)(line + t + LANES));
+#endif
+        best = t ? NAME(joined)(task, best, value) : value;
+    }
+    return best;
+}
+
+/* y[o] = that of rows[t][o * rise + k - before], over t < count and k < taps, of `length` elements that rows have; what lies
+   outside is `line[before - 1]`, and so is what lies behind. line: room for all that is read, and for two vectors. */
+ALWAYS_INLINE void NAME(plane_body)(const int task, const int rise, const REAL *const *rows, const ptrdiff_t count,
+                                    ptrdiff_t length, REAL *line, const ptrdiff_t taps, ptrdiff_t places,
+                                    ptrdiff_t before, REAL *y)
+{
+    REAL *const inside = line + before;
+    ptrdiff_t i = 0, o = 0;
+    for (; i + LANES <= length; i += LANES) *(VECTOR *)(inside + i) = NAME(joined_rows)(task, rows, count, i, 0);
+    if (i && i < length) *(VECTOR *)(inside + length - LANES) = NAME(joined_rows)(task, rows, count, length - LANES, 0);
+    for (; i < length && length < LANES; i++) NAME(put)(NAME(joined_rows)(task, rows, count, i, 1), inside + i, 1);
+    for (; o + LANES <= places; o += LANES) *(VECTOR *)(y + o) = NAME(joined_taps)(task, rise, line + o * rise, taps);
+    if (o < places) { /* reads on for less than two vectors */
+        const VECTOR last = NAME(joined_taps)(task, rise, line + o * rise, taps);
+        for (i = 0; o < places; o++, i++) y[o] = ((const REAL *)&last)[i];
+    }
+}
+
+static void NAME(plane_row)(int task, int rise, const REAL *const *rows, ptrdiff_t count, ptrdiff_t length, REAL *line,
+                            ptrdiff_t taps, ptrdiff_t places, ptrdiff_t before, REAL *y)
+{
+#define DO(task, rise, count, taps) \
+    NAME(plane_body)(task, rise, rows, count, length, line, taps, places, before, y)
+#define SIZES(task, rise) \
+    if (count == 2 && taps == 2) DO(task, rise, 2, 2); \
+    else if (count == 3 && taps == 3) DO(task, rise, 3, 3); \
+    else DO(task, rise, count, taps);
+#define TASKS(rise) \
+    if (task == PLANE_MAX) { SIZES(PLANE_MAX, rise) } \
+    else if (task == PLANE_MIN) { SIZES(PLANE_MIN, rise) } \
+    else { SIZES(PLANE_SUM, rise) }
+    if (rise == 1) { TASKS(1) } else { TASKS(2) }
+#undef TASKS
+#undef SIZES
+#undef DO
+}

@@ -1,0 +1,100 @@
+"""Pooling of channels that lie apart, each a plane of its own: as with channels together."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from poolings import POOL, value_within_reference
+from test_pool_few import DTYPES, every_basic, every_isa, sprinkled, wide_cases
+
+import pyconvx as cx
+from pyconvx import _core
+
+CASES = {
+    "n": st.integers(1, 2),
+    "channels": st.integers(2, 5),
+    "size": st.tuples(st.integers(1, 12), st.sampled_from([1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 33, 40, 300, 9000])),
+    "window": st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "padding": st.tuples(*(st.tuples(st.integers(0, 2), st.integers(0, 2)) for _ in range(2))),
+    "dilation": st.sampled_from([1, 1, 1, (2, 1), (1, 2)]),
+    "ceil_mode": st.booleans(),
+    "seed": st.integers(0, 99),
+}
+
+
+@every_isa
+@every_basic
+@settings(max_examples=60)
+@given(data=st.data())
+def test_equals_the_reference(isa, kind, data):
+    case = data.draw(wide_cases((kind,)).filter(lambda case: case.options["layout"] == "channels_first"))
+    with _core.using(isa):
+        value_within_reference(case)
+
+
+@every_isa
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [("max", {}), ("min", {}), ("sum", {}), ("avg", {}), ("avg", {"count_include_pad": True}), ("avg", {"divisor": 3})],
+)
+@settings(max_examples=60, deadline=None)
+@given(**CASES)
+def test_equals_channels_last(
+    isa, dtype, kind, params, n, channels, size, window, stride, padding, dilation, ceil_mode, seed
+):
+    exact = kind in ("max", "min")
+    rng = np.random.default_rng(seed)
+    shape = (n, channels, *size)
+    x = sprinkled(shape, dtype, seed) if exact else rng.standard_normal(shape).astype(dtype)
+    options = dict(kind=cx.pooling(kind, **params), stride=stride, padding=padding, ceil_mode=ceil_mode)
+    options["dilation"] = dilation
+    last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    with _core.using(isa):
+        try:
+            want = np.moveaxis(cx.pool2d(last, window, **options), -1, 1)
+        except ValueError:  # a window that does not fit
+            return
+        out, results = np.zeros(want.shape, dtype), []
+        for threads in (1, 3):
+            with cx.threads(threads):
+                results += [cx.pool2d(x, window, layout="channels_first", **options) for _ in range(2)]
+        cx.pool2d(x, window, layout="channels_first", out=out, **options)
+    if exact:
+        np.testing.assert_array_equal(results[0], want)
+    else:
+        np.testing.assert_allclose(results[0], want, rtol=0, atol=1e-5 if dtype == "float32" else 1e-14)
+    for result in (*results[1:], out):
+        np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.parametrize("kind", ["max", "avg"])
+def test_arrays_that_are_not_contiguous(kind):
+    rng = np.random.default_rng(1)
+    x, around = rng.standard_normal((2, 3, 20, 50)).astype("f"), np.full((2, 3, 14, 29), 7, "f")
+    for given_x in (x[:, :, ::-1], x[:, :, 2:, 3:], x[:, ::2], x.transpose(0, 1, 3, 2)):
+        want = np.moveaxis(cx.pool2d(np.ascontiguousarray(np.moveaxis(given_x, 1, -1)), 3, stride=2, kind=kind), -1, 1)
+        got = cx.pool2d(given_x, 3, stride=2, kind=kind, layout="channels_first")
+        np.testing.assert_allclose(got, want, atol=1e-6)
+    want = cx.pool2d(x, 3, stride=2, kind=kind, layout="channels_first")
+    inner = around[:, :, 2:11, 2:26]
+    cx.pool2d(x, 3, stride=2, kind=kind, layout="channels_first", out=inner)
+    np.testing.assert_array_equal(inner, want)
+    inner[...] = 7
+    assert (around == 7).all()
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_the_second_call_gives_the_same(rank):
+    """Which is a repeated one, for any x of that form."""
+    rng = np.random.default_rng(rank)
+    for channels in (1, 3):
+        for kind in ("max", "avg", "median"):
+            results = []
+            for _ in range(3):
+                x = rng.standard_normal((2, channels, *(9,) * rank))
+                want = np.moveaxis(POOL[rank](np.ascontiguousarray(np.moveaxis(x, 1, -1)), 2, kind=kind), -1, 1)
+                results.append(POOL[rank](x, 2, kind=kind, layout="channels_first"))
+                np.testing.assert_allclose(results[-1], want, atol=1e-14)
+            assert not np.array_equal(results[0], results[1])
