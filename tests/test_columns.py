@@ -1,5 +1,7 @@
 """Lanes of neighbouring places for any number of filters, where channels lie apart."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from convolutions import PROMISE, grouped
@@ -107,3 +109,41 @@ def test_few_products_of_channels_that_lie_apart():
         assert chosen((1, 3, 20, 4), (64, 3, 3, 3)) == "bands"
         assert chosen((1, 224, 224, 3), (64, 3, 3, 3), layout="channels_last") == "bands"
         assert chosen((1, 40, 80, 1), (8, 3, 3, 1), layout="channels_last") == "bands"
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("filters", "places"), [((100, 3, 1, 1), (5, 19)), ((7, 3, 1, 2), (5, 13))])
+def test_functions_of_plugins_see_no_elements_but_those_of_the_result(layout, filters, places):
+    seen = []
+    pointer = ctypes.POINTER(ctypes.c_float)
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, ctypes.c_ssize_t, ctypes.c_void_p)
+    def doubled(x, y, n, user):
+        seen.append(np.ctypeslib.as_array(x, (n,)).copy())
+        np.ctypeslib.as_array(y, (n,))[:] = 2 * seen[-1]
+        return 0
+
+    x, weights = np.ones((1, 3, *places), np.float32), np.ones(filters, np.float32)
+    if layout == "channels_last":
+        x, weights = (np.ascontiguousarray(np.moveaxis(array, 1, -1)) for array in (x, weights))
+    options = dict(layout=layout, algorithm="columns")
+    sums = cx.conv2d(x, weights, **options)
+    out = np.empty((*sums.shape[:-1], 2 * sums.shape[-1]), np.float32)[..., ::2]
+    with cx.activations.temporarily("test:doubled", lambda x: 2 * x, compiled={"float32": doubled}), cx.threads(1):
+        for into in (None, out):
+            np.testing.assert_array_equal(
+                cx.conv2d(x, weights, activation="test:doubled", out=into, **options), 2 * sums
+            )
+    given = np.concatenate(seen)
+    assert given.size == 2 * sums.size
+    np.testing.assert_array_equal(given, sums.flat[0])
+
+
+def test_results_with_channels_together_are_no_matter_of_columns():
+    """Rows that need all channels of a place: softmax."""
+    with _core.using(_core.supported()[-1]):
+        assert chosen((1, 64, 56, 56), (256, 64, 1, 1), activation="softmax") != "columns"
+        assert chosen((1, 64, 56, 56), (256, 64, 1, 1), out=np.empty((1, 256, 56, 112), "f")[..., ::2]) == "columns"
+        assert chosen((1, 2, 224, 224), (3, 2, 3, 3), dilation=16) == "columns"
+        assert chosen((1, 2, 224, 224), (3, 2, 3, 3), dilation=17) == "planes"
+        assert chosen((4, 64, 14, 112), (6, 64, 1, 5), stride=4) == "bands"

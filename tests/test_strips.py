@@ -107,3 +107,16 @@ def test_large_pictures_of_channels_apart_are_read_where_they_are():
 )
 def test_others_are_exchanged(size, kernel, options):
     assert chosen((1, 64, *size), kernel, **options) == "depthwise"
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_gradients_of_arrays_without_elements(layout):
+    """Whose adjoint has no places: nothing is divided by their number."""
+    last = layout == "channels_last"
+    for shape in ((1, 0, 3, 8), (1, 3, 0, 2)) if last else ((1, 8, 0, 3), (1, 2, 3, 0)):
+        x = np.ones(shape, "f")
+        taps = (2, 1, 3, x.shape[-1]) if last else (2, x.shape[1], 1, 3)
+        y, pullback = cx.vjp(cx.conv2d, x, np.ones(taps, "f"), padding=((1, 1), (2, 2)), layout=layout)
+        gx, gf = pullback(y)
+        assert gx.shape == x.shape
+        assert gf.shape == taps

@@ -142,6 +142,8 @@ class Depthwise(Convolution):
         self, x: Array, panels: ChannelPanels, y: Array, axes: Axes, constants: Array, threads: int
     ) -> None: ...
 
+COLUMNS_AT_ONCE: int
+
 class Columns(Convolution):
     def __init__(
         self,

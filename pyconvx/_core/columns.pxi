@@ -18,6 +18,8 @@ cdef enum:
     COLUMN_PAGES = 64               # and most rows of x that are read in place, each of another page
     COLUMN_BLOCK = 1 << 27          # most products of a block, unless one tile has more
 
+COLUMNS_AT_ONCE = COLUMN_PRODUCTS
+
 cdef struct columns_t:
     task_t task
     const void *weights             # (F, taps, C // groups), contiguous
@@ -87,6 +89,17 @@ cdef void lay_phases(const columns_t *job, const real *row, Py_ssize_t apart, Py
                           to + channel * job.line_size + phase * job.phase_size)
 
 
+cdef inline bint is_read(const columns_t *job, const patch_t *patch, Py_ssize_t position) noexcept nogil:
+    """Whether a place of a block reads a position of the second axis."""
+    cdef const axis_t *middle = &job.task.source.axis[1]
+    cdef Py_ssize_t k, row
+    for k in range(middle.taps):
+        row = position - k * distance(middle)
+        if 0 <= row <= (patch.rows - 1) * job.rise[1] and row % job.rise[1] == 0:
+            return True
+    return False
+
+
 cdef void list_lines(real *kind, const columns_t *job, const patch_t *patch, const real *image, Py_ssize_t channel,
                      char *scratch) noexcept nogil:
     """The rows of x that a block reads, from a channel on: in place, or laid out one after the other."""
@@ -107,6 +120,8 @@ cdef void list_lines(real *kind, const columns_t *job, const patch_t *patch, con
     for k in range(first.taps):
         a = first.code[first.row[patch.depth] + k * first.step]
         for position in range(span):
+            if not is_read(job, patch, position):
+                continue
             b = code1[position]
             line = <channel_line_t *> (scratch + job.lines_at) + k * job.span + position
             if in_place and (a | b) >= 0:
@@ -221,8 +236,8 @@ cdef void fill_filters(const columns_t *job, const patch_t *patch, Py_ssize_t ou
             multiply_f64(height, width, rows, &none, 1, 0, until - first, panel, origin,
                          y_channel if whole and first else full, to, 0)
         panel += (until - first) * full
-        if last and job.task.finishing and not job.together:
-            activate_row(&job.task.activation, part, part, height * full)
+        for m in range(height if last and job.task.finishing and not job.together else 0):
+            activate_row(&job.task.activation, part + m * full, part + m * full, count)
         for m in range(0 if whole else height):
             for lane in range(count):
                 y[m * y_channel + (at + lane if job.together else target_of(job, patch, at + lane))] \

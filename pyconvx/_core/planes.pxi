@@ -394,8 +394,8 @@ cdef class Planes(Convolution):
             job.down, job.chunk, most, job.end_size = False, groups, SEGMENT, 0
         job.chunks = (groups + job.chunk - 1) // job.chunk
         cdef Py_ssize_t room = PLANES_BYTES // (job.chunk * job.channels * x.itemsize)
-        job.segment = min(most, last.length, max(room // 2, VECTOR_BYTES))
-        job.segments = (last.length + job.segment - 1) // job.segment
+        job.segment = max(1, min(most, last.length, max(room // 2, VECTOR_BYTES)))
+        job.segments = max(1, (last.length + job.segment - 1) // job.segment)
         if job.down:
             job.segment = (last.length + job.segments - 1) // job.segments
         job.taps = min(last.taps, max(1, min((room - job.segment) // apart, longest // job.channels)))
@@ -446,7 +446,7 @@ cdef class Planes(Convolution):
         job.task.scratch_size = job.mix_at + rounded(job.task.source.channels * x.itemsize)
         self.finishes, self.whole = True, job.chunks == 1
         self.end(planes_block_f32 if x.itemsize == 4 else planes_block_f64,
-                 blocks * job.blocks)
+                 blocks * job.blocks if job.task.source.places else 0)
 
     def pack(self, cnp.ndarray filters):
         return filters

@@ -39,7 +39,7 @@ def wasteful(problem: Problem) -> str | None:
     lengths, pieces = [axis.length for axis in problem.axes], problem.axes[2].pieces
     if lengths[2] < NARROW * len(pieces) and math.prod(lengths) > lengths[2] / len(pieces):
         return f"places of the last axis lie evenly {lengths[2] / len(pieces):.1f} at a time: other tiles are higher"
-    step = problem.x.shape[-1] * int(pieces[0, 2])
+    step = problem.x.shape[-1] * int(pieces[:, 2].max(initial=0))
     if outputs > NEAR and step * problem.x.itemsize % PAGE == 0:
         return "places lie pages apart, which the nearest cache does not hold together"
     return None

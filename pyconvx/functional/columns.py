@@ -13,20 +13,20 @@ from .arrays import Array, channels_together
 from .parallel import num_threads
 from .problem import Problem
 
-__all__ = ["AT_ONCE", "kernel", "unfit", "wasteful"]
+__all__ = ["kernel", "unfit", "wasteful"]
 
 PRODUCTS = 8192
 """Most products of a place: longer sums are added up in parts."""
 GAPS = 16
-"""Most positions of a row that are laid out for each that is read."""
+"""Most positions of an axis from one tap to the next: what lies between them in a row is laid out, too."""
 JOINED = 1 << 14
 """Most places of rows that are read as one."""
 MANY = 160
 """Products of a place, of several taps, that amount to more than turning what lies apart costs."""
 FEW = 6
-"""Filters of a group that do not fill a panel, so that more products are worth it."""
-AT_ONCE = 1024
-"""Products that the kernel sums at once, without laying them out first."""
+"""Filters of a group that leave most of a panel of filters empty, so that more products are worth it."""
+STRIDED = 32
+"""Filters of a group that are worth taking rows apart into more than two phases."""
 
 
 def unfit(problem: Problem) -> str | None:
@@ -43,13 +43,15 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    if channels_together(problem.x) and not (problem.apart and problem.x.shape[-1] == 1):
+    if not problem.apart or (channels_together(problem.x) and problem.x.shape[-1] > 1):
         return "channels lie together: lanes of filters need no turning"
     (outputs, channels), taps = problem.per_group, math.prod(axis.taps for axis in problem.axes)
     if outputs < (2 if channels > 1 else 5):
         return f"a group has {outputs} filters: they do not make up for laying out what they multiply"
-    if taps > 1 and taps * channels > (AT_ONCE if outputs <= FEW else MANY):
+    if taps > 1 and taps * channels > (_core.kernels.COLUMNS_AT_ONCE if outputs <= FEW else MANY):
         return f"turning what lies apart costs little beside {taps * channels} products per place"
+    if problem.axes[2].rise > 2 and outputs < STRIDED:
+        return f"taking rows apart for a stride of {problem.strides[2]} costs much beside so few filters"
     lengths, lanes = [axis.length for axis in problem.axes], _core.kernels.LANES[problem.x.dtype.name]
     if (lengths[2] < 2 * lanes) if taps > 1 else (math.prod(lengths[1:]) < lanes):
         return "places of a row, or of all rows for one tap, do not fill a tile"

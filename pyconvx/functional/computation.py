@@ -56,7 +56,7 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
     # a kernel holds its tables, so that no others have their addresses
     tables = *map(id, problem.axes), id(problem.constants)
     finishing = None if finish is None else (finish[0], key_of(finish[1]))  # which tells 0.0 from -0.0
-    options = algorithm, problem.transposed, problem.groups, problem.strides, finishing
+    options = algorithm, problem.transposed, problem.groups, problem.strides, finishing, problem.apart
     key = (*options, dtype.char, num_threads(), now(), *shapes, *tables)
     ready = _kept.get(key)
     if ready is None:
@@ -74,6 +74,7 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
             problem.strides,
             problem.constants,
             finish=finish,
+            apart=problem.apart,
         )
         ready = _made(choose(supposed, algorithm), supposed, outline(y.shape, y.dtype))
         if len(_kept) >= MOST:

@@ -117,7 +117,7 @@ class _Plan:
         form = self.form
         axes, constants = form.reads(adjoint=transposed)
         problem = kind(x, filters, self.prepared, form.groups, transposed, bias, axes, form.strides, constants)
-        problem.apart = form.layout == "channels_first" if transposed != form.transposed else self._apart()
+        problem.apart = form.layout == "channels_first" if transposed != form.transposed else self._lies_apart()
         return problem
 
     def finish(self) -> Kernel | None:
@@ -163,10 +163,13 @@ class _Plan:
         """Whether `out` is contiguous with channels first, and the sum may be computed so."""
         return self.out is not None and self.out.flags.c_contiguous and self.out.flags.aligned and self._apart()
 
+    def _lies_apart(self) -> bool:
+        """Whether the sum is computed channels first: into `out`, or into memory of its own."""
+        apart = self._apart() if self._direct_target() is None else self._out_apart()
+        return apart and self.form.result == self.form.compute
+
     def run(self) -> Array:
-        target = self._direct_target()
-        apart = self._apart() if self.out is None else target is not None and self._out_apart()
-        apart = apart and self.form.result == self.form.compute
+        target, apart = self._direct_target(), self._lies_apart()
         y = self._empty(apart) if target is None else target
         problem = self.problem()
         problem.finish = None if self._border_of_y else self.finish()
@@ -212,6 +215,7 @@ class _Plan:
         """
         z = self._empty()
         problem, activation = self.problem(), self.activation
+        problem.apart = False
         alone = kept and activation is not None and sloped_by_result(activation) and self.out is None
         if alone and self._border_of_y is None:
             problem.finish = self.finish()

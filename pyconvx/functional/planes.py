@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 from .. import _core
-from .arrays import Array, channels_together
-from .columns import AT_ONCE
+from . import columns
+from .arrays import Array
 from .parallel import num_threads
 from .problem import Problem
 
@@ -41,8 +41,8 @@ def wasteful(problem: Problem) -> str | None:
     axis, lanes = problem.axes[2], _core.kernels.LANES[problem.x.dtype.name]
     taps = math.prod(axis.taps for axis in problem.axes)
     most = 4 if channels == 1 else 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
-    if 1 < channels <= AT_ONCE // taps and not channels_together(problem.x):
-        most = 1  # `columns` take more
+    if outputs > 1 < channels and columns.wasteful(problem) is None and columns.unfit(problem) is None:
+        return "lanes of places do more filters at a time where channels lie apart"
     if outputs > most:
         return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
     if axis.length < lanes and channels > 4:

@@ -43,7 +43,7 @@ class Problem:
     constants: Array  # (4, C)
     border: Any = None  # around x, of a joint padding mode
     finish: Kernel | None = None  # the compiled activation of the result
-    apart: bool = False  # y has channels first in memory, where that suits the algorithm
+    apart: bool = False  # y has channels first in memory
     own: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property
