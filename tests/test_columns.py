@@ -147,3 +147,14 @@ def test_results_with_channels_together_are_no_matter_of_columns():
         assert chosen((1, 2, 224, 224), (3, 2, 3, 3), dilation=16) == "columns"
         assert chosen((1, 2, 224, 224), (3, 2, 3, 3), dilation=17) == "planes"
         assert chosen((4, 64, 14, 112), (6, 64, 1, 5), stride=4) == "bands"
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "softplus"])
+@pytest.mark.parametrize("outputs", [2, 3, 7, 40])
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_a_value_with_gradients_has_the_bits_of_one_without(channels, outputs, activation):
+    rng = np.random.default_rng(outputs)
+    x, filters = rng.standard_normal((2, channels, 9, 40)), rng.standard_normal((outputs, channels, 3, 3))
+    options = dict(padding="same", layout="channels_first", activation=activation)
+    value, _ = cx.vjp(cx.conv2d, x, filters, **options)
+    np.testing.assert_array_equal(value, cx.conv2d(x, filters, **options))

@@ -61,6 +61,7 @@ def test_equals_channels_last(
             with cx.threads(threads):
                 results += [cx.pool2d(x, window, layout="channels_first", **options) for _ in range(2)]
         cx.pool2d(x, window, layout="channels_first", out=out, **options)
+        results.append(cx.vjp(cx.pool2d, x, window, layout="channels_first", **options)[0])
     if exact:
         np.testing.assert_array_equal(results[0], want)
     else:

@@ -13,7 +13,7 @@ from .arrays import Array, channels_together
 from .parallel import num_threads
 from .problem import Problem
 
-__all__ = ["kernel", "unfit", "wasteful"]
+__all__ = ["kernel", "unfit", "unsuited", "wasteful"]
 
 PRODUCTS = 8192
 """Most products of a place: longer sums are added up in parts."""
@@ -45,6 +45,11 @@ def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
     if not problem.apart or (channels_together(problem.x) and problem.x.shape[-1] > 1):
         return "channels lie together: lanes of filters need no turning"
+    return unsuited(problem)
+
+
+def unsuited(problem: Problem) -> str | None:
+    """Why lanes of filters are likely to be faster at a problem wherever channels lie."""
     (outputs, channels), taps = problem.per_group, math.prod(axis.taps for axis in problem.axes)
     if outputs < (2 if channels > 1 else 5):
         return f"a group has {outputs} filters: they do not make up for laying out what they multiply"

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _core
 from . import columns
-from .arrays import Array
+from .arrays import Array, channels_together
 from .parallel import num_threads
 from .problem import Problem
 
@@ -41,8 +41,9 @@ def wasteful(problem: Problem) -> str | None:
     axis, lanes = problem.axes[2], _core.kernels.LANES[problem.x.dtype.name]
     taps = math.prod(axis.taps for axis in problem.axes)
     most = 4 if channels == 1 else 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
-    if outputs > 1 < channels and columns.wasteful(problem) is None and columns.unfit(problem) is None:
-        return "lanes of places do more filters at a time where channels lie apart"
+    apart = outputs > 1 < channels and not channels_together(problem.x)
+    if apart and columns.unsuited(problem) is None and columns.unfit(problem) is None:  # or `bands`, with their bits
+        return "`columns` do more filters at a time where channels lie apart"
     if outputs > most:
         return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
     if axis.length < lanes and channels > 4:

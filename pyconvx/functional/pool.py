@@ -125,7 +125,10 @@ class _Plan:
         reduction = self._reduction(laid)
         if self.out is not None and arrays.overlaps(self.out, x):
             x = x.copy()
-        y, index, saved = reduction.forward(x, self.return_indices, backward=True)
+        y = self._apart() if reduction.forgets else None  # with the bits of a call without gradient
+        index = saved = None
+        if y is None:
+            y, index, saved = reduction.forward(x, self.return_indices, backward=True)
         result = self._deliver(y, index)
         # the pullback must not keep the plan, and with it x, which most kinds need no more
         rank, layout, batched, border = self.rank, self.layout, self._batched, self.border

@@ -101,6 +101,12 @@ class Reduction:
             return None
         return name if name in EXTREMA else (self.divisor, self.value)
 
+    @property
+    def forgets(self) -> bool:
+        """Whether the gradient needs neither x nor the result."""
+        how = self._basic()
+        return how is not None and how not in EXTREMA
+
     def planes(self, x: Array, y: Array) -> Any:
         """A kernel that fills y from x, which have channels first in memory, again and again; None if there is none."""
         how = self._basic()
