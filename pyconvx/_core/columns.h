@@ -1,7 +1,7 @@
 /* What neighbouring places read, a row of places for each product: include after real.h. */
 
-/* to[p * width + i] = rows[p][offset + i] for i < count and p < products. The last vector of a row may take up some of the one
-   before again. */
+/* to[p * width + i] = rows[p][offset + i] for i < count, at most two vectors, and p < products. The second vector of a row may
+   take up some of the first one again. */
 static void NAME(lay_columns)(const REAL *const *rows, ptrdiff_t offset, ptrdiff_t count, ptrdiff_t products, REAL *to,
                               ptrdiff_t width)
 {

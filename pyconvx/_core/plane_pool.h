@@ -30,8 +30,8 @@ ALWAYS_INLINE VECTOR NAME(joined_taps)(const int task, const int rise, const REA
     return best;
 }
 
-/* y[o] = that of rows[t][o * rise + k - before], over t < count and k < taps, of `length` elements that rows have; what lies
-   outside is `line[before - 1]`, and so is what lies behind. line: room for all that is read, and for two vectors. */
+/* y[o] = that of rows[t][o * rise + k - before], over t < count and k < taps, of `length` elements that rows have; what is read
+   outside of these stands in `line` already. line: room for all that is read, and for two vectors. */
 ALWAYS_INLINE void NAME(plane_body)(const int task, const int rise, const REAL *const *rows, const ptrdiff_t count,
                                     ptrdiff_t length, REAL *line, const ptrdiff_t taps, ptrdiff_t places,
                                     ptrdiff_t before, REAL *y)

@@ -80,24 +80,38 @@ class _Plan:
         y, index, _ = self._reduction(laid).forward(self._input(laid), self.return_indices)
         return self._deliver(y, index)
 
+    @property
+    def _plain(self) -> bool:
+        """Whether kernels can read x as it came, and fill a result."""
+        return self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
+
+    @property
+    def _first(self) -> bool:
+        """Whether channels lie apart, if arrays are contiguous: of one channel both layouts are the same."""
+        return self.layout == "channels_first" and self.x.shape[-1] > 1
+
+    def _planes(self, reduction: Reduction) -> Any:
+        """A kernel for contiguous arrays with channels first; None if there is none."""
+        shapes = self.x.shape, self.canonical
+        return reduction.planes(
+            *(arrays.canonical(arrays.outline, shape, self.compute, apart=True) for shape in shapes)
+        )
+
     def _apart(self) -> Array | None:
         """The result computed with channels first in memory, as x has them; None if it cannot be."""
-        plain = self.x.dtype == self.compute == self.result and not arrays.channels_together(self.x)
-        if not plain or self.layout != "channels_first" or self.return_indices:
+        if self.return_indices or not (self._first and self._plain and self.given.flags.aligned):
             return None
-        x = arrays.as_kernel_input(self.x, self.compute, apart=True)
-        y = arrays.canonical(arrays.empty, self.canonical, self.compute, apart=True)
-        kernel = self._reduction(False).planes(x, y) if x is self.x else None
+        kernel = self._planes(self._reduction(False))
         if kernel is None:
             return None
-        kernel.fill(x, None, y)
+        y = arrays.canonical(arrays.empty, self.canonical, self.compute, apart=True)
+        kernel.fill(self.x, None, y)
         return y
 
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
-        plain = self.given.dtype == self.compute == self.result and self.given.flags.c_contiguous
-        first = self.layout == "channels_first" and self.x.shape[-1] > 1  # else both layouts are one
-        if not plain or (self.return_indices and (first or self.border is not None)):
+        first = self._first
+        if not self._plain or (self.return_indices and (first or self.border is not None)):
             return None
         reduction = self._reduction(False)
         if not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
@@ -105,9 +119,7 @@ class _Plan:
         if self.out is not None and reduction.compiled() is not None:  # it is filled when all is done
             return None
         if first:
-            shapes = self.x.shape, self.canonical
-            x, y = (arrays.canonical(arrays.outline, shape, self.compute, apart=True) for shape in shapes)
-            kernel = reduction.planes(x, y)
+            kernel = self._planes(reduction)
             return None if kernel is None else Repeat(kernel.fill, self.shape, self.result)
         kernel = None if self.return_indices else reduction.ready()
         if kernel is not None:
