@@ -9,6 +9,7 @@ from test_pool_few import DTYPES, every_basic, every_isa, sprinkled, wide_cases
 
 import pyconvx as cx
 from pyconvx import _core
+from pyconvx.functional.reduction import FEW
 
 CASES = {
     "n": st.integers(1, 2),
@@ -68,6 +69,66 @@ def test_equals_channels_last(
         np.testing.assert_allclose(results[0], want, rtol=0, atol=1e-5 if dtype == "float32" else 1e-14)
     for result in (*results[1:], out):
         np.testing.assert_array_equal(result, results[0])
+
+
+@every_isa
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [("max", {}), ("min", {}), ("sum", {}), ("avg", {}), ("avg", {"count_include_pad": True}), ("avg", {"divisor": 3})],
+)
+@settings(max_examples=60, deadline=None)
+@given(**{**CASES, "channels": st.integers(1, 5)}, huge=st.booleans())
+def test_gradients_and_indices_have_the_bits_of_those_of_many_channels(
+    isa, dtype, kind, params, n, channels, size, window, stride, padding, dilation, ceil_mode, seed, huge
+):
+    """Of many channels that lie together, the first ones are those of few, or of such that lie apart."""
+    exact = kind in ("max", "min")
+    rng = np.random.default_rng(seed)
+    shape = (n, *size, channels)
+    x = sprinkled(shape, dtype, seed) if exact else rng.standard_normal(shape).astype(dtype)
+    options = dict(kind=cx.pooling(kind, **params), stride=stride, padding=padding, ceil_mode=ceil_mode)
+    options |= dict(dilation=dilation, return_indices=exact)
+    many = 3 * FEW
+    with _core.using(isa):
+        try:
+            want, pull = cx.vjp(cx.pool2d, np.resize(x.T, (many, *x.T.shape[1:])).T.copy(), window, **options)
+        except ValueError:  # a window that does not fit
+            return
+        index = want[1][..., :channels] if exact else None
+        gy = rng.standard_normal((*(want[0] if exact else want).shape[:3], channels)).astype(dtype)
+        if huge:
+            gy[rng.random(gy.shape) < 0.1] = np.inf
+        (want,) = pull(np.resize(gy.T, (many, *gy.T.shape[1:])).T.copy())
+        for layout, move in (("channels_last", np.asarray), ("channels_first", lambda x: np.moveaxis(x, 1, -1))):
+            apart = layout == "channels_first"
+            given_x, given_gy = (np.ascontiguousarray(np.moveaxis(a, -1, 1)) if apart else a for a in (x, gy))
+            for threads in (1, 3):
+                with cx.threads(threads):
+                    result, pull = cx.vjp(cx.pool2d, given_x, window, layout=layout, **options)
+                    (gx,) = pull(given_gy)
+                    again = [cx.pool2d(given_x, window, layout=layout, **options) for _ in range(2)]
+                assert gx.flags.c_contiguous
+                np.testing.assert_array_equal(move(gx), want[..., :channels])
+                for other in again:
+                    np.testing.assert_array_equal(np.asarray(other), np.asarray(result))
+                if exact:
+                    np.testing.assert_array_equal(move(result[1]), index)
+
+
+@pytest.mark.parametrize("kind", ["max", "sum"])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_gradients_of_other_ranks(rank, kind):
+    rng = np.random.default_rng(rank)
+    for size, window, stride in ((5, 2, 2), (9, 3, 1), (8, 3, 3), (17, 4, 2)):
+        x = rng.standard_normal((2, *(size,) * rank, 3 * FEW)).astype("f")
+        options = dict(kind=kind, stride=stride, padding="same")
+        y, pull = cx.vjp(POOL[rank], x, window, **options)
+        gy = rng.standard_normal(y.shape).astype("f")
+        (want,) = pull(gy)
+        x, gy, want = (np.ascontiguousarray(np.moveaxis(a, -1, 1)) for a in (x, gy, want))
+        (got,) = cx.vjp(POOL[rank], x, window, layout="channels_first", **options)[1](gy)
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("kind", ["max", "avg"])

@@ -163,6 +163,20 @@ cdef extern from "reductions.h":
                        Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before, float *y) noexcept nogil
     void plane_row_f64(int task, int rise, const double **rows, Py_ssize_t count, Py_ssize_t length, double *line,
                        Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before, double *y) noexcept nogil
+    void plane_winners_f32(bint largest, const float **taps, const cnp.int32_t *numbers, Py_ssize_t count,
+                           const cnp.int32_t *first, cnp.int32_t base, Py_ssize_t places, float *y,
+                           cnp.int32_t *number) noexcept nogil
+    void plane_winners_f64(bint largest, const double **taps, const cnp.int32_t *numbers, Py_ssize_t count,
+                           const cnp.int32_t *first, cnp.int32_t base, Py_ssize_t places, double *y,
+                           cnp.int32_t *number) noexcept nogil
+    void plane_shares_f32(const float **taps, const cnp.int32_t **won, const cnp.int32_t *numbers, Py_ssize_t count,
+                          Py_ssize_t length, float *to) noexcept nogil
+    void plane_shares_f64(const double **taps, const cnp.int32_t **won, const cnp.int32_t *numbers, Py_ssize_t count,
+                          Py_ssize_t length, double *to) noexcept nogil
+    void join_phases_f32(const float *phases, Py_ssize_t apart, Py_ssize_t rise, Py_ssize_t before, Py_ssize_t length,
+                         float *y) noexcept nogil
+    void join_phases_f64(const double *phases, Py_ssize_t apart, Py_ssize_t rise, Py_ssize_t before, Py_ssize_t length,
+                         double *y) noexcept nogil
     void merge_f32(bint largest, const float **rows, const cnp.int32_t **numbers, cnp.int32_t first,
                    Py_ssize_t count, Py_ssize_t length, bint fresh, float *y, cnp.int32_t *number) noexcept nogil
     void merge_f64(bint largest, const double **rows, const cnp.int32_t **numbers, cnp.int32_t first,
@@ -261,6 +275,7 @@ include "winograd_gradient.pxi"
 include "pool.pxi"
 include "flat_pool.pxi"
 include "plane_pool.pxi"
+include "plane_winners.pxi"
 include "pooling.pxi"
 include "window_rows.pxi"
 include "statistics.pxi"

@@ -156,18 +156,6 @@ cdef void reduce_line(const flat_t *job, const real *line, Py_ssize_t readable, 
                           y + o * channels, winner + o * channels)
 
 
-cdef void divide_row(const flat_t *job, Py_ssize_t *at, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t same0,
-                     Py_ssize_t same1, real *y) noexcept nogil:
-    """Divide the sums of places begin ... end - 1, of which same0 ... same1 - 1 have one divisor."""
-    cdef Py_ssize_t channels = job.pool.source.channels, count
-    at[2] = begin
-    while at[2] < end:
-        count = same1 - same0 if at[2] == same0 else 1
-        divide(y, count * channels, divisor_of(&job.pool, at))
-        y += count * channels
-        at[2] += count
-
-
 cdef void locate_row(const flat_t *job, Py_ssize_t *at, Py_ssize_t begin, Py_ssize_t places,
                      const cnp.int32_t *winner, Py_ssize_t *index) noexcept nogil:
     """The flat spatial index of each winner of a row of places."""
@@ -257,7 +245,7 @@ cdef void flat_row(real *kind, const flat_t *job, Py_ssize_t *at, Py_ssize_t n, 
     if line != y:
         reduce_line(job, whole, readable, number, span, places, scratch, y, winner)
     if job.pool.divisor != DIVIDE_NOT:
-        divide_row(job, at, begin, begin + places, same0, same1, y)
+        divide_row(&job.pool, at, begin, begin + places, same0, same1, s.channels, y)
     if job.pool.index != NULL:
         locate_row(job, at, begin, places, winner, job.pool.index + offset)
 
@@ -265,17 +253,13 @@ cdef void flat_row(real *kind, const flat_t *job, Py_ssize_t *at, Py_ssize_t n, 
 cdef void flat_block(real *kind, const flat_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.pool.source
     cdef const axis_t *last = &s.axis[2]
-    cdef const Py_ssize_t *divisors = last.present if job.pool.divisor == DIVIDE_PRESENT else last.extent
     cdef Py_ssize_t begin = block % job.segments * job.segment
     cdef Py_ssize_t end = min(begin + job.segment, last.length)
     cdef Py_ssize_t rows = s.axis[0].length * s.axis[1].length
     cdef Py_ssize_t row = block // job.segments * job.height
-    cdef Py_ssize_t same0 = begin + (end - begin) // 2, same1 = same0, number, n
+    cdef Py_ssize_t same0, same1, number, n
     cdef Py_ssize_t at[AXES]
-    while same0 > begin and divisors[same0 - 1] == divisors[same1]:
-        same0 -= 1
-    while same1 < end and divisors[same1] == divisors[same0]:
-        same1 += 1
+    same_divisors(&job.pool, begin, end, &same0, &same1)
     n, at[0], at[1] = row // rows, row % rows // s.axis[1].length, row % s.axis[1].length
     for number in range(min(job.height, s.batch * rows - row)):
         flat_row(kind, job, at, n, begin, end - begin, same0, same1,

@@ -50,15 +50,6 @@ cdef bint reads_elements(const axis_t *axis) noexcept nogil:
     return True
 
 
-cdef void divide_places(const plane_pool_t *job, Py_ssize_t *at, real *y) noexcept nogil:
-    cdef Py_ssize_t places = job.pool.source.axis[2].length, count
-    at[2] = 0
-    while at[2] < places:
-        count = job.same1 - job.same0 if at[2] == job.same0 else 1
-        divide(y + at[2], count, divisor_of(&job.pool, at))
-        at[2] += count
-
-
 cdef void planes_of_block(real *kind, const plane_pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.pool.source
     cdef real *line = <real *> (job.pool.scratch + worker * job.pool.scratch_size)
@@ -90,7 +81,7 @@ cdef void planes_of_block(real *kind, const plane_pool_t *job, Py_ssize_t block,
             plane_row_f64(job.task, job.rise, rows, count, job.length, line, s.axis[2].taps, s.axis[2].length,
                           job.before, row)
         if job.pool.divisor != DIVIDE_NOT:
-            divide_places(job, at, row)
+            divide_row(&job.pool, at, 0, s.axis[2].length, job.same0, job.same1, 1, row)
 
 
 cdef void planes_any(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -117,7 +108,6 @@ cdef class PlanePool(Kernel):
         cdef plane_pool_t *job = &self.job
         cdef source_t *s = &job.pool.source
         cdef axis_t *last
-        cdef const Py_ssize_t *divisors
         cdef Py_ssize_t rows, span, windows
         cdef double work
         if len(axes) != AXES:
@@ -143,12 +133,7 @@ cdef class PlanePool(Kernel):
                 or not reads_elements(&s.axis[0]) or not reads_elements(&s.axis[1]) or not reads_elements(last) \
                 or not is_padded(last, span, s.length[2], &job.before, &job.length):
             return False
-        divisors = last.present if job.pool.divisor == DIVIDE_PRESENT else last.extent
-        job.same0 = job.same1 = last.length // 2
-        while job.same0 > 0 and divisors[job.same0 - 1] == divisors[job.same1]:
-            job.same0 -= 1
-        while job.same1 < last.length and divisors[job.same1] == divisors[job.same0]:
-            job.same1 += 1
+        same_divisors(&job.pool, 0, last.length, &job.same0, &job.same1)
         work = 1.0 * rows * span + 1.0 * last.taps * last.length            # of a row of windows
         job.bands = max(1, min(windows, <Py_ssize_t> (windows * work / PLANE_WORK)))
         job.pool.scratch_size = job.line_size = rounded(span * x.itemsize + 3 * VECTOR_BYTES)

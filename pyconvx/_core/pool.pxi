@@ -317,6 +317,30 @@ cdef inline void divide(real *y, Py_ssize_t count, double divisor) noexcept nogi
             y[i] *= by
 
 
+cdef void same_divisors(const pool_t *job, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t *same0,
+                        Py_ssize_t *same1) noexcept nogil:
+    """The places around the middle of begin ... end - 1 of a row that have one divisor, same0 <= o < same1."""
+    cdef const axis_t *last = &job.source.axis[2]
+    cdef const Py_ssize_t *divisors = last.present if job.divisor == DIVIDE_PRESENT else last.extent
+    same0[0] = same1[0] = begin + (end - begin) // 2
+    while same0[0] > begin and divisors[same0[0] - 1] == divisors[same1[0]]:
+        same0[0] -= 1
+    while same1[0] < end and divisors[same1[0]] == divisors[same0[0]]:
+        same1[0] += 1
+
+
+cdef void divide_row(const pool_t *job, Py_ssize_t *at, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t same0,
+                     Py_ssize_t same1, Py_ssize_t channels, real *y) noexcept nogil:
+    """Divide the sums of places begin ... end - 1 of a row, of which same0 ... same1 - 1 have one divisor."""
+    cdef Py_ssize_t count
+    at[2] = begin
+    while at[2] < end:
+        count = same1 - same0 if at[2] == same0 else 1
+        divide(y, count * channels, divisor_of(job, at))
+        y += count * channels
+        at[2] += count
+
+
 cdef void sum_block(real *kind, const pool_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.source
     cdef char *scratch = job.scratch + worker * job.scratch_size

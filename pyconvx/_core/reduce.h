@@ -230,6 +230,21 @@ ALWAYS_INLINE void NAME(add)(REAL *to, const REAL *from, ptrdiff_t channels)
     for (; c < channels; c++) to[c] += from[c];
 }
 
+/* x where winner is tap, elsewhere 0. */
+ALWAYS_INLINE VECTOR NAME(where_won)(VECTOR x, const int32_t *winner, int32_t tap)
+{
+#if REDUCE_VECTORS
+    const NUMBERS won = *(const NUMBERS *)winner == tap;
+#if DIGITS == 53 && defined(X86) && VECTOR_BYTES == 32
+    return (VECTOR)((MASK)_mm256_cvtepi32_epi64((__m128i)won) & (MASK)x);
+#else
+    return (VECTOR)(__builtin_convertvector(won, MASK) & (MASK)x);
+#endif
+#else
+    return *winner == tap ? x : 0;
+#endif
+}
+
 /* to[c] += from[c] where winner[c] is tap; fresh: nothing is there yet. */
 ALWAYS_INLINE void NAME(add_won)(REAL *to, const REAL *from, const int32_t *winner, int32_t tap, ptrdiff_t channels,
                                  int fresh)
@@ -237,8 +252,7 @@ ALWAYS_INLINE void NAME(add_won)(REAL *to, const REAL *from, const int32_t *winn
     ptrdiff_t c = 0;
 #if REDUCE_VECTORS
     for (; c + LANES <= channels; c += LANES) {
-        const MASK won = __builtin_convertvector(*(const NUMBERS *)(winner + c) == tap, MASK);
-        const VECTOR share = (VECTOR)(won & (MASK)(*(const VECTOR *)(from + c)));
+        const VECTOR share = NAME(where_won)(*(const VECTOR *)(from + c), winner + c, tap);
         if (fresh)
             *(VECTOR *)(to + c) = share;
         else
@@ -259,8 +273,7 @@ static void NAME(scaled_slope)(const REAL *x, const REAL *gy, const int32_t *win
     ptrdiff_t c = 0;
 #if REDUCE_VECTORS
     for (; c + LANES <= channels; c += LANES) {
-        const MASK won = __builtin_convertvector(*(const NUMBERS *)(winner + c) == tap, MASK);
-        const VECTOR share = (VECTOR)(won & (MASK)(*(const VECTOR *)(gy + c)));
+        const VECTOR share = NAME(where_won)(*(const VECTOR *)(gy + c), winner + c, tap);
         const VECTOR off = *(const VECTOR *)(x + c) - *(const VECTOR *)(centre + c);
         *(VECTOR *)(gx + c) = (share - *(const VECTOR *)(shift + c) - off * *(const VECTOR *)(slope + c))
             * *(const VECTOR *)(factor + c);

@@ -139,7 +139,7 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any], apart: bool = False) -> Arra
         x.dtype == dtype
         and x.dtype.isnative
         and x.flags.aligned
-        and (channels_together(x) or (apart and np.moveaxis(x, -1, 1).flags.c_contiguous))
+        and (channels_together(x) or (apart and channels_first(x)))
         and all(stride % x.itemsize == 0 for stride in x.strides)
     ):
         return x
@@ -149,6 +149,25 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any], apart: bool = False) -> Arra
         exchange(first, y, *first.shape[:2])
         return y
     return np.require(x, dtype, ["C", "A"])
+
+
+def channels_first(x: Array) -> bool:
+    """Whether x (N, D, H, W, C) is contiguous with channels first in memory."""
+    return bool(np.moveaxis(x, -1, 1).flags.c_contiguous)
+
+
+def together(x: Array) -> Array:
+    """x (N, D, H, W, C) contiguous; itself if it is."""
+    return np.ascontiguousarray(as_kernel_input(x, x.dtype))
+
+
+def apart(x: Array) -> Array:
+    """x (N, D, H, W, C) contiguous with channels first in memory; itself if it is."""
+    if channels_first(x):
+        return x
+    x, y = together(x), canonical(empty, x.shape, x.dtype, apart=True)
+    exchange(x, np.moveaxis(y, -1, 1), x.shape[0], math.prod(x.shape[1:-1]))
+    return y
 
 
 def exchange(x: Array, y: Array, n: int, rows: int) -> None:

@@ -73,9 +73,9 @@ class _Plan:
         return self.kind.plugin.indexed
 
     def run(self) -> Any:
-        y = self._apart()
-        if y is not None:
-            return self._deliver(y, None)
+        apart = self._apart(backward=False)
+        if apart is not None:
+            return self._deliver(*apart[:2])
         laid = self.border is not None and self.return_indices
         y, index, _ = self._reduction(laid).forward(self._input(laid), self.return_indices)
         return self._deliver(y, index)
@@ -90,37 +90,28 @@ class _Plan:
         """Whether channels lie apart, if arrays are contiguous: of one channel both layouts are the same."""
         return self.layout == "channels_first" and self.x.shape[-1] > 1
 
-    def _planes(self, reduction: Reduction) -> Any:
-        """A kernel for contiguous arrays with channels first; None if there is none."""
-        shapes = self.x.shape, self.canonical
-        return reduction.planes(
-            *(arrays.canonical(arrays.outline, shape, self.compute, apart=True) for shape in shapes)
-        )
-
-    def _apart(self) -> Array | None:
-        """The result computed with channels first in memory, as x has them; None if it cannot be."""
-        if self.return_indices or not (self._first and self._plain and self.given.flags.aligned):
+    def _apart(self, backward: bool) -> tuple[Array, Array | None, Any] | None:
+        """The result computed with channels first in memory, as x has them, the indices of winners, and what the
+        gradient needs; None if they cannot be.
+        """
+        if not (self._first and self._plain and self.given.flags.aligned):
             return None
-        kernel = self._planes(self._reduction(False))
-        if kernel is None:
-            return None
-        y = arrays.canonical(arrays.empty, self.canonical, self.compute, apart=True)
-        kernel.fill(self.x, None, y)
-        return y
+        return self._reduction(False).forward_apart(self.x, self.return_indices, backward)
 
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         first = self._first
-        if not self._plain or (self.return_indices and (first or self.border is not None)):
+        if not self._plain or (self.return_indices and self.border is not None):
             return None
         reduction = self._reduction(False)
         if not math.prod(self.canonical) or sum(axis.nbytes for axis in reduction.axes) > REMEMBERED:
             return None
         if self.out is not None and reduction.compiled() is not None:  # it is filled when all is done
             return None
+        beside = np.dtype(np.intp) if self.return_indices else None
         if first:
-            kernel = self._planes(reduction)
-            return None if kernel is None else Repeat(kernel.fill, self.shape, self.result)
+            kernel = reduction.planes(numbered=self.return_indices)
+            return None if kernel is None else Repeat(kernel.fill, self.shape, self.result, beside=beside)
         kernel = None if self.return_indices else reduction.ready()
         if kernel is not None:
             return Repeat(kernel.fill, self.shape, self.result)
@@ -128,19 +119,19 @@ class _Plan:
         if run is None:
             return None
         fill = partial(_fill, run, self.x.shape, self.canonical)
-        return Repeat(fill, self.shape, self.result, beside=np.dtype(np.intp) if self.return_indices else None)
+        return Repeat(fill, self.shape, self.result, beside=beside)
 
     def vjp(self) -> tuple[Any, Pullback]:
         compute = arrays.compute_dtypes(self.given.dtype)[0]
         laid = self.border is not None
-        x = self._input(laid)
         reduction = self._reduction(laid)
-        if self.out is not None and arrays.overlaps(self.out, x):
-            x = x.copy()
-        y = self._apart() if reduction.forgets else None  # with the bits of a call without gradient
-        index = saved = None
-        if y is None:
-            y, index, saved = reduction.forward(x, self.return_indices, backward=True)
+        apart = self._apart(backward=True)  # with the bits of a call without gradient
+        if apart is None:
+            x = self._input(laid)
+            if self.out is not None and arrays.overlaps(self.out, x):
+                x = x.copy()
+            apart = reduction.forward(x, self.return_indices, backward=True)
+        y, index, saved = apart
         result = self._deliver(y, index)
         # the pullback must not keep the plan, and with it x, which most kinds need no more
         rank, layout, batched, border = self.rank, self.layout, self._batched, self.border
@@ -151,7 +142,7 @@ class _Plan:
             """The gradient of x."""
             gy = arrays.as_gradient(gy, shape, compute)
             gy = gy.reshape(canonical) if squeeze else arrays.to_canonical("gy", gy, rank, layout)
-            gx = reduction.gradient(saved, np.ascontiguousarray(gy))
+            gx = reduction.gradient(saved, gy if border is None else arrays.together(gy))
             if border is not None:
                 gx = border.fold(gx)
             return (arrays.deliver_canonical(gx, rank, layout, batched, None, dtype),)

@@ -38,6 +38,8 @@ STATISTICS = {
 LONG = 64
 """Elements of a window from which on they are laid one after the other for a plugin in Python, as NumPy's sums are then
 as exact as may be; in shorter ones those of a tap are, and NumPy's reductions run along them in vectors."""
+FEW = 8
+"""Channels up to which a gradient is computed plane by plane, even where they lie together."""
 MOST_SORTED = 64
 """Elements of the longest window whose percentile is found by sorting in vectors; np.partition does longer ones."""
 
@@ -102,16 +104,21 @@ class Reduction:
         return name if name in EXTREMA else (self.divisor, self.value)
 
     @property
-    def forgets(self) -> bool:
-        """Whether the gradient needs neither x nor the result."""
-        how = self._basic()
-        return how is not None and how not in EXTREMA
+    def _source(self) -> tuple[int, ...]:
+        """The shape of x."""
+        return (self.shape[0], *(axis.source for axis in self.axes), self.shape[-1])
 
-    def planes(self, x: Array, y: Array) -> Any:
-        """A kernel that fills y from x, which have channels first in memory, again and again; None if there is none."""
+    def planes(self, numbered: bool = False) -> Any:
+        """A kernel that fills y from x, which have channels first in memory, again and again; None if there is none.
+
+        numbered: it also fills the indices of winners, and their numbers.
+        """
         how = self._basic()
-        if how is None:
+        if how is None or (numbered and how not in EXTREMA):
             return None
+        x, y = (arrays.canonical(arrays.outline, shape, self.seen, apart=True) for shape in (self._source, self.shape))
+        if numbered:
+            return _core.kernels.plane_winners(x, y, self.axes, how == "max", num_threads())
         return _core.kernels.plane_pool(x, y, self.axes, self.constants, how, num_threads())
 
     def ready(self) -> Any:
@@ -119,10 +126,25 @@ class Reduction:
         how = self._basic()
         if how is None:
             return None
-        x = arrays.outline((self.shape[0], *(axis.source for axis in self.axes), self.shape[-1]), self.seen)
-        return _core.kernels.Pool(
-            x, arrays.outline(self.shape, self.seen), self.axes, self.constants, how, num_threads()
+        x, y = (arrays.outline(shape, self.seen) for shape in (self._source, self.shape))
+        return _core.kernels.Pool(x, y, self.axes, self.constants, how, num_threads())
+
+    def forward_apart(self, x: Array, indices: bool, backward: bool) -> tuple[Array, Array | None, Any] | None:
+        """As `forward`, where x and all that is returned have channels first in memory; None if no kernel does that."""
+        numbered = indices or (backward and self.kind.plugin.kernel in EXTREMA)
+        kernel = self.planes(numbered)
+        if kernel is None:
+            return None
+        wanted = (True, x.dtype), (indices, np.dtype(np.intp)), (numbered and backward, np.dtype(np.int32))
+        y, index, winner = (
+            arrays.canonical(arrays.empty, self.shape, dtype, apart=True) if some else None for some, dtype in wanted
         )
+        assert y is not None
+        if numbered:
+            kernel.fill(x, index, y, winner)
+        else:
+            kernel.fill(x, None, y)
+        return y, index, winner
 
     def forward(self, x: Array, indices: bool, backward: bool = False) -> tuple[Array, Array | None, Any]:
         """Return y (N, D, H, W, C), the index of each winner if those are asked for, and what the gradient needs."""
@@ -149,11 +171,18 @@ class Reduction:
         return y, index, (x, y.copy()) if backward else None
 
     def gradient(self, saved: Any, gy: Array) -> Array:
-        """Gradient of x, given what forward saved and the gradient of y (N, D, H, W, C)."""
-        sizes = (axis.source for axis in self.axes)
+        """Gradient of x, given what forward saved and the gradient of y (N, D, H, W, C). Where channels lie apart
+        there, they may do so in the result.
+        """
         basic = self.statistic is None and self.kind.plugin.kernel in BASIC
+        if basic and gy.size:
+            gx = self._planes_gradient(saved, gy)
+            if gx is not None:
+                return gx
+            saved = None if saved is None else arrays.together(saved)
+        gy = arrays.together(gy)
         once = basic and gy.size > 0 and all(axis.reads_once() for axis in self.axes)
-        gx = (arrays.empty if once else np.zeros)((self.shape[0], *sizes, self.shape[-1]), gy.dtype)
+        gx = (arrays.empty if once else np.zeros)(self._source, gy.dtype)
         if gy.size == 0:
             return gx
         if self.statistic is not None:
@@ -178,6 +207,24 @@ class Reduction:
             gradient = np.ascontiguousarray(np.moveaxis(slope * gy[at][..., None], -1, 0), gx.dtype)
             _core.kernels.scatter_windows(gx, self.axes, places, sample, channels.start, gradient)
         return gx
+
+    def _planes_gradient(self, winner: Array | None, gy: Array) -> Array | None:
+        """The gradient by a kernel for channels that lie apart, as they do in gy or, where they are few, are put.
+
+        None if there is none.
+        """
+        first = arrays.channels_first(gy)
+        if not first and gy.shape[-1] > FEW:
+            return None
+        outlines = [arrays.canonical(arrays.outline, shape, gy.dtype, apart=True) for shape in (gy.shape, self._source)]
+        kernel = _core.kernels.plane_gradient(
+            outlines[0], outlines[1], self.axes, winner is not None, self.divisor, self.value, num_threads()
+        )
+        if kernel is None:
+            return None
+        gx = arrays.canonical(arrays.empty, self._source, gy.dtype, apart=True)
+        kernel.fill(arrays.apart(gy), None if winner is None else arrays.apart(winner), gx)
+        return gx if first else arrays.together(gx)
 
     def _statistic_gradient(self, kernel: str, saved: Any, gy: Array, gx: Array) -> None:
         if kernel not in ("mixed", "percentile"):
