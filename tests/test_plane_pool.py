@@ -161,3 +161,28 @@ def test_the_second_call_gives_the_same(rank):
                 results.append(POOL[rank](x, window, layout="channels_first", **options))
                 np.testing.assert_allclose(results[-1], want, atol=1e-14)
             assert not np.array_equal(results[0], results[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "float16"])
+@pytest.mark.parametrize("kind", sorted(cx.poolings))
+def test_every_pooling_gives_the_same_again(kind, dtype):
+    """The second call is a repeated one, which exchanges layouts where there is no kernel for channels first."""
+    rng = np.random.default_rng(3)
+    for channels, options in ((3, {}), (9, {}), (5, {"padding_mode": "reflect"}), (17, {"stride": 3})):
+        given = dict(stride=2, padding=1, kind=kind) | options
+        with_indices = kind in ("max", "min")
+        for indices in {False, with_indices}:
+            for _ in range(3):
+                x = (rng.standard_normal((2, channels, 9, 14)) * 20).astype(dtype)
+                last = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+                if indices:
+                    want, index = cx.pool2d(last, 3, return_indices=True, **given)
+                    got, found = cx.pool2d(x, 3, layout="channels_first", return_indices=True, **given)
+                    np.testing.assert_array_equal(np.moveaxis(found, 1, -1), index)
+                else:
+                    want = cx.pool2d(last, 3, **given)
+                    got = cx.pool2d(x, 3, layout="channels_first", **given)
+                assert got.flags.c_contiguous and got.dtype == want.dtype
+                np.testing.assert_allclose(
+                    np.moveaxis(got, 1, -1), want, rtol=1e-3 if dtype == "float16" else 1e-5, atol=1e-4
+                )

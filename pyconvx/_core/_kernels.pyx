@@ -159,10 +159,11 @@ cdef extern from "reductions.h":
                    void *to) noexcept nogil
     enum:
         PLANE_MAX, PLANE_MIN, PLANE_SUM
-    void plane_row_f32(int task, int rise, const float **rows, Py_ssize_t count, Py_ssize_t length, float *line,
-                       Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before, float *y) noexcept nogil
-    void plane_row_f64(int task, int rise, const double **rows, Py_ssize_t count, Py_ssize_t length, double *line,
-                       Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before, double *y) noexcept nogil
+    void plane_row_f32(int task, Py_ssize_t rise, const float **rows, Py_ssize_t count, Py_ssize_t length, float *line,
+                       Py_ssize_t room, Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before, float *y) noexcept nogil
+    void plane_row_f64(int task, Py_ssize_t rise, const double **rows, Py_ssize_t count, Py_ssize_t length,
+                       double *line, Py_ssize_t room, Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before,
+                       double *y) noexcept nogil
     void plane_winners_f32(bint largest, const float **taps, const cnp.int32_t *numbers, Py_ssize_t count,
                            const cnp.int32_t *first, cnp.int32_t base, Py_ssize_t places, float *y,
                            cnp.int32_t *number) noexcept nogil

@@ -48,9 +48,25 @@ ALWAYS_INLINE void NAME(plane_body)(const int task, const int rise, const REAL *
     }
 }
 
-static void NAME(plane_row)(int task, int rise, const REAL *const *rows, ptrdiff_t count, ptrdiff_t length, REAL *line,
-                            ptrdiff_t taps, ptrdiff_t places, ptrdiff_t before, REAL *y)
+/* What is left to do where places lie further apart: tap by tap. line: `room` elements, and behind them as many as two rows of
+   places and four vectors. */
+static void NAME(join_apart)(int task, ptrdiff_t rise, REAL *line, ptrdiff_t room, ptrdiff_t taps, ptrdiff_t places, REAL *y)
 {
+    REAL *const best = line + room, *const value = best + places + 2 * LANES;
+    NAME(phase)(line, room, rise, 1, places, best);
+    for (ptrdiff_t t = 1; t < taps; t++) {
+        NAME(phase)(line + t, room - t, rise, 1, places, value);
+        for (ptrdiff_t o = 0; o < places; o += LANES)
+            *(VECTOR *)(best + o) = NAME(joined)(task, *(const VECTOR *)(best + o), *(const VECTOR *)(value + o));
+    }
+    memcpy(y, best, places * sizeof(REAL));
+}
+
+static void NAME(plane_row)(int task, ptrdiff_t rise, const REAL *const *rows, ptrdiff_t count, ptrdiff_t length,
+                            REAL *line, ptrdiff_t room, ptrdiff_t taps, ptrdiff_t places, ptrdiff_t before, REAL *y)
+{
+    const ptrdiff_t all_places = places;
+    if (rise > 2) places = 0;
 #define DO(task, rise, count, taps) \
     NAME(plane_body)(task, rise, rows, count, length, line, taps, places, before, y)
 #define SIZES(task, rise) \
@@ -61,7 +77,8 @@ static void NAME(plane_row)(int task, int rise, const REAL *const *rows, ptrdiff
     if (task == PLANE_MAX) { SIZES(PLANE_MAX, rise) } \
     else if (task == PLANE_MIN) { SIZES(PLANE_MIN, rise) } \
     else { SIZES(PLANE_SUM, rise) }
-    if (rise == 1) { TASKS(1) } else { TASKS(2) }
+    if (rise == 2) { TASKS(2) } else { TASKS(1) }
+    if (rise > 2) NAME(join_apart)(task, rise, line, room, taps, all_places, y);
 #undef TASKS
 #undef SIZES
 #undef DO

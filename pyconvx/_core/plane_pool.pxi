@@ -10,9 +10,9 @@ cdef enum:
 cdef struct plane_pool_t:
     pool_t pool
     int task
-    int rise                        # elements between neighbouring places of a row
+    Py_ssize_t rise                 # elements between neighbouring places of a row
     Py_ssize_t before, length       # positions of a row before its first element, and its elements
-    Py_ssize_t line_size            # bytes
+    Py_ssize_t room                 # elements of a line, with what may be read behind it
     Py_ssize_t y_channel
     Py_ssize_t channels
     Py_ssize_t bands                # blocks of a plane
@@ -62,7 +62,7 @@ cdef void planes_of_block(real *kind, const plane_pool_t *job, Py_ssize_t block,
         + plane % job.channels * s.stride_c
     cdef real *y = <real *> job.pool.y + plane // job.channels * job.pool.y_n + plane % job.channels * job.y_channel
     cdef real *row
-    for i in range(job.line_size // <Py_ssize_t> sizeof(real)):
+    for i in range(job.room):
         line[i] = <real> job.identity
     for i in range(first, until):
         at[0], at[1], at[2], count = i // s.axis[1].length, i % s.axis[1].length, 0, 0
@@ -75,11 +75,11 @@ cdef void planes_of_block(real *kind, const plane_pool_t *job, Py_ssize_t block,
                     count += 1
         row = y + target(s, at, job.pool.y_stride)
         if real is float:
-            plane_row_f32(job.task, job.rise, rows, count, job.length, line, s.axis[2].taps, s.axis[2].length,
-                          job.before, row)
+            plane_row_f32(job.task, job.rise, rows, count, job.length, line, job.room, s.axis[2].taps,
+                          s.axis[2].length, job.before, row)
         else:
-            plane_row_f64(job.task, job.rise, rows, count, job.length, line, s.axis[2].taps, s.axis[2].length,
-                          job.before, row)
+            plane_row_f64(job.task, job.rise, rows, count, job.length, line, job.room, s.axis[2].taps,
+                          s.axis[2].length, job.before, row)
         if job.pool.divisor != DIVIDE_NOT:
             divide_row(&job.pool, at, 0, s.axis[2].length, job.same0, job.same1, 1, row)
 
@@ -121,10 +121,10 @@ cdef class PlanePool(Kernel):
             job.task, job.identity = PLANE_MAX, -INFINITY
         else:
             job.task, job.identity = PLANE_MIN, INFINITY
-        job.rise, job.channels = <int> min(axes[2].rise, 3), s.channels
+        job.rise, job.channels = axes[2].rise, s.channels
         job.y_channel = y.strides[AXES + 1] // y.itemsize if s.channels > 1 else 1
         rows, windows = s.axis[0].taps * s.axis[1].taps, s.axis[0].length * s.axis[1].length
-        if job.pool.kind not in (b'f', b'd') or job.rise not in (1, 2) or last.step != 1 or rows > MOST_ROWS \
+        if job.pool.kind not in (b'f', b'd') or job.rise < 1 or last.step != 1 or rows > MOST_ROWS \
                 or last.taps > MOST_ROWS or s.batch * s.channels * s.places == 0:
             return False
         span = (last.length - 1) * job.rise + last.taps
@@ -136,7 +136,10 @@ cdef class PlanePool(Kernel):
         same_divisors(&job.pool, 0, last.length, &job.same0, &job.same1)
         work = 1.0 * rows * span + 1.0 * last.taps * last.length            # of a row of windows
         job.bands = max(1, min(windows, <Py_ssize_t> (windows * work / PLANE_WORK)))
-        job.pool.scratch_size = job.line_size = rounded(span * x.itemsize + 3 * VECTOR_BYTES)
+        job.room = span + 3 * VECTOR_BYTES // x.itemsize
+        job.pool.scratch_size = rounded(job.room * x.itemsize)
+        if job.rise > 2:
+            job.pool.scratch_size += rounded(2 * last.length * x.itemsize + 4 * VECTOR_BYTES)
         if work * windows * s.batch * s.channels < 2e5:
             threads = 1
         ready_pool(&self.ready, &job.pool, planes_any, s.batch * s.channels * job.bands, threads)
@@ -151,8 +154,8 @@ cdef class PlanePool(Kernel):
 
 
 def plane_pool(cnp.ndarray x, cnp.ndarray y, tuple axes, cnp.ndarray constants, reduction, int threads):
-    """As `Pool`, for arrays whose channels lie apart, and the elements of a row together, with places of a row one or
-    two elements apart, taps that are neighbours, and padding that is nothing; None for others.
+    """As `Pool`, for arrays whose channels lie apart, and the elements of a row together, with places that lie evenly,
+    taps that are neighbours, and padding that is nothing; None for others.
     """
     cdef PlanePool kernel = PlanePool.__new__(PlanePool)
     return kernel if kernel.plan(x, y, axes, constants, reduction, threads) else None

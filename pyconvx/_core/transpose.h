@@ -30,6 +30,37 @@ ALWAYS_INLINE void transpose_four(const uint32_t *from, ptrdiff_t x_step, uint32
     *(four *)(to + 3 * y_step) = PICK4(AB, DE, 2, 3, 6, 7);
 }
 
+/* Three rows as columns, and three columns as rows: pictures of three colours. What is written beyond a column is written
+   again, and what is read beyond a row is left out. */
+static void weave_three(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t columns)
+{
+    ptrdiff_t c = 0;
+    for (; c + 4 < columns; c += 4, y += 12) {
+        const four a = *(const four *)(x + c), b = *(const four *)(x + x_step + c), d = *(const four *)(x + 2 * x_step + c);
+        const four ab = PICK4(a, b, 0, 4, 1, 5), AB = PICK4(a, b, 2, 6, 3, 7);
+        *(four *)y = PICK4(ab, d, 0, 1, 4, 4);
+        *(four *)(y + 3) = PICK4(ab, d, 2, 3, 5, 5);
+        *(four *)(y + 6) = PICK4(AB, d, 0, 1, 6, 6);
+        *(four *)(y + 9) = PICK4(AB, d, 2, 3, 7, 7);
+    }
+    for (; c < columns; c++, y += 3)
+        for (int row = 0; row < 3; row++) y[row] = x[row * x_step + c];
+}
+
+static void part_three(const uint32_t *x, uint32_t *y, ptrdiff_t y_step, ptrdiff_t rows)
+{
+    ptrdiff_t r = 0;
+    for (; r + 4 < rows; r += 4, x += 12) {
+        const four a = *(const four *)x, b = *(const four *)(x + 3), d = *(const four *)(x + 6), e = *(const four *)(x + 9);
+        const four ab = PICK4(a, b, 0, 4, 1, 5), de = PICK4(d, e, 0, 4, 1, 5);
+        *(four *)(y + r) = PICK4(ab, de, 0, 1, 4, 5);
+        *(four *)(y + y_step + r) = PICK4(ab, de, 2, 3, 6, 7);
+        *(four *)(y + 2 * y_step + r) = PICK4(PICK4(a, b, 2, 6, 3, 7), PICK4(d, e, 2, 6, 3, 7), 0, 1, 4, 5);
+    }
+    for (; r < rows; r++, x += 3)
+        for (int column = 0; column < 3; column++) y[column * y_step + r] = x[column];
+}
+
 ALWAYS_INLINE void transpose_two(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step)
 {
     const two a = *(const two *)from, b = *(const two *)(from + x_step);
@@ -106,6 +137,16 @@ ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, ui
     }
 
 #if !defined(__GNUC__)
+static void weave_three(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t columns)
+{
+    for (ptrdiff_t c = 0; c < columns; c++)
+        for (int row = 0; row < 3; row++) y[3 * c + row] = x[row * x_step + c];
+}
+static void part_three(const uint32_t *x, uint32_t *y, ptrdiff_t y_step, ptrdiff_t rows)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (int column = 0; column < 3; column++) y[column * y_step + r] = x[3 * r + column];
+}
 EACH(uint32_t, transpose_u32)
 EACH(uint64_t, transpose_u64)
 #elif !defined(__AVX__)

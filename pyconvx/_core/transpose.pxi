@@ -7,6 +7,8 @@ cdef extern from "transpose.h":
                        Py_ssize_t columns) noexcept nogil
     void transpose_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y, Py_ssize_t y_step, Py_ssize_t rows,
                        Py_ssize_t columns) noexcept nogil
+    void weave_three(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y, Py_ssize_t columns) noexcept nogil
+    void part_three(const cnp.uint32_t *x, cnp.uint32_t *y, Py_ssize_t y_step, Py_ssize_t rows) noexcept nogil
 
 cdef enum:
     STRIP = 256                     # rows of the result in one block
@@ -60,6 +62,19 @@ cdef void transpose_strip(const real *x, real *y, Py_ssize_t rows, Py_ssize_t co
                           Py_ssize_t until) noexcept nogil:
     """Columns first .. until - 1 of x (rows, columns) as rows of y."""
     cdef Py_ssize_t row
+    if rows == 1 or columns == 1:
+        memcpy(y + first, x + first, (until - first) * rows * sizeof(real))
+        return
+    if real is float:
+        if rows == 3:
+            weave_three(<const cnp.uint32_t *> x + first, columns, <cnp.uint32_t *> y + 3 * first, until - first)
+            return
+        if columns == 3:
+            part_three(<const cnp.uint32_t *> x, <cnp.uint32_t *> y, rows, rows)
+            return
+    if rows < SQUARE or columns < SQUARE:           # either way long runs of what is read or written
+        turn_square(x + first, columns, 1, y + first * rows, rows, 1, rows, until - first)
+        return
     for row from 0 <= row < rows by STRIP:          # runs of y are long, and what x is read again for is near
         turn(x + row * columns + first, columns, 1, y + first * rows + row, rows, 1, min(STRIP, rows - row),
              until - first)

@@ -144,7 +144,7 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any], apart: bool = False) -> Arra
     ):
         return x
     first = np.moveaxis(x, -1, 1)
-    if x.dtype == dtype and _exchangeable(first):
+    if x.dtype == dtype and exchangeable(first):
         y = empty(x.shape, dtype)
         exchange(first, y, *first.shape[:2])
         return y
@@ -177,7 +177,7 @@ def exchange(x: Array, y: Array, n: int, rows: int) -> None:
         _core.kernels.transpose(x.reshape(n, rows, columns), y.reshape(n, columns, rows), num_threads())
 
 
-def _exchangeable(array: Array) -> bool:
+def exchangeable(array: Array) -> bool:
     """Whether the kernel that exchanges layouts can read, or fill, an array."""
     flags = array.flags
     return bool(flags.c_contiguous and flags.aligned and array.dtype.isnative and array.itemsize in (4, 8))
@@ -223,7 +223,7 @@ def deliver_canonical(
     y: Array, rank: int, layout: Layout, batched: bool, out: Array | None, dtype: np.dtype[Any]
 ) -> Array:
     """The same for a result (N, D, H, W, C), in its layout."""
-    if layout == "channels_first" and y.dtype == dtype and _exchangeable(y) and (out is None or _exchangeable(out)):
+    if layout == "channels_first" and y.dtype == dtype and exchangeable(y) and (out is None or exchangeable(out)):
         n, shape = y.shape[0], (y.shape[-1], *y.shape[SPATIAL - rank + 1 : -1])
         result = empty((n, *shape) if batched else shape, dtype) if out is None else out
         exchange(y, result, n, math.prod(shape[1:]))

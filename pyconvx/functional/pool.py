@@ -109,16 +109,18 @@ class _Plan:
         if self.out is not None and reduction.compiled() is not None:  # it is filled when all is done
             return None
         beside = np.dtype(np.intp) if self.return_indices else None
-        if first:
-            kernel = reduction.planes(numbered=self.return_indices)
-            return None if kernel is None else Repeat(kernel.fill, self.shape, self.result, beside=beside)
-        kernel = None if self.return_indices else reduction.ready()
+        kernel = reduction.planes(numbered=self.return_indices) if first else None
         if kernel is not None:
-            return Repeat(kernel.fill, self.shape, self.result)
-        run = reduction.kernel()
-        if run is None:
+            return Repeat(kernel.fill, self.shape, self.result, beside=beside)
+        kernel = None if self.return_indices else reduction.ready()
+        run = reduction.kernel() if kernel is None else None
+        if kernel is None and run is None:
             return None
-        fill = partial(_fill, run, self.x.shape, self.canonical)
+        fill = partial(_fill, run, self.x.shape, self.canonical) if kernel is None else kernel.fill
+        if first:
+            if not arrays.exchangeable(self.given) or self.border is not None:
+                return None
+            fill = partial(_fill_exchanged, fill, self.x.shape, self.canonical)
         return Repeat(fill, self.shape, self.result, beside=beside)
 
     def vjp(self) -> tuple[Any, Pullback]:
@@ -192,6 +194,27 @@ def _fill(
 ) -> None:
     """`fill` of a kernel, for `Repeat`."""
     run(x.reshape(x_shape), y.reshape(y_shape), None, None if index is None else index.reshape(y_shape))
+
+
+def _fill_exchanged(
+    fill: Callable[..., None],
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    x: Array,
+    index: Array | None,
+    y: Array,
+    _: None,
+) -> None:
+    """The same for arrays with channels first, by a `fill` for such as have channels last."""
+    n, places = x_shape[0], math.prod(y_shape[1:-1])
+    last = arrays.empty(x_shape, x.dtype)
+    arrays.exchange(x, last, n, x_shape[-1])
+    result = arrays.empty(y_shape, y.dtype)
+    number = None if index is None else arrays.empty(y_shape, index.dtype)
+    fill(last, number, result, None)
+    arrays.exchange(result, y, n, places)
+    if number is not None and index is not None:
+        arrays.exchange(number, index, n, places)
 
 
 def _pool(
