@@ -128,11 +128,17 @@ cdef extern from "tiles.h":
                      const double *weights, Py_ssize_t apart, const double *start, double **to) noexcept nogil
     void PREFETCH(const void *address) noexcept nogil
     enum:
-        LOWEST_STRIP, HIGHEST_STRIP
-    void planes_down_f32(int high, const float **rows, const float *weights, Py_ssize_t taps, Py_ssize_t height,
-                         Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, float start, float **to) noexcept nogil
-    void planes_down_f64(int high, const double **rows, const double *weights, Py_ssize_t taps, Py_ssize_t height,
-                         Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, double start, double **to) noexcept nogil
+        LOWEST_STRIP, HIGHEST_STRIP, HIGHEST_STRIDED
+    void planes_down_f32(int high, int down, int rise, const float **rows, const float *weights, Py_ssize_t taps,
+                         Py_ssize_t height, Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, float start,
+                         float **to) noexcept nogil
+    void planes_down_f64(int high, int down, int rise, const double **rows, const double *weights, Py_ssize_t taps,
+                         Py_ssize_t height, Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, double start,
+                         double **to) noexcept nogil
+    void lay_row_f32(const float *row, const Py_ssize_t *code, Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1,
+                     float *to) noexcept nogil
+    void lay_row_f64(const double *row, const Py_ssize_t *code, Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1,
+                     double *to) noexcept nogil
     void planes_f32(int band, const float **rows, const float *weights, const int *first, const int *until,
                     const int *folds, Py_ssize_t entries, Py_ssize_t taps, Py_ssize_t apart, Py_ssize_t places,
                     float start, float **to) noexcept nogil

@@ -97,76 +97,162 @@ static void NAME(planes)(int band, const REAL *const *rows, const REAL *weights,
 #define LOWEST_STRIP 2
 #define WIDE_STRIP 6 /* two vectors of more sums would not stay in 16 registers */
 #define HIGHEST_STRIP 11
+#define HIGHEST_STRIDED 7
 #endif
 
-/* to[i][o] = start + rows[i + r][o + k * apart] * weights[r * taps + k], summed over the taps k of the `high` rows r of a
-   kernel. Goes down a strip of `width` vectors: what a row adds to each of the places that read it is added at once, so
-   that it is loaded once. A place's products are added in the same order as by `planes`. */
-ALWAYS_INLINE void NAME(planes_tap)(const int high, const int width, const REAL *row, const VECTOR *weights,
-                                    VECTOR (*acc)[2])
+/* Every second element of two vectors, from the i-th of one and the j-th of the other on, as one instruction has them:
+   16 bytes of both by themselves. */
+#if defined(__GNUC__)
+#if VECTOR_BYTES == 64
+#define IN_ORDER 0, 2, 4, 6, 1, 3, 5, 7
+#elif VECTOR_BYTES == 32
+#define IN_ORDER 0, 2, 1, 3
+#endif
+#if LANES == 16
+#define SECONDS(i, j) \
+    i, 2 + i, 16 + j, 18 + j, 4 + i, 6 + i, 20 + j, 22 + j, \
+    8 + i, 10 + i, 24 + j, 26 + j, 12 + i, 14 + i, 28 + j, 30 + j
+#elif LANES == 8 && DIGITS == 24
+#define SECONDS(i, j) i, 2 + i, 8 + j, 10 + j, 4 + i, 6 + i, 12 + j, 14 + j
+#elif LANES == 8
+#define SECONDS(i, j) i, 8 + j, 2 + i, 10 + j, 4 + i, 12 + j, 6 + i, 14 + j
+#elif LANES == 4 && DIGITS == 24
+#define SECONDS(i, j) i, 2 + i, 4 + j, 6 + j
+#elif LANES == 4
+#define SECONDS(i, j) i, 4 + j, 2 + i, 6 + j
+#else
+#define SECONDS(i, j) i, 2 + j
+#endif
+#if defined(__clang__)
+#define PICK(mask, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(mask, a, b, ...) __builtin_shuffle(a, b, (mask){__VA_ARGS__})
+#endif
+#endif
+
+/* x[o * rise], of LANES neighbouring places o; nothing is read beyond the last of them. Where rise is 2, they come in
+   the order of SECONDS, which `planes_put` undoes. */
+ALWAYS_INLINE VECTOR NAME(planes_get)(const int rise, const REAL *x)
 {
-    UNROLL for (int v = 0; v < width; v++) {
-        const VECTOR x = *(const VECTOR *)(row + v * LANES);
-        UNROLL for (int r = 0; r < high; r++) acc[r][v] += x * weights[r];
-    }
+    const VECTOR first = *(const VECTOR *)x;
+#if defined(__GNUC__)
+    if (rise == 2) return PICK(MASK, first, *(const VECTOR *)(x + LANES - 1), SECONDS(0, 1));
+#endif
+    return first;
 }
 
-ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int held, const REAL *const *rows,
-                                      const REAL *weights, ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t o,
-                                      REAL start, REAL *const *to)
+/* The same of three taps. */
+ALWAYS_INLINE void NAME(planes_get_three)(const int rise, const REAL *x, ptrdiff_t apart, VECTOR *taps)
 {
-    const ptrdiff_t beyond = 2 * width * LANES + (taps - 1) * apart - 1;
-    VECTOR acc[HIGHEST_STRIP][2], w[3], all[3][3]; /* acc[r] of the place whose r-th row this is */
+    taps[2] = NAME(planes_get)(rise, x + 2 * apart);
+#if defined(__GNUC__)
+    if (rise == 2) { /* neighbours */
+        const VECTOR first = *(const VECTOR *)x, second = *(const VECTOR *)(x + LANES);
+        taps[0] = PICK(MASK, first, second, SECONDS(0, 0)), taps[1] = PICK(MASK, first, second, SECONDS(1, 1));
+        return;
+    }
+#endif
+    UNROLL for (int k = 0; k < 2; k++) taps[k] = NAME(planes_get)(rise, x + k * apart);
+}
+
+ALWAYS_INLINE void NAME(planes_put)(const int rise, VECTOR sum, REAL *to)
+{
+#if defined(IN_ORDER)
+    if (rise == 2) sum = (VECTOR)PICK(mask_f64, (mask_f64)sum, (mask_f64)sum, IN_ORDER);
+#endif
+    *(VECTOR *)to = sum;
+}
+#undef PICK
+#undef IN_ORDER
+#undef SECONDS
+
+/* to[i][o] = start + rows[i * down + r][o * rise + k * apart] * weights[r * taps + k], summed over the taps k of the
+   `high` rows r of a kernel. Goes down a strip of `width` vectors: what a row adds to each of the places that read it
+   is added at once, so that it is loaded once. A place's products are added in the same order as by `planes`. */
+ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int held, const int down, const int rise,
+                                      const REAL *const *rows, const REAL *weights, ptrdiff_t taps, ptrdiff_t height,
+                                      ptrdiff_t apart, ptrdiff_t o, REAL start, REAL *const *to)
+{
+    const int sums = (high + down - 1) / down;
+    const ptrdiff_t beyond = 2 * width * rise * LANES + (taps - 1) * apart - 1, lines = (height - 1) * down + high;
+    VECTOR acc[HIGHEST_STRIP][2], value[3], all[3][3]; /* acc[r]: of the row of places that is the r-th last to begin */
     if (held) /* the weights of 3 x 3 taps stay in registers */
         UNROLL for (int k = 0; k < 3; k++) UNROLL for (int r = 0; r < 3; r++) all[k][r] = (VECTOR){0} + weights[3 * r + k];
-    UNROLL for (int r = 0; r < high; r++) UNROLL for (int v = 0; v < width; v++) acc[r][v] = (VECTOR){0} + start;
-    for (ptrdiff_t i = 0; i < height + high - 1; i++) {
-        PREFETCH(rows[i] + o + beyond); /* for the next strip: no processor would see that one coming */
-        if (held) {
-            UNROLL for (int k = 0; k < 3; k++) NAME(planes_tap)(high, width, rows[i] + o + k * apart, all[k], acc);
-        } else {
-            for (ptrdiff_t k = 0; k < taps; k++) {
-                if (high < 4) {
-                    UNROLL for (int r = 0; r < high; r++) w[r] = (VECTOR){0} + weights[r * taps + k];
-                    NAME(planes_tap)(high, width, rows[i] + o + k * apart, w, acc);
-                    continue;
+    UNROLL for (int r = 0; r < sums; r++) UNROLL for (int v = 0; v < width; v++) acc[r][v] = (VECTOR){0} + start;
+    for (ptrdiff_t i = 0; i < height + sums - 1; i++) {
+        UNROLL for (int p = 0; p < down; p++) {
+            const int count = (high - p + down - 1) / down;
+            if (p && i * down + p == lines) break;
+            PREFETCH(rows[i * down + p] + o * rise + beyond); /* for the next strip: no processor would see that one coming */
+            if (held) {
+                UNROLL for (int v = 0; v < width; v++) {
+                    NAME(planes_get_three)(rise, rows[i * down + p] + (o + v * LANES) * rise, apart, value);
+                    UNROLL for (int k = 0; k < 3; k++)
+                        UNROLL for (int r = 0; r < count; r++) acc[r][v] += value[k] * all[k][r * down + p];
                 }
-                VECTOR x[2]; /* and one weight at a time: all of them would not stay in registers beside the sums */
-                UNROLL for (int v = 0; v < width; v++) x[v] = *(const VECTOR *)(rows[i] + o + k * apart + v * LANES);
-                UNROLL for (int r = 0; r < high; r++) {
-                    const REAL w = weights[r * taps + k];
-                    UNROLL for (int v = 0; v < width; v++) acc[r][v] += x[v] * w;
+                continue;
+            }
+            for (ptrdiff_t k = 0; k < taps; k++) {
+                UNROLL for (int v = 0; v < width; v++)
+                    value[v] = NAME(planes_get)(rise, rows[i * down + p] + o * rise + k * apart + v * rise * LANES);
+                UNROLL for (int r = 0; r < count; r++) { /* one weight at a time: registers hold the sums */
+                    const REAL w = weights[(r * down + p) * taps + k];
+                    UNROLL for (int v = 0; v < width; v++) acc[r][v] += value[v] * w;
                 }
             }
         }
-        if (i >= high - 1)
-            UNROLL for (int v = 0; v < width; v++) *(VECTOR *)(to[i - high + 1] + o + v * LANES) = acc[high - 1][v];
+        if (i >= sums - 1)
+            UNROLL for (int v = 0; v < width; v++)
+                NAME(planes_put)(rise, acc[sums - 1][v], to[i - sums + 1] + o + v * LANES);
         UNROLL for (int v = 0; v < width; v++) {
-            UNROLL for (int r = high - 1; r > 0; r--) acc[r][v] = acc[r - 1][v];
+            UNROLL for (int r = sums - 1; r > 0; r--) acc[r][v] = acc[r - 1][v];
             acc[0][v] = (VECTOR){0} + start;
         }
     }
 }
 
-/* The same for the places o <= p < until of a row, of LOWEST_STRIP to HIGHEST_STRIP rows of taps; as for `planes`, rows of
-   less than a vector of places have room for one. */
-static void NAME(planes_down)(int high, const REAL *const *rows, const REAL *weights, ptrdiff_t taps, ptrdiff_t height,
-                              ptrdiff_t apart, ptrdiff_t o, ptrdiff_t until, REAL start, REAL *const *to)
+/* The same for the places o <= p < until of a row: of LOWEST_STRIP to HIGHEST_STRIP rows of taps where down and rise
+   are 1, to HIGHEST_STRIDED where rise is 2 and down 1 or 2; as for `planes`, rows of less than a vector of places have
+   room for one. */
+static void NAME(planes_down)(int high, int down, int rise, const REAL *const *rows, const REAL *weights,
+                              ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t o, ptrdiff_t until,
+                              REAL start, REAL *const *to)
 {
     const ptrdiff_t places = until - o;
-#define DO(h, t, w) NAME(planes_strip)(h, w, t, rows, weights, taps, height, apart, at, start, to)
-#define CASE(h, t) case 8 * h + t: if (wide) DO(h, t, 2); else DO(h, t, 1); break;
-#define HIGH(h) case 8 * h: DO(h, 0, 1); break;
+#define DO(h, t, w, d, s) NAME(planes_strip)(h, w, t, d, s, rows, weights, taps, height, apart, at, start, to)
+#define KIND(h, t, d, s) (8 * (h) + (t) + 128 * (d) + 512 * (s))
+#define CASE(h, t, d, s) case KIND(h, t, d, s): if (wide) DO(h, t, 2, d, s); else DO(h, t, 1, d, s); break;
+#define HIGH(h) case KIND(h, 0, 1, 1): DO(h, 0, 1, 1, 1); break;
+#define LOW(d, s) CASE(2, 0, d, s) CASE(3, 1, d, s) CASE(3, 0, d, s) CASE(4, 0, d, s) CASE(5, 0, d, s) CASE(6, 0, d, s)
     while (o < until) {
-        const int wide = high <= WIDE_STRIP && until - o > LANES && places >= 2 * LANES, lanes = wide ? 2 * LANES : LANES;
+        const int wide = high <= WIDE_STRIP * down && until - o > LANES && places >= 2 * LANES;
+        const int lanes = wide ? 2 * LANES : LANES;
         const ptrdiff_t at = o + lanes <= until || places < LANES ? o : until - lanes;
-        switch (8 * high + (high == 3 && taps == 3)) {
-            CASE(2, 0) CASE(3, 1) CASE(3, 0) CASE(4, 0) CASE(5, 0) CASE(6, 0)
-            HIGH(7) HIGH(8) HIGH(9) HIGH(10) HIGH(11)
+        switch (KIND(high, high == 3 && taps == 3 && (rise == 1 || apart == 1), down, rise)) {
+            LOW(1, 1) HIGH(7) HIGH(8) HIGH(9) HIGH(10) HIGH(11)
+            LOW(1, 2) case KIND(7, 0, 1, 2): DO(7, 0, 1, 1, 2); break;
+            LOW(2, 2) CASE(7, 0, 2, 2)
         }
         o += lanes;
     }
+#undef LOW
 #undef HIGH
 #undef CASE
+#undef KIND
 #undef DO
+}
+
+/* Some positions of a row of x, by their codes: elements, or else zero. Between run0 and run1 they are neighbours. */
+ALWAYS_INLINE void NAME(lay_row)(const REAL *row, const ptrdiff_t *code, ptrdiff_t length, ptrdiff_t run0,
+                                 ptrdiff_t run1, REAL *to)
+{
+    const ptrdiff_t count = run1 - run0;
+    for (ptrdiff_t t = 0; t < run0; t++) to[t] = code[t] < 0 ? 0 : row[code[t]];
+    for (ptrdiff_t t = run1; t < length; t++) to[t] = code[t] < 0 ? 0 : row[code[t]];
+    if (count == 0) return;
+    row += code[run0], to += run0;
+    ptrdiff_t i = 0;
+    for (; i + LANES <= count; i += LANES) *(VECTOR *)(to + i) = *(const VECTOR *)(row + i);
+    if (i && i < count) *(VECTOR *)(to + count - LANES) = *(const VECTOR *)(row + count - LANES);
+    else for (; i < count; i++) to[i] = row[i];
 }

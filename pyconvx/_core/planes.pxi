@@ -1,11 +1,13 @@
-# Convolution with lanes of neighbouring places, for results of few channels (pictures): stride 1 on the last axis.
+# Convolution with lanes of neighbouring places, for results of few channels (pictures): stride 1 on the last axis, or 2
+# for strips.
 #
 # A block is some rows of places of one sample. The rows of x that it reads are laid out channel by channel, padding
 # included, or read in place where nothing is missing, and summed by planes.h: a strip of vectors at a time from the
 # first row to the last, where a group has one channel and few rows of taps, or a band of four rows of the result, where
-# the kernel is tall enough for them to share their input. Strips also read rows in place that are missing at their ends
-# only: what the first and the last places read is laid out by itself. Never more than PLANES_BYTES are laid out at
-# once: of a large kernel some rows, or some taps of a row, are summed after the others.
+# the kernel is tall enough for them to share their input. Strips lay out a group when it comes, and read long rows in
+# place that are missing at their ends only: what the first and the last places read is laid out by itself. Never more
+# than PLANES_BYTES are laid out before the first sum: of a large kernel some rows, or some taps of a row, are summed
+# after the others.
 
 cdef enum:
     BAND = 4
@@ -15,20 +17,24 @@ cdef enum:
     PLANES_BYTES = 1 << 20          # of rows that are laid out at once, unless one row needs more
     PLANES_NEAR = 1 << 18           # of them where bands of a block share them
     STRIP_NEAR = 24 << 10           # and where strips do
+    STRIP_GROUPS = 8                # most groups of strips of a block that lay rows out one by one
     STRIP_ROWS = 64                 # most rows of places of strips
     LEAST_ROWS_OF_STRIPS = 8        # and least, unless there are fewer
     WIDEST_STRIP = 16               # taps of a row
     STRIP_BYTES = 1 << 10           # of the places of a row at once, if rows are laid out
+    LONG_LINE = 8                   # vectors of places from which on rows are read in place but for their ends
     MOST_ENDS = 2                   # vectors of places at an end of a row that are laid out without the rest
-    ROWS_AHEAD = 6                  # whose ends are asked for before their turn
 
 cdef struct line_t:
     Py_ssize_t depth, position      # a row of x: tap of the first axis, position on the second
     const void *row                 # its places, channel by channel
     Py_ssize_t apart                # elements from a channel to the next
-    const void *left                # the same, of its first places
-    const void *right               # and its last ones
-    Py_ssize_t ends_apart
+    bint laid                       # else it is read in place, or strips lay it out
+
+cdef struct row_piece_t:            # of rows of x that strips lay out
+    const Py_ssize_t *code
+    Py_ssize_t at, length           # the first position, and how many; 0: rows are read in place, `at` elements further
+    Py_ssize_t run0, run1           # between which they are neighbours in x
 
 cdef struct planes_t:
     task_t task
@@ -40,13 +46,14 @@ cdef struct planes_t:
     Py_ssize_t height, blocks       # rows of the result at once
     Py_ssize_t segment, segments    # places of a row at once
     Py_ssize_t rise                 # positions from a row of places to the next, on the second axis
+    Py_ssize_t along                # and from a place of a row to the next; other than 1 for strips only
     Py_ssize_t span                 # positions that a block reads there
     Py_ssize_t row_size             # bytes of a row that is laid out
     Py_ssize_t lines, taps          # rows, and taps of them, at once
     bint folds                      # a chain of products would get too long
-    Py_ssize_t end_size             # elements of an end of a row that is laid out by itself; 0: none is
+    Py_ssize_t end_size             # most elements of an end of a row that is laid out by itself; 0: none is
     Py_ssize_t lines_at, entries_at, weights_at, from_at, until_at, folds_at, first_at, steps_at, taps_at, to_at, mix_at
-    Py_ssize_t ends_at, targets_at
+    Py_ssize_t near_at, targets_at
 
 
 cdef struct part_t:                 # the groups of a block
@@ -163,10 +170,10 @@ cdef void planes_sum(const planes_t *job, char *scratch, Py_ssize_t lines, Py_ss
 
 
 cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ssize_t height, Py_ssize_t o0,
-                        Py_ssize_t places, Py_ssize_t left, Py_ssize_t right, const part_t *part,
-                        const real *kind) noexcept nogil:
-    """Set the places from (oh, o0) on, height x places, to their sums: all lines that they read are laid out, those of
-    the first `left` and of the last `right` places by themselves.
+                        Py_ssize_t places, Py_ssize_t left, Py_ssize_t right, const row_piece_t *pieces,
+                        const part_t *part, const real *kind) noexcept nogil:
+    """Set the places from (oh, o0) on, height x places, to their sums. pieces: of rows that are not laid out yet, what
+    the first `left` places read, what those in between, and what the last `right` ones.
     """
     cdef const source_t *s = &job.task.source
     cdef const axis_t *middle = &s.axis[1]
@@ -177,8 +184,10 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
     cdef real *weights = <real *> (scratch + job.weights_at)
     cdef const real *weight
     cdef real *y
-    cdef Py_ssize_t y_step = job.task.y_stride[2], lines = height + middle.taps - 1, f, group, i, k, o
+    cdef Py_ssize_t y_step = job.task.y_stride[2], f, group, i, k, o
+    cdef Py_ssize_t lines = (height - 1) * job.rise + middle.taps
     cdef bint direct = y_step == 1 and places >= VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef Py_ssize_t[4] ends = [0, left, places - right, places]
     cdef real start
     for f in range(part.groups * job.outputs):
         group = f // job.outputs
@@ -193,47 +202,46 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
             to[i] = y + middle.place[oh + i] * job.task.y_stride[1] if direct else \
                 <real *> (scratch + job.to_at + i * job.row_size)
         start = 0 if part.bias == NULL else (<const real *> part.bias)[f]
-        for i in range(lines):
-            rows[i] = <const real *> line[i].row + group * line[i].apart
-        go_down(job, rows, weights, height, left, places - right, start, to)
-        if left:
-            for i in range(lines):
-                rows[i] = <const real *> line[i].left + group * line[i].ends_apart
-            go_down(job, rows, weights, height, 0, left, start, to)
-        if right:
-            for i in range(lines):
-                rows[i] = <const real *> line[i].right + group * line[i].ends_apart - (places - right)
-            go_down(job, rows, weights, height, places - right, places, start, to)
+        for i in range(3):
+            if ends[i] < ends[i + 1]:
+                if f % job.outputs == 0 or left + right > 0:        # else they are near
+                    near_rows(job, line, lines, group, &pieces[i], rows, <real *> (scratch + job.near_at))
+                go_down(job, rows, weights, height, ends[i], ends[i + 1], start, to)
         for i in range(0 if direct else height):
             for o in range(places):
                 y[middle.place[oh + i] * job.task.y_stride[1] + o * y_step] = to[i][o]
+
+
+cdef inline void near_rows(const planes_t *job, const line_t *line, Py_ssize_t lines, Py_ssize_t group,
+                           const row_piece_t *piece, const real **rows, real *near) noexcept nogil:
+    """Where the first place of each row lies for a group, after a piece of those in place is laid out."""
+    cdef Py_ssize_t size = job.row_size // sizeof(real), i
+    if 0 < piece.length <= job.end_size:
+        size = job.end_size
+    for i in range(lines):
+        rows[i] = <const real *> line[i].row + group * line[i].apart
+        if line[i].laid:
+            continue
+        if piece.length == 0:
+            rows[i] += piece.at
+            continue
+        if real is float:
+            lay_row_f32(rows[i], piece.code, piece.length, piece.run0, piece.run1, near)
+        else:
+            lay_row_f64(rows[i], piece.code, piece.length, piece.run0, piece.run1, near)
+        rows[i] = near - piece.at
+        near += size
 
 
 cdef inline void go_down(const planes_t *job, const real **rows, const real *weights, Py_ssize_t height, Py_ssize_t o,
                          Py_ssize_t until, real start, real **to) noexcept nogil:
     """Set the places o <= p < until of some rows."""
     cdef const axis_t *last = &job.task.source.axis[2]
-    cdef int high = <int> job.task.source.axis[1].taps
+    cdef int high = <int> job.task.source.axis[1].taps, down = <int> job.rise, along = <int> job.along
     if real is float:
-        planes_down_f32(high, rows, weights, last.taps, height, distance(last), o, until, start, to)
+        planes_down_f32(high, down, along, rows, weights, last.taps, height, distance(last), o, until, start, to)
     else:
-        planes_down_f64(high, rows, weights, last.taps, height, distance(last), o, until, start, to)
-
-
-cdef inline void lay_side(const planes_t *job, const part_t *part, const real *image, Py_ssize_t a, Py_ssize_t b,
-                          const Py_ssize_t *code, Py_ssize_t length, bint plain, real *row, real *mix) noexcept nogil:
-    """Lay out some positions of a row of x, which is not missing; `plain`: each is an element or zero."""
-    cdef const source_t *s = &job.task.source
-    cdef const real *run
-    cdef Py_ssize_t t, channel, soon = ROWS_AHEAD * s.stride[1] + max(code[0], code[length - 1], 0)
-    if not plain:
-        lay_places(&job.task, image, a, b, code, length, part.channel, part.channels, row, 1, job.end_size, mix)
-        return
-    for channel in range(part.channels):
-        run = image + a * s.stride[0] + b * s.stride[1] + (part.channel + channel) * s.stride_c
-        PREFETCH(run + soon)
-        for t in range(length):
-            row[channel * job.end_size + t] = run[code[t]] if code[t] >= 0 else 0
+        planes_down_f64(high, down, along, rows, weights, last.taps, height, distance(last), o, until, start, to)
 
 
 cdef inline bint plain_places(const task_t *task, const Py_ssize_t *code, Py_ssize_t length) noexcept nogil:
@@ -243,6 +251,16 @@ cdef inline bint plain_places(const task_t *task, const Py_ssize_t *code, Py_ssi
         if code[t] < 0 and (not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING)):
             return False
     return True
+
+
+cdef inline row_piece_t row_piece(const Py_ssize_t *code, Py_ssize_t at, Py_ssize_t until, Py_ssize_t run0,
+                                  Py_ssize_t run1) noexcept nogil:
+    """The positions at <= p < until of a row."""
+    cdef row_piece_t piece
+    piece.code, piece.at, piece.length = code + at, at, until - at
+    piece.run0 = min(max(run0 - at, 0), piece.length)
+    piece.run1 = max(min(run1 - at, piece.length), piece.run0)
+    return piece
 
 
 cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -269,67 +287,63 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
         + group0 * job.outputs * job.task.y_channel
     cdef part_t part
     cdef Py_ssize_t apart = job.row_size // sizeof(real)
-    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real), wide = lanes * job.along
     cdef Py_ssize_t depth, position, a, b, tap, taps, length, run0, run1, lines, channel
     cdef int low, high
-    cdef bint in_place, plain, fresh = True
-    cdef Py_ssize_t left, right     # places whose rows are laid out by themselves, at the ends of rows in place
-    cdef Py_ssize_t reach = reach_of(last) - 1
-    cdef real *ends = <real *> (scratch + job.ends_at)
+    cdef bint in_place, fresh = True
+    cdef Py_ssize_t left, right     # places for which rows are laid out by themselves, at the ends of rows in place
+    cdef Py_ssize_t shift           # of places from elements of a row in place
+    cdef row_piece_t[3] pieces
     part.groups, part.y = min(job.chunk, job.groups - group0), y
     part.channel, part.channels = group0 * job.channels, part.groups * job.channels
     part.weights = <const real *> job.weights + group0 * job.outputs * s.taps * job.channels
     part.bias = NULL if job.task.bias == NULL else <const real *> job.task.bias + group0 * job.outputs
     for tap from 0 <= tap < last.taps by job.taps:
         taps = min(job.taps, last.taps - tap)
-        length = places + (taps - 1) * step2
+        length = (places - 1) * job.along + (taps - 1) * step2 + 1
         longest_run(code2, length, &run0, &run1)
         in_place = run0 == 0 and run1 == length and s.stride[2] == 1 and places >= lanes
         left = right = 0
-        plain = False
-        if not in_place and job.end_size > 0:
-            left = (run0 + lanes - 1) // lanes * lanes
-            right = (max(places - run1 + reach, 0) + lanes - 1) // lanes * lanes
-            in_place = max(left, right) <= MOST_ENDS * lanes and left + right + lanes <= places
-            if in_place:
-                plain = plain_places(&job.task, code2, left + reach) \
-                    and plain_places(&job.task, code2 + places - right, right + reach)
-            else:
-                left = right = 0
+        shift = code2[run0] - run0 if run0 < run1 else 0
+        if job.down:
+            pieces[1].at, pieces[1].length = shift, 0
+            if not in_place and s.stride[2] == 1 and places >= lanes and plain_places(&job.task, code2, run0) \
+                    and plain_places(&job.task, code2 + run1, length - run1):
+                in_place = True
+                left = (run0 + wide - 1) // wide * lanes
+                right = (length - run1 + wide - 1) // wide * lanes
+                if job.end_size == 0 or max(left, right) > MOST_ENDS * lanes or left + right + lanes > places:
+                    left = right = 0
+                    pieces[1] = row_piece(code2, 0, length, run0, run1)
+                else:
+                    pieces[0] = row_piece(code2, 0, (left - 1) * job.along + reach_of(last), run0, run1)
+                    pieces[2] = row_piece(code2, (places - right) * job.along, length, run0, run1)
+            shift = 0
         lines = 0
         for depth in range(s.axis[0].taps):
             a = s.axis[0].code[s.axis[0].row[od] + depth * s.axis[0].step]
-            for position in range(height + reach_of(middle) - 1 if job.down else job.span):
+            for position in range((height - 1) * job.rise + reach_of(middle) if job.down else job.span):
                 if not job.down and not readers(job, height, position, &low, &high):
                     continue
-                line[lines].depth, line[lines].position, line[lines].apart = depth, position, apart
+                line[lines].depth, line[lines].position = depth, position
                 b = code1[position]
                 if (a | b) >= 0 and in_place:
-                    line[lines].row = image + a * s.stride[0] + b * s.stride[1] + code2[run0] - run0 \
-                        + part.channel * s.stride_c
-                    line[lines].apart, line[lines].ends_apart = s.stride_c, job.end_size
-                    line[lines].left, line[lines].right = ends, ends + part.channels * job.end_size
-                    if left:
-                        lay_side(job, &part, image, a, b, code2, left + reach, plain, ends, mix)
-                    if right:
-                        lay_side(job, &part, image, a, b, code2 + places - right, right + reach, plain,
-                                 ends + part.channels * job.end_size, mix)
-                    ends += 2 * part.channels * job.end_size
+                    line[lines].row = image + a * s.stride[0] + b * s.stride[1] + part.channel * s.stride_c + shift
+                    line[lines].apart, line[lines].laid = s.stride_c, False
                 else:
                     row = <real *> (scratch + lines * job.chunk * job.channels * job.row_size)
-                    line[lines].row = line[lines].left = row
-                    line[lines].right, line[lines].ends_apart = row + places - right, apart
+                    line[lines].row, line[lines].apart, line[lines].laid = row, apart, True
                     lay_line(&job.task, image, a, b, code2, length, run0, run1, part.channel, part.channels, row, 1,
                              apart, mix)
                     if places < lanes:                  # whole vectors read on
                         for channel in range(part.channels):
-                            memset(row + channel * apart + length, 0, (lanes - places) * sizeof(real))
+                            memset(row + channel * apart + length, 0, (lanes - places) * job.along * sizeof(real))
                 lines += 1
                 if lines == job.lines and not job.down:
                     planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, &part, kind)
                     lines, fresh = 0, False
         if job.down:
-            planes_strips(job, scratch, oh, height, o0, places, left, right, &part, kind)
+            planes_strips(job, scratch, oh, height, o0, places, left, right, pieces, &part, kind)
         elif lines:
             planes_sum(job, scratch, lines, tap, taps, fresh, oh, height, o0, places, &part, kind)
             fresh = False
@@ -351,8 +365,8 @@ cdef class Planes(Convolution):
     """Planes(x, weights, groups, y, axes, constants, rise, threads): lanes of neighbouring places.
 
     weights: (F, taps, C // groups), contiguous, that give the F channels of y. The rows of the last axis must follow
-    one another in its table. rise: how far apart those of the second axis lie in theirs, or 0 if they do not lie
-    evenly; then each row of places is computed by itself.
+    one another in its table, or where strips go down lie two apart. rise: how far apart those of the second axis lie in
+    theirs, or 0 if they do not lie evenly; then each row of places is computed by itself.
     """
     cdef planes_t job
 
@@ -371,26 +385,38 @@ cdef class Planes(Convolution):
         job.band = 1
         if rise > 0 and rise % step1 == 0 and middle.length >= BAND and middle.taps * step1 >= 2 * rise:
             job.band = BAND
-        job.rise = rise
+        job.rise, job.along = rise, (<Axis?> axes[2]).rise
         cdef Py_ssize_t reach = (middle.taps - 1) * step1 + 1, depth = job.task.source.axis[0].taps
         # a row of every channel of some groups, and as many rows as fit
         cdef Py_ssize_t apart = abs(last.step)
         cdef Py_ssize_t longest = longest_sum(x.itemsize)
         cdef Py_ssize_t most = SEGMENT
         cdef Py_ssize_t height = min(STRIP_ROWS, middle.length), blocks_down
-        job.down = rise == 1 and step1 == 1 and job.channels == 1 and depth == 1 \
-            and LOWEST_STRIP <= middle.taps <= HIGHEST_STRIP and last.taps <= WIDEST_STRIP
+        cdef Py_ssize_t highest = HIGHEST_STRIP if job.along == 1 else HIGHEST_STRIDED
+        job.down = 1 <= rise <= job.along and step1 == 1 and job.channels == 1 and depth == 1 \
+            and last.taps <= WIDEST_STRIP and LOWEST_STRIP <= middle.taps <= highest
+        if job.along > 1 and not job.down:
+            raise ValueError("places of a row must read neighbours")
         job.end_size = 0
-        if job.down and job.task.source.stride[2] == 1:
-            job.end_size = MOST_ENDS * VECTOR_BYTES // x.itemsize + (last.taps - 1) * apart
+        if job.down and job.task.source.stride[2] == 1 and last.length * x.itemsize >= LONG_LINE * VECTOR_BYTES:
+            job.end_size = MOST_ENDS * VECTOR_BYTES // x.itemsize * job.along + (last.taps - 1) * apart
         elif job.down:
             most = max(STRIP_BYTES // x.itemsize, last.taps * apart)
-        cdef Py_ssize_t row = (min(most, last.length) + (last.taps - 1) * apart) * x.itemsize + VECTOR_BYTES
-        cdef Py_ssize_t held = 2 * job.end_size * x.itemsize if job.end_size else row   # bytes of a row that are near
+        cdef Py_ssize_t row = ((min(most, last.length) * job.along + (last.taps - 1) * apart) * x.itemsize
+                               + VECTOR_BYTES * job.along)
+        cdef Py_ssize_t held = job.end_size * x.itemsize if job.end_size else row       # bytes of a row that are near
         job.chunk = groups
-        if job.down and job.task.source.stride_c != 1:      # or each row would be read for every group anew
-            job.chunk = max(1, min(groups, STRIP_NEAR // ((height + reach) * held)))
-        if (LEAST_ROWS_OF_STRIPS + reach) * job.chunk * row > PLANES_BYTES:
+        cdef Py_ssize_t share = 1 if self.ready.threads == 1 else 4 * self.ready.threads
+        cdef Py_ssize_t near            # groups whose rows are laid out before the first is summed
+        cdef Py_ssize_t fitting = PLANES_BYTES // ((LEAST_ROWS_OF_STRIPS * max(rise, 1) + reach) * row)
+        if job.down and job.task.source.stride[2] == 1:     # rows are laid out group by group
+            job.chunk = min(groups // share, fitting, PLANES_BYTES // ((height * rise + reach) * row), STRIP_GROUPS)
+        elif job.down and job.task.source.stride_c != 1:    # or each row would be read for every group anew
+            job.chunk = min(groups, STRIP_NEAR // ((height * rise + reach) * held))
+        elif job.along > 1:
+            job.chunk = min(groups, fitting)
+        job.chunk = max(1, job.chunk)
+        if job.along == 1 and job.chunk > fitting:
             job.down, job.chunk, most, job.end_size = False, groups, SEGMENT, 0
         job.chunks = (groups + job.chunk - 1) // job.chunk
         cdef Py_ssize_t room = PLANES_BYTES // (job.chunk * job.channels * x.itemsize)
@@ -399,7 +425,8 @@ cdef class Planes(Convolution):
         if job.down:
             job.segment = (last.length + job.segments - 1) // job.segments
         job.taps = min(last.taps, max(1, min((room - job.segment) // apart, longest // job.channels)))
-        job.row_size = rounded((job.segment + (job.taps - 1) * apart) * x.itemsize + VECTOR_BYTES)
+        job.row_size = rounded((job.segment * job.along + (job.taps - 1) * apart) * x.itemsize
+                               + VECTOR_BYTES * job.along)
         cdef Py_ssize_t lines = depth * min((job.band - 1) * rise + reach, job.band * middle.taps)
         cdef Py_ssize_t bytes = job.chunk * job.channels * job.row_size
         job.lines = max(1, min(lines, PLANES_BYTES // bytes, longest // (job.channels * job.taps)))
@@ -408,9 +435,10 @@ cdef class Planes(Convolution):
         cdef Py_ssize_t blocks = job.task.source.batch * job.task.source.axis[0].length * job.segments * job.chunks
         cdef double products = 1.0 * job.band * job.segment * weights.size
         if job.down:
+            near = 1 if job.task.source.stride[2] == 1 else job.chunk
             products = 1.0 * job.segment * weights.size / job.chunks
             while height > LEAST_ROWS_OF_STRIPS and (
-                    (height + reach) * job.chunk * min(held, job.row_size) > STRIP_NEAR
+                    (height * rise + reach) * near * min(held, job.row_size) > STRIP_NEAR
                     or height * products > PLANES_PRODUCTS
                     or (self.ready.threads > 1
                         and blocks * ((middle.length + height - 1) // height) < 4 * self.ready.threads)):
@@ -440,8 +468,8 @@ cdef class Planes(Convolution):
         job.steps_at = job.first_at + rounded(entries * sizeof(void *))
         job.taps_at = job.steps_at + rounded(entries * sizeof(Py_ssize_t))
         job.to_at = job.taps_at + rounded(entries * job.band * sizeof(Py_ssize_t))
-        job.ends_at = job.to_at + (job.height if job.down else job.band) * job.row_size
-        job.targets_at = job.ends_at + rounded(2 * job.lines * job.chunk * job.end_size * x.itemsize)
+        job.near_at = job.to_at + (job.height if job.down else job.band) * job.row_size
+        job.targets_at = job.near_at + (job.lines * job.row_size if job.down else 0)
         job.mix_at = job.targets_at + rounded(job.height * sizeof(void *))
         job.task.scratch_size = job.mix_at + rounded(job.task.source.channels * x.itemsize)
         self.finishes, self.whole = True, job.chunks == 1

@@ -16,8 +16,6 @@ __all__ = ["kernel", "unfit", "wasteful"]
 
 TAPS = 256
 """Most taps: a longer chain of products loses digits, and pointers to its rows take much memory."""
-LARGE = 4096
-"""Bytes of a picture from which it costs more to exchange channels and places than to do without."""
 
 
 def unfit(problem: Problem) -> str | None:
@@ -37,9 +35,7 @@ def wasteful(problem: Problem) -> str | None:
     channels, lanes = problem.x.shape[-1], _core.kernels.LEAST_LANES[problem.x.dtype.name]
     if channels < lanes and problem.strides[2] == 1:
         return f"there are {channels} channels, fewer than the {lanes} lanes of the narrowest vector"
-    _, rows, columns = problem.axes
-    large = rows.length * columns.length * problem.x.itemsize >= LARGE
-    if large and not channels_together(problem.x) and planes.in_strips(problem):
+    if not channels_together(problem.x) and planes.in_strips(problem):
         return "channels lie apart: strips of places read them where they are"
     return None
 

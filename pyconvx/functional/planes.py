@@ -1,4 +1,4 @@
-"""Convolution with lanes of neighbouring places as a candidate: pictures, few filters.
+"""Convolution with lanes of neighbouring places as a candidate: pictures, few filters, strides 1 and 2 along rows.
 
 May import the core, columns and problem.
 """
@@ -20,6 +20,8 @@ MANY_TAPS = 25
 """Taps from which laying rows out channel by channel costs little beside the products."""
 STRIPS = range(2, 12)
 """Rows of taps that strips are for."""
+STRIDED = range(2, 8)
+"""Those of strips whose places read every second element of a row."""
 WIDEST = 16
 """Taps of a row of such windows."""
 SEGMENT = 1024
@@ -28,11 +30,24 @@ SEGMENT = 1024
 
 def unfit(problem: Problem) -> str | None:
     """Why lanes of places cannot do a problem; None if they can."""
-    if problem.strides[2] != 1:
-        return f"it is for stride 1 along the last axis, got {problem.strides[2]}"
-    if problem.axes[2].rise != 1:
-        return "places of the last axis do not read neighbours in its index table"
+    columns = problem.axes[2]
+    if problem.strides[2] > 2:
+        return f"it is for strides 1 and 2 along the last axis, got {problem.strides[2]}"
+    if columns.rise not in (1, 2):
+        return "places of the last axis do not read neighbours, or every second element, in its index table"
+    if columns.rise == 2 and not _stripped(problem):
+        few = f"{STRIDED.start} to {STRIDED.stop - 1} rows of taps"
+        return f"at stride 2 along the last axis it is for one channel a group and {few} at stride 1 or 2"
     return problem.spreads()
+
+
+def _stripped(problem: Problem) -> bool:
+    """Whether strips go down from row to row."""
+    depth, rows, columns = problem.axes
+    if not 1 <= rows.rise <= columns.rise or not abs(rows.step) == depth.taps == problem.per_group[1] == 1:
+        return False
+    near = columns.rise == 1 or (columns.taps - 1) * abs(columns.step) <= SEGMENT
+    return near and rows.taps in (STRIPS if columns.rise == 1 else STRIDED) and columns.taps <= WIDEST
 
 
 def wasteful(problem: Problem) -> str | None:
@@ -48,6 +63,8 @@ def wasteful(problem: Problem) -> str | None:
         return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
     if axis.length < lanes and channels > 4:
         return f"a row has {axis.length} places, fewer than a vector"
+    if axis.rise > 1 and (outputs > 1 or channels_together(problem.x)):
+        return "lanes of channels, or of filters, read every second element as fast as any"
     if taps < 3:
         return "laying rows out costs more than so few taps"
     if (axis.taps - 1) * abs(axis.step) > 2 * axis.taps * min(axis.length, SEGMENT):
@@ -57,12 +74,11 @@ def wasteful(problem: Problem) -> str | None:
 
 def in_strips(problem: Problem) -> bool:
     """Whether this is the best for pictures of one channel each: strips that go down from row to row."""
-    depth, rows, columns = problem.axes
+    _, rows, columns = problem.axes
     if unfit(problem) is not None or wasteful(problem) is not None or any(axis.mixed for axis in problem.axes):
         return False
-    dense = rows.rise == abs(rows.step) == 1 and problem.per_group[1] == depth.taps == 1
     lanes = _core.kernels.LANES[problem.x.dtype.name]
-    return dense and rows.taps in STRIPS and columns.taps <= WIDEST and columns.length >= 2 * lanes <= 2 * rows.length
+    return _stripped(problem) and 2 * columns.length >= 3 * lanes and rows.length >= lanes
 
 
 def kernel(problem: Problem, y: Array) -> Any:
