@@ -75,10 +75,11 @@ def wasteful(problem: Problem) -> str | None:
 def in_strips(problem: Problem) -> bool:
     """Whether this is the best for pictures of one channel each: strips that go down from row to row."""
     _, rows, columns = problem.axes
-    if unfit(problem) is not None or wasteful(problem) is not None or any(axis.mixed for axis in problem.axes):
-        return False
     lanes = _core.kernels.LANES[problem.x.dtype.name]
-    return _stripped(problem) and 2 * columns.length >= 3 * lanes and rows.length >= lanes
+    many = columns.rise > 1 and rows.taps * columns.taps >= MANY_TAPS  # which leave little to gain, as measured
+    if 2 * columns.length < (4 if many else 3) * lanes or rows.length < lanes or not _stripped(problem):
+        return False
+    return unfit(problem) is None and wasteful(problem) is None and not any(axis.mixed for axis in problem.axes)
 
 
 def kernel(problem: Problem, y: Array) -> Any:
