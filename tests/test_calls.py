@@ -63,18 +63,21 @@ def test_other_elements_give_another_result(filters):
         )
 
 
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(
     "name", ["fft", "depthwise", "dots", "planes", "winograd", "columns", "bands", "direct", "plain"]
 )
-def test_filters_that_change_in_place_are_seen(name):
+def test_filters_that_change_in_place_are_seen(name, layout):
     groups = 16 if name in ("depthwise", "fft") else 1
     x = RNG.standard_normal((32, 32, 16)).astype(np.float32)
     filters = RNG.standard_normal((2 if name == "dots" else 16, 3, 3, 16 // groups)).astype(np.float32)
-    options = dict(padding="same", groups=groups, algorithm=name)
+    options = dict(padding="same", groups=groups, algorithm=name, layout=layout)
+    if layout == "channels_first":
+        x, filters = np.ascontiguousarray(np.moveaxis(x, -1, 0)), np.ascontiguousarray(np.moveaxis(filters, -1, 1))
     cx.conv2d(x, filters, **options)
     filters *= -2
     assert np.array_equal(cx.conv2d(x, filters, **options), anew(cx.conv2d, x, filters, **options))
-    filters[0, 1, 1, 0] = np.inf
+    np.moveaxis(filters, 1, -1 if layout == "channels_first" else 1)[0, 1, 1, 0] = np.inf
     if name in ("winograd", "fft"):
         with pytest.raises(ValueError, match="infinities"):
             cx.conv2d(x, filters, **options)

@@ -182,7 +182,8 @@ def test_every_pooling_gives_the_same_again(kind, dtype):
                 else:
                     want = cx.pool2d(last, 3, **given)
                     got = cx.pool2d(x, 3, layout="channels_first", **given)
-                assert got.flags.c_contiguous and got.dtype == want.dtype
+                assert got.flags.c_contiguous
+                assert got.dtype == want.dtype
                 np.testing.assert_allclose(
                     np.moveaxis(got, 1, -1), want, rtol=1e-3 if dtype == "float16" else 1e-5, atol=1e-4
                 )

@@ -30,11 +30,12 @@ def alike(got, want):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("algorithm", "function"), [*((name, cx.conv2d) for name in ("auto", *NAMES)), ("auto", cx.conv_transpose2d)]
 )
-def test_other_filters_of_the_same_form(algorithm, function, dtype, isa):
+def test_other_filters_of_the_same_form(algorithm, function, dtype, layout, isa):
     rng, computed = np.random.default_rng(3), 0
     for channels, groups, options in (
         (16, 1, {"padding": 1}),
@@ -50,7 +51,9 @@ def test_other_filters_of_the_same_form(algorithm, function, dtype, isa):
                 filters = rng.standard_normal((channels, 3, 3, channels // groups)).astype(dtype)
                 if turn == 2:
                     filters[0, 1, 1, 0] = np.nan
-                given = {**options, "groups": groups}
+                given = {**options, "groups": groups, "layout": layout}
+                if layout == "channels_first":
+                    x, filters = (np.ascontiguousarray(np.moveaxis(a, -1, 1)) for a in (x, filters))
                 if algorithm != "auto":
                     given["algorithm"] = algorithm
                 bias = rng.standard_normal(channels).astype(dtype) if turn % 2 else None

@@ -152,8 +152,8 @@ def as_kernel_input(x: Array, dtype: np.dtype[Any], apart: bool = False) -> Arra
 
 
 def channels_first(x: Array) -> bool:
-    """Whether x (N, D, H, W, C) is contiguous with channels first in memory."""
-    return bool(np.moveaxis(x, -1, 1).flags.c_contiguous)
+    """Whether x (N, *spatial, C) is contiguous with channels first in memory."""
+    return bool(x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1)).flags.c_contiguous)
 
 
 def together(x: Array) -> Array:
@@ -167,6 +167,15 @@ def apart(x: Array) -> Array:
         return x
     x, y = together(x), canonical(empty, x.shape, x.dtype, apart=True)
     exchange(x, np.moveaxis(y, -1, 1), x.shape[0], math.prod(x.shape[1:-1]))
+    return y
+
+
+def as_filters(filters: Array, shape: tuple[int, ...]) -> Array:
+    """Filters, contiguous as (F, C // groups, *kernel), as an array (F, *kernel, C // groups) of that shape."""
+    if shape[-1] == 1:
+        return filters.reshape(shape)
+    y = empty(shape, filters.dtype)
+    exchange(filters, y, shape[0], shape[-1])
     return y
 
 

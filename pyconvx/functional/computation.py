@@ -13,7 +13,18 @@ import numpy as np
 from .._core import now
 from ..remember import key_of
 from .algorithms import Candidate, Problem, Supposed, choose
-from .arrays import Array, as_kernel_input, channels_together, empty, exchange, outline, stand_in
+from .arrays import (
+    Array,
+    as_kernel_input,
+    canonical,
+    channels_first,
+    channels_together,
+    empty,
+    exchange,
+    outline,
+    stand_in,
+    together,
+)
 from .operation import REMEMBERED
 from .parallel import num_threads
 
@@ -39,9 +50,14 @@ def _made(candidate: Candidate, problem: Problem, y: Array) -> _Ready:
     return _Ready(candidate, kernel, bool(problem.finish is not None and kernel.finish(*problem.finish)))
 
 
+def _contiguous(array: Array) -> bool | None:
+    """Whether an array is contiguous as it is (False), or with channels first in memory (True); None if neither."""
+    return False if array.flags.c_contiguous else True if channels_first(array) else None
+
+
 def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] | None:
     """A kernel that has served problems of the same form, and the filters of this one as it takes them; None if there
-    is no such thing. All arrays are contiguous then.
+    is no such thing. All arrays are contiguous then, as they are or with channels first.
     """
     arrays = problem.x, problem.filters, y
     if problem.prepared is not None or problem.border is not None or not problem.x.size:
@@ -49,22 +65,24 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
     dtype, finish = problem.x.dtype, problem.finish
     if not dtype.isnative or (finish is not None and not isinstance(finish[0], str)):
         return None
-    for array in arrays:
-        if not (array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned):
-            return None
+    if any(array.dtype != dtype or not array.flags.aligned for array in arrays):
+        return None
+    layouts = tuple(map(_contiguous, arrays))
+    if None in layouts:
+        return None
     shapes = tuple(array.shape for array in arrays)
     # a kernel holds its tables, so that no others have their addresses
     tables = *map(id, problem.axes), id(problem.constants)
     finishing = None if finish is None else (finish[0], key_of(finish[1]))  # which tells 0.0 from -0.0
     options = algorithm, problem.transposed, problem.groups, problem.strides, finishing, problem.apart
-    key = (*options, dtype.char, num_threads(), now(), *shapes, *tables)
+    key = (*options, dtype.char, num_threads(), now(), *shapes, layouts[0], layouts[2], *tables)
     ready = _kept.get(key)
     if ready is None:
         if sum(axis.nbytes for axis in problem.axes) > REMEMBERED:
             return None
         filters = stand_in(problem.filters.shape, dtype)
         supposed = Supposed(
-            outline(problem.x.shape, dtype),
+            canonical(outline, problem.x.shape, dtype, bool(layouts[0])),
             filters,
             None,
             problem.groups,
@@ -76,13 +94,17 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
             finish=finish,
             apart=problem.apart,
         )
-        ready = _made(choose(supposed, algorithm), supposed, outline(y.shape, y.dtype))
+        candidate = choose(supposed, algorithm)
+        if not candidate.apart:
+            supposed.x = outline(problem.x.shape, dtype)
+        target = canonical(outline, y.shape, dtype, bool(layouts[2]) and candidate.apart)
+        ready = _made(candidate, supposed, target)
         if len(_kept) >= MOST:
             _kept.clear()
         _kept[key] = ready
     if not ready.candidate.renewed[problem.transposed] or not problem.finite():
         return None
-    packed = ready.kernel.pack(problem.filters)
+    packed = ready.kernel.pack(together(problem.filters))
     return None if packed is None else (ready, packed)
 
 
@@ -94,16 +116,16 @@ class Computation:
     """
 
     def __init__(self, problem: Problem, algorithm: str, y: Array) -> None:
-        self.problem, self._filters, self._as_it_is = problem, None, True
+        self.problem, self._filters = problem, None
         renewed = _renewed(problem, algorithm, y)
-        if renewed is not None:
-            self._ready, self._filters = renewed
-            return
-        candidate = choose(problem, algorithm)
+        candidate = choose(problem, algorithm) if renewed is None else renewed[0].candidate
         if not candidate.apart:
             problem.x = as_kernel_input(problem.x, problem.x.dtype)
         self._as_it_is = candidate.apart or channels_together(y)
-        self._ready = _made(candidate, problem, y if self._as_it_is else empty(y.shape, y.dtype))
+        if renewed is not None:
+            self._ready, self._filters = renewed
+        else:
+            self._ready = _made(candidate, problem, y if self._as_it_is else empty(y.shape, y.dtype))
 
     @property
     def finished(self) -> bool:

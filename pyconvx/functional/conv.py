@@ -186,9 +186,10 @@ class _Plan:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
         form = self.form
         first = form.layout == "channels_first"
-        if (self.prepared is None or form.border is not None) and (first or form.transposed):
+        if (form.border is not None and (first or form.transposed)) or (form.transposed and self.prepared is None):
             return None
-        given = [array for array in (self.given, self.filters, self.bias, self.out) if array is not None]
+        filters = np.moveaxis(self.filters, -1, 1) if first and self.prepared is None else self.filters
+        given = [array for array in (self.given, filters, self.bias, self.out) if array is not None]
         if any(array.dtype != form.compute or not array.flags.c_contiguous for array in given):
             return None
         problem = self.problem()
@@ -203,7 +204,8 @@ class _Plan:
         problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
         kernel, finish = candidate.kernel(problem, y), self.finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None
-        return repeat_of(kernel, problem.x.shape, y, form.shape, first and not apart, rest, form.border)
+        given_filters = self.filters.shape if first and self.prepared is None else None
+        return repeat_of(kernel, problem.x.shape, given_filters, y, form.shape, first and not apart, rest, form.border)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
@@ -235,9 +237,7 @@ class _Plan:
         def pullback(gy: Any, *, input_gradient: bool = True) -> tuple[Any, ...]:
             """Gradients of x, filters and (if there is one) bias; without input_gradient there is None for x."""
             gy = arrays.as_gradient(gy, self.shape, self.form.compute)
-            gz = np.ascontiguousarray(
-                arrays.to_canonical("gy", gy, self.form.rank, self.form.layout), self.form.compute
-            )
+            gz = arrays.together(arrays.to_canonical("gy", gy, self.form.rank, self.form.layout))
             if activation is not None and not masked:
                 gz = pull(activation, z, saved, gz, num_threads())
             total = None if self.bias is None else channel_sums(channels_apart(gz, gz.ndim - 1))

@@ -113,10 +113,12 @@ class _Plan:
         if kernel is not None:
             return Repeat(kernel.fill, self.shape, self.result, beside=beside)
         kernel = None if self.return_indices else reduction.ready()
-        run = reduction.kernel() if kernel is None else None
-        if kernel is None and run is None:
-            return None
-        fill = partial(_fill, run, self.x.shape, self.canonical) if kernel is None else kernel.fill
+        fill = None if kernel is None else kernel.fill
+        if fill is None:
+            run = reduction.kernel()
+            if run is None:
+                return None
+            fill = partial(_fill, run, self.x.shape, self.canonical)
         if first:
             if not arrays.exchangeable(self.given) or self.border is not None:
                 return None

@@ -14,7 +14,7 @@ from .. import _core
 from .._core import Repeat
 from ..activation import ActivationFunction, kernel_of, works_in_place
 from ..plugin import Bound
-from .arrays import Array, empty, exchange
+from .arrays import Array, as_filters, empty, exchange
 from .joint import Border
 from .parallel import num_threads
 
@@ -26,6 +26,7 @@ Shape = tuple[int, ...]
 def repeat_of(
     kernel: Any,
     x: Shape,
+    filters: Shape | None,
     y: Array,
     result: Shape,
     exchanged: bool,
@@ -34,7 +35,8 @@ def repeat_of(
 ) -> Repeat | None:
     """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.
 
-    x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills.
+    x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills. filters:
+    the shape (F, *kernel, C // groups) of those that each call brings, with channels first.
     exchanged: the caller's arrays are channels first, and the kernel takes none such. border: that the kernel needs
     around x, whose arrays are then channels last.
     """
@@ -46,30 +48,36 @@ def repeat_of(
         finish = partial(_finish, _core.kernels, *compiled, num_threads())
     if border is not None:
         return Repeat(partial(_fill_bordered, kernel, x, border), result, y.dtype, finish)
+    fill = kernel.fill if filters is None else partial(_fill_arranged, kernel, filters)
     if not exchanged:
-        return Repeat(kernel.fill, result, y.dtype, finish)
-    return Repeat(partial(_fill_exchanged, kernel, x, y.shape, finish), result, y.dtype)
+        return Repeat(fill, result, y.dtype, finish)
+    return Repeat(partial(_fill_exchanged, fill, x, y.shape, finish), result, y.dtype)
 
 
 def _finish(kernels: Any, compiled: Any, given: tuple[float, ...], threads: int, y: Array) -> None:
     kernels.activate(compiled, given, y, y, threads)
 
 
+def _fill_arranged(kernel: Any, shape: Shape, x: Array, bias: Array | None, y: Array, filters: Array) -> Any:
+    """`fill` of a kernel for filters whose channels come before their taps."""
+    return kernel.fill(x, bias, y, as_filters(filters, shape))
+
+
 def _fill_exchanged(
-    kernel: Any,
+    fill: Callable[..., Any],
     x_shape: Shape,
     y_shape: Shape,
     finish: Callable[[Array], None] | None,
     x: Array,
     bias: Array | None,
     y: Array,
-    filters: None,
+    filters: Array | None,
 ) -> Any:
-    """`fill` of a kernel for arrays whose channels come first."""
+    """A `fill` for arrays whose channels come first, by one that takes them last."""
     n = x_shape[0]
     last, sums = empty(x_shape, x.dtype), empty(y_shape, x.dtype)
     exchange(x, last, n, x_shape[-1])
-    flagged = kernel.fill(last, bias, sums)
+    flagged = fill(last, bias, sums, filters)
     if flagged is None:
         if finish is not None:
             finish(sums)
