@@ -166,7 +166,7 @@ ALWAYS_INLINE void NAME(planes_put)(const int rise, VECTOR sum, REAL *to)
 #undef IN_ORDER
 #undef SECONDS
 
-/* to[i][o] = start + rows[i * down + r][o * rise + k * apart] * weights[r * taps + k], summed over the taps k of the
+/* to[i][o] = start + rows[i * down + r][o * rise + k * apart] * weights[k * high + r], summed over the taps k of the
    `high` rows r of a kernel. Goes down a strip of `width` vectors: what a row adds to each of the places that read it
    is added at once, so that it is loaded once. A place's products are added in the same order as by `planes`. */
 ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int held, const int down, const int rise,
@@ -177,13 +177,14 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
     const ptrdiff_t beyond = 2 * width * rise * LANES + (taps - 1) * apart - 1, lines = (height - 1) * down + high;
     VECTOR acc[HIGHEST_STRIP][2], value[3], all[3][3]; /* acc[r]: of the row of places that is the r-th last to begin */
     if (held) /* the weights of 3 x 3 taps stay in registers */
-        UNROLL for (int k = 0; k < 3; k++) UNROLL for (int r = 0; r < 3; r++) all[k][r] = (VECTOR){0} + weights[3 * r + k];
+        UNROLL for (int k = 0; k < 3; k++) UNROLL for (int r = 0; r < 3; r++) all[k][r] = (VECTOR){0} + weights[3 * k + r];
     UNROLL for (int r = 0; r < sums; r++) UNROLL for (int v = 0; v < width; v++) acc[r][v] = (VECTOR){0} + start;
     for (ptrdiff_t i = 0; i < height + sums - 1; i++) {
         UNROLL for (int p = 0; p < down; p++) {
             const int count = (high - p + down - 1) / down;
             if (p && i * down + p == lines) break;
-            PREFETCH(rows[i * down + p] + o * rise + beyond); /* for the next strip: no processor would see that one coming */
+            /* for the next strip: no processor would see that one coming */
+            PREFETCH(rows[i * down + p] + o * rise + beyond);
             if (held) {
                 UNROLL for (int v = 0; v < width; v++) {
                     NAME(planes_get_three)(rise, rows[i * down + p] + (o + v * LANES) * rise, apart, value);
@@ -196,7 +197,7 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
                 UNROLL for (int v = 0; v < width; v++)
                     value[v] = NAME(planes_get)(rise, rows[i * down + p] + o * rise + k * apart + v * rise * LANES);
                 UNROLL for (int r = 0; r < count; r++) { /* one weight at a time: registers hold the sums */
-                    const REAL w = weights[(r * down + p) * taps + k];
+                    const REAL w = weights[k * high + r * down + p];
                     UNROLL for (int v = 0; v < width; v++) acc[r][v] += value[v] * w;
                 }
             }

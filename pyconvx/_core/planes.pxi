@@ -194,7 +194,7 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
         weight = <const real *> part.weights + f * s.taps
         for i in range(middle.taps):
             for k in range(last.taps):
-                weights[i * last.taps + k] = weight[
+                weights[k * middle.taps + i] = weight[
                     (i if middle.step > 0 else middle.taps - 1 - i) * last.taps
                     + (k if last.step > 0 else last.taps - 1 - k)]
         y = <real *> part.y + f * job.task.y_channel + o0 * y_step
