@@ -111,6 +111,11 @@ class IndexMap:
     weight: Weights | None  # (T, L); None when T is 1 and all weights are 1
     value: Any
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.index.nbytes + (0 if self.weight is None else self.weight.nbytes)
+
 
 def index_map(bound: Bound[PaddingMode], i: Indices, n: int) -> IndexMap:
     """Return what the coordinates `i` (L of them) of an axis of length `n` take under a padding mode.

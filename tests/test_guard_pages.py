@@ -116,6 +116,9 @@ def filters_for(rng, name, rank):
         kernel, stride = (*kernel[:-1], one_of(rng, kernel[-1], 12)), (*stride[:-1], one_of(rng, 1, 1, 2))
         channels = 1 if stride[-1] == 2 else odd(rng, 5)  # which only strips do
         return one_of(rng, 1, 1, 3), channels, odd(rng, 5), kernel, stride, dilation
+    if name == "fft":
+        few, stride = (one_of(rng, 1, odd(rng, 5)), one_of(rng, 1, odd(rng, 5))), (*stride[:-2], *(1,) * min(rank, 2))
+        return one_of(rng, 1, 1, 3), *few, kernel, stride, dilation
     if name == "winograd":
         least = one_of(rng, 1, 16)  # from 16 on the gradient of filters takes it as well
         channels, filters = max(least, odd(rng, 39)), max(least, odd(rng, 39))

@@ -11,6 +11,7 @@ import numpy as np
 from ..geometry import integer
 from ..padding import OUTSIDE, IndexMap, PaddingMode, index_map, odd_reflect, odd_symmetric, padding
 from ..plugin import Bound
+from ..remember import remembered
 from . import arrays
 from .arrays import Array
 from .joint import Border, fractional
@@ -58,6 +59,20 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     return tuple(_pair(each) for each in pad_width)
 
 
+@remembered(Bound)
+def _taken(mode: Bound[PaddingMode], n: int, start: int, stop: int) -> IndexMap:
+    """What the coordinates start ... stop - 1, beside an axis of length n, take.
+
+    The rule is asked for as many elements of the axis, too, so that one that changes them is found.
+    """
+    count = stop - start
+    near = min(n, count)
+    coordinates = np.concatenate([np.arange(start, stop), np.arange(near), np.arange(n - near, n)])
+    table = index_map(mode, coordinates, n)
+    weight = None if table.weight is None else table.weight[:, :count]
+    return IndexMap(table.index[:, :count], weight, table.value)
+
+
 @dataclass(eq=False, repr=False)
 class _Plan:
     """A padding, checked but not computed. Axes are padded in order, each from what the axes before it became."""
@@ -68,32 +83,52 @@ class _Plan:
     shape: tuple[int, ...]
     out: Array | None
 
-    def _parts(self, axis: int) -> Iterator[tuple[slice, Array, IndexMap]]:
-        """Places of a padded axis, their coordinates and index map, a bounded number at once."""
+    def _inside(self, axis: int) -> tuple[slice, slice]:
+        """The elements of an axis that are kept, and their places in the result."""
         n, (before, after) = self.x.shape[axis], self.widths[axis]
-        for first in range(-before, n + after, PART):
-            coordinates = np.arange(first, min(first + PART, n + after), dtype=np.intp)
-            places = slice(first + before, first + before + coordinates.size)
-            yield places, coordinates, index_map(self.modes[axis], coordinates, n)
+        first, stop = max(0, -before), min(n, n + after)
+        stop = max(first, stop)
+        return slice(first, stop), slice(first + before, stop + before)
+
+    def _outside(self, axis: int) -> Iterator[tuple[slice, IndexMap]]:
+        """The other places, a bounded number at once, and what they take."""
+        n, (before, after) = self.x.shape[axis], self.widths[axis]
+        for start, stop in ((-before, min(0, n + after)), (max(n, -before), n + after)):
+            for first in range(start, stop, PART):
+                last = min(first + PART, stop)
+                yield slice(first + before, last + before), _taken(self.modes[axis], n, first, last)
 
     def _axes(self) -> list[int]:
         """The axes that change."""
         return [axis for axis, width in enumerate(self.widths) if width != (0, 0)]
 
     def run(self) -> Array:
-        x = self.x
-        for axis in self._axes():
-            start = next((start for rule, start in ODD if rule is self.modes[axis].plugin.function), None)
-            if start is not None and x.dtype.kind == "f" and x.shape[axis] > 1 and min(self.widths[axis]) >= 0:
-                x = _reflected(x, axis, self.widths[axis], start)
-                continue
+        x, dtype = self.x, self.x.dtype.newbyteorder("=")
+        if all(min(width) >= 0 for width in self.widths):
+            y = np.empty(self.shape, x.dtype)  # one array: others beside it would cost more than to fill it
+            kept = [self._inside(axis)[1] for axis in range(x.ndim)]
+            y[tuple(kept)] = x
+            for axis in self._axes():
+                self._fill(y[(*_all(axis), *kept[axis:])], axis, y[(*_all(axis + 1), *kept[axis + 1 :])])
+            return arrays.deliver(y, self.out, dtype)
+        for axis in self._axes():  # what is cropped may be shown beside what is not
             y = np.empty((*x.shape[:axis], self.shape[axis], *x.shape[axis + 1 :]), x.dtype)
-            for places, _, table in self._parts(axis):
-                mixed = start is None and len(_mixed(table)) > 0  # odd modes have a meaning for bool
-                check_weights("mode", self.modes[axis], x.dtype, mixed, fractional(table.weight))
-                _take(x, axis, table, y[(*_all(axis), places)])
+            some, places = self._inside(axis)
+            y[(*_all(axis), places)] = x[(*_all(axis), some)]
+            self._fill(x, axis, y)
             x = y
-        return arrays.deliver(x if x is not self.x else x.copy(), self.out, self.x.dtype.newbyteorder("="))
+        return arrays.deliver(x, self.out, dtype)
+
+    def _fill(self, x: Array, axis: int, y: Array) -> None:
+        """Fill the places of an axis of y that are not elements of x, which may be a part of y."""
+        start = next((start for rule, start in ODD if rule is self.modes[axis].plugin.function), None)
+        if start is not None and x.dtype.kind == "f" and x.shape[axis] > 1 and min(self.widths[axis]) >= 0:
+            y[...] = _reflected(x, axis, self.widths[axis], start)
+            return
+        for places, table in self._outside(axis):
+            mixed = start is None and len(_mixed(table)) > 0  # odd modes have a meaning for bool
+            check_weights("mode", self.modes[axis], x.dtype, mixed, fractional(table.weight))
+            _take(x, axis, table, y[(*_all(axis), places)])
 
     def vjp(self) -> tuple[Array, Pullback]:
         compute, _ = arrays.compute_dtypes(self.x.dtype)
@@ -104,8 +139,10 @@ class _Plan:
             for axis in reversed(self._axes()):
                 n = self.x.shape[axis]
                 gx = np.zeros((*gradient.shape[:axis], n, *gradient.shape[axis + 1 :]), compute)
-                for places, coordinates, table in self._parts(axis):
-                    _give_back(gradient[(*_all(axis), places)], axis, coordinates, table, gx)
+                kept, places = self._inside(axis)
+                gx[(*_all(axis), kept)] = gradient[(*_all(axis), places)]
+                for places, table in self._outside(axis):
+                    _give_back(gradient[(*_all(axis), places)], axis, table, gx)
                 gradient = gx
             return (np.array(gradient, arrays.gradient_dtype(self.x, compute), order="C"),)
 
@@ -128,10 +165,10 @@ def _take(x: Array, axis: int, table: IndexMap, y: Array) -> None:
     """Fill y with what coordinates of an axis of x take."""
     index, at = table.index[0], _all(axis)
     constant = index == OUTSIDE
-    if x.shape[axis] == 0:
+    if x.shape[axis] == 0 or constant.all():
         y[...] = arrays.constant_of(table.value, x.dtype)
         return
-    np.take(x, np.where(constant, 0, index), axis, out=y, mode="clip")
+    y[...] = x[(*at, np.where(constant, 0, index))]
     if table.weight is not None:
         # weighted coordinates, term by term in the order of the map; all others are copied
         used, mixed = table.weight != 0, _mixed(table)
@@ -176,23 +213,24 @@ def _reflected(x: Array, axis: int, width: tuple[int, int], start: int) -> Array
     return y
 
 
-def _give_back(gy: Array, axis: int, coordinates: Array, table: IndexMap, gx: Array) -> None:
+def _give_back(gy: Array, axis: int, table: IndexMap, gx: Array) -> None:
     """The adjoint of _take: add what each coordinate received to where it came from."""
-    at, n = _all(axis), gx.shape[axis]
-    outside = (coordinates < 0) | (coordinates >= n)
-    inside = np.flatnonzero(~outside)
-    gx[(*at, coordinates[inside])] += gy[(*at, inside)]
+    at = _all(axis)
     for term, index in enumerate(table.index):
-        used = outside & (index != OUTSIDE)
+        used = index != OUTSIDE
         if table.weight is not None:
             used &= table.weight[term] != 0
         columns = np.flatnonzero(used)
-        if len(columns):
-            part = gy[(*at, columns)]
-            if table.weight is not None:
-                weight = table.weight[term, columns].astype(gy.dtype)
-                part = part * weight.reshape((len(columns),) + (1,) * (gy.ndim - axis - 1))
-            np.add.at(gx, (*at, index[columns]), part)
+        if len(columns) == 0:
+            continue
+        part, to = gy[(*at, columns)], index[columns]
+        if table.weight is not None:
+            weight = table.weight[term, columns].astype(gy.dtype)
+            part = part * weight.reshape((len(columns),) + (1,) * (gy.ndim - axis - 1))
+        if np.unique(to).size == to.size:
+            gx[(*at, to)] += part
+        else:
+            np.add.at(gx, (*at, to), part)
 
 
 @dataclass(eq=False, repr=False)
