@@ -270,6 +270,13 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return _core.empty(checked_shape(shape, dtype.itemsize), dtype)
 
 
+def within(y: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array whose elements are not set, in the memory of y, contiguous, if they fit there, else in its own."""
+    if y.dtype != dtype or y.size < math.prod(shape):
+        return empty(shape, dtype)
+    return y.reshape(-1)[: math.prod(shape)].reshape(shape)
+
+
 def canonical(
     make: Callable[[tuple[int, ...], np.dtype[Any]], Array], shape: tuple[int, ...], dtype: np.dtype[Any], apart: bool
 ) -> Array:

@@ -209,7 +209,7 @@ def _fill_exchanged(
 ) -> None:
     """The same for arrays with channels first, by a `fill` for such as have channels last."""
     n, places = x_shape[0], math.prod(y_shape[1:-1])
-    last = arrays.empty(x_shape, x.dtype)
+    last = arrays.within(y, x_shape, x.dtype)  # y is filled when x has been read
     arrays.exchange(x, last, n, x_shape[-1])
     result = arrays.empty(y_shape, y.dtype)
     number = None if index is None else arrays.empty(y_shape, index.dtype)

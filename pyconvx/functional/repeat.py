@@ -14,7 +14,7 @@ from .. import _core
 from .._core import Repeat
 from ..activation import ActivationFunction, kernel_of, works_in_place
 from ..plugin import Bound
-from .arrays import Array, as_filters, empty, exchange
+from .arrays import Array, as_filters, empty, exchange, within
 from .joint import Border
 from .parallel import num_threads
 
@@ -75,7 +75,7 @@ def _fill_exchanged(
 ) -> Any:
     """A `fill` for arrays whose channels come first, by one that takes them last."""
     n = x_shape[0]
-    last, sums = empty(x_shape, x.dtype), empty(y_shape, x.dtype)
+    last, sums = within(y, x_shape, x.dtype), empty(y_shape, x.dtype)  # y is filled when x has been read
     exchange(x, last, n, x_shape[-1])
     flagged = fill(last, bias, sums, filters)
     if flagged is None:
