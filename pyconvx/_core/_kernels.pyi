@@ -197,7 +197,6 @@ def winograd_filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, tiles: Any, threads: int
 ) -> bool: ...
 def plane_pool(x: Array, y: Array, axes: Axes, constants: Array, reduction: Any, threads: int) -> PlanePool | None: ...
-def plane_winners(x: Array, y: Array, axes: Axes, largest: bool, threads: int) -> PlaneWinners | None: ...
 def plane_gradient(
     gy: Array, gx: Array, axes: Axes, numbered: bool, divisor: str, value: float, threads: int
 ) -> PlaneGradient | None: ...
@@ -265,11 +264,6 @@ class PlanePool(Kernel):
 
 class PlaneGradient:
     def fill(self, gy: Array, winner: NDArray[np.int32] | None, gx: Array) -> None: ...
-
-class PlaneWinners:
-    def fill(
-        self, x: Array, index: NDArray[np.intp] | None, y: Array, winner: NDArray[np.int32] | None = None
-    ) -> None: ...
 
 class Pool(Kernel):
     def __init__(

@@ -170,12 +170,6 @@ cdef extern from "reductions.h":
     void plane_row_f64(int task, Py_ssize_t rise, const double **rows, Py_ssize_t count, Py_ssize_t length,
                        double *line, Py_ssize_t room, Py_ssize_t taps, Py_ssize_t places, Py_ssize_t before,
                        double *y) noexcept nogil
-    void plane_winners_f32(bint largest, const float **taps, const cnp.int32_t *numbers, Py_ssize_t count,
-                           const cnp.int32_t *first, cnp.int32_t base, Py_ssize_t places, float *y,
-                           cnp.int32_t *number) noexcept nogil
-    void plane_winners_f64(bint largest, const double **taps, const cnp.int32_t *numbers, Py_ssize_t count,
-                           const cnp.int32_t *first, cnp.int32_t base, Py_ssize_t places, double *y,
-                           cnp.int32_t *number) noexcept nogil
     void plane_shares_f32(const float **taps, const cnp.int32_t **won, const cnp.int32_t *numbers, Py_ssize_t count,
                           Py_ssize_t length, float *to) noexcept nogil
     void plane_shares_f64(const double **taps, const cnp.int32_t **won, const cnp.int32_t *numbers, Py_ssize_t count,
@@ -282,7 +276,7 @@ include "winograd_gradient.pxi"
 include "pool.pxi"
 include "flat_pool.pxi"
 include "plane_pool.pxi"
-include "plane_winners.pxi"
+include "plane_gradient.pxi"
 include "pooling.pxi"
 include "window_rows.pxi"
 include "statistics.pxi"

@@ -207,7 +207,9 @@ cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **
         kept += tall
         if kept < TURNED and left:
             continue
-        if job.task.finishing:
+        for m in range(kept if job.task.finishing and valid < width else 0):   # lanes beyond the last output are none
+            activate_row(&job.task.activation, part + m * width, part + m * width, valid)
+        if job.task.finishing and valid == width:
             activate_row(&job.task.activation, part, part, kept * width)
         turn(part, width, 1, y, job.task.y_channel, strip.y_step, kept, valid)
         y += kept * strip.y_step

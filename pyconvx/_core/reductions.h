@@ -1,4 +1,4 @@
-/* The reductions of reduce.h, flat_pool.h, plane_pool.h, plane_winners.h and statistics.h for float and double. Without
+/* The reductions of reduce.h, flat_pool.h, plane_pool.h, plane_gradient.h and statistics.h for float and double. Without
    vector extensions a vector is one scalar. */
 #ifndef PYCONVX_REDUCTIONS_H
 #define PYCONVX_REDUCTIONS_H
@@ -67,14 +67,14 @@ static const unsigned char median_9[] = {1, 2, 4, 5, 7, 8, 0, 1, 3, 4, 6, 7, 1, 
 #include "reduce.h"
 #include "flat_pool.h"
 #include "plane_pool.h"
-#include "plane_winners.h"
+#include "plane_gradient.h"
 #include "statistics.h"
 #define BITS 64
 #include "real.h"
 #include "reduce.h"
 #include "flat_pool.h"
 #include "plane_pool.h"
-#include "plane_winners.h"
+#include "plane_gradient.h"
 #include "statistics.h"
 #include "real.h"
 

@@ -73,9 +73,9 @@ class _Plan:
         return self.kind.plugin.indexed
 
     def run(self) -> Any:
-        apart = self._apart(backward=False)
-        if apart is not None:
-            return self._deliver(*apart[:2])
+        y = self._apart()
+        if y is not None:
+            return self._deliver(y, None)
         laid = self.border is not None and self.return_indices
         y, index, _ = self._reduction(laid).forward(self._input(laid), self.return_indices)
         return self._deliver(y, index)
@@ -90,13 +90,16 @@ class _Plan:
         """Whether channels lie apart, if arrays are contiguous: of one channel both layouts are the same."""
         return self.layout == "channels_first" and self.x.shape[-1] > 1
 
-    def _apart(self, backward: bool) -> tuple[Array, Array | None, Any] | None:
-        """The result computed with channels first in memory, as x has them, the indices of winners, and what the
-        gradient needs; None if they cannot be.
-        """
-        if not (self._first and self._plain and self.given.flags.aligned):
+    def _apart(self) -> Array | None:
+        """The result computed with channels first in memory, as x has them; None if it cannot be."""
+        if self.return_indices or not (self._first and self._plain and self.given.flags.aligned):
             return None
-        return self._reduction(False).forward_apart(self.x, self.return_indices, backward)
+        kernel = self._reduction(False).planes()
+        if kernel is None:
+            return None
+        y = arrays.canonical(arrays.empty, self.canonical, self.compute, apart=True)
+        kernel.fill(self.x, None, y)
+        return y
 
     def repeat(self) -> Repeat | None:
         """How the same is done for other arrays of this form, if it is done by a kernel alone."""
@@ -109,9 +112,9 @@ class _Plan:
         if self.out is not None and reduction.compiled() is not None:  # it is filled when all is done
             return None
         beside = np.dtype(np.intp) if self.return_indices else None
-        kernel = reduction.planes(numbered=self.return_indices) if first else None
+        kernel = reduction.planes() if first and not self.return_indices else None
         if kernel is not None:
-            return Repeat(kernel.fill, self.shape, self.result, beside=beside)
+            return Repeat(kernel.fill, self.shape, self.result)
         kernel = None if self.return_indices else reduction.ready()
         fill = None if kernel is None else kernel.fill
         if fill is None:
@@ -129,13 +132,13 @@ class _Plan:
         compute = arrays.compute_dtypes(self.given.dtype)[0]
         laid = self.border is not None
         reduction = self._reduction(laid)
-        apart = self._apart(backward=True)  # with the bits of a call without gradient
-        if apart is None:
+        y = self._apart() if reduction.forgets else None  # with the bits of a call without gradient
+        index = saved = None
+        if y is None:
             x = self._input(laid)
             if self.out is not None and arrays.overlaps(self.out, x):
                 x = x.copy()
-            apart = reduction.forward(x, self.return_indices, backward=True)
-        y, index, saved = apart
+            y, index, saved = reduction.forward(x, self.return_indices, backward=True)
         result = self._deliver(y, index)
         # the pullback must not keep the plan, and with it x, which most kinds need no more
         rank, layout, batched, border = self.rank, self.layout, self._batched, self.border

@@ -1,49 +1,9 @@
-/* Extrema of rows of single channels with the taps that won, and gradients that go back there: include after plane_pool.h.
-   Rows are laid out with what stands for nothing on either side, and phase by phase where neighbouring places do not read
-   neighbours: taps[t] is what the first place reads with a tap, and neighbouring places read on from there. There is room
-   for a vector behind what is read. */
+/* Gradients of poolings along rows of single channels: include after plane_pool.h. Rows of the incoming gradient are laid
+   out with zeros on either side: taps[t] is what the first element of a phase receives by a tap, and others receive what
+   lies behind it. There is room for a vector behind what is read. */
 
-/* y[o] = the largest or smallest of taps[t][o], number[o] = numbers[t] of it: the first NaN, or the first of equals; if all
-   are infinite, base + first[o]. */
-ALWAYS_INLINE void NAME(plane_winners_body)(const int largest, const REAL *const *taps, const int32_t *numbers,
-                                            const ptrdiff_t count, const int32_t *first, int32_t base,
-                                            ptrdiff_t places, REAL *y, int32_t *number)
-{
-    for (ptrdiff_t next = 0; next < places; next += LANES) {
-        const ptrdiff_t o = next + LANES <= places || places < LANES ? next : places - LANES;
-        VECTOR best = NAME(splat)((REAL)(largest ? -HUGE_VAL : HUGE_VAL));
-        MASK winner = NAME(take_numbers)(first + o, 0) + (INTEGER)base;
-        for (ptrdiff_t t = 0; t < count; t++) {
-            const VECTOR value = *(const VECTOR *)(taps[t] + o);
-            const MASK keeps = largest ? NAME(up_to)(value, best) : NAME(up_to)(best, value); /* not where one is NaN */
-            const MASK which = ~keeps & NAME(equal)(best, best);
-            best = NAME(select)(which, value, best);
-            winner = NAME(choose)(which, (MASK){0} + (INTEGER)numbers[t], winner);
-        }
-        if (places >= LANES) {
-            NAME(put)(best, y + o, 0);
-            NAME(put_numbers)(winner, number + o, 0);
-        } else
-            for (ptrdiff_t i = 0; i < places; i++) {
-                y[i] = ((const REAL *)&best)[i];
-                number[i] = (int32_t)((const INTEGER *)&winner)[i];
-            }
-    }
-}
-
-static void NAME(plane_winners)(int largest, const REAL *const *taps, const int32_t *numbers, ptrdiff_t count,
-                                const int32_t *first, int32_t base, ptrdiff_t places, REAL *y, int32_t *number)
-{
-#define DO(largest, count) NAME(plane_winners_body)(largest, taps, numbers, count, first, base, places, y, number)
-    if (largest && count == 4) DO(1, 4);
-    else if (largest && count == 9) DO(1, 9);
-    else if (largest) DO(1, count);
-    else DO(0, count);
-#undef DO
-}
-
-/* to[m] = sum of taps[t][m], in order, where won[t][m] is numbers[t], or without `won` of all. Of less than a vector, a
-   whole one is written. */
+/* to[m] = sum of taps[t][m], in order, where won[t][m] is numbers[t], or without `won` of all. Of less than a
+   vector, a whole one is written. */
 ALWAYS_INLINE void NAME(plane_shares_body)(const int only, const REAL *const *taps, const int32_t *const *won,
                                            const int32_t *numbers, const ptrdiff_t count, ptrdiff_t length, REAL *to)
 {
