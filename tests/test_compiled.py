@@ -108,6 +108,27 @@ def test_it_ends_a_convolution_by_any_algorithm(name, x, filters, options, dtype
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("name", "x", "filters", "options"), ALGORITHMS, ids=[each[0] for each in ALGORITHMS])
+def test_it_is_given_elements_of_the_result_alone(name, x, filters, options, layout):
+    """All of which are positive here: lanes that stand for none are zero."""
+    lowest, pointer = [], ctypes.POINTER(ctypes.c_float)
+
+    def call(x, y, n, user):
+        lowest.append(array(x, n).min())
+        array(y, n)[...] = array(x, n)
+
+    watching = ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_ssize_t, ctypes.c_void_p)(call)
+    several = 7 if name == "bands" else filters[0]  # which leave lanes of a vector empty
+    x, filters = (rng.random(shape).astype(np.float32) + 1 for shape in (x, (several, *filters[1:])))
+    if layout == "channels_first":
+        x, filters = np.ascontiguousarray(np.moveaxis(x, -1, 0)), np.ascontiguousarray(np.moveaxis(filters, -1, 1))
+    with registered("activations", "watching", compiled=watching):
+        cx.conv2d(x, filters, activation="watching", algorithm=name, layout=layout, **options)
+    assert lowest
+    assert min(lowest) > 0
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("prepared", [False, True])
 def test_calls_that_come_again(layout, prepared):
     x = rng.standard_normal((2, 9, 9, 9)).astype(np.float32)
