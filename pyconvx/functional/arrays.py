@@ -158,6 +158,8 @@ def channels_first(x: Array) -> bool:
 
 def together(x: Array) -> Array:
     """x (N, D, H, W, C) contiguous; itself if it is."""
+    if x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:
+        return x
     return np.ascontiguousarray(as_kernel_input(x, x.dtype))
 
 

@@ -65,11 +65,12 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
     dtype, finish = problem.x.dtype, problem.finish
     if not dtype.isnative or (finish is not None and not isinstance(finish[0], str)):
         return None
-    if any(array.dtype != dtype or not array.flags.aligned for array in arrays):
-        return None
-    layouts = tuple(map(_contiguous, arrays))
-    if None in layouts:
-        return None
+    layouts: list[bool] = []
+    for array in arrays:
+        first = _contiguous(array) if array.dtype == dtype and array.flags.aligned else None
+        if first is None:
+            return None
+        layouts.append(first)
     shapes = tuple(array.shape for array in arrays)
     # a kernel holds its tables, so that no others have their addresses
     tables = *map(id, problem.axes), id(problem.constants)
@@ -82,7 +83,7 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
             return None
         filters = stand_in(problem.filters.shape, dtype)
         supposed = Supposed(
-            canonical(outline, problem.x.shape, dtype, bool(layouts[0])),
+            canonical(outline, problem.x.shape, dtype, layouts[0]),
             filters,
             None,
             problem.groups,
@@ -97,14 +98,14 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
         candidate = choose(supposed, algorithm)
         if not candidate.apart:
             supposed.x = outline(problem.x.shape, dtype)
-        target = canonical(outline, y.shape, dtype, bool(layouts[2]) and candidate.apart)
+        target = canonical(outline, y.shape, dtype, layouts[2] and candidate.apart)
         ready = _made(candidate, supposed, target)
         if len(_kept) >= MOST:
             _kept.clear()
         _kept[key] = ready
     if not ready.candidate.renewed[problem.transposed] or not problem.finite():
         return None
-    packed = ready.kernel.pack(together(problem.filters))
+    packed = ready.kernel.pack(together(problem.filters) if layouts[1] else problem.filters)
     return None if packed is None else (ready, packed)
 
 
