@@ -24,6 +24,11 @@ CASES = {
     "seed": st.integers(0, 99),
 }
 
+every_form = pytest.mark.parametrize(
+    ("kind", "params"),
+    [("max", {}), ("min", {}), ("sum", {}), ("avg", {}), ("avg", {"count_include_pad": True}), ("avg", {"divisor": 3})],
+)
+
 
 @every_isa
 @every_basic
@@ -37,10 +42,7 @@ def test_equals_the_reference(isa, kind, data):
 
 @every_isa
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("kind", "params"),
-    [("max", {}), ("min", {}), ("sum", {}), ("avg", {}), ("avg", {"count_include_pad": True}), ("avg", {"divisor": 3})],
-)
+@every_form
 @settings(max_examples=60, deadline=None)
 @given(**CASES)
 def test_equals_channels_last(
@@ -74,10 +76,7 @@ def test_equals_channels_last(
 
 @every_isa
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("kind", "params"),
-    [("max", {}), ("min", {}), ("sum", {}), ("avg", {}), ("avg", {"count_include_pad": True}), ("avg", {"divisor": 3})],
-)
+@every_form
 @settings(max_examples=60, deadline=None)
 @given(**{**CASES, "channels": st.integers(1, 5)}, huge=st.booleans())
 def test_gradients_and_indices_have_the_bits_of_those_of_many_channels(

@@ -188,8 +188,9 @@ class _Plan:
         first = form.layout == "channels_first"
         if (form.border is not None and (first or form.transposed)) or (form.transposed and self.prepared is None):
             return None
-        filters = np.moveaxis(self.filters, -1, 1) if first and self.prepared is None else self.filters
-        given = [array for array in (self.given, filters, self.bias, self.out) if array is not None]
+        arranged = first and self.prepared is None  # each call brings filters whose channels come before their taps
+        brought = np.moveaxis(self.filters, -1, 1) if arranged else self.filters
+        given = [array for array in (self.given, brought, self.bias, self.out) if array is not None]
         if any(array.dtype != form.compute or not array.flags.c_contiguous for array in given):
             return None
         problem = self.problem()
@@ -204,8 +205,8 @@ class _Plan:
         problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
         kernel, finish = candidate.kernel(problem, y), self.finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None
-        given_filters = self.filters.shape if first and self.prepared is None else None
-        return repeat_of(kernel, problem.x.shape, given_filters, y, form.shape, first and not apart, rest, form.border)
+        arrange = self.filters.shape if arranged else None
+        return repeat_of(kernel, problem.x.shape, arrange, y, form.shape, first and not apart, rest, form.border)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form
