@@ -3,54 +3,54 @@
 #define PYCONVX_LAY_H
 #include "transpose.h"
 
+/* A piece is some taps of as many windows, exchanged in registers; gcc converts four floats through memory by itself. */
 #if defined(__GNUC__)
-typedef float four_f32 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef float two_f32 __attribute__((vector_size(8), aligned(4), may_alias));
-typedef double two_f64 __attribute__((vector_size(16), aligned(8), may_alias));
-
-/* Two elements of a window. */
-ALWAYS_INLINE void put_two(four x, int high, double *to)
-{
-    const four_f32 f = (four_f32)x;
-    *(two_f64 *)to = high ? (two_f64){f[2], f[3]} : (two_f64){f[0], f[1]};
-}
-
-/* Four taps of four windows. */
-ALWAYS_INLINE void lay_four(const float *const *rows, ptrdiff_t w, double *to, ptrdiff_t step)
-{
-    const four a = *(const four *)(rows[0] + w), b = *(const four *)(rows[1] + w);
-    const four d = *(const four *)(rows[2] + w), e = *(const four *)(rows[3] + w);
-    const four ab = PICK4(a, b, 0, 4, 1, 5), de = PICK4(d, e, 0, 4, 1, 5);
-    const four AB = PICK4(a, b, 2, 6, 3, 7), DE = PICK4(d, e, 2, 6, 3, 7);
-    put_two(ab, 0, to), put_two(de, 0, to + 2), to += step;
-    put_two(ab, 1, to), put_two(de, 1, to + 2), to += step;
-    put_two(AB, 0, to), put_two(DE, 0, to + 2), to += step;
-    put_two(AB, 1, to), put_two(DE, 1, to + 2);
-}
-#define PIECE_TAPS 4
+#if defined(__AVX__)
+#define PIECE 4
+typedef four_u64 piece_u64;
+#define exchange_piece exchange_four_u64
+#define WIDENED(x) _mm256_cvtps_pd(_mm_loadu_ps(x))
 #else
-ALWAYS_INLINE void lay_four(const float *const *rows, ptrdiff_t w, double *to, ptrdiff_t step) { *to = rows[0][w]; }
-#define PIECE_TAPS 1
+#define PIECE 2
+typedef two piece_u64;
+#define exchange_piece exchange_two
+typedef float piece_f32 __attribute__((vector_size(PIECE * 4), aligned(4), may_alias));
+typedef double piece_f64 __attribute__((vector_size(PIECE * 8), aligned(8), may_alias));
+#define WIDENED(x) __builtin_convertvector(*(const piece_f32 *)(x), piece_f64)
 #endif
+#define WHOLE(x) (*(const piece_u64 *)(x))
+#define LAY_PIECE(type, name, load) \
+    ALWAYS_INLINE void name(const type *const *rows, ptrdiff_t w, double *to, ptrdiff_t step) \
+    { \
+        piece_u64 x[PIECE]; \
+        UNROLL for (int t = 0; t < PIECE; t++) x[t] = (piece_u64)load(rows[t] + w); \
+        exchange_piece(x, (uint64_t *)to, step); \
+    }
+#else
+#define PIECE 1
+#define LAY_PIECE(type, name, load) \
+    ALWAYS_INLINE void name(const type *const *rows, ptrdiff_t w, double *to, ptrdiff_t step) { *to = rows[0][w]; }
+#endif
+LAY_PIECE(float, lay_piece_f32, WIDENED)
+LAY_PIECE(double, lay_piece_f64, WHOLE)
+#undef LAY_PIECE
 
 /* to[w * taps + t] = rows[t][w], for some windows. */
-static void lay_windows_f32(const float *const *rows, ptrdiff_t taps, ptrdiff_t windows, double *to)
-{
-    const ptrdiff_t whole = windows / PIECE_TAPS * PIECE_TAPS;
-    ptrdiff_t t = 0;
-    for (; t + PIECE_TAPS <= taps; t += PIECE_TAPS) {
-        for (ptrdiff_t w = 0; w < whole; w += PIECE_TAPS) lay_four(rows + t, w, to + w * taps + t, taps);
-        for (ptrdiff_t w = whole; w < windows; w++)
-            for (int i = 0; i < PIECE_TAPS; i++) to[w * taps + t + i] = rows[t + i][w];
+#define LAY_WINDOWS(type, name, lay_piece) \
+    static void name(const type *const *rows, ptrdiff_t taps, ptrdiff_t windows, double *to) \
+    { \
+        const ptrdiff_t whole = windows / PIECE * PIECE; \
+        ptrdiff_t t = 0; \
+        for (; t + PIECE <= taps; t += PIECE) { \
+            for (ptrdiff_t w = 0; w < whole; w += PIECE) lay_piece(rows + t, w, to + w * taps + t, taps); \
+            for (ptrdiff_t w = whole; w < windows; w++) \
+                for (int i = 0; i < PIECE; i++) to[w * taps + t + i] = rows[t + i][w]; \
+        } \
+        for (; t < taps; t++) \
+            for (ptrdiff_t w = 0; w < windows; w++) to[w * taps + t] = rows[t][w]; \
     }
-    for (; t < taps; t++)
-        for (ptrdiff_t w = 0; w < windows; w++) to[w * taps + t] = rows[t][w];
-}
-
-static void lay_windows_f64(const double *const *rows, ptrdiff_t taps, ptrdiff_t windows, double *to)
-{
-    for (ptrdiff_t t = 0; t < taps; t++)
-        for (ptrdiff_t w = 0; w < windows; w++) to[w * taps + t] = rows[t][w];
-}
+LAY_WINDOWS(float, lay_windows_f32, lay_piece_f32)
+LAY_WINDOWS(double, lay_windows_f64, lay_piece_f64)
+#undef LAY_WINDOWS
 
 #endif

@@ -61,13 +61,17 @@ static void part_three(const uint32_t *x, uint32_t *y, ptrdiff_t y_step, ptrdiff
         for (int column = 0; column < 3; column++) y[column * y_step + r] = x[column];
 }
 
-ALWAYS_INLINE void transpose_two(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step)
+ALWAYS_INLINE void exchange_two(const two *x, uint64_t *to, ptrdiff_t y_step)
 {
-    const two a = *(const two *)from, b = *(const two *)(from + x_step);
-    *(two *)to = PICK2(a, b, 0, 2);
-    *(two *)(to + y_step) = PICK2(a, b, 1, 3);
+    *(two *)to = PICK2(x[0], x[1], 0, 2);
+    *(two *)(to + y_step) = PICK2(x[0], x[1], 1, 3);
 }
 
+ALWAYS_INLINE void transpose_two(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step)
+{
+    const two x[2] = {*(const two *)from, *(const two *)(from + x_step)};
+    exchange_two(x, to, y_step);
+}
 
 #if defined(__AVX__)
 typedef uint32_t eight __attribute__((vector_size(32), aligned(4), may_alias));
@@ -101,10 +105,9 @@ ALWAYS_INLINE void transpose_eight(const uint32_t *from, ptrdiff_t x_step, uint3
     }
 }
 
-ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step)
+ALWAYS_INLINE void exchange_four_u64(const four_u64 *x, uint64_t *to, ptrdiff_t y_step)
 {
-    four_u64 x[4], pairs[4];
-    UNROLL for (int i = 0; i < 4; i++) x[i] = *(const four_u64 *)(from + i * x_step);
+    four_u64 pairs[4];
     UNROLL for (int i = 0; i < 4; i += 2) {
         pairs[i] = PICK4_U64(x[i], x[i + 1], 0, 4, 2, 6);
         pairs[i + 1] = PICK4_U64(x[i], x[i + 1], 1, 5, 3, 7);
@@ -113,6 +116,13 @@ ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, ui
         *(four_u64 *)(to + i * y_step) = PICK4_U64(pairs[i], pairs[2 + i], 0, 1, 4, 5);
         *(four_u64 *)(to + (2 + i) * y_step) = PICK4_U64(pairs[i], pairs[2 + i], 2, 3, 6, 7);
     }
+}
+
+ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step)
+{
+    four_u64 x[4];
+    UNROLL for (int i = 0; i < 4; i++) x[i] = *(const four_u64 *)(from + i * x_step);
+    exchange_four_u64(x, to, y_step);
 }
 #endif
 #endif
