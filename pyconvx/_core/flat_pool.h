@@ -39,12 +39,13 @@ static void NAME(phase)(const void *from, ptrdiff_t readable, ptrdiff_t apart, p
         }
 #endif
 #if SHUFFLES
-    if (group < LANES) {
+    if (group < LANES && (i + 1) * apart + 2 * LANES <= readable && i + LANES <= count) {
         const ptrdiff_t held = LANES / group, reached = (2 * LANES - group) / apart + 1;
         const ptrdiff_t groups = held < reached ? held : reached; /* that one shuffle of two vectors gives */
-        MASK index = {0};
-        for (ptrdiff_t lane = 0; lane < groups * group; lane++)
-            index[lane] = (INTEGER)(lane / group * apart + lane % group);
+        INTEGER indices[LANES] = {0};
+        for (ptrdiff_t lane = 0, g = 0; g < groups; g++)
+            for (ptrdiff_t c = 0; c < group; c++) indices[lane++] = (INTEGER)(g * apart + c);
+        const MASK index = *(const MASK *)indices;
         for (; i < count && i * apart + 2 * LANES <= readable; i += groups) {
             const MASK *pair = (const MASK *)(x + i * apart * sizeof(INTEGER));
             *(MASK *)(y + i * group * sizeof(INTEGER)) = __builtin_shuffle(pair[0], pair[1], index);

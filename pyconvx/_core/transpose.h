@@ -30,6 +30,29 @@ ALWAYS_INLINE void transpose_four(const uint32_t *from, ptrdiff_t x_step, uint32
     *(four *)(to + 3 * y_step) = PICK4(AB, DE, 2, 3, 6, 7);
 }
 
+/* Two rows as columns, and two columns as rows. */
+static void weave_two(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t columns)
+{
+    ptrdiff_t c = 0;
+    for (; c + 4 <= columns; c += 4, y += 8) {
+        const four a = *(const four *)(x + c), b = *(const four *)(x + x_step + c);
+        *(four *)y = PICK4(a, b, 0, 4, 1, 5);
+        *(four *)(y + 4) = PICK4(a, b, 2, 6, 3, 7);
+    }
+    for (; c < columns; c++, y += 2) y[0] = x[c], y[1] = x[x_step + c];
+}
+
+static void part_two(const uint32_t *x, uint32_t *y, ptrdiff_t y_step, ptrdiff_t rows)
+{
+    ptrdiff_t r = 0;
+    for (; r + 4 <= rows; r += 4, x += 8) {
+        const four a = *(const four *)x, b = *(const four *)(x + 4);
+        *(four *)(y + r) = PICK4(a, b, 0, 2, 4, 6);
+        *(four *)(y + y_step + r) = PICK4(a, b, 1, 3, 5, 7);
+    }
+    for (; r < rows; r++, x += 2) y[r] = x[0], y[y_step + r] = x[1];
+}
+
 /* Three rows as columns, and three columns as rows: pictures of three colours. What is written beyond a column is written
    again, and what is read beyond a row is left out. */
 static void weave_three(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t columns)
@@ -139,6 +162,10 @@ ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, ui
     static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
     { \
         const ptrdiff_t high = rows - rows % piece, wide = columns - columns % piece; \
+        if (high == 0 || wide == 0) { \
+            rest(x, x_step, y, y_step, rows, columns); \
+            return; \
+        } \
         for (ptrdiff_t c = 0; c < wide; c += piece) { \
             for (ptrdiff_t r = 0; r < high; r += piece) turn(x + r * x_step + c, x_step, y + c * y_step + r, y_step); \
             if (high < rows) rest(x + high * x_step + c, x_step, y + c * y_step + high, y_step, rows - high, piece); \
@@ -147,6 +174,14 @@ ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, ui
     }
 
 #if !defined(__GNUC__)
+static void weave_two(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t columns)
+{
+    for (ptrdiff_t c = 0; c < columns; c++) y[2 * c] = x[c], y[2 * c + 1] = x[x_step + c];
+}
+static void part_two(const uint32_t *x, uint32_t *y, ptrdiff_t y_step, ptrdiff_t rows)
+{
+    for (ptrdiff_t r = 0; r < rows; r++) y[r] = x[2 * r], y[y_step + r] = x[2 * r + 1];
+}
 static void weave_three(const uint32_t *x, ptrdiff_t x_step, uint32_t *y, ptrdiff_t columns)
 {
     for (ptrdiff_t c = 0; c < columns; c++)

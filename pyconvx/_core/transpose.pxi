@@ -7,6 +7,8 @@ cdef extern from "transpose.h":
                        Py_ssize_t columns) noexcept nogil
     void transpose_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y, Py_ssize_t y_step, Py_ssize_t rows,
                        Py_ssize_t columns) noexcept nogil
+    void weave_two(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y, Py_ssize_t columns) noexcept nogil
+    void part_two(const cnp.uint32_t *x, cnp.uint32_t *y, Py_ssize_t y_step, Py_ssize_t rows) noexcept nogil
     void weave_three(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y, Py_ssize_t columns) noexcept nogil
     void part_three(const cnp.uint32_t *x, cnp.uint32_t *y, Py_ssize_t y_step, Py_ssize_t rows) noexcept nogil
 
@@ -58,6 +60,19 @@ cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real 
                         min(SQUARE, columns - column))
 
 
+cdef void few_columns(const cnp.uint32_t *x, cnp.uint32_t *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
+                      Py_ssize_t until) noexcept nogil:
+    """As transpose_strip, of two or three rows, or of as many columns, whose first .. until - 1 are all."""
+    if rows == 2:
+        weave_two(x + first, columns, y + 2 * first, until - first)
+    elif rows == 3:
+        weave_three(x + first, columns, y + 3 * first, until - first)
+    elif columns == 2:
+        part_two(x, y, rows, rows)
+    else:
+        part_three(x, y, rows, rows)
+
+
 cdef void transpose_strip(const real *x, real *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
                           Py_ssize_t until) noexcept nogil:
     """Columns first .. until - 1 of x (rows, columns) as rows of y."""
@@ -65,13 +80,9 @@ cdef void transpose_strip(const real *x, real *y, Py_ssize_t rows, Py_ssize_t co
     if rows == 1 or columns == 1:
         memcpy(y + first, x + first, (until - first) * rows * sizeof(real))
         return
-    if real is float:
-        if rows == 3:
-            weave_three(<const cnp.uint32_t *> x + first, columns, <cnp.uint32_t *> y + 3 * first, until - first)
-            return
-        if columns == 3:
-            part_three(<const cnp.uint32_t *> x, <cnp.uint32_t *> y, rows, rows)
-            return
+    if real is float and min(rows, columns) <= 3:
+        few_columns(<const cnp.uint32_t *> x, <cnp.uint32_t *> y, rows, columns, first, until)
+        return
     if rows < SQUARE or columns < SQUARE:           # either way long runs of what is read or written
         turn_square(x + first, columns, 1, y + first * rows, rows, 1, rows, until - first)
         return
