@@ -27,8 +27,9 @@ cdef extern from "winograd.h":
     bint LEFT_OUT(int narrow, Py_ssize_t i) noexcept nogil
 
 cdef enum:
-    FILTER_RUN = 16                 # channels of filters transformed at a time
-    FILTER_STEP = (FILTER_RUN + 1) * LANES_F32  # a vector more: points do not share lines of the nearest cache
+    FILTER_RUN = 8                  # channels of filters transformed at a time
+    TAPS_STEP = (FILTER_RUN + 1) * LANES_F32    # a vector more: taps do not share lines of the nearest cache
+    POINTS_STEP = (FILTER_RUN * TILE_VECTORS + 1) * LANES_F32   # nor do points
     POINTS = 36                     # elements of transformed filters, and of a tile but in the strided form
     MOST_SIDE = 9                   # inputs and points along a side of a tile: most, and
     MOST_POINTS = MOST_SIDE * MOST_SIDE     # in all
@@ -100,42 +101,43 @@ cdef class WinogradPanels:
         self.memory = np.empty(self.group_size * groups * sizeof(float) + 64, np.uint8)
         self.data = <float *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
         cdef const float *origin = <const float *> cnp.PyArray_DATA(filters)
-        cdef Py_ssize_t group, first
+        cdef Py_ssize_t group, first, width = lanes * TILE_VECTORS, inner = self.depth * self.channels
         with nogil:
             for group in range(groups):
-                for first from 0 <= first < self.outputs by lanes:
+                for first from 0 <= first < self.outputs by width:
                     self.transform(origin + group * step_group + first * step_output, step_output, step_tap,
-                                   step_channel, group, first)
+                                   step_channel, self.data + group * self.group_size + first * POINTS * inner,
+                                   self.outputs - first)
 
     cdef void transform(self, const float *origin, Py_ssize_t step_output, Py_ssize_t step_tap,
-                        Py_ssize_t step_channel, Py_ssize_t group, Py_ssize_t first) noexcept nogil:
-        """Transform the filters of one vector of outputs.
+                        Py_ssize_t step_channel, float *panel, Py_ssize_t outputs) noexcept nogil:
+        """Transform the filters of one panel, as many as it holds of the outputs that are left.
 
         A few channels at a time: what belongs to one point lies together, and points lie far apart.
         """
-        cdef float taps[MOST_TAPS * MOST_TAPS * FILTER_STEP]
-        cdef float points[POINTS * FILTER_STEP]
-        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
-        cdef Py_ssize_t start = first // (lanes * TILE_VECTORS) * lanes * TILE_VECTORS
-        cdef Py_ssize_t width = lanes * TILE_VECTORS if self.outputs - start > lanes else lanes
+        cdef float taps[MOST_TAPS * MOST_TAPS * TAPS_STEP]
+        cdef float points[POINTS * POINTS_STEP]
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), width = lanes * TILE_VECTORS if outputs > lanes else lanes
         cdef Py_ssize_t all_taps = WINOGRAD_TAPS(self.form) * WINOGRAD_TAPS(self.form)
-        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap
+        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap, lane
         cdef float *to
         memset(taps, 0, sizeof(taps))
+        memset(points, 0, sizeof(points))
         for d in range(self.depth):
             for c from 0 <= c < self.channels by FILTER_RUN:
                 run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
-                for k in range(all_taps):
-                    tap = d * all_taps + (all_taps - 1 - k if self.flipped else k)
-                    turn(origin + tap * step_tap + c * step_channel, step_output, step_channel,
-                         taps + k * FILTER_STEP, lanes, 1, min(lanes, self.outputs - first), run)
-                for i in range(run):
-                    winograd_filters(self.form, taps + i * lanes, FILTER_STEP, points + i * lanes, FILTER_STEP)
-                to = self.data + group * self.group_size + start * POINTS * inner + first - start
-                for x in range(POINTS):
+                for lane from 0 <= lane < min(width, outputs) by lanes:
+                    for k in range(all_taps):
+                        tap = d * all_taps + (all_taps - 1 - k if self.flipped else k)
+                        turn(origin + lane * step_output + tap * step_tap + c * step_channel, step_output, step_channel,
+                             taps + k * TAPS_STEP, lanes, 1, min(lanes, outputs - lane), run)
                     for i in range(run):
-                        memcpy(to + (x * inner + d * self.channels + c + i) * width,
-                               points + x * FILTER_STEP + i * lanes, VECTOR_BYTES)
+                        winograd_filters(self.form, taps + i * lanes, TAPS_STEP, points + i * width + lane, POINTS_STEP)
+                for x in range(POINTS):
+                    to = panel + (x * inner + d * self.channels + c) * width
+                    memcpy(to, points + x * POINTS_STEP, run * width * sizeof(float))
+                    for i in range(run):
+                        PREFETCH(to + (run + i) * width)        # what is written next
 
     @property
     def nbytes(self):
