@@ -153,59 +153,51 @@ cdef inline Py_ssize_t highest(real *kind, Py_ssize_t width) noexcept nogil:
 
 cdef inline void multiply_places(const bands_t *job, const strip_t *strip, Py_ssize_t height, const real **rows,
                                  const Py_ssize_t *taps, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width,
-                                 const real *panel, const real *start, real **to) noexcept nogil:
-    """A tile of neighbouring places of a row, which has listed its taps."""
+                                 const real *panel, const real *start, real *to, Py_ssize_t to_step) noexcept nogil:
+    """A tile of neighbouring places of a row, which has listed its taps; `to_step` elements apart in the result."""
     cdef Py_ssize_t apart = strip.segment.rise * job.task.source.channels
     cdef Py_ssize_t channels = job.channels * (job.task.source.axis[2].taps if job.merge else 1)
     if real is float:
-        multiply_even_f32(height, width, rows, apart, taps, count, offset, channels, panel, start, to)
+        multiply_even_f32(height, width, rows, apart, taps, count, offset, channels, panel, start, to, to_step)
     else:
-        multiply_even_f64(height, width, rows, apart, taps, count, offset, channels, panel, start, to)
+        multiply_even_f64(height, width, rows, apart, taps, count, offset, channels, panel, start, to, to_step)
 
 
 cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
                    Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
                    const real *start, real *y) noexcept nogil:
     """Fill `valid` outputs of a row of places: by tiles of one height, or nearly."""
-    cdef Py_ssize_t places = strip.segment.count
-    cdef Py_ssize_t most = highest(<real *> NULL, width), left = (places + most - 1) // most, tall, m, lane
+    cdef Py_ssize_t most = highest(<real *> NULL, width), tiles = (strip.segment.count + most - 1) // most
+    cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles
+    cdef Py_ssize_t read = strip.segment.rise * job.task.source.channels, tile, height, m, lane
     cdef real *part = <real *> strip.part
-    cdef real *to[TILE_SINGLE]
-    cdef bint whole
-    while left:
-        tall = places if left == 1 else (places + left - 1) // left
-        whole = valid == width or (job.overlap and left > 1 and strip.segment.gap == 1)
-        for m in range(tall):
-            to[m] = y + m * strip.y_step if whole else part + m * width
-        multiply_places(job, strip, tall, rows, taps, count, offset, width, panel, start, to)
-        if not whole:
-            for m in range(tall):
+    for tile in range(tiles):
+        height = tall + (tile < more)
+        if valid == width or (job.overlap and tile < tiles - 1 and strip.segment.gap == 1):
+            multiply_places(job, strip, height, rows, taps, count, offset, width, panel, start, y, strip.y_step)
+        else:
+            multiply_places(job, strip, height, rows, taps, count, offset, width, panel, start, part, width)
+            for m in range(height):
                 for lane in range(valid):
                     y[m * strip.y_step + lane] = part[m * width + lane]
-        y += tall * strip.y_step
-        offset += tall * strip.segment.rise * job.task.source.channels
-        places -= tall
-        left -= 1
+        y += height * strip.y_step
+        offset += height * read
 
 
 cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
                          Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
                          const real *start, real *y) noexcept nogil:
     """The same where outputs lie apart and places together: some tiles at a time are turned, activation included."""
-    cdef Py_ssize_t places = strip.segment.count
-    cdef Py_ssize_t most = highest(<real *> NULL, width), left = (places + most - 1) // most, tall, m, kept = 0
+    cdef Py_ssize_t most = highest(<real *> NULL, width), tiles = (strip.segment.count + most - 1) // most
+    cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles
+    cdef Py_ssize_t read = strip.segment.rise * job.task.source.channels, tile, height, m, kept = 0
     cdef real *part = <real *> strip.part
-    cdef real *to[TILE_SINGLE]
-    while left:
-        tall = (places + left - 1) // left
-        for m in range(tall):
-            to[m] = part + (kept + m) * width
-        multiply_places(job, strip, tall, rows, taps, count, offset, width, panel, start, to)
-        offset += tall * strip.segment.rise * job.task.source.channels
-        places -= tall
-        left -= 1
-        kept += tall
-        if kept < TURNED and left:
+    for tile in range(tiles):
+        height = tall + (tile < more)
+        multiply_places(job, strip, height, rows, taps, count, offset, width, panel, start, part + kept * width, width)
+        offset += height * read
+        kept += height
+        if kept < TURNED and tile < tiles - 1:
             continue
         for m in range(kept if job.task.finishing and valid < width else 0):   # lanes beyond the last output are none
             activate_row(&job.task.activation, part + m * width, part + m * width, valid)

@@ -58,6 +58,7 @@
 #define NEVER_INLINE static __attribute__((noinline)) /* large kernels, which keep their registers to themselves */
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_LINE _Pragma("GCC unroll 40")
+#define KEEP(pointer) __asm__("" : "+r"(pointer)) /* as it is in a register: no compiler knows how it came about */
 #define PREFETCH(address) __builtin_prefetch(address) /* any address, also of what is not there */
 typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
@@ -77,6 +78,7 @@ typedef double half_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(8)
 #define NEVER_INLINE static
 #define UNROLL
 #define UNROLL_LINE
+#define KEEP(pointer)
 #define PREFETCH(address)
 typedef float vector_f32;
 typedef double vector_f64;

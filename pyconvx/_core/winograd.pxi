@@ -117,7 +117,8 @@ cdef class WinogradPanels:
         """
         cdef float taps[MOST_TAPS * MOST_TAPS * TAPS_STEP]
         cdef float points[POINTS * POINTS_STEP]
-        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), width = lanes * TILE_VECTORS if outputs > lanes else lanes
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+        cdef Py_ssize_t width = lanes * TILE_VECTORS if outputs > lanes else lanes
         cdef Py_ssize_t all_taps = WINOGRAD_TAPS(self.form) * WINOGRAD_TAPS(self.form)
         cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap, lane
         cdef float *to

@@ -6,10 +6,10 @@ A candidate says why it cannot do a problem, or does it; the last one can do any
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from . import bands, columns, depthwise, dots, fft, planes, winograd
-from .arrays import Array
+from .arrays import Array, together
 from .problem import Problem, direct, direct_unfit, plain
 
 __all__ = [
@@ -25,6 +25,13 @@ __all__ = [
 
 def _complete(problem: Problem, y: Array, flagged: Any, finished: bool) -> None:
     raise AssertionError("the kernel of this candidate does all there is to do")
+
+
+def _as_they_are(problem: Problem) -> Array:
+    return together(problem.filters)
+
+
+Arrange: TypeAlias = Callable[[Problem], Array]
 
 
 class Candidate(NamedTuple):
@@ -45,8 +52,9 @@ class Candidate(NamedTuple):
     """Whether the kernel reads and fills arrays whose channels do not lie together, those of channels_first."""
     paired: bool = False
     """Whether it may take two samples at once, so that the bits of one depend on the other."""
-    renewed: tuple[bool, bool] = (True, True)
-    """Whether its kernel may be given other filters as they are: those of a convolution, and of an adjoint."""
+    renewed: tuple[Arrange | None, Arrange | None] = (_as_they_are, _as_they_are)
+    """How other filters are arranged for `pack` of its kernel, those of a convolution and of an adjoint; None if they
+    are not for it."""
 
 
 class Supposed(Problem):
@@ -76,7 +84,7 @@ CANDIDATES = (
         fft.kernel,
         fft.mend,
         paired=True,
-        renewed=(True, False),
+        renewed=(_as_they_are, None),
     ),
     Candidate(
         "depthwise",
@@ -99,7 +107,7 @@ CANDIDATES = (
         planes.wasteful,
         planes.kernel,
         apart=True,
-        renewed=(True, False),
+        renewed=(_as_they_are, Problem.weights),
     ),
     Candidate(
         "winograd",
@@ -116,7 +124,7 @@ CANDIDATES = (
         columns.wasteful,
         columns.kernel,
         apart=True,
-        renewed=(True, False),
+        renewed=(_as_they_are, Problem.weights),
     ),
     Candidate(
         "bands",

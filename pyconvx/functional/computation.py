@@ -23,7 +23,6 @@ from .arrays import (
     exchange,
     outline,
     stand_in,
-    together,
 )
 from .operation import REMEMBERED
 from .parallel import num_threads
@@ -103,9 +102,10 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
         if len(_kept) >= MOST:
             _kept.clear()
         _kept[key] = ready
-    if not ready.candidate.renewed[problem.transposed] or not problem.finite():
+    arrange = ready.candidate.renewed[problem.transposed]
+    if arrange is None or not problem.finite():
         return None
-    packed = ready.kernel.pack(together(problem.filters) if layouts[1] else problem.filters)
+    packed = ready.kernel.pack(arrange(problem))
     return None if packed is None else (ready, packed)
 
 
