@@ -68,10 +68,12 @@ cdef extern from "tiles.h":
                   double *sums) noexcept nogil
     float spoiled_f32(const float *x, Py_ssize_t n) noexcept nogil
     double spoiled_f64(const double *x, Py_ssize_t n) noexcept nogil
+    void add_outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,
+                       const float *panel, double *total) noexcept nogil
+    void add_outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
+                       const double *panel, double *total) noexcept nogil
     void outer_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t count, Py_ssize_t offset,
                    const float *panel, float *sums) noexcept nogil
-    void outer_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t count, Py_ssize_t offset,
-                   const double *panel, double *sums) noexcept nogil
     void gather_f32(const float **rows, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t valid, Py_ssize_t width,
                     float *panel) noexcept nogil
     void gather_f64(const double **rows, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t valid, Py_ssize_t width,

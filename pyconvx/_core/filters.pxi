@@ -156,11 +156,11 @@ cdef Py_ssize_t visit_chunk(real *kind, const filters_t *job, const cell_t *cell
 
 
 cdef void add_panels(const filters_t *job, const cell_t *cell, const real **xs, const real **gys, Py_ssize_t count,
-                     const Py_ssize_t *offsets, real *panel, real *part, double *total) noexcept nogil:
+                     const Py_ssize_t *offsets, real *panel, double *total) noexcept nogil:
     """Add a chunk to the sums, whose lanes are outputs: total[panel][column][lane]."""
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
     cdef Py_ssize_t tiles = (cell.columns + TILE_FULL - 1) // TILE_FULL
-    cdef Py_ssize_t f, width, segment, tile, column, height, m, offset
+    cdef Py_ssize_t f, width, segment, tile, column, height, offset
     f = 0
     while f < cell.count[3]:
         width = job.wide if cell.count[3] - f > lanes else lanes
@@ -173,13 +173,10 @@ cdef void add_panels(const filters_t *job, const cell_t *cell, const real **xs, 
             for tile in range(tiles):
                 column = cut_at(cell.columns, tiles, tile)
                 height = cut_at(cell.columns, tiles, tile + 1) - column
-                memset(part, 0, height * width * sizeof(real))
                 if real is float:
-                    outer_f32(height, <int> (width // lanes), xs, count, offset + column, panel, part)
+                    add_outer_f32(height, <int> (width // lanes), xs, count, offset + column, panel, total)
                 else:
-                    outer_f64(height, <int> (width // lanes), xs, count, offset + column, panel, part)
-                for m in range(height * width):
-                    total[m] += part[m]
+                    add_outer_f64(height, <int> (width // lanes), xs, count, offset + column, panel, total)
                 total += height * width
         f += width
 
@@ -258,7 +255,7 @@ cdef void filters_block(real *kind, const filters_t *job, Py_ssize_t block, int 
         if job.turned:
             add_columns(&cell, xs, gys, count, offsets, part, total)
         else:
-            add_panels(job, &cell, xs, gys, count, offsets, panel, part, total)
+            add_panels(job, &cell, xs, gys, count, offsets, panel, total)
     if job.shares == 1 and job.chunk1 >= chunks:
         store_sums(kind, job, &cell, total)
 
@@ -363,8 +360,7 @@ cdef Py_ssize_t plan_cells(filters_t *job, tuple axes, Py_ssize_t itemsize, Py_s
         job.codes_at = job.part_at + SPREAD_VECTORS * most[3] * VECTOR_BYTES
     else:
         job.total_size = rounded(columns * (most[3] + 2 * lanes) * sizeof(double))
-        job.part_at = job.total_at + job.total_size
-        job.codes_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
+        job.part_at = job.codes_at = job.total_at + job.total_size
     job.offsets_at = job.codes_at + rounded(
         (job.row_codes + (0 if job.rise[2] else places * most[1])) * sizeof(Py_ssize_t))
     job.mix_at = job.offsets_at + rounded(

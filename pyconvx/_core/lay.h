@@ -3,31 +3,24 @@
 #define PYCONVX_LAY_H
 #include "transpose.h"
 
-/* A piece is some taps of as many windows, exchanged in registers; gcc converts four floats through memory by itself. */
+/* A piece is some taps of as many windows, exchanged in registers. */
 #if defined(__GNUC__)
-#if defined(__AVX__)
-#define PIECE 4
+#if WIDE == 4
 typedef four_u64 piece_u64;
 #define exchange_piece exchange_four_u64
-#define WIDENED(x) _mm256_cvtps_pd(_mm_loadu_ps(x))
 #else
-#define PIECE 2
 typedef two piece_u64;
 #define exchange_piece exchange_two
-typedef float piece_f32 __attribute__((vector_size(PIECE * 4), aligned(4), may_alias));
-typedef double piece_f64 __attribute__((vector_size(PIECE * 8), aligned(8), may_alias));
-#define WIDENED(x) __builtin_convertvector(*(const piece_f32 *)(x), piece_f64)
 #endif
 #define WHOLE(x) (*(const piece_u64 *)(x))
 #define LAY_PIECE(type, name, load) \
     ALWAYS_INLINE void name(const type *const *rows, ptrdiff_t w, double *to, ptrdiff_t step) \
     { \
-        piece_u64 x[PIECE]; \
-        UNROLL for (int t = 0; t < PIECE; t++) x[t] = (piece_u64)load(rows[t] + w); \
+        piece_u64 x[WIDE]; \
+        UNROLL for (int t = 0; t < WIDE; t++) x[t] = (piece_u64)load(rows[t] + w); \
         exchange_piece(x, (uint64_t *)to, step); \
     }
 #else
-#define PIECE 1
 #define LAY_PIECE(type, name, load) \
     ALWAYS_INLINE void name(const type *const *rows, ptrdiff_t w, double *to, ptrdiff_t step) { *to = rows[0][w]; }
 #endif
@@ -39,12 +32,12 @@ LAY_PIECE(double, lay_piece_f64, WHOLE)
 #define LAY_WINDOWS(type, name, lay_piece) \
     static void name(const type *const *rows, ptrdiff_t taps, ptrdiff_t windows, double *to) \
     { \
-        const ptrdiff_t whole = windows / PIECE * PIECE; \
+        const ptrdiff_t whole = windows / WIDE * WIDE; \
         ptrdiff_t t = 0; \
-        for (; t + PIECE <= taps; t += PIECE) { \
-            for (ptrdiff_t w = 0; w < whole; w += PIECE) lay_piece(rows + t, w, to + w * taps + t, taps); \
+        for (; t + WIDE <= taps; t += WIDE) { \
+            for (ptrdiff_t w = 0; w < whole; w += WIDE) lay_piece(rows + t, w, to + w * taps + t, taps); \
             for (ptrdiff_t w = whole; w < windows; w++) \
-                for (int i = 0; i < PIECE; i++) to[w * taps + t + i] = rows[t + i][w]; \
+                for (int i = 0; i < WIDE; i++) to[w * taps + t + i] = rows[t + i][w]; \
         } \
         for (; t < taps; t++) \
             for (ptrdiff_t w = 0; w < windows; w++) to[w * taps + t] = rows[t][w]; \

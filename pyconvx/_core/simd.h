@@ -66,6 +66,16 @@ typedef int32_t mask_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), m
 typedef int64_t mask_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 #define LANES_F32 (VECTOR_BYTES / 4)
 #define LANES_F64 (VECTOR_BYTES / 8)
+/* Some floats as doubles: gcc 12 takes four of them through memory, unless it is told. */
+#if defined(__AVX__)
+#define WIDE 4
+#define WIDENED(x) ((wide_f64)_mm256_cvtps_pd(_mm_loadu_ps(x)))
+#else
+#define WIDE 2
+typedef float few_f32 __attribute__((vector_size(8), aligned(4), may_alias));
+#define WIDENED(x) __builtin_convertvector(*(const few_f32 *)(x), wide_f64)
+#endif
+typedef double wide_f64 __attribute__((vector_size(WIDE * 8), aligned(8), may_alias));
 #if VECTOR_BYTES > 16
 #define HALVES 1
 typedef float half_f32 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));
@@ -87,6 +97,9 @@ typedef int64_t mask_f64;
 #define LANES_F32 1
 #define LANES_F64 1
 #define HALVES 0
+#define WIDE 1
+typedef double wide_f64;
+#define WIDENED(x) ((double)*(x))
 #endif
 
 #endif

@@ -2,14 +2,12 @@
    A tile has `height` rows and is `width` (1 or TILE_VECTORS) vectors wide. Every output is the same sum in the same
    order, whatever the height: the bits do not depend on how outputs are cut into tiles. */
 
-/* sums[m][:] += rows[p][offset + m] * panel[p][:], summed over p: the outer products of the filter gradient. */
+/* acc[m][:] = rows[p][offset + m] * panel[p][:], summed over p: the outer products of the filter gradient. */
 ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REAL *const *rows, ptrdiff_t count,
-                                    ptrdiff_t offset, const REAL *panel, REAL *sums)
+                                    ptrdiff_t offset, const REAL *panel, VECTOR (*acc)[TILE_VECTORS])
 {
-    VECTOR acc[TILE_FULL][TILE_VECTORS];
     UNROLL for (int m = 0; m < height; m++)
-        UNROLL for (int v = 0; v < width; v++)
-            acc[m][v] = *(const VECTOR *)(sums + (m * width + v) * LANES);
+        UNROLL for (int v = 0; v < width; v++) acc[m][v] = (VECTOR){0};
     for (ptrdiff_t p = 0; p < count; p++, panel += width * LANES) {
         const REAL *row = rows[p] + offset;
         VECTOR b[TILE_VECTORS];
@@ -19,9 +17,18 @@ ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REA
             UNROLL for (int v = 0; v < width; v++) acc[m][v] += b[v] * a;
         }
     }
-    UNROLL for (int m = 0; m < height; m++)
-        UNROLL for (int v = 0; v < width; v++)
-            *(VECTOR *)(sums + (m * width + v) * LANES) = acc[m][v];
+}
+
+/* total[lane] += sum[lane] */
+ALWAYS_INLINE void NAME(add_wide)(VECTOR sum, double *total)
+{
+#if BITS == 32
+    REAL part[LANES];
+    *(VECTOR *)part = sum;
+    UNROLL for (int i = 0; i < LANES; i += WIDE) *(wide_f64 *)(total + i) += WIDENED(part + i);
+#else
+    *(VECTOR *)total += sum;
+#endif
 }
 
 /* sums[v][m][:] = rows[p][m] * others[p][at[v] ...], summed over p: as many of the vectors v as registers hold. */
@@ -56,10 +63,28 @@ static REAL NAME(spoiled)(const REAL *x, ptrdiff_t n)
     return sum;
 }
 
-static void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
-                        const REAL *panel, REAL *sums)
+/* sums[m][:] = those outer products. */
+NEVER_INLINE void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
+                              const REAL *panel, REAL *sums)
 {
-#define DO(h, v) NAME(outer_body)(h, v, rows, count, offset, panel, sums)
+    VECTOR acc[TILE_FULL][TILE_VECTORS];
+#define DO(h, w) \
+    NAME(outer_body)(h, w, rows, count, offset, panel, acc); \
+    UNROLL for (int m = 0; m < h; m++) \
+        UNROLL for (int v = 0; v < w; v++) *(VECTOR *)(sums + (m * w + v) * LANES) = acc[m][v]
+    if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
+#undef DO
+}
+
+/* total[m][:] += those. */
+NEVER_INLINE void NAME(add_outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
+                                  const REAL *panel, double *total)
+{
+    VECTOR acc[TILE_FULL][TILE_VECTORS];
+#define DO(h, w) \
+    NAME(outer_body)(h, w, rows, count, offset, panel, acc); \
+    UNROLL for (int m = 0; m < h; m++) \
+        UNROLL for (int v = 0; v < w; v++) NAME(add_wide)(acc[m][v], total + (m * w + v) * LANES)
     if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
 #undef DO
 }

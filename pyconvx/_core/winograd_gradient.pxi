@@ -100,7 +100,6 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef float *to
     cdef Py_ssize_t t, x, m, k, lane, part, f, kind, begin, count
     cdef float largest = 0, spoiled = 0
-    memset(sums, 0, POINTS * filters * width * sizeof(float))
     for x in range(POINTS):
         kind = LEFT_OUT(True, x // 6) + 2 * LEFT_OUT(True, x % 6)
         begin, count = job.begin[kind], job.end[kind] - job.begin[kind]
