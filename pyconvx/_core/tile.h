@@ -22,13 +22,13 @@ ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REA
 /* total[lane] += sum[lane] */
 ALWAYS_INLINE void NAME(add_wide)(VECTOR sum, double *total)
 {
-#if BITS == 32
     REAL part[LANES];
+    if (sizeof(REAL) == sizeof(double)) {
+        *(VECTOR *)total += sum;
+        return;
+    }
     *(VECTOR *)part = sum;
-    UNROLL for (int i = 0; i < LANES; i += WIDE) *(wide_f64 *)(total + i) += WIDENED(part + i);
-#else
-    *(VECTOR *)total += sum;
-#endif
+    UNROLL for (int i = 0; i < LANES; i += WIDE) *(wide_f64 *)(total + i) += WIDENED((const float *)part + i);
 }
 
 /* sums[v][m][:] = rows[p][m] * others[p][at[v] ...], summed over p: as many of the vectors v as registers hold. */
