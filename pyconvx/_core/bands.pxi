@@ -11,6 +11,7 @@ cdef enum:
     STRIP_PLACES = 1024             # of a block, where several samples make them up
     BAND_BYTES = 1 << 18            # of rows that are laid out at once, unless one row of places needs more
     PANELS_NEAR = 20 << 10          # bytes of packed filters that stay in the nearest cache
+    PANELS_AT_HAND = 128 << 10      # and in the second, with what else is there
     LINES_NEAR = 16 << 10           # and of filters with the rows of x of a whole band
     SHORT = 32                      # products of a run that are not worth skipping
     BAND_PRODUCTS = 1 << 27         # most products of a block, unless one tile has more
@@ -35,7 +36,8 @@ cdef struct bands_t:
     bint skip                       # what is outside is zero, and need not be multiplied
     bint overlap                    # a place may be stored with lanes that belong to the next, which follows
     bint merge                      # the taps of a kernel row are read as one run of channels
-    Py_ssize_t lines_at, rows_at, taps_at, part_at, used_at, mix_at
+    bint across                     # a tile is multiplied with all panels before the next
+    Py_ssize_t lines_at, rows_at, taps_at, part_at, used_at, start_at, mix_at
 
 
 cdef struct strip_t:                # the rows of places that a block fills, and where they read
@@ -184,6 +186,56 @@ cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, 
         offset += height * read
 
 
+cdef void fill_across(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
+                      Py_ssize_t count, Py_ssize_t offset, real *y) noexcept nogil:
+    """Fill all outputs of a row of places, a tile by all panels before the next: places are written from end to end,
+    and a line of the cache that two panels share is still there.
+    """
+    cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real), wide = lanes * TILE_VECTORS
+    cdef Py_ssize_t tiles = (strip.segment.count + TILE_FULL - 1) // TILE_FULL
+    cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles
+    cdef Py_ssize_t read = strip.segment.rise * job.task.source.channels
+    cdef Py_ssize_t tile, height, group, first, width, valid, m
+    cdef const real *panel
+    cdef const real *start
+    cdef real *part = <real *> strip.part
+    cdef real *to
+    for tile in range(tiles):
+        height = tall + (tile < more)
+        start = <const real *> (strip.scratch + job.start_at)
+        for group in range(job.groups):
+            for first from 0 <= first < job.outputs by wide:
+                width = panel_width(job.outputs - first, lanes)
+                valid = min(width, job.outputs - first)
+                panel = (<const real *> job.panels) + group * job.group_size \
+                    + first * job.task.source.taps * job.channels
+                to = y + group * job.outputs + first
+                if valid == width:
+                    multiply_places(job, strip, height, rows, taps, count, offset + group * job.channels, width, panel,
+                                    start, to, strip.y_step)
+                else:
+                    multiply_places(job, strip, height, rows, taps, count, offset + group * job.channels, width, panel,
+                                    start, part, width)
+                    for m in range(height):
+                        memcpy(to + m * strip.y_step, part + m * width, valid * sizeof(real))
+                start += wide
+        y += height * strip.y_step
+        offset += height * read
+
+
+cdef void lay_starts(real *start, const bands_t *job) noexcept nogil:
+    """What the sums of each panel start from: the bias, or zeros."""
+    cdef Py_ssize_t wide = VECTOR_BYTES // sizeof(real) * TILE_VECTORS, group, first
+    memset(start, 0, job.groups * job.panels_per_group * wide * sizeof(real))
+    if job.task.bias == NULL:
+        return
+    for group in range(job.groups):
+        for first from 0 <= first < job.outputs by wide:
+            memcpy(start, (<const real *> job.task.bias) + group * job.outputs + first,
+                   min(wide, job.outputs - first) * sizeof(real))
+            start += wide
+
+
 cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
                          Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
                          const real *start, real *y) noexcept nogil:
@@ -221,10 +273,13 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
     cdef strip_t strip = strip_of(job, block // job.segments % job.bands, block % job.segments,
                                   block // bands % s.axis[0].length, scratch)
     cdef Py_ssize_t entries = s.taps // s.axis[2].taps if job.merge else s.taps
+    cdef Py_ssize_t panels = 0 if job.across else job.groups * job.panels_per_group
     cdef Py_ssize_t n, r, r0, r1, listed, p, group, first, width, valid, at, offset, started = -1
     cdef const real *image
     cdef const real *panel
     cdef real *y
+    if job.across:
+        lay_starts(<real *> (scratch + job.start_at), job)
     for n in range(n0, min(n0 + job.samples, s.batch)):
         image = <const real *> job.task.x + n * s.stride_n
         y = <real *> job.task.y + n * job.task.y_n + strip.y_at
@@ -240,8 +295,13 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
                     count[0] = list_row(job, &strip, image, 0, rows, taps)
                 elif not strip.in_place:
                     list_row(job, &strip, image, r, <const real **> NULL, NULL)
+            for r in range(r0, r1 if job.across else r0):
+                listed = 0 if strip.rise else r - r0
+                offset = r * strip.rise + ((n - n0) * s.stride_n if strip.rise and strip.in_place else 0)
+                fill_across(job, &strip, rows + listed * entries, taps + listed * entries, count[listed], offset,
+                            y + middle.place[strip.band.first + r] * job.task.y_stride[1])
             group = first = 0
-            for p in range(job.groups * job.panels_per_group):
+            for p in range(panels):
                 if first >= job.outputs:        # of the group before
                     group += 1
                     first = 0
@@ -360,7 +420,12 @@ cdef class Bands(Convolution):
         job.used_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
         if job.task.y_channel != 1:
             job.used_at += TURNED * TILE_VECTORS * VECTOR_BYTES
-        job.mix_at = job.used_at + rounded(last.taps)
+        job.across = job.groups * job.panels_per_group > 1 and filters_size <= PANELS_AT_HAND \
+            and job.task.y_channel == 1
+        job.start_at = job.used_at + rounded(last.taps)
+        job.mix_at = job.start_at
+        if job.across:
+            job.mix_at += job.groups * job.panels_per_group * TILE_VECTORS * VECTOR_BYTES
         job.task.scratch_size = job.mix_at + rounded(row)
         self.finishes = self.whole = True
         self.end(bands_block_f32 if x.itemsize == 4 else bands_block_f64, strips * groups)

@@ -27,6 +27,7 @@ typedef two piece_u64;
 LAY_PIECE(float, lay_piece_f32, WIDENED)
 LAY_PIECE(double, lay_piece_f64, WHOLE)
 #undef LAY_PIECE
+#undef WHOLE
 
 /* to[w * taps + t] = rows[t][w], for some windows. */
 #define LAY_WINDOWS(type, name, lay_piece) \

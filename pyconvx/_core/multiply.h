@@ -51,7 +51,7 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
             }
         } while (c < offset + channels);
     }
-    KEEP(target); /* or all places are found before the products, and wait in memory */
+    KEEP(target); /* or compilers find all addresses before the products, and put them into memory */
     KEEP(to_step);
     UNROLL for (int m = 0; m < height; m++)
         UNROLL for (int v = 0; v < width; v++) {
@@ -62,7 +62,7 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
 }
 
 #if TILE_FULL == 6
-/* The same for even rows and runs of a few products, in one chain: no run but the first begins with a jump. */
+/* The same for even rows and runs of a few products, all in one chain and written out: nothing is counted within a run. */
 ALWAYS_INLINE void NAME(multiply_short)(const int height, const int channels, const REAL *const *rows, ptrdiff_t apart,
                                         const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset, const REAL *panel,
                                         const REAL *from, REAL *to, ptrdiff_t to_step)

@@ -19,7 +19,7 @@ ALWAYS_INLINE void NAME(outer_body)(const int height, const int width, const REA
     }
 }
 
-/* total[lane] += sum[lane] */
+/* total[lane] += sum[lane], in double */
 ALWAYS_INLINE void NAME(add_wide)(VECTOR sum, double *total)
 {
     REAL part[LANES];
@@ -63,7 +63,7 @@ static REAL NAME(spoiled)(const REAL *x, ptrdiff_t n)
     return sum;
 }
 
-/* sums[m][:] = those outer products. */
+/* sums[m][:] = the outer products of `outer_body`. */
 NEVER_INLINE void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
                               const REAL *panel, REAL *sums)
 {
@@ -76,7 +76,7 @@ NEVER_INLINE void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *
 #undef DO
 }
 
-/* total[m][:] += those. */
+/* total[m][:] += them. */
 NEVER_INLINE void NAME(add_outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
                                   const REAL *panel, double *total)
 {

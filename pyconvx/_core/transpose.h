@@ -153,13 +153,13 @@ ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, ui
 /* y[c * y_step + r] = x[r * x_step + c]; runs of y are written one after the other. `turn` exchanges squares of `piece`,
    and `rest` does what is left beside and below them. */
 #define EACH(type, name) \
-    static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
+    NEVER_INLINE void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
     { \
         for (ptrdiff_t c = 0; c < columns; c++) \
             for (ptrdiff_t r = 0; r < rows; r++) y[c * y_step + r] = x[r * x_step + c]; \
     }
 #define PIECES(type, name, piece, turn, rest) \
-    static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
+    NEVER_INLINE void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
     { \
         const ptrdiff_t high = rows - rows % piece, wide = columns - columns % piece; \
         if (high == 0 || wide == 0) { \

@@ -62,7 +62,7 @@ cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real 
 
 cdef void few_columns(const cnp.uint32_t *x, cnp.uint32_t *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
                       Py_ssize_t until) noexcept nogil:
-    """As transpose_strip, of two or three rows, or of as many columns, whose first .. until - 1 are all."""
+    """As transpose_strip, of two or three rows, or of as many columns: those are all in one strip."""
     if rows == 2:
         weave_two(x + first, columns, y + 2 * first, until - first)
     elif rows == 3:

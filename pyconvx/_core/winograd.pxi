@@ -113,7 +113,8 @@ cdef class WinogradPanels:
                         Py_ssize_t step_channel, float *panel, Py_ssize_t outputs) noexcept nogil:
         """Transform the filters of one panel, as many as it holds of the outputs that are left.
 
-        A few channels at a time: what belongs to one point lies together, and points lie far apart.
+        A few channels at a time: what belongs to one point lies together, and points lie far apart. Lanes beyond the
+        last output are zeros, or those of the vector before, whose sums are good if its are.
         """
         cdef float taps[MOST_TAPS * MOST_TAPS * TAPS_STEP]
         cdef float points[POINTS * POINTS_STEP]
@@ -123,7 +124,6 @@ cdef class WinogradPanels:
         cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap, lane
         cdef float *to
         memset(taps, 0, sizeof(taps))
-        memset(points, 0, sizeof(points))
         for d in range(self.depth):
             for c from 0 <= c < self.channels by FILTER_RUN:
                 run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
