@@ -210,6 +210,8 @@ cdef void fill_across(const bands_t *job, const strip_t *strip, const real **row
                 panel = (<const real *> job.panels) + group * job.group_size \
                     + first * job.task.source.taps * job.channels
                 to = y + group * job.outputs + first
+                for m in range(height, 2 * height):     # what the next tile writes is on its way then
+                    PREFETCH(to + m * strip.y_step)
                 if valid == width:
                     multiply_places(job, strip, height, rows, taps, count, offset + group * job.channels, width, panel,
                                     start, to, strip.y_step)
