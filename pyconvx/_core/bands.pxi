@@ -422,8 +422,9 @@ cdef class Bands(Convolution):
         job.used_at = job.part_at + TILE_FULL * TILE_VECTORS * VECTOR_BYTES
         if job.task.y_channel != 1:
             job.used_at += TURNED * TILE_VECTORS * VECTOR_BYTES
-        job.across = job.groups * job.panels_per_group > 1 and filters_size <= PANELS_AT_HAND \
-            and job.task.y_channel == 1
+        # panels of one vector have taller tiles, which are filled row by row
+        job.across = panels.outputs > lanes and job.groups * job.panels_per_group > 1 \
+            and filters_size <= PANELS_AT_HAND and job.task.y_channel == 1
         job.start_at = job.used_at + rounded(last.taps)
         job.mix_at = job.start_at
         if job.across:
