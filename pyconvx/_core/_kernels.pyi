@@ -16,6 +16,7 @@ ISA: str
 LANES: dict[str, int]
 LEAST_LANES: dict[str, int]
 MOST_DOTS: int
+FUSED_PRODUCTS: int
 MOST_DOTS_TAPS: int
 DIVISORS: dict[str, int]
 STATISTICS: dict[str, int]

@@ -246,18 +246,19 @@ SLOPE(threshold) { return ONE_WHERE(~UP_TO(x, SPLAT(p[0]))); }
 /* Rows. A last vector that is not whole goes through the same instructions as the others, so that a result depends
    neither on the length of its row nor on its place in it. */
 
-/* Two vectors at a time, whose long chains of operations then overlap. */
+/* Some vectors at a time, whose long chains of operations then overlap. */
+#define AT_ONCE (TILE_FULL == 14 ? 4 : 2)
 #define ROW(name) \
     static void NAME(name##_row)(const void *from, void *to, ptrdiff_t n, const double *params) \
     { \
         const REAL *x = from, p[] = {(REAL)params[0], (REAL)params[1]}; \
         REAL *y = to; \
         ptrdiff_t i = 0; \
-        for (; i + 2 * LANES <= n; i += 2 * LANES) { \
-            const VECTOR one = *(const VECTOR *)(x + i), two = *(const VECTOR *)(x + i + LANES); \
-            const VECTOR first = NAME(value_##name)(one, p), second = NAME(value_##name)(two, p); \
-            *(VECTOR *)(y + i) = first; \
-            *(VECTOR *)(y + i + LANES) = second; \
+        for (; i + AT_ONCE * LANES <= n; i += AT_ONCE * LANES) { \
+            VECTOR some[AT_ONCE]; \
+            UNROLL for (int k = 0; k < AT_ONCE; k++) some[k] = *(const VECTOR *)(x + i + k * LANES); \
+            UNROLL for (int k = 0; k < AT_ONCE; k++) some[k] = NAME(value_##name)(some[k], p); \
+            UNROLL for (int k = 0; k < AT_ONCE; k++) *(VECTOR *)(y + i + k * LANES) = some[k]; \
         } \
         for (; i < n; i += LANES) \
             NAME(store)(y + i, n - i, NAME(value_##name)(NAME(load)(x + i, n - i, 0), p)); \
@@ -268,11 +269,12 @@ SLOPE(threshold) { return ONE_WHERE(~UP_TO(x, SPLAT(p[0]))); }
         const REAL *x = from, *gy = incoming, p[] = {(REAL)params[0], (REAL)params[1]}; \
         REAL *gx = to; \
         ptrdiff_t i = 0; \
-        for (; i + 2 * LANES <= n; i += 2 * LANES) { \
-            const VECTOR one = *(const VECTOR *)(x + i), two = *(const VECTOR *)(x + i + LANES); \
-            const VECTOR first = NAME(slope_##name)(one, p), second = NAME(slope_##name)(two, p); \
-            *(VECTOR *)(gx + i) = *(const VECTOR *)(gy + i) * first; \
-            *(VECTOR *)(gx + i + LANES) = *(const VECTOR *)(gy + i + LANES) * second; \
+        for (; i + AT_ONCE * LANES <= n; i += AT_ONCE * LANES) { \
+            VECTOR some[AT_ONCE]; \
+            UNROLL for (int k = 0; k < AT_ONCE; k++) some[k] = *(const VECTOR *)(x + i + k * LANES); \
+            UNROLL for (int k = 0; k < AT_ONCE; k++) some[k] = NAME(slope_##name)(some[k], p); \
+            UNROLL for (int k = 0; k < AT_ONCE; k++) some[k] *= *(const VECTOR *)(gy + i + k * LANES); \
+            UNROLL for (int k = 0; k < AT_ONCE; k++) *(VECTOR *)(gx + i + k * LANES) = some[k]; \
         } \
         for (; i < n; i += LANES) \
             NAME(store)(gx + i, n - i, \
@@ -310,16 +312,19 @@ ALWAYS_INLINE double NAME(sum_of_lanes)(VECTOR x)
 /* NaN if there is one. */
 static REAL NAME(largest)(const REAL *x, ptrdiff_t n)
 {
-    VECTOR best = SPLAT(-INFINITY);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        const VECTOR some = NAME(load)(x + i, n - i, -(REAL)INFINITY);
-        best = SELECT(LESS(best, some) | ~NAME(equal)(some, some), some, best);
-    }
+    VECTOR best[4] = {SPLAT(-INFINITY), SPLAT(-INFINITY), SPLAT(-INFINITY), SPLAT(-INFINITY)};
+    for (ptrdiff_t i = 0; i < n;)
+        UNROLL for (int v = 0; v < 4; v++, i += LANES) {
+            if (i >= n) break;
+            const VECTOR some = NAME(load)(x + i, n - i, -(REAL)INFINITY);
+            best[v] = SELECT(LESS(best[v], some) | ~NAME(equal)(some, some), some, best[v]);
+        }
     REAL y = -(REAL)INFINITY;
-    for (ptrdiff_t k = 0; k < LANES; k++) {
-        const REAL lane = ((const REAL *)&best)[k];
-        if (lane > y || lane != lane) y = lane;
-    }
+    for (int v = 0; v < 4; v++)
+        for (ptrdiff_t k = 0; k < LANES; k++) {
+            const REAL lane = ((const REAL *)&best[v])[k];
+            if (lane > y || lane != lane) y = lane;
+        }
     return y;
 }
 
@@ -337,7 +342,11 @@ static void NAME(softmax_row)(const void *from, void *to, ptrdiff_t n, const dou
         }
         total += NAME(sum_of_lanes)(sum);
     }
-    for (ptrdiff_t i = 0; i < n; i += LANES) NAME(store)(y + i, n - i, NAME(load)(y + i, n - i, 0) / (REAL)total);
+    const REAL sum = (REAL)total, part = 1 / sum;
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        const VECTOR e = NAME(load)(y + i, n - i, 0), share = e * part;
+        NAME(store)(y + i, n - i, share + (e - share * sum) * part); /* as good as a division, and faster */
+    }
 }
 
 /* y * (gy - sum of gy * y) */
@@ -443,3 +452,4 @@ static void NAME(glu_gradient)(const void *from, const void *result, const void 
 #undef GELU_TANH
 #undef CUBIC
 #undef STRETCH
+#undef AT_ONCE

@@ -16,6 +16,7 @@ cdef enum:
     SHORT = 32                      # products of a run that are not worth skipping
     BAND_PRODUCTS = 1 << 27         # most products of a block, unless one tile has more
     TURNED = 64                     # places from which a row is turned, where channels of the result lie apart
+    CACHE_LINE = 64                 # bytes
 
 cdef struct piece_t:                # of the visits of an axis, as Axis.pieces has them
     Py_ssize_t first, count, rise, gap
@@ -50,6 +51,7 @@ cdef struct strip_t:                # the rows of places that a block fills, and
     Py_ssize_t run0, run1
     bint in_place                   # rows of x inside are read where they are
     Py_ssize_t rise                 # elements between what neighbouring rows of places read; 0: not even
+    bint framed                     # what is laid out beside and between elements of x is the same for all samples
     Py_ssize_t y_at                 # where they start in a sample of the result
     Py_ssize_t y_step               # elements between their places
     char *scratch                   # rows that are laid out, then what follows
@@ -77,6 +79,44 @@ cdef Py_ssize_t even_rise(const bands_t *job, const strip_t *strip) noexcept nog
     return strip.band.rise * (step * job.task.source.stride[1] if strip.in_place else job.row_size)
 
 
+cdef bint is_framed(const bands_t *job, const strip_t *strip) noexcept nogil:
+    """Whether rows are laid out that read alike in all samples, and whose padding is constant."""
+    cdef const source_t *s = &job.task.source
+    cdef Py_ssize_t t
+    if strip.in_place or not strip.rise or strip.run0 == strip.run1 or s.mixed or s.border.elements != NULL:
+        return False
+    for t in range(strip.run0):
+        if strip.code2[t] >= 0:
+            return False
+    for t in range(strip.run1, strip.length):
+        if strip.code2[t] >= 0:
+            return False
+    return s.stride[2] == s.channels and s.stride_c == 1
+
+
+cdef void lay_again(const bands_t *job, const strip_t *strip, const real *image) noexcept nogil:
+    """Lay out the rows of another sample within the padding of the one before."""
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *first = &s.axis[0]
+    cdef Py_ssize_t span = (strip.band.count - 1) * strip.band.rise + reach_of(&s.axis[1]), depth, position, a, b, i
+    cdef Py_ssize_t count = (strip.run1 - strip.run0) * s.channels
+    cdef const real *run
+    cdef real *to
+    for depth in range(first.taps):
+        a = first.code[first.row[strip.depth] + depth * first.step]
+        for position in range(span):
+            b = strip.code1[position]
+            if (a | b) < 0:
+                continue
+            run = image + a * s.stride[0] + b * s.stride[1] + strip.code2[strip.run0] * s.stride[2]
+            to = <real *> strip.scratch + (depth * job.span + position) * job.row_size + strip.run0 * s.channels
+            if count > SHORT:
+                memcpy(to, run, count * sizeof(real))
+                continue
+            for i in range(count):
+                to[i] = run[i]
+
+
 cdef strip_t strip_of(const bands_t *job, Py_ssize_t band, Py_ssize_t segment, Py_ssize_t depth,
                       char *scratch) noexcept nogil:
     cdef const source_t *s = &job.task.source
@@ -91,6 +131,7 @@ cdef strip_t strip_of(const bands_t *job, Py_ssize_t band, Py_ssize_t segment, P
     longest_run(strip.code2, strip.length, &strip.run0, &strip.run1)
     strip.in_place = strip.run0 == 0 and strip.run1 == strip.length and s.stride[2] == s.channels and s.stride_c == 1
     strip.rise = even_rise(job, &strip)
+    strip.framed = is_framed(job, &strip)
     strip.y_at = s.axis[0].place[depth] * job.task.y_stride[0] + last.place[strip.segment.first] * job.task.y_stride[2]
     strip.y_step = job.task.y_stride[2] * strip.segment.gap
     strip.scratch, strip.lines = scratch, <const void **> (scratch + job.lines_at)
@@ -195,7 +236,7 @@ cdef void fill_across(const bands_t *job, const strip_t *strip, const real **row
     cdef Py_ssize_t tiles = (strip.segment.count + TILE_FULL - 1) // TILE_FULL
     cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles
     cdef Py_ssize_t read = strip.segment.rise * job.task.source.channels
-    cdef Py_ssize_t tile, height, group, first, width, valid, m
+    cdef Py_ssize_t tile, height, group, first, width, valid, m, lane
     cdef const real *panel
     cdef const real *start
     cdef real *part = <real *> strip.part
@@ -211,7 +252,8 @@ cdef void fill_across(const bands_t *job, const strip_t *strip, const real **row
                     + first * job.task.source.taps * job.channels
                 to = y + group * job.outputs + first
                 for m in range(height, 2 * height):     # what the next tile writes is on its way then
-                    PREFETCH(to + m * strip.y_step)
+                    for lane from 0 <= lane < valid by CACHE_LINE // <Py_ssize_t> sizeof(real):
+                        PREFETCH(to + m * strip.y_step + lane)
                 if valid == width:
                     multiply_places(job, strip, height, rows, taps, count, offset + group * job.channels, width, panel,
                                     start, to, strip.y_step)
@@ -276,6 +318,7 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
                                   block // bands % s.axis[0].length, scratch)
     cdef Py_ssize_t entries = s.taps // s.axis[2].taps if job.merge else s.taps
     cdef Py_ssize_t panels = 0 if job.across else job.groups * job.panels_per_group
+    cdef bint again
     cdef Py_ssize_t n, r, r0, r1, listed, p, group, first, width, valid, at, offset, started = -1
     cdef const real *image
     cdef const real *panel
@@ -285,11 +328,14 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
     for n in range(n0, min(n0 + job.samples, s.batch)):
         image = <const real *> job.task.x + n * s.stride_n
         y = <real *> job.task.y + n * job.task.y_n + strip.y_at
-        if n == n0 or not strip.in_place or not strip.rise:
+        again = n > n0 and strip.framed
+        if again:
+            lay_again(job, &strip, image)
+        elif n == n0 or not strip.in_place or not strip.rise:
             memset(strip.lines, 0, s.axis[0].taps * job.span * sizeof(void *))
         for r0 from 0 <= r0 < strip.band.count by job.chunk:
             r1 = min(r0 + job.chunk, strip.band.count)
-            for r in range(r0, r1):
+            for r in range(r0, r0 if again else r1):
                 listed = r - r0
                 if not strip.rise:
                     count[listed] = list_row(job, &strip, image, r, rows + listed * entries, taps + listed * entries)

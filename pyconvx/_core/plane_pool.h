@@ -3,8 +3,7 @@
 ALWAYS_INLINE VECTOR NAME(joined)(const int task, VECTOR best, VECTOR value)
 {
     if (task == PLANE_SUM) return best + value;
-    const VECTOR better = task == PLANE_MAX ? NAME(greater)(value, best) : NAME(lesser)(value, best);
-    return NAME(select)(NAME(is_nan)(value), value, better);
+    return NAME(extreme)(task == PLANE_MAX, value, best);
 }
 
 ALWAYS_INLINE VECTOR NAME(joined_rows)(const int task, const REAL *const *rows, ptrdiff_t count, ptrdiff_t at,

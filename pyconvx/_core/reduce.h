@@ -58,11 +58,8 @@ ALWAYS_INLINE void NAME(extremum_at)(ptrdiff_t from, const int vectors, const in
     UNROLL for (int v = 0; v < vectors; v++)
         best[v] = NAME(take)((fresh ? rows[0] + from : y) + v * LANES, one);
     for (ptrdiff_t t = fresh; t < count; t++)
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const VECTOR value = NAME(take)(rows[t] + from + v * LANES, one);
-            const VECTOR better = largest ? NAME(greater)(value, best[v]) : NAME(lesser)(value, best[v]);
-            best[v] = NAME(select)(NAME(is_nan)(value), value, better);
-        }
+        UNROLL for (int v = 0; v < vectors; v++)
+            best[v] = NAME(extreme)(largest, NAME(take)(rows[t] + from + v * LANES, one), best[v]);
     UNROLL for (int v = 0; v < vectors; v++) NAME(put)(best[v], y + v * LANES, one);
 }
 
@@ -111,13 +108,54 @@ ALWAYS_INLINE void NAME(winners_at)(ptrdiff_t c, const int one, const int larges
     NAME(put_numbers)(winner, number + c, one);
 }
 
+/* Whether a lane is set. */
+ALWAYS_INLINE int NAME(any)(MASK which)
+{
+#if defined(__AVX512F__) && DIGITS == 24
+    return _mm512_movepi32_mask((__m512i)which) != 0;
+#elif defined(__AVX512F__)
+    return _mm512_movepi64_mask((__m512i)which) != 0;
+#elif defined(X86) && DIGITS == 24
+    return X86(movemask_ps)(NAME(of_bits)(which)) != 0;
+#elif defined(X86)
+    return X86(movemask_pd)(NAME(of_bits)(which)) != 0;
+#else
+    return which != 0;
+#endif
+}
+
+/* The winners of a few rows, if none is NaN: the largest of all, then the first one that is as large. Returns whether it
+   has done so. */
+ALWAYS_INLINE int NAME(largest_of_few)(ptrdiff_t c, const int count, const REAL *const *rows, const int32_t *numbers,
+                                       REAL *y, int32_t *number)
+{
+    VECTOR values[FEW_ROWS], best, sum;
+    MASK winner = (MASK){0} + (INTEGER)numbers[count - 1];
+    UNROLL for (int t = 0; t < count; t++) values[t] = *(const VECTOR *)(rows[t] + c);
+    best = sum = values[0];
+    UNROLL for (int t = 1; t < count; t++) {
+        best = NAME(greater)(values[t], best);
+        sum += values[t]; /* NaN if one is; infinities of both signs may also be done the other way */
+    }
+    if (NAME(any)(NAME(is_nan)(sum))) return 0;
+    UNROLL for (int t = count - 2; t >= 0; t--)
+        winner = NAME(choose)(NAME(equal)(values[t], best), (MASK){0} + (INTEGER)numbers[t], winner);
+    *(VECTOR *)(y + c) = best;
+    NAME(put_numbers)(winner, number + c, 0);
+    return 1;
+}
+
 /* The same, with the number of the winning row: number[c] = numbers[t]. */
 ALWAYS_INLINE void NAME(winners_body)(const int largest, const REAL *const *rows, const int32_t *numbers,
                                       ptrdiff_t count, ptrdiff_t channels, int fresh, REAL *y, int32_t *number)
 {
+    const int few = largest && fresh && (count == 4 || count == FEW_ROWS);
     ptrdiff_t c = 0;
-    for (; c + LANES <= channels; c += LANES) NAME(winners_at)(c, 0, largest, rows, numbers, count, fresh, y, number);
-    if (c && c < channels) NAME(winners_at)(channels - LANES, 0, largest, rows, numbers, count, fresh, y, number);
+    for (; c < channels && channels >= LANES; c += LANES) {
+        if (c + LANES > channels) c = channels - LANES;
+        if (few && NAME(largest_of_few)(c, count == 4 ? 4 : FEW_ROWS, rows, numbers, y, number)) continue;
+        NAME(winners_at)(c, 0, largest, rows, numbers, count, fresh, y, number);
+    }
     for (; c < channels && channels < LANES; c++)
         NAME(winners_at)(c, 1, largest, rows, numbers, count, fresh, y, number);
 }
@@ -126,6 +164,8 @@ static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *n
                           ptrdiff_t channels, int fresh, REAL *y, int32_t *number)
 {
     if (largest && fresh && count == 4) NAME(winners_body)(1, rows, numbers, 4, channels, 1, y, number);
+    else if (largest && fresh && count == FEW_ROWS)
+        NAME(winners_body)(1, rows, numbers, FEW_ROWS, channels, 1, y, number);
     else if (largest) NAME(winners_body)(1, rows, numbers, count, channels, fresh, y, number);
     else NAME(winners_body)(0, rows, numbers, count, channels, fresh, y, number);
 }

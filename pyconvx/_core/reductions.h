@@ -7,6 +7,7 @@
 #include "vmaths.h"
 
 #define TOGETHER 4 /* vectors of sums or extremes */
+#define FEW_ROWS 9 /* of a window of 3 x 3 */
 #if defined(__GNUC__)
 #define REDUCE_VECTORS 1
 typedef int32_t numbers_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));

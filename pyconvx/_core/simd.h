@@ -59,6 +59,11 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_LINE _Pragma("GCC unroll 40")
 #define KEEP(pointer) __asm__("" : "+r"(pointer)) /* as it is in a register: no compiler knows how it came about */
+#if defined(__SSE2__)
+#define KEEP_VECTOR(vector) __asm__("" : "+x"(vector))
+#else
+#define KEEP_VECTOR(vector)
+#endif
 #define PREFETCH(address) __builtin_prefetch(address) /* any address, also of what is not there */
 typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
@@ -89,6 +94,7 @@ typedef double half_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(8)
 #define UNROLL
 #define UNROLL_LINE
 #define KEEP(pointer)
+#define KEEP_VECTOR(vector)
 #define PREFETCH(address)
 typedef float vector_f32;
 typedef double vector_f64;

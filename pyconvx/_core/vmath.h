@@ -89,6 +89,11 @@ static const REAL NAME(tail_under)[] = {
     0.09176344774670128, 0.018068837053015745, 0.002614649063027024, 0.00026659806004163296, 1.7400090891632053e-05,
     5.586130983712723e-07};
 #endif
+#if defined(__AVX512F__) && DIGITS == 24
+#define SCALED(x, n) (VECTOR)_mm512_scalef_ps((__m512)(x), (__m512)(n)) /* x * 2^n, rounded once */
+#elif defined(__AVX512F__)
+#define SCALED(x, n) (VECTOR)_mm512_scalef_pd((__m512d)(x), (__m512d)(n))
+#endif
 #define LOG2E (REAL)1.44269504088896340736
 #define LN2 (REAL)0.69314718055994530942
 
@@ -177,18 +182,26 @@ ALWAYS_INLINE VECTOR NAME(lesser)(VECTOR x, VECTOR y) { return NAME(select)(NAME
 ALWAYS_INLINE VECTOR NAME(greater)(VECTOR x, VECTOR y) { return NAME(select)(NAME(less)(y, x), x, y); }
 #endif
 
-/* The same choice, as a sum of what is masked: where both are at hand, gcc sees that it is one masked move. */
-ALWAYS_INLINE VECTOR NAME(replace)(MASK which, REAL by, VECTOR x)
+/* The larger or the smaller; a NaN wins, and `best` if they are equal. */
+ALWAYS_INLINE VECTOR NAME(extreme)(const int largest, VECTOR value, VECTOR best)
 {
-    return NAME(of_bits)((NAME(as_bits)(NAME(splat)(by)) & which) + (NAME(as_bits)(x) & ~which));
+#if defined(__AVX512F__) && DIGITS == 24
+    const __mmask16 there = _mm512_cmp_ps_mask((__m512)value, (__m512)value, _CMP_ORD_Q);
+    return (VECTOR)(largest ? _mm512_mask_max_ps((__m512)value, there, (__m512)value, (__m512)best)
+                            : _mm512_mask_min_ps((__m512)value, there, (__m512)value, (__m512)best));
+#elif defined(__AVX512F__)
+    const __mmask8 there = _mm512_cmp_pd_mask((__m512d)value, (__m512d)value, _CMP_ORD_Q);
+    return (VECTOR)(largest ? _mm512_mask_max_pd((__m512d)value, there, (__m512d)value, (__m512d)best)
+                            : _mm512_mask_min_pd((__m512d)value, there, (__m512d)value, (__m512d)best));
+#else
+    return NAME(select)(NAME(is_nan)(value), value,
+                        largest ? NAME(greater)(value, best) : NAME(lesser)(value, best));
+#endif
 }
 
 /* A NaN x stays. */
-ALWAYS_INLINE VECTOR NAME(at_least)(VECTOR x, REAL least)
-{
-    return NAME(replace)(NAME(less)(x, NAME(splat)(least)), least, x);
-}
-ALWAYS_INLINE VECTOR NAME(at_most)(VECTOR x, REAL most) { return NAME(replace)(NAME(less)(NAME(splat)(most), x), most, x); }
+ALWAYS_INLINE VECTOR NAME(at_least)(VECTOR x, REAL least) { return NAME(greater)(NAME(splat)(least), x); }
+ALWAYS_INLINE VECTOR NAME(at_most)(VECTOR x, REAL most) { return NAME(lesser)(NAME(splat)(most), x); }
 
 /* The terms of a long one are two chains, of even and of odd order, which run at the same time. */
 ALWAYS_INLINE VECTOR NAME(polynomial)(VECTOR x, const REAL *terms, const int count)
@@ -228,16 +241,24 @@ ALWAYS_INLINE VECTOR NAME(power)(VECTOR shifted)
 /* x * 2^n from SHIFTER + n, rounded once, for the n <= 0 of -farthest ... 0 and an x below 2^LIFT. */
 ALWAYS_INLINE VECTOR NAME(scale)(VECTOR x, VECTOR shifted)
 {
+#if defined(SCALED)
+    return SCALED(x, shifted - SHIFTER);
+#else
     const MASK lifted = (NAME(as_bits)(shifted) + ((ONE_BITS >> MANTISSA) + LIFT)) << MANTISSA;
     return x * NAME(of_bits)(lifted) * LOWERED;
+#endif
 }
 
 ALWAYS_INLINE VECTOR NAME(vexp)(VECTOR x)
 {
     VECTOR n;
     const VECTOR p = NAME(exp_near)(NAME(reduced)(NAME(at_least)(NAME(at_most)(x, HIGHEST), -NAME(farthest)), &n));
+#if defined(SCALED)
+    return SCALED(p, n - SHIFTER);
+#else
     const VECTOR half = (n - SHIFTER) * (REAL)0.5 + SHIFTER; /* no one power of two holds such an n */
     return p * NAME(power)(half) * NAME(power)(n - (half - SHIFTER));
+#endif
 }
 
 /* exp(x) for x <= 0, anything for others. */
@@ -362,12 +383,37 @@ ALWAYS_INLINE VECTOR NAME(normal_tail)(VECTOR a, VECTOR *power, VECTOR *shifted)
 }
 
 /* The next vector of a row of which `count` elements are left; lanes beyond them hold `fill`, and are not stored. */
+/* The first lanes of a vector, as instructions with masks load and store them. */
+#if defined(__AVX512F__) && DIGITS == 24
+#define FIRST(count) (__mmask16)((1u << (count)) - 1)
+#define LOAD_FIRST(x, count, fill) (VECTOR)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), FIRST(count), x)
+#define STORE_FIRST(y, count, value) _mm512_mask_storeu_ps(y, FIRST(count), (__m512)(value))
+#elif defined(__AVX512F__)
+#define FIRST(count) (__mmask8)((1u << (count)) - 1)
+#define LOAD_FIRST(x, count, fill) (VECTOR)_mm512_mask_loadu_pd(_mm512_set1_pd(fill), FIRST(count), x)
+#define STORE_FIRST(y, count, value) _mm512_mask_storeu_pd(y, FIRST(count), (__m512d)(value))
+#elif defined(__AVX2__) && DIGITS == 24
+#define FIRST(count) _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#define LOAD_FIRST(x, count, fill) \
+    (VECTOR)_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(x, FIRST(count)), (__m256)FIRST(count))
+#define STORE_FIRST(y, count, value) _mm256_maskstore_ps(y, FIRST(count), (__m256)(value))
+#elif defined(__AVX2__)
+#define FIRST(count) _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))
+#define LOAD_FIRST(x, count, fill) \
+    (VECTOR)_mm256_blendv_pd(_mm256_set1_pd(fill), _mm256_maskload_pd(x, FIRST(count)), (__m256d)FIRST(count))
+#define STORE_FIRST(y, count, value) _mm256_maskstore_pd(y, FIRST(count), (__m256d)(value))
+#endif
+
 ALWAYS_INLINE VECTOR NAME(load)(const REAL *x, ptrdiff_t count, REAL fill)
 {
     if (count >= LANES) return *(const VECTOR *)x;
+#if defined(LOAD_FIRST)
+    return LOAD_FIRST(x, count, fill);
+#else
     REAL some[LANES];
     for (ptrdiff_t k = 0; k < LANES; k++) some[k] = k < count ? x[k] : fill;
     return *(const VECTOR *)some;
+#endif
 }
 
 ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
@@ -376,10 +422,18 @@ ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
         *(VECTOR *)y = value;
         return;
     }
+#if defined(STORE_FIRST)
+    STORE_FIRST(y, count, value);
+#else
     REAL some[LANES];
     *(VECTOR *)some = value;
     for (ptrdiff_t k = 0; k < count; k++) y[k] = some[k];
+#endif
 }
+#undef SCALED
+#undef FIRST
+#undef LOAD_FIRST
+#undef STORE_FIRST
 
 #undef LESSER
 #undef BLEND

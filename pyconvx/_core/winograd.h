@@ -74,26 +74,28 @@ ALWAYS_INLINE void winograd_in(const int form, const int narrow, const vf *d, vf
     v[5] = (d[1] - 2.5f * d[3]) + d[5];
 }
 
-/* m and y: the points of a line of sums, and its outputs. */
-ALWAYS_INLINE void winograd_out(const int form, const int narrow, const vf *m, vf *y)
-{
-    if (narrow) {
-        y[0] = m[0] + (m[1] + m[2]);
-        y[1] = (m[1] - m[2]) * ROOT_HALF + m[5];
-        return;
+/* m and y: the points of a line of sums, and its outputs. For vectors of more than one type. */
+#define WINOGRAD_OUT_BODY(vector, form, narrow) \
+    { \
+        const int outputs = WINOGRAD_OUT(form), strided = (form) == WINOGRAD_STRIDED; \
+        const vector *pairs = strided ? m : m + 1; \
+        const vector sum1 = pairs[0] + pairs[1], difference1 = pairs[0] - pairs[1]; \
+        if (narrow) { \
+            y[0] = m[0] + sum1; \
+            y[1] = ROOT_HALF * difference1 + m[5]; \
+            return; \
+        } \
+        const vector sum2 = pairs[2] + pairs[3], difference2 = pairs[2] - pairs[3]; \
+        vector last = pairs[4], more[3] = {ROOT_TWO * difference2, 2.0f * sum2, (2.0f * ROOT_TWO) * difference2}; \
+        if (strided) last += m[8]; \
+        more[outputs - 2] += last; \
+        y[0] = (m[strided ? 5 : 0] + sum1) + sum2; \
+        y[1] = ROOT_HALF * difference1 + more[0]; \
+        if (outputs > 2) y[2] = 0.5f * sum1 + more[1]; \
+        if (outputs > 3) y[3] = (0.5f * ROOT_HALF) * difference1 + more[2]; \
+        if (strided) y[1] += m[6], y[2] += m[7]; \
     }
-    const int outputs = WINOGRAD_OUT(form), strided = form == WINOGRAD_STRIDED;
-    const vf *pairs = strided ? m : m + 1;
-    const vf sum1 = pairs[0] + pairs[1], difference1 = (pairs[0] - pairs[1]) * ROOT_HALF;
-    const vf sum2 = pairs[2] + pairs[3], difference2 = (pairs[2] - pairs[3]) * ROOT_TWO;
-    y[0] = (m[strided ? 5 : 0] + sum1) + sum2;
-    y[1] = difference1 + difference2;
-    if (outputs > 2) y[2] = 0.5f * sum1 + 2.0f * sum2;
-    if (outputs > 3) y[3] = 0.5f * difference1 + 2.0f * difference2;
-    y[outputs - 1] += pairs[4];
-    if (strided)
-        UNROLL for (int i = 1; i < 4; i++) y[i] += m[5 + i];
-}
+ALWAYS_INLINE void winograd_out(const int form, const int narrow, const vf *m, vf *y) WINOGRAD_OUT_BODY(vf, form, narrow)
 
 /* g and u: the taps of a line, and its six points. */
 ALWAYS_INLINE void winograd_filter(const int form, const vf *g, vf *u)
@@ -154,7 +156,7 @@ static float largest_lane(const vf x)
 }
 
 ALWAYS_INLINE vf winograd_input_vector(const int form, const int narrow0, const int narrow1, const float *const *rows,
-                                       ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
+                                       ptrdiff_t c, ptrdiff_t count, ptrdiff_t kept, float *v, ptrdiff_t step)
 {
     const int side = WINOGRAD_SIDE(form);
     vf t[9][9], size = {0};
@@ -174,30 +176,33 @@ ALWAYS_INLINE vf winograd_input_vector(const int form, const int narrow0, const 
         if (LEFT_OUT(narrow0, i)) continue;
         winograd_in(form, narrow1, t[i], row);
         UNROLL for (int j = 0; j < side; j++)
-            if (!LEFT_OUT(narrow1, j)) *(vf *)(v + (i * side + j) * step) = row[j];
+            if (!LEFT_OUT(narrow1, j)) store_f32(v + (i * side + j) * step, kept, row[j]);
     }
     return size;
 }
 
 ALWAYS_INLINE float winograd_input_body(const int form, const int narrow0, const int narrow1, const float *const *rows,
-                                        ptrdiff_t channels, float *v, ptrdiff_t step)
+                                        ptrdiff_t c, ptrdiff_t until, float *v, ptrdiff_t step, ptrdiff_t apart,
+                                        int exact)
 {
     vf sizes = {0};
-    ptrdiff_t c = 0;
-    for (; c + LANES_F32 <= channels; c += LANES_F32)
-        sizes = larger(winograd_input_vector(form, narrow0, narrow1, rows, c, LANES_F32, v + c, step), sizes);
-    if (c < channels)
-        sizes = larger(winograd_input_vector(form, narrow0, narrow1, rows, c, channels - c, v + c, step), sizes);
+    for (; c + LANES_F32 <= until; c += LANES_F32, v += apart)
+        sizes = larger(winograd_input_vector(form, narrow0, narrow1, rows, c, LANES_F32, LANES_F32, v, step), sizes);
+    if (c < until)
+        sizes = larger(winograd_input_vector(form, narrow0, narrow1, rows, c, until - c, exact ? until - c : LANES_F32, v,
+                                             step), sizes);
     return largest_lane(sizes);
 }
 
-/* v[x][c] = transformed channels c of the rows of an input tile, WINOGRAD_SIDE(form) a side; `step` from one x to the
-   next, and room for whole vectors. Returns the largest sum over a channel of their magnitudes. */
-NEVER_INLINE float winograd_input(int form, int narrow, const float *const *rows, ptrdiff_t channels, float *v,
-                                  ptrdiff_t step)
+/* v[x][i] = transformed channels c + i < until of the rows of an input tile, WINOGRAD_SIDE(form) a side; `step` from one x
+   to the next, `apart` from a vector of channels to the next. The last vector is filled up with zeros, unless `exact`.
+   Returns the largest sum over a channel of their magnitudes. */
+NEVER_INLINE float winograd_input(int form, int narrow, const float *const *rows, ptrdiff_t c, ptrdiff_t until, float *v,
+                                  ptrdiff_t step, ptrdiff_t apart, int exact)
 {
-    if (form == WINOGRAD_STRIDED) return winograd_input_body(WINOGRAD_STRIDED, 0, 0, rows, channels, v, step);
-#define DO(narrow0, narrow1) return winograd_input_body(3, narrow0, narrow1, rows, channels, v, step)
+#define DO(narrow0, narrow1) return winograd_input_body(3, narrow0, narrow1, rows, c, until, v, step, apart, exact)
+    if (form == WINOGRAD_STRIDED)
+        return winograd_input_body(WINOGRAD_STRIDED, 0, 0, rows, c, until, v, step, apart, exact);
     WINOGRAD_NARROW(DO) /* the inputs of all other forms are alike */
 #undef DO
 }
@@ -314,13 +319,13 @@ ALWAYS_INLINE int winograd_output_body(const int form, const int narrow0, const 
         UNROLL for (int j = 0; j < (narrow1 ? 2 : outputs); j++) {
             const vf sum = y[j] + offset;
             float *target = targets[i * outputs + j];
-            check += sum * 0.0f;
+            check += sum;
             if (target == NULL) continue;
             store_f32(target + first, count, sum);
         }
     }
     int finite = 1;
-    for (int lane = 0; lane < LANES_F32; lane++) finite &= ((const float *)&check)[lane] == 0;
+    for (int lane = 0; lane < LANES_F32; lane++) finite &= ((const float *)&check)[lane] * 0 == 0;
     return finite;
 }
 

@@ -51,10 +51,11 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
     cdef const float *shifted[POINTS]
     cdef float *places[MOST_OUT * MOST_OUT]
     cdef float size = 0, slope = 0
-    cdef tile_t tile = tile_of(s, &job.tiling, job.tile0 + t)
+    cdef tile_t tile
     cdef Py_ssize_t place = job.place[t]
+    find_tile(s, &job.tiling, job.tile0 + t, &tile)
     for d in range(depth):
-        tile_inputs(s, &job.tiling, &tile, d, job.x, job.constants, rows, NULL, 0,
+        tile_inputs(s, &job.tiling, &tile, d, job.x, job.constants, rows, NULL,
                     <float *> (job.scratch + worker * job.scratch_size))
         for group in range(job.groups):
             for first from 0 <= first < job.channels by wide:
@@ -62,9 +63,9 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
                 for i in range(POINTS):
                     shifted[i] = rows[i] + group * job.channels + first
                 size = max(size, winograd_input(
-                    3, tile.narrow, shifted, min(width, job.channels - first),
+                    3, tile.narrow, shifted, 0, min(width, job.channels - first),
                     job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + place * width,
-                    job.tiles * job.groups * depth * job.padded))
+                    job.tiles * job.groups * depth * job.padded, lanes, False))
     tile_places(s, &job.tiling, &tile, <float *> job.gy, job.gy_n, job.gy_stride, places)
     for first from 0 <= first < job.groups * job.outputs by lanes:
         slope = max(slope, winograd_slope(

@@ -15,13 +15,28 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem, direct
 
-__all__ = ["DEPTH", "Form", "fills", "kernel", "mend", "tiles_of", "unfit", "wasteful"]
+__all__ = ["DEPTH", "Form", "fills", "form_of", "kernel", "mend", "saved", "tiles_of", "unfit", "wasteful"]
 
 SUITS = "it is for 3 x 3 to 5 x 5 taps at stride 1, or three to five times the stride"
 MOST = 0.74  # of the multiplications of a sum over taps
 DEPTH = 8  # most taps of the first axis
 FOLDS = 4  # largest stride whose inputs are folded
-FEW = 16  # folded channels that suffice many filters, with AVX2 where taps fold badly: `bands` does 7 x 7 of RGB faster
+
+
+class Costs(NamedTuple):
+    """What a tile takes whose products and transforms are done together, in multiplications of vectors, as measured."""
+
+    tile: int  # to find it and transform a vector of its channels
+    fold: int  # to find and transform a vector of each further row of the squares that are folded
+    vector: int  # to transform each further vector of channels
+    outputs: int  # to transform a vector of outputs back
+    place: int  # what a place takes that is summed tap by tap, beside multiplications
+
+
+COSTS = {16: Costs(560, 840, 100, 50, 15), 8: Costs(1150, 2250, 100, 140, 40)}  # by lanes of a vector; with fewer:
+NARROW = Costs(700, 1000, 100, 100, 30)
+PRODUCTS = 38  # of a vector of filters with a channel of a tile
+EXCHANGE = 14  # to bring a vector of channels together, or take one of outputs apart, of each place
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
 
@@ -83,17 +98,18 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    (outputs, channels), form, lanes = problem.per_group, form_of(problem), _core.kernels.LANES["float32"]
+    (outputs, channels), form = problem.per_group, form_of(problem)
     if form is None:
         return SUITS
-    channels *= form.fold**2
-    # below so many, the transforms cost more than they save
-    least = 32 if form.strided else 24 if form.number == 5 and form.fold == 1 else 16
-    padded = form.taps % form.fold != 0  # by taps that are zero
-    few = form.fold > 1 and outputs >= 48 and channels >= (FEW if padded and lanes == 8 else 12)
-    if min(outputs, channels) < least and not few:
-        return f"it pays from {least} channels and filters on, a group has {channels} and {outputs}"
     lengths = [axis.length for axis in problem.axes]
+    channels *= form.fold**2
+    fused = fusible(problem, form)
+    if not fused:
+        # below so many, the transforms cost more than they save
+        least = 32 if form.strided else 24 if form.number == 5 and form.fold == 1 else 16
+        few = form.fold > 1 and outputs >= 48 and channels >= 12
+        if min(outputs, channels) < least and not few:
+            return f"it pays from {least} channels and filters on, a group has {channels} and {outputs}"
     least = 320 if form.strided else 144 if form.fold == 1 else 1000
     if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < least:
         return f"filters that are not prepared pay from {least} places on"
@@ -103,7 +119,33 @@ def wasteful(problem: Problem) -> str | None:
         return "too few tiles lie regularly in the index tables"
     if not fills(problem.axes, form):
         return f"a result of {lengths[1]} x {lengths[2]} fills its tiles badly"
+    if fused and (part := saved(problem, form, tiles)) < 1:
+        return f"transforms of so few channels and filters cost more than they save: {part:.2f} of what sums take"
     return None
+
+
+def fusible(problem: Problem, form: Form) -> bool:
+    """Whether the kernel does products and transforms together, as for few channels."""
+    channels, lanes = problem.per_group[1] * form.fold**2, _core.kernels.LANES["float32"]
+    few = problem.axes[0].taps * channels <= _core.kernels.FUSED_PRODUCTS
+    return few and not form.strided and (problem.groups == 1 or lanes % channels == 0)
+
+
+def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
+    """What sums over taps take, in parts of what tiles take that are transformed."""
+    (outputs, channels), lanes = problem.per_group, _core.kernels.LANES["float32"]
+    least = _core.kernels.LEAST_LANES["float32"]
+    vectors = outputs // lanes + (0 if outputs % lanes == 0 else 0.5 if outputs % lanes <= least else 1)
+    costs = COSTS.get(lanes, NARROW)
+    sums = problem.groups * math.prod(axis.taps for axis in problem.axes) * channels * vectors + costs.place
+    products, depth = channels * form.fold**2, problem.axes[0].taps
+    inputs = -(-channels * problem.groups * form.fold // lanes) * form.fold * depth
+    tile = costs.tile + costs.fold * (form.fold - 1) + costs.vector * (inputs - form.fold)
+    tile += problem.groups * vectors * (costs.outputs + PRODUCTS * depth * products)
+    if problem.apart:
+        tile += EXCHANGE * form.out**2 * (problem.groups * vectors + inputs)
+    places = math.prod(int(axis.length) for axis in problem.axes[1:])
+    return float(sums * places / (tile * len(tiles[0][0]) * len(tiles[1][0])))
 
 
 def panels(problem: Problem, form: Form) -> Any:

@@ -1,0 +1,105 @@
+# Filters of Winograd's algorithms, transformed and packed.
+
+cdef enum:
+    FILTER_RUN = 8                  # channels of filters transformed at a time
+    TAPS_STEP = (FILTER_RUN + 1) * LANES_F32    # a vector more: taps do not share lines of the nearest cache
+    POINTS_STEP = (FILTER_RUN * TILE_VECTORS + 1) * LANES_F32   # nor do points
+    MOST_TAPS = 5                   # taps there
+
+
+cdef cnp.ndarray folded_filters(cnp.ndarray filters, tuple kernel, Py_ssize_t fold, Py_ssize_t side):
+    """(F, taps, C) with taps of a first axis and kernel = two others: squares of fold x fold taps become channels.
+
+    What is missing of side x side squares is zero.
+    """
+    outputs, channels = filters.shape[0], filters.shape[2]
+    taps = filters.reshape((outputs, -1, *kernel, channels))
+    depth, missing = taps.shape[1], [(0, side * fold - k) for k in kernel]
+    taps = np.pad(taps, [(0, 0), (0, 0), *missing, (0, 0)]).reshape((outputs, depth, side, fold, side, fold, channels))
+    return taps.transpose((0, 1, 2, 4, 3, 5, 6)).reshape((outputs, depth * side * side, fold * fold * channels))
+
+
+cdef class WinogradPanels:
+    """Transformed filters: [group][panel][point][depth tap][channel][lane].
+
+    filters: (F, taps, C // groups), float32, with taps of a first axis and kernel = taps of two others. form: taps
+    along a side (3, 4 or 5), or WINOGRAD_STRIDED, after squares of fold x fold taps have become channels (groups 1).
+    With `transposed` channels and filters change places; with `flipped` the taps of the last two axes are taken in
+    reverse. `packing` as for Panels.
+    """
+    cdef readonly Py_ssize_t groups, outputs, channels, depth, fold
+    cdef readonly bint transposed, flipped
+    cdef readonly int form
+    cdef tuple kernel
+    cdef Py_ssize_t group_size
+    cdef object memory
+    cdef float *data
+
+    def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, int form,
+                 Py_ssize_t fold, tuple kernel, bint packing=True):
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), squares = WINOGRAD_TAPS(form) * WINOGRAD_TAPS(form)
+        if not (2 <= form <= MOST_TAPS and 1 <= fold <= MOST_FOLD and (fold == 1 or groups == 1)) \
+                or max(kernel) > WINOGRAD_TAPS(form) * fold or (fold == 1 and kernel[0] * kernel[1] != squares):
+            raise ValueError("Winograd's algorithm: the filters do not fit")
+        self.groups, self.depth = groups, filters.shape[1] // (kernel[0] * kernel[1])
+        self.transposed, self.flipped, self.form, self.fold, self.kernel = transposed, flipped, form, fold, kernel
+        self.outputs, self.channels = filters.shape[0] // groups, filters.shape[2] * fold * fold
+        if transposed:
+            self.outputs, self.channels = self.channels, self.outputs
+        self.group_size = (self.outputs + lanes - 1) // lanes * lanes * POINTS * self.depth * self.channels
+        if not packing:
+            return
+        if fold > 1:
+            filters = folded_filters(filters, kernel, fold, WINOGRAD_TAPS(form))
+        cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
+        cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
+        cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
+        cdef Py_ssize_t step_group = step_output * (filters.shape[0] // groups)
+        if transposed:
+            step_output, step_channel = step_channel, step_output
+        self.memory = np.empty(self.group_size * groups * sizeof(float) + 64, np.uint8)
+        self.data = <float *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
+        cdef const float *origin = <const float *> cnp.PyArray_DATA(filters)
+        cdef Py_ssize_t group, first, width = lanes * TILE_VECTORS, inner = self.depth * self.channels
+        with nogil:
+            for group in range(groups):
+                for first from 0 <= first < self.outputs by width:
+                    self.transform(origin + group * step_group + first * step_output, step_output, step_tap,
+                                   step_channel, self.data + group * self.group_size + first * POINTS * inner,
+                                   self.outputs - first)
+
+    cdef void transform(self, const float *origin, Py_ssize_t step_output, Py_ssize_t step_tap,
+                        Py_ssize_t step_channel, float *panel, Py_ssize_t outputs) noexcept nogil:
+        """Transform the filters of one panel, as many as it holds of the outputs that are left.
+
+        A few channels at a time: what belongs to one point lies together, and points lie far apart. Lanes beyond the
+        last output are zeros, or those of the vector before, whose sums are good if its are.
+        """
+        cdef float taps[MOST_TAPS * MOST_TAPS * TAPS_STEP]
+        cdef float points[POINTS * POINTS_STEP]
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+        cdef Py_ssize_t width = lanes * TILE_VECTORS if outputs > lanes else lanes
+        cdef Py_ssize_t all_taps = WINOGRAD_TAPS(self.form) * WINOGRAD_TAPS(self.form)
+        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap, lane
+        cdef float *to
+        memset(taps, 0, sizeof(taps))
+        for d in range(self.depth):
+            for c from 0 <= c < self.channels by FILTER_RUN:
+                run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
+                for lane from 0 <= lane < min(width, outputs) by lanes:
+                    for k in range(all_taps):
+                        tap = d * all_taps + (all_taps - 1 - k if self.flipped else k)
+                        turn(origin + lane * step_output + tap * step_tap + c * step_channel, step_output, step_channel,
+                             taps + k * TAPS_STEP, lanes, 1, min(lanes, outputs - lane), run)
+                    for i in range(run):
+                        winograd_filters(self.form, taps + i * lanes, TAPS_STEP, points + i * width + lane, POINTS_STEP)
+                for x in range(POINTS):
+                    to = panel + (x * inner + d * self.channels + c) * width
+                    memcpy(to, points + x * POINTS_STEP, run * width * sizeof(float))
+                    for i in range(run):
+                        PREFETCH(to + (run + i) * width)        # what is written next
+
+    @property
+    def nbytes(self):
+        """Bytes held."""
+        return 0 if self.memory is None else self.memory.nbytes

@@ -1,0 +1,200 @@
+# Tiles of Winograd's algorithms: where their inputs lie, by the tables of the axes, and their outputs.
+
+cdef extern from "winograd.h":
+    enum:
+        WINOGRAD_STRIDED
+    int WINOGRAD_SIDE(int form) noexcept nogil
+    int WINOGRAD_TAPS(int form) noexcept nogil
+    int WINOGRAD_OUT(int form) noexcept nogil
+    void copy_few(float *to, const float *x, Py_ssize_t n) noexcept nogil
+    float winograd_input(int form, int narrow, const float **rows, Py_ssize_t c, Py_ssize_t until, float *v,
+                         Py_ssize_t step, Py_ssize_t apart, bint exact) noexcept nogil
+    float winograd_slope(int narrow, const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
+                         Py_ssize_t step) noexcept nogil
+    float largest_magnitude(const float *x, Py_ssize_t n) noexcept nogil
+    void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
+    void winograd_filters(int form, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
+    int winograd_output(int form, int narrow, const float *m, Py_ssize_t step, const float *bias, float **targets,
+                        Py_ssize_t first, Py_ssize_t count) noexcept nogil
+    bint LEFT_OUT(int narrow, Py_ssize_t i) noexcept nogil
+
+cdef enum:
+    POINTS = 36                     # elements of transformed filters, and of a tile but in the strided form
+    MOST_SIDE = 9                   # inputs and points along a side of a tile: most, and
+    MOST_POINTS = MOST_SIDE * MOST_SIDE     # in all
+    MOST_OUT = 4                    # outputs there
+    MOST_FOLD = 4
+
+
+cdef struct tiling_t:
+    int form
+    Py_ssize_t side, outputs        # inputs, and outputs, along a side of a tile
+    Py_ssize_t fold                 # elements along a side of an input
+    Py_ssize_t rise[2]              # inputs' elements from one output of a tile to the next
+    const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and
+    const Py_ssize_t *count[2]      # whether their inputs lie one after the other in the table
+    const Py_ssize_t *regular[2]
+    Py_ssize_t tiles[2]
+    Py_ssize_t spacing[2]           # places between the outputs of a tile
+    Py_ssize_t step[2]              # codes between its inputs
+    Py_ssize_t base[2]              # from the code where a place's taps start to the tile's first input
+    Py_ssize_t all                  # tiles of the batch
+    bint whole                      # all have all points
+
+
+cdef struct tile_t:
+    Py_ssize_t n, depth             # sample, and place of the first axis
+    Py_ssize_t tile[2]
+    Py_ssize_t codes[2][MOST_SIDE * MOST_FOLD]
+    bint regular
+    bint plain                      # all inputs are elements of x
+    int narrow                      # as in winograd.h
+
+
+cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold):
+    """tiles: for each of the last two axes three intp arrays, one element per tile, and the spacing."""
+    cdef tiling_t tiling
+    tiling.form, tiling.side, tiling.outputs, tiling.fold = form, WINOGRAD_SIDE(form), WINOGRAD_OUT(form), fold
+    tiling.all = s.batch * s.axis[0].length
+    for i in range(2):
+        tiling.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
+        tiling.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
+        tiling.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
+        tiling.tiles[i], tiling.spacing[i] = tiles[i][0].size, tiles[i][3]
+        tiling.step[i] = distance(&s.axis[i + 1])
+        tiling.base[i] = min(s.axis[i + 1].step * (s.axis[i + 1].taps - 1), 0)
+        tiling.rise[i] = 2 if form == WINOGRAD_STRIDED else fold
+        tiling.all *= tiling.tiles[i]
+    return tiling
+
+
+cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexcept nogil:
+    """Along which axes a tile, given by its numbers on both, has so few places that it does without some points."""
+    if tiling.form != 3 or tiling.whole:
+        return 0
+    return (tiling.count[0][tile[0]] <= 2) + 2 * (tiling.count[1][tile[1]] <= 2)
+
+
+cdef void find_tile(const source_t *s, const tiling_t *tiling, Py_ssize_t q, tile_t *tile) noexcept nogil:
+    """Where a tile lies, and the codes of its inputs: NOTHING beyond the last place."""
+    cdef const axis_t *axis
+    cdef const Py_ssize_t *code
+    cdef Py_ssize_t *to
+    cdef Py_ssize_t i, k, t, read, length = tiling.side * tiling.fold, signs = 0
+    tile.tile[1] = q % tiling.tiles[1]
+    q //= tiling.tiles[1]
+    tile.tile[0] = q % tiling.tiles[0]
+    q //= tiling.tiles[0]
+    tile.depth = q % s.axis[0].length
+    tile.n = q // s.axis[0].length
+    tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
+    tile.narrow = narrow_of(tiling, tile.tile)
+    for k in range(2):
+        axis, t, to = &s.axis[k + 1], tile.tile[k], tile.codes[k]
+        code = axis.code + axis.row[tiling.first[k][t]] + tiling.base[k]
+        read = min(tiling.rise[k] * (tiling.count[k][t] - 1) + axis.taps, length) if tiling.regular[k][t] else 0
+        for i in range(read):
+            to[i] = code[i * tiling.step[k]]
+            signs |= to[i]
+        for i in range(read, length):
+            to[i] = NOTHING
+            signs = NOTHING
+    tile.plain = signs >= 0
+
+
+cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t tap, const float *x,
+                      const float *constants, const float **rows, float *folded, float *mix) noexcept nogil:
+    """Pointers to the inputs of a tile for a tap of the first axis. If they are folded, each consists of `fold` rows of
+    elements: the first rows of all inputs, then the second ones; what does not lie together is gathered in `folded`.
+    """
+    cdef const float *pointer
+    cdef Py_ssize_t i, j, side = tiling.side
+    cdef Py_ssize_t a = s.axis[0].code[s.axis[0].row[tile.depth] + tap * s.axis[0].step]
+    x += tile.n * s.stride_n
+    if tiling.fold > 1:
+        fold_inputs(s, tiling, tile, a, x, constants, rows, folded, mix)
+        return
+    if tile.plain and a >= 0:
+        for i in range(side):
+            pointer = x + a * s.stride[0] + tile.codes[0][i] * s.stride[1]
+            for j in range(side):
+                rows[i * side + j] = pointer + tile.codes[1][j] * s.stride[2]
+        return
+    for i in range(side):
+        for j in range(side):
+            pointer = tap_row(s, x, constants, a, tile.codes[0][i], tile.codes[1][j], mix)
+            if pointer == mix:
+                mix += s.channels
+            rows[i * side + j] = constants + AXES * s.channels if pointer == NULL else pointer
+
+
+cdef void fold_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t a, const float *x,
+                      const float *constants, const float **rows, float *folded, float *mix) noexcept nogil:
+    """The same for squares of fold x fold elements."""
+    cdef const float *pointer
+    cdef const float *line
+    cdef const float *zeros = folded
+    cdef const Py_ssize_t *code
+    cdef const float **to
+    cdef Py_ssize_t i, j, q, b, channels = s.channels, fold = tiling.fold
+    cdef Py_ssize_t lies[MOST_SIDE]     # where the elements of a row of a square lie together in x, or -1
+    memset(folded, 0, fold * channels * sizeof(float))
+    folded += fold * channels
+    for j in range(tiling.side):
+        code = tile.codes[1] + j * fold
+        lies[j] = code[0] if s.stride[2] == channels else -1
+        for q in range(1, fold):
+            # what stands where no tap reads is multiplied by taps that are zero
+            if code[q] != code[0] + q and (code[q] != NOTHING or code[0] + q >= s.length[2]):
+                lies[j] = -1
+    for i in range(tiling.side * fold):
+        b = tile.codes[0][i]
+        to = rows + (i % fold * tiling.side + i // fold) * tiling.side
+        line = x + a * s.stride[0] + b * s.stride[1] if (a | b) >= 0 else NULL
+        for j in range(tiling.side):
+            if b == NOTHING:
+                to[j] = zeros
+            elif line != NULL and lies[j] >= 0:
+                to[j] = line + lies[j] * channels
+            else:
+                to[j] = folded
+                for q in range(fold):
+                    pointer = tap_row(s, x, constants, a, b, tile.codes[1][j * fold + q], mix)
+                    copy_few(folded, constants + AXES * channels if pointer == NULL else pointer, channels)
+                    folded += channels
+
+
+cdef float transform_inputs(const source_t *s, const tiling_t *tiling, int narrow, const float **rows, float *v,
+                            Py_ssize_t step, Py_ssize_t apart) noexcept nogil:
+    """Transform the inputs of a tile; `step` elements from a point to the next, `apart` from a vector of channels to
+    the next. Returns the largest sum over a channel of their magnitudes.
+    """
+    cdef Py_ssize_t run = tiling.fold * s.channels, row, done, some, at
+    cdef float size = 0
+    for row in range(tiling.fold):
+        done = 0
+        while done < run:
+            at = row * run + done
+            some = run - done if at % LANES_F32 == 0 else min(run - done, LANES_F32 - at % LANES_F32)
+            size = max(size, winograd_input(tiling.form, narrow, rows + row * POINTS, done, done + some,
+                                            v + at // LANES_F32 * apart + at % LANES_F32, step, apart,
+                                            tiling.fold > 1))
+            done += some
+    return size
+
+
+cdef void tile_places(const source_t *s, const tiling_t *tiling, const tile_t *tile, float *y, Py_ssize_t y_n,
+                      const Py_ssize_t *y_stride, float **places) noexcept nogil:
+    """Pointers to the places of a tile in y, NULL beyond the last."""
+    cdef Py_ssize_t i, j, outputs = tiling.outputs
+    cdef Py_ssize_t height = tiling.count[0][tile.tile[0]], width = tiling.count[1][tile.tile[1]]
+    cdef const Py_ssize_t *row = s.axis[1].place + tiling.first[0][tile.tile[0]]
+    cdef const Py_ssize_t *column = s.axis[2].place + tiling.first[1][tile.tile[1]]
+    cdef float *line
+    if height < outputs or width < outputs:
+        memset(places, 0, outputs * outputs * sizeof(float *))
+    y += tile.n * y_n + s.axis[0].place[tile.depth] * y_stride[0]
+    for i in range(height):
+        line = y + row[i * tiling.spacing[0]] * y_stride[1]
+        for j in range(width):
+            places[i * outputs + j] = line + column[j * tiling.spacing[1]] * y_stride[2]
