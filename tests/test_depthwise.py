@@ -62,6 +62,25 @@ def test_the_bits_are_those_of_one_thread(kernel, stride, dilation, channels, dt
 
 
 @every_isa
+@every_dtype
+@pytest.mark.parametrize("kernel", [(5, 5), (7, 7), (9, 9), (3, 9), (8, 2), (4, 6)])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), ((1, 3), 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "wrap", "edge", cx.padding("constant", value=3), "globe"])
+def test_many_taps_at_borders(mode, stride, dilation, kernel, dtype, isa):
+    x, filters = arguments((2, 19, 22, 21), kernel, dtype)
+    bias = np.arange(21, dtype=dtype)
+    options = dict(padding=5, padding_mode=mode, stride=stride, dilation=dilation, groups=21)
+    with _core.using(isa), cx.threads(2):
+        y, pullback = cx.vjp(cx.conv2d, x, filters, bias, algorithm="depthwise", activation="relu", **options)
+        gx, gfilters, _ = pullback(y)
+    wide = [array.astype(np.float64) for array in (x, filters, bias)]
+    want, exact = cx.vjp(cx.conv2d, *wide, algorithm="plain", activation="relu", **options)
+    close = 1e-5 if dtype is np.float32 else 1e-13
+    for got, expected in zip((y, gx, gfilters), (want, *exact(want)[:2]), strict=True):
+        assert np.abs(got - expected).max() <= close * np.abs(expected).max()
+
+
+@every_isa
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 7, 12, 13, 14, 16, 29, 40])
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 2), (5, 1), (7, 1), (8, 1), (11, 1)])
 def test_a_place_has_the_same_bits_wherever_it_lies(kernel, dilation, width, isa):

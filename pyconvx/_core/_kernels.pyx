@@ -43,7 +43,7 @@ ctypedef fused element:
 
 cdef extern from "tiles.h":
     enum:
-        VECTOR_BYTES, LANES_F32, HALVES, TILE_FULL, TILE_SINGLE, TILE_VECTORS, FOLD_F32, FOLD_F64
+        VECTOR_BYTES, LANES_F32, HALVES, TILE_FULL, TILE_SINGLE, TILE_VECTORS, MOST_PIECE, FOLD_F32, FOLD_F64
     Py_ssize_t panel_width(Py_ssize_t left, Py_ssize_t lanes) noexcept nogil
     void multiply_f32(Py_ssize_t height, Py_ssize_t width, const float **rows, const Py_ssize_t *tap, Py_ssize_t count,
                       Py_ssize_t offset, Py_ssize_t channels, const float *panel, const float *start,

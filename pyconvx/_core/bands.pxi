@@ -17,6 +17,7 @@ cdef enum:
     BAND_PRODUCTS = 1 << 27         # most products of a block, unless one tile has more
     TURNED = 64                     # places from which a row is turned, where channels of the result lie apart
     CACHE_LINE = 64                 # bytes
+    AHEAD = 1 << 18                 # bytes of a result that leave the nearer caches from one call to the next
 
 cdef struct piece_t:                # of the visits of an axis, as Axis.pieces has them
     Py_ssize_t first, count, rise, gap
@@ -38,6 +39,7 @@ cdef struct bands_t:
     bint overlap                    # a place may be stored with lanes that belong to the next, which follows
     bint merge                      # the taps of a kernel row are read as one run of channels
     bint across                     # a tile is multiplied with all panels before the next
+    bint ahead                      # what the next tile writes is asked for: the result does not stay near
     Py_ssize_t lines_at, rows_at, taps_at, part_at, used_at, start_at, mix_at
 
 
@@ -206,6 +208,15 @@ cdef inline void multiply_places(const bands_t *job, const strip_t *strip, Py_ss
         multiply_even_f64(height, width, rows, apart, taps, count, offset, channels, panel, start, to, to_step)
 
 
+cdef inline void ask_for(real *to, Py_ssize_t first, Py_ssize_t until, Py_ssize_t step,
+                         Py_ssize_t valid) noexcept nogil:
+    """Have the lines of the cache on their way that places first .. until - 1 are written to."""
+    cdef Py_ssize_t m, lane
+    for m in range(first, until):
+        for lane from 0 <= lane < valid by CACHE_LINE // <Py_ssize_t> sizeof(real):
+            PREFETCH(to + m * step + lane)
+
+
 cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
                    Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
                    const real *start, real *y) noexcept nogil:
@@ -216,6 +227,8 @@ cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, 
     cdef real *part = <real *> strip.part
     for tile in range(tiles):
         height = tall + (tile < more)
+        if job.ahead:
+            ask_for(y, height, 2 * height, strip.y_step, valid)
         if valid == width or (job.overlap and tile < tiles - 1 and strip.segment.gap == 1):
             multiply_places(job, strip, height, rows, taps, count, offset, width, panel, start, y, strip.y_step)
         else:
@@ -236,7 +249,7 @@ cdef void fill_across(const bands_t *job, const strip_t *strip, const real **row
     cdef Py_ssize_t tiles = (strip.segment.count + TILE_FULL - 1) // TILE_FULL
     cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles
     cdef Py_ssize_t read = strip.segment.rise * job.task.source.channels
-    cdef Py_ssize_t tile, height, group, first, width, valid, m, lane
+    cdef Py_ssize_t tile, height, group, first, width, valid, m
     cdef const real *panel
     cdef const real *start
     cdef real *part = <real *> strip.part
@@ -251,9 +264,8 @@ cdef void fill_across(const bands_t *job, const strip_t *strip, const real **row
                 panel = (<const real *> job.panels) + group * job.group_size \
                     + first * job.task.source.taps * job.channels
                 to = y + group * job.outputs + first
-                for m in range(height, 2 * height):     # what the next tile writes is on its way then
-                    for lane from 0 <= lane < valid by CACHE_LINE // <Py_ssize_t> sizeof(real):
-                        PREFETCH(to + m * strip.y_step + lane)
+                if job.ahead:
+                    ask_for(to, height, 2 * height, strip.y_step, valid)
                 if valid == width:
                     multiply_places(job, strip, height, rows, taps, count, offset + group * job.channels, width, panel,
                                     start, to, strip.y_step)
@@ -471,6 +483,7 @@ cdef class Bands(Convolution):
         # panels of one vector have taller tiles, which are filled row by row
         job.across = panels.outputs > lanes and job.groups * job.panels_per_group > 1 \
             and filters_size <= PANELS_AT_HAND and job.task.y_channel == 1
+        job.ahead = job.task.y_channel == 1 and y.nbytes > AHEAD
         job.start_at = job.used_at + rounded(last.taps)
         job.mix_at = job.start_at
         if job.across:

@@ -14,7 +14,7 @@ ALWAYS_INLINE void NAME(line_body)(const int width, const int taps, const int st
     for (; count > 0; count--, runs++) {
         const REAL *x = (const REAL *)runs->x + c, *filter = panel + runs->tap * LANES;
         const ptrdiff_t apart = runs->apart;
-        VECTOR w[7];
+        VECTOR w[MOST_PIECE];
         UNROLL for (int k = 0; k < taps; k++, filter += tap_step * LANES) w[k] = *(const VECTOR *)filter;
         UNROLL_LINE for (int column = 0; column < (width - 1) * stride + taps; column++, x += apart) {
             const VECTOR v = *(const VECTOR *)x;
@@ -117,6 +117,9 @@ static struct taps_run *NAME(add_runs)(const struct span *span, const struct ker
         TILES(DO, TILE_FULL, STRIDE, run_count) \
     }
 LINE(1, 1) LINE(2, 1) LINE(3, 1) LINE(5, 1) LINE(7, 1)
+#if MOST_PIECE > 7
+LINE(9, 1)
+#endif
 LINE(2, 2) LINE(3, 2) LINE(5, 2) LINE(7, 2)
 #undef LINE
 #undef DO
@@ -131,6 +134,9 @@ static void NAME(line_vectors)(const struct span *span, const struct kernel_row 
     NAME(line_##taps##_##stride)(span, runs, end - runs, weights, all_taps, first, vectors, start, to); break;
     switch (span->piece * 4 + span->stride) {
         CASE(1, 1) CASE(2, 1) CASE(3, 1) CASE(5, 1) CASE(7, 1) CASE(2, 2) CASE(3, 2) CASE(5, 2) CASE(7, 2)
+#if MOST_PIECE > 7
+        CASE(9, 1)
+#endif
     }
 #undef CASE
 }

@@ -3,11 +3,15 @@
 # Rows of places are cut once into spans that read evenly (spans.pxi). A block is a segment of some rows, mostly a whole
 # row of each. A span takes one pointer per kernel row, two rows at once where they share kernel rows of 3 taps; places
 # in between, at borders, take a pointer for each tap. A kernel row that reads nothing is left out: so the adjoint of a
-# strided convolution is made of small ones, one for each phase.
+# strided convolution is made of small ones, one for each phase. Where many taps would be pointed to at borders, rows of
+# x are laid out with their padding instead, as they are needed, and all places of a row read evenly.
 
 cdef enum:
     SEGMENT_BYTES = 1 << 18         # of what a segment reads for two rows of places, unless one tile reads more
     SEGMENT_PRODUCTS = 1 << 20      # of a block, unless a pair of rows has more
+    FRAMED_PRODUCTS = 1 << 22       # of one that lays rows of x out
+    FRAMED_TAPS = 15                # from so many on that is worth it, where places lie at borders: rows are not paired
+    FRAMED_BYTES = 1 << 19          # of the rows that are laid out at once
 
 cdef struct depthwise_t:
     task_t task
@@ -16,7 +20,11 @@ cdef struct depthwise_t:
     pair_t *pairs
     Py_ssize_t pair_count, pairs_per_block, blocks      # blocks of a column of pairs
     span_t whole                    # all taps of a kernel row, of places that lie in no span
-    Py_ssize_t runs_at, pointers_at, mix_at
+    Py_ssize_t slots                # rows of x that are laid out with their padding; 0: they are read where they are
+    Py_ssize_t line, length         # elements of one, and positions
+    Py_ssize_t rise                 # positions of the second axis from a row of places to the next
+    Py_ssize_t run0, run1           # between which they are neighbours in x
+    Py_ssize_t runs_at, pointers_at, lines_at, laid_at, mix_at
 
 
 cdef class ChannelPanels:
@@ -81,6 +89,28 @@ cdef void fill_alone(const depthwise_t *job, const real *image, const kernel_row
         height = some_visits(&job.row, segment, even, done, visits)
 
 
+cdef void frame_rows(const depthwise_t *job, const real *image, Py_ssize_t visit, kernel_row_t *rows,
+                     Py_ssize_t count, char *scratch) noexcept nogil:
+    """Have the rows of x that kernel rows of a row of places read laid out, and read there."""
+    cdef const source_t *s = &job.task.source
+    cdef const axis_t *middle = &s.axis[1]
+    cdef Py_ssize_t *laid = <Py_ssize_t *> (scratch + job.laid_at)     # which position of the second axis a slot holds
+    cdef real *line
+    cdef Py_ssize_t i, k, position, slot
+    for i in range(count):
+        if rows[i].pixel == 0:      # a constant
+            continue
+        k = rows[i].tap // s.axis[2].taps
+        position = visit * job.rise + (k if middle.step > 0 else middle.taps - 1 - k) * distance(middle)
+        slot = position % job.slots
+        line = <real *> (scratch + job.lines_at) + slot * job.line
+        if laid[slot] != position:
+            laid[slot] = position
+            lay_line(&job.task, image, rows[i].a, rows[i].b, codes_from(&s.axis[2], 0), job.length, job.run0, job.run1,
+                     0, s.channels, line, s.channels, 1, <real *> (scratch + job.mix_at))
+        rows[i].x, rows[i].pixel = line, s.channels
+
+
 cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, int worker) noexcept nogil:
     cdef const source_t *s = &job.task.source
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
@@ -105,6 +135,7 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
     rows[0] = <kernel_row_t *> scratch
     rows[1] = rows[0] + s.axis[0].taps * s.axis[1].taps
     runs = <taps_run_t *> (scratch + job.runs_at)
+    memset(scratch + job.laid_at, -1, job.slots * sizeof(Py_ssize_t))
     for p in range(first, min(first + job.pairs_per_block, job.pair_count)):
         pair = job.pairs + p
         height = 2 if pair.shift else 1
@@ -112,6 +143,8 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
             visit = pair.second if r else pair.first
             y[r] = plane + s.axis[1].place[visit] * job.task.y_stride[1]
             count[r] = list_kernel_rows(s, image, constants, od, visit, rows[r], even + r)
+            if job.slots and even[r]:
+                frame_rows(job, image, visit, rows[r], count[r], scratch)
         for i in range(segment.span0, segment.span1):
             span = job.row.spans + i
             at = s.axis[2].place[span.first] * job.task.y_stride[2]
@@ -149,6 +182,14 @@ cdef void depthwise_block_f64(void *job, Py_ssize_t block, int worker) noexcept 
     depthwise_block(<double *> NULL, <const depthwise_t *> job, block, worker)
 
 
+cdef bint worth_framing(const depthwise_t *job, tuple axes, Py_ssize_t pixel):
+    """Whether places at borders, which are done one by one, take longer than laying all rows of x out."""
+    cdef const source_t *s = &job.task.source
+    cdef Py_ssize_t near = reach_of(&s.axis[1]) * job.length * pixel
+    return s.taps >= FRAMED_TAPS and s.axis[0].taps == 1 and not s.mixed and job.row.odd_count > 0 \
+        and near <= FRAMED_BYTES and (<Axis> axes[1]).rise > 0 and (<Axis> axes[2]).rise > 0 and axes[0].ordered
+
+
 cdef class Depthwise(Convolution):
     """Depthwise(x, panels, y, axes, constants, threads): one filter per channel, packed."""
     cdef depthwise_t job
@@ -171,18 +212,29 @@ cdef class Depthwise(Convolution):
         cdef Py_ssize_t pairs
         cdef _Scratch rows = _Scratch(middle.length * sizeof(pair_t), 1)
         self.keep += (panels, rows, cut_row(last, most, job.task.y_stride[2], &job.row))
+        job.length = (last.length - 1) * (<Axis> axes[2]).rise + reach_of(last)
+        job.line, job.slots = job.length * source.channels, 0
+        if worth_framing(job, axes, pixel):
+            # all that a row of places reads, each in a slot of its own
+            job.rise = (<Axis> axes[1]).rise
+            job.slots = reach_of(middle)
+            longest_run(codes_from(last, 0), job.length, &job.run0, &job.run1)
+            self.keep += (cut_framed(last, (<Axis> axes[2]).rise, job.task.y_stride[2], &job.row),)
         job.pairs = <pair_t *> rows.first
         job.pair_count = pair_up(middle, middle.taps == 3 and last.taps == 3, job.pairs)
         job.whole = all_taps_of(last)
         cdef Py_ssize_t columns = source.batch * source.axis[0].length * job.row.count
-        pairs = max(1, SEGMENT_PRODUCTS // max(1, min(most, last.length) * source.channels * source.taps) // 2)
+        pairs = FRAMED_PRODUCTS if job.slots else SEGMENT_PRODUCTS
+        pairs = max(1, pairs // max(1, min(most, last.length) * source.channels * source.taps) // 2)
         if self.ready.threads > 1:
             pairs = max(1, min(pairs, columns * job.pair_count // (4 * self.ready.threads)))
         job.pairs_per_block = pairs
         job.blocks = (job.pair_count + pairs - 1) // pairs
         job.runs_at = rounded(2 * kernel_rows * sizeof(kernel_row_t))
         job.pointers_at = job.runs_at + rounded(2 * source.taps * sizeof(taps_run_t))
-        job.mix_at = job.pointers_at + rounded(source.taps * TILE_FULL * sizeof(void *))
+        job.lines_at = job.pointers_at + rounded(source.taps * TILE_FULL * sizeof(void *))
+        job.laid_at = job.lines_at + rounded(job.slots * job.line * x.itemsize)
+        job.mix_at = job.laid_at + rounded(job.slots * sizeof(Py_ssize_t))
         job.task.scratch_size = job.mix_at
         if source.mixed:
             job.task.scratch_size += source.taps * TILE_FULL * pixel

@@ -4,7 +4,7 @@
 /* Adds to the sums of `height` times `taps` taps what `width` places with the gradients gy add to them; x goes on to the
    next ones. */
 ALWAYS_INLINE void NAME(products_tile)(const int height, const int width, const int taps, const int stride, const REAL **x,
-                                       const ptrdiff_t *apart, const REAL *gy, ptrdiff_t gy_step, VECTOR (*acc)[7])
+                                       const ptrdiff_t *apart, const REAL *gy, ptrdiff_t gy_step, VECTOR (*acc)[MOST_PIECE])
 {
     VECTOR g[TILE_FULL];
     UNROLL for (int m = 0; m < width; m++, gy += gy_step) g[m] = *(const VECTOR *)gy;
@@ -25,7 +25,7 @@ ALWAYS_INLINE void NAME(products_body)(const int height, const int full, const i
                                        const struct taps_run *runs, ptrdiff_t count, ptrdiff_t tap_step, const REAL *gy,
                                        ptrdiff_t gy_step, ptrdiff_t c, REAL *sums)
 {
-    VECTOR acc[3][7];
+    VECTOR acc[3][MOST_PIECE];
     const REAL *x[3];
     ptrdiff_t apart[3];
     UNROLL for (int i = 0; i < height; i++) {
@@ -67,6 +67,9 @@ ALWAYS_INLINE void NAME(products_body)(const int height, const int full, const i
 PRODUCTS(1, 1, 3, PAIR_FULL) PRODUCTS(2, 1, 3, PAIR_FULL) PRODUCTS(3, 1, 3, PAIR_FULL)
 PRODUCTS(5, 1, 1, TILE_FULL) PRODUCTS(7, 1, 1, TILE_FULL)
 PRODUCTS(2, 2, 3, PAIR_FULL) PRODUCTS(3, 2, 3, PAIR_FULL) PRODUCTS(5, 2, 1, TILE_FULL) PRODUCTS(7, 2, 1, TILE_FULL)
+#if MOST_PIECE > 7
+PRODUCTS(9, 1, 1, TILE_FULL)
+#endif
 #undef PRODUCTS
 
 static void NAME(products_vectors)(const struct span *span, const struct kernel_row *rows, ptrdiff_t count,
@@ -79,6 +82,9 @@ static void NAME(products_vectors)(const struct span *span, const struct kernel_
     NAME(products_##taps##_##stride)(span, runs, end - runs, gy, all_taps, first, vectors, sums); break;
     switch (span->piece * 4 + span->stride) {
         CASE(1, 1) CASE(2, 1) CASE(3, 1) CASE(5, 1) CASE(7, 1) CASE(2, 2) CASE(3, 2) CASE(5, 2) CASE(7, 2)
+#if MOST_PIECE > 7
+        CASE(9, 1)
+#endif
     }
 #undef CASE
 }

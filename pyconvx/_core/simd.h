@@ -52,6 +52,12 @@
 #define FOLD_F64 128
 /* Width of a tile of two rows of places: 14 sums, nine filters and a column fill most of 32 registers; of 16, eight sums. */
 #define PAIR_FULL (TILE_FULL == 14 ? 7 : 4)
+/* Most taps of a row whose filters stay in registers beside TILE_FULL sums and a column. */
+#if TILE_FULL == 14
+#define MOST_PIECE 9
+#else
+#define MOST_PIECE 7
+#endif
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))

@@ -81,8 +81,8 @@ cdef run_t run_at(const axis_t *axis, Py_ssize_t visit) noexcept nogil:
 cdef Py_ssize_t piece_of(Py_ssize_t taps, Py_ssize_t stride) noexcept nogil:
     """How many taps the kernels take at once."""
     cdef Py_ssize_t piece
-    for piece in range(7 if stride <= 2 else 1, 1, -1):
-        if taps % piece == 0 and piece != 6 and piece != 4:
+    for piece in range(MOST_PIECE if stride == 1 else 7 if stride == 2 else 1, 1, -1):
+        if taps % piece == 0 and piece != 4 and piece != 6 and piece != 8:
             return piece
     return 1
 
@@ -283,3 +283,23 @@ cdef tuple cut_row(const axis_t *axis, Py_ssize_t most, Py_ssize_t to_step, cut_
     row.segments = <segment_t *> segments.first
     cut(axis, most, to_step, row)
     return spans, odd, segments
+
+
+cdef tuple cut_framed(const axis_t *axis, Py_ssize_t rise, Py_ssize_t to_step, cut_t *row):
+    """The same of places that all read evenly, from a row of x that is laid out with its padding: columns are positions
+    in that, and all places lie in one segment.
+    """
+    cdef run_t run = run_t(count=axis.length, even=True, tap=0, taps=axis.taps, tap_step=1, apart=distance(axis),
+                           rise=rise, place_step=1)
+    cdef Py_ssize_t i
+    if axis.length > 1:
+        run.place_step = axis.place[1] - axis.place[0]
+    row.span_count, row.odd_count, row.count = add_spans(axis, &run, 0, axis.length, to_step, NULL), 0, 1
+    cdef _Scratch spans = _Scratch(row.span_count * sizeof(span_t), 1)
+    cdef _Scratch segments = _Scratch(sizeof(segment_t), 1)
+    row.spans, row.odd, row.segments = <span_t *> spans.first, NULL, <segment_t *> segments.first
+    add_spans(axis, &run, 0, axis.length, to_step, row.spans)
+    for i in range(row.span_count):
+        row.spans[i].column = i * rise
+    row.segments[0] = segment_t(0, axis.length, 0, row.span_count, 0, 0)
+    return spans, segments
