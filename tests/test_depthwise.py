@@ -37,6 +37,9 @@ def test_equals_the_reference_at_length(isa, case):
         gradients_within_reference(case)
 
 
+THREE = cx.padding("constant", value=3)
+
+
 def arguments(shape, kernel, dtype=np.float32, seed=0):
     rng = np.random.default_rng(seed)
     channels = shape[-1]
@@ -65,7 +68,13 @@ def test_the_bits_are_those_of_one_thread(kernel, stride, dilation, channels, dt
 @every_dtype
 @pytest.mark.parametrize("kernel", [(5, 5), (7, 7), (9, 9), (3, 9), (8, 2), (4, 6)])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), ((1, 3), 1), (1, 2), (2, 3)])
-@pytest.mark.parametrize("mode", ["zeros", "reflect", "wrap", "edge", cx.padding("constant", value=3), "globe"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *("zeros", "reflect", "wrap", "edge", "globe", THREE),
+        *(("zeros", THREE), (THREE, "zeros"), ("reflect", THREE), (THREE, cx.padding("constant", value=5))),
+    ],
+)
 def test_many_taps_at_borders(mode, stride, dilation, kernel, dtype, isa):
     x, filters = arguments((2, 19, 22, 21), kernel, dtype)
     bias = np.arange(21, dtype=dtype)
@@ -78,6 +87,25 @@ def test_many_taps_at_borders(mode, stride, dilation, kernel, dtype, isa):
     close = 1e-5 if dtype is np.float32 else 1e-13
     for got, expected in zip((y, gx, gfilters), (want, *exact(want)[:2]), strict=True):
         assert np.abs(got - expected).max() <= close * np.abs(expected).max()
+
+
+@every_isa
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x[:, ::2, 0][:, :, None],
+        lambda x: x[:, ::-1, 0][:, :, None],
+        lambda x: np.broadcast_to(x[:, :, :1], (2, 20, 24, 18)),
+        lambda x: np.broadcast_to(x[:1, :1], (2, 20, 30, 18)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["zeros", "edge", THREE])
+def test_many_taps_on_arrays_whose_places_share_memory(mode, view, isa):
+    x = np.random.default_rng(1).standard_normal((2, 20, 30, 18)).astype(np.float32)
+    given, (_, filters) = view(x), arguments((2, 20, 30, 18), (5, 5))
+    options = dict(padding=2, padding_mode=mode, groups=18, algorithm="depthwise")
+    with _core.using(isa):
+        np.testing.assert_array_equal(cx.conv2d(given, filters, **options), cx.conv2d(given.copy(), filters, **options))
 
 
 @every_isa

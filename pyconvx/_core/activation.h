@@ -345,7 +345,7 @@ static void NAME(softmax_row)(const void *from, void *to, ptrdiff_t n, const dou
     const REAL sum = (REAL)total, part = 1 / sum;
     for (ptrdiff_t i = 0; i < n; i += LANES) {
         const VECTOR e = NAME(load)(y + i, n - i, 0), share = e * part;
-        NAME(store)(y + i, n - i, share + (e - share * sum) * part); /* as good as a division, and faster */
+        NAME(store)(y + i, n - i, share + (e - share * sum) * part); /* a division but for the last digit, and faster */
     }
 }
 

@@ -133,7 +133,7 @@ cdef strip_t strip_of(const bands_t *job, Py_ssize_t band, Py_ssize_t segment, P
     longest_run(strip.code2, strip.length, &strip.run0, &strip.run1)
     strip.in_place = strip.run0 == 0 and strip.run1 == strip.length and s.stride[2] == s.channels and s.stride_c == 1
     strip.rise = even_rise(job, &strip)
-    strip.framed = is_framed(job, &strip)
+    strip.framed = job.samples > 1 and is_framed(job, &strip)
     strip.y_at = s.axis[0].place[depth] * job.task.y_stride[0] + last.place[strip.segment.first] * job.task.y_stride[2]
     strip.y_step = job.task.y_stride[2] * strip.segment.gap
     strip.scratch, strip.lines = scratch, <const void **> (scratch + job.lines_at)

@@ -98,7 +98,7 @@ cdef void frame_rows(const depthwise_t *job, const real *image, Py_ssize_t visit
     cdef real *line
     cdef Py_ssize_t i, k, position, slot
     for i in range(count):
-        if rows[i].pixel == 0:      # a constant
+        if (rows[i].a | rows[i].b) < 0 and job.task.zero:       # others depend on the place, too: the last axis counts
             continue
         k = rows[i].tap // s.axis[2].taps
         position = visit * job.rise + (k if middle.step > 0 else middle.taps - 1 - k) * distance(middle)

@@ -63,6 +63,7 @@ static REAL NAME(spoiled)(const REAL *x, ptrdiff_t n)
     return sum;
 }
 
+#if DIGITS == 24 /* for Winograd's algorithm */
 /* sums[m][:] = the outer products of `outer_body`. */
 NEVER_INLINE void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
                               const REAL *panel, REAL *sums)
@@ -75,8 +76,9 @@ NEVER_INLINE void NAME(outer)(ptrdiff_t height, int vectors, const REAL *const *
     if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
 #undef DO
 }
+#endif
 
-/* total[m][:] += them. */
+/* total[m][:] += the outer products of `outer_body`. */
 NEVER_INLINE void NAME(add_outer)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t count, ptrdiff_t offset,
                                   const REAL *panel, double *total)
 {

@@ -382,7 +382,6 @@ ALWAYS_INLINE VECTOR NAME(normal_tail)(VECTOR a, VECTOR *power, VECTOR *shifted)
     return POLYNOMIAL(a, tail_over) / POLYNOMIAL(a, tail_under);
 }
 
-/* The next vector of a row of which `count` elements are left; lanes beyond them hold `fill`, and are not stored. */
 /* The first lanes of a vector, as instructions with masks load and store them. */
 #if defined(__AVX512F__) && DIGITS == 24
 #define FIRST(count) (__mmask16)((1u << (count)) - 1)
@@ -404,6 +403,7 @@ ALWAYS_INLINE VECTOR NAME(normal_tail)(VECTOR a, VECTOR *power, VECTOR *shifted)
 #define STORE_FIRST(y, count, value) _mm256_maskstore_pd(y, FIRST(count), (__m256d)(value))
 #endif
 
+/* The next vector of a row of which `count` elements are left; lanes beyond them hold `fill`, and are not stored. */
 ALWAYS_INLINE VECTOR NAME(load)(const REAL *x, ptrdiff_t count, REAL fill)
 {
     if (count >= LANES) return *(const VECTOR *)x;

@@ -254,7 +254,7 @@ cdef class Winograd(Convolution):
         if panels.depth != job.task.source.axis[0].taps or panels.depth > 8:
             raise ValueError("Winograd's algorithm: the filters do not fit")
         job.padded = (job.groups * job.channels + lanes - 1) // lanes * lanes
-        job.fused = job.tiling.whole = fusible(job)
+        job.fused = job.tiling.alike = fusible(job)
         cdef Py_ssize_t points = job.tiling.side * job.tiling.side
         cdef Py_ssize_t one = points * panels.depth * job.padded * sizeof(float)
         job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)

@@ -53,7 +53,7 @@ cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexce
     cdef tile_t tiles[2][FUSED_TILES]
     cdef float size
     cdef Py_ssize_t tile0 = block * job.at_once, count, more, t, d, i, now = 0
-    memset(scratch, 0, job.folded_at)   # what is there of tiles that are not must be finite
+    memset(scratch, 0, job.folded_at)   # of tiles that are not there, nothing else is multiplied
     count = find_fused(job, tile0, until, tiles[now], targets[now])
     while count > 0:
         more = find_fused(job, tile0 + count, until, tiles[1 - now], targets[1 - now])
@@ -97,6 +97,7 @@ cdef void fill_fused(const winograd_t *job, const float *inputs, Py_ssize_t dept
             panel = job.panels + group * job.group_size \
                 + first // wide * wide * POINTS * depth * job.channels + first % wide
             if job.task.bias != NULL:
+                memset(start, 0, sizeof(start))     # beyond the last output
                 memcpy(start, (<const float *> job.task.bias) + group * job.outputs + first, valid * sizeof(float))
             for i in range(places if (group * job.outputs + first) % FUSED_LINE == 0 else 0):
                 PREFETCH(soon[i] + group * job.outputs + first)

@@ -39,7 +39,7 @@ cdef struct tiling_t:
     Py_ssize_t step[2]              # codes between its inputs
     Py_ssize_t base[2]              # from the code where a place's taps start to the tile's first input
     Py_ssize_t all                  # tiles of the batch
-    bint whole                      # all have all points
+    bint alike                      # all tiles have all points, narrow ones too
 
 
 cdef struct tile_t:
@@ -55,7 +55,7 @@ cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fol
     """tiles: for each of the last two axes three intp arrays, one element per tile, and the spacing."""
     cdef tiling_t tiling
     tiling.form, tiling.side, tiling.outputs, tiling.fold = form, WINOGRAD_SIDE(form), WINOGRAD_OUT(form), fold
-    tiling.all = s.batch * s.axis[0].length
+    tiling.all, tiling.alike = s.batch * s.axis[0].length, False
     for i in range(2):
         tiling.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
         tiling.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
@@ -70,7 +70,7 @@ cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fol
 
 cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexcept nogil:
     """Along which axes a tile, given by its numbers on both, has so few places that it does without some points."""
-    if tiling.form != 3 or tiling.whole:
+    if tiling.form != 3 or tiling.alike:
         return 0
     return (tiling.count[0][tile[0]] <= 2) + 2 * (tiling.count[1][tile[1]] <= 2)
 
