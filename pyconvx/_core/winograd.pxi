@@ -266,6 +266,14 @@ cdef class Winograd(Convolution):
             tile_blocks = max(1, min(tile_blocks, job.tiling.all // FEWEST_TILES))
         job.at_once = (job.tiling.all + tile_blocks - 1) // max(1, tile_blocks)
         tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
+        cdef Py_ssize_t lots = (job.tiling.all + FUSED_TILES - 1) // FUSED_TILES
+        if job.fused:                           # whole lots of tiles, which threads share evenly: blocks share nothing
+            if self.ready.threads > 1:
+                job.at_once = FUSED_BLOCK
+                if lots < FUSED_SHARED * self.ready.threads:
+                    job.at_once = (lots + self.ready.threads - 1) // self.ready.threads * FUSED_TILES
+            job.at_once = (job.at_once + FUSED_TILES - 1) // FUSED_TILES * FUSED_TILES
+            tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
         job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
         job.sums_at = rounded(one * job.at_once)
         job.folded_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)

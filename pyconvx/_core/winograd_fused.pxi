@@ -14,6 +14,8 @@ cdef extern from "winograd_fused.h":
     bint all_fine(const float *checks) noexcept nogil
 
 cdef enum:
+    FUSED_BLOCK = 16                # tiles of a block where threads share them, or
+    FUSED_SHARED = 8                # if each has fewer lots of FUSED_TILES, all of its own
     FUSED_LINE = 16                 # elements of a line of the cache
     MOST_PRODUCTS = 64              # of a point: the sums of more are worth the way through memory
 
