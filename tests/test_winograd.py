@@ -120,6 +120,8 @@ def test_what_is_not_finite_stays_in_its_windows(isa, case, value, at, mode):
         ((1, 224, 224, 3), (64, 7, 7, 3), {"stride": 2, "padding": 3}, "winograd"),
         ((1, 28, 28, 256), (256, 3, 3, 8), {"padding": 1, "groups": 32}, "winograd"),
         ((1, 31, 29, 24), (24, 5, 5, 24), {"padding": 2}, "winograd"),
+        ((1, 224, 224, 3), (64, 3, 3, 3), {"padding": "same"}, "winograd"),
+        ((1, 224, 224, 3), (8, 3, 3, 3), {"padding": "same"}, "bands"),
         ((1, 64, 64, 1), (16, 3, 3, 1), {"padding": 1}, "bands"),
         ((1, 64, 64, 3), (4, 3, 3, 3), {"padding": 1}, "bands"),
         ((1, 100, 100, 2), (4, 5, 5, 2), {"padding": 2}, "bands"),
@@ -132,12 +134,14 @@ def test_it_is_chosen_where_it_pays(isa, x, filters, options, name):
             assert cx.explain(cx.conv2d, x, filters, **options).algorithm == name
 
 
-def test_what_is_saved_grows_with_channels():
+@pytest.mark.parametrize("isa", _core.supported())
+def test_what_is_saved_grows_with_channels(isa):
     saved = []
-    for channels in (2, 4, 8, 16, 32):
-        plan = cx.conv2d.plan(np.zeros((1, 40, 40, channels), np.float32), np.ones((32, 3, 3, channels), np.float32))
-        problem = plan.supposed()
-        form = winograd.form_of(problem)
-        saved.append(winograd.saved(problem, form, winograd.tiles_of(problem.axes, form)))
+    with _core.using(isa):
+        for channels in (1, 2, 4, 8, 16, 32):
+            x, filters = np.zeros((1, 40, 40, channels), np.float32), np.ones((32, 3, 3, channels), np.float32)
+            problem = cx.conv2d.plan(x, filters).supposed()
+            form = winograd.form_of(problem)
+            saved.append(winograd.saved(problem, form, winograd.tiles_of(problem.axes, form)))
     assert saved == sorted(saved)
     assert saved[0] < 1 < saved[-1]

@@ -101,11 +101,10 @@ def wasteful(problem: Problem) -> str | None:
     (outputs, channels), form = problem.per_group, form_of(problem)
     if form is None:
         return SUITS
-    lengths = [axis.length for axis in problem.axes]
-    channels *= form.fold**2
-    fused = fusible(problem, form)
+    lengths, fused = [axis.length for axis in problem.axes], fusible(problem, form)
     if not fused:
         # below so many, the transforms cost more than they save
+        channels *= form.fold**2
         least = 32 if form.strided else 24 if form.number == 5 and form.fold == 1 else 16
         few = form.fold > 1 and outputs >= 48 and channels >= 12
         if min(outputs, channels) < least and not few:
@@ -124,28 +123,32 @@ def wasteful(problem: Problem) -> str | None:
     return None
 
 
+def products_of(problem: Problem, form: Form) -> int:
+    """Products of a point: channels after folding, for each tap of the first axis."""
+    return int(problem.axes[0].taps) * problem.per_group[1] * form.fold**2
+
+
 def fusible(problem: Problem, form: Form) -> bool:
     """Whether the kernel does products and transforms together, as for few channels."""
-    channels, lanes = problem.per_group[1] * form.fold**2, _core.kernels.LANES["float32"]
-    few = problem.axes[0].taps * channels <= _core.kernels.FUSED_PRODUCTS
-    return few and not form.strided and (problem.groups == 1 or lanes % channels == 0)
+    few = products_of(problem, form) <= _core.kernels.FUSED_PRODUCTS
+    channels = problem.per_group[1]  # groups are not folded
+    return few and not form.strided and (problem.groups == 1 or _core.kernels.LANES["float32"] % channels == 0)
 
 
 def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     """What sums over taps take, in parts of what tiles take that are transformed."""
     (outputs, channels), lanes = problem.per_group, _core.kernels.LANES["float32"]
-    least = _core.kernels.LEAST_LANES["float32"]
-    vectors = outputs // lanes + (0 if outputs % lanes == 0 else 0.5 if outputs % lanes <= least else 1)
-    costs = COSTS.get(lanes, NARROW)
-    sums = problem.groups * math.prod(axis.taps for axis in problem.axes) * channels * vectors + costs.place
-    products, depth = channels * form.fold**2, problem.axes[0].taps
-    inputs = -(-channels * problem.groups * form.fold // lanes) * form.fold * depth
-    tile = costs.tile + costs.fold * (form.fold - 1) + costs.vector * (inputs - form.fold)
-    tile += problem.groups * vectors * (costs.outputs + PRODUCTS * depth * products)
+    taps, costs = [int(axis.taps) for axis in problem.axes], COSTS.get(lanes, NARROW)
+    half = 0 < outputs % lanes <= _core.kernels.LEAST_LANES["float32"]
+    vectors = problem.groups * (outputs // lanes + 0.5 if half else -(-outputs // lanes))
+    inputs = -(-channels * problem.groups * form.fold // lanes) * form.fold * taps[0]
+    tile: float = costs.tile + costs.fold * (form.fold - 1) + costs.vector * (inputs - form.fold)
+    tile += vectors * (costs.outputs + PRODUCTS * products_of(problem, form))
     if problem.apart:
-        tile += EXCHANGE * form.out**2 * (problem.groups * vectors + inputs)
+        tile += EXCHANGE * form.out**2 * (vectors + inputs)
     places = math.prod(int(axis.length) for axis in problem.axes[1:])
-    return float(sums * places / (tile * len(tiles[0][0]) * len(tiles[1][0])))
+    sums = places * (math.prod(taps) * channels * vectors + costs.place)
+    return sums / (tile * len(tiles[0][0]) * len(tiles[1][0]))
 
 
 def panels(problem: Problem, form: Form) -> Any:
