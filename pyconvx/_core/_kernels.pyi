@@ -16,7 +16,6 @@ ISA: str
 LANES: dict[str, int]
 LEAST_LANES: dict[str, int]
 MOST_DOTS: int
-FUSED_PRODUCTS: int
 MOST_DOTS_TAPS: int
 DIVISORS: dict[str, int]
 STATISTICS: dict[str, int]
@@ -194,6 +193,8 @@ def filter_gradient(
 def depthwise_filter_gradient(
     x: Array, gy: Array, gradient: Array, axes: Axes, constants: Array, threads: int
 ) -> None: ...
+def fusible(strided: bool, products: int, groups: int, channels: int) -> bool: ...
+def tiles_beside(run: int) -> int: ...
 def winograd_filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, tiles: Any, threads: int
 ) -> bool: ...

@@ -4,19 +4,19 @@
 ALWAYS_INLINE void NAME(fused_out)(const int form, const VECTOR *m, VECTOR *y) WINOGRAD_OUT_BODY(VECTOR, form, 0)
 
 /* sums[vector][tile][row]: one column of points, `rows` of them at a time.
-   v[vector of channels][tile][point][channel]: transformed inputs, `depth_step` elements from a tap of the first axis to
-   the next. u[point][tap][channel][width]: transformed filters; `line` elements from a point to the one below. */
-ALWAYS_INLINE void NAME(fused_products)(const int vectors, const int rows, const float *v, ptrdiff_t depth,
-                                        ptrdiff_t depth_step, ptrdiff_t channels, const float *u, ptrdiff_t line,
-                                        ptrdiff_t width, VECTOR (*sums)[FUSED_TILES][6])
+   u[point][tap][channel][width]: transformed filters; `line` elements from a point to the one below. */
+ALWAYS_INLINE void NAME(fused_products)(const int vectors, const int rows, const float *v, const fused_inputs_t *inputs,
+                                        const float *u, ptrdiff_t line, ptrdiff_t width,
+                                        VECTOR (*sums)[FUSED_TILES][6])
 {
+    const ptrdiff_t tile[4] = {0, inputs->second, inputs->third, inputs->second + inputs->third};
     UNROLL for (int first = 0; first < 6; first += rows) {
         const float *filters = u + first * line;
         VECTOR acc[6][FUSED_TILES][FUSED_VECTORS] = {{{{0}}}};
-        for (ptrdiff_t d = 0; d < depth; d++) {
-            const float *in = v + d * depth_step + first * 6 * FUSED_POINT;
-            for (ptrdiff_t left = channels; left > 0; left -= FUSED_POINT, in += FUSED_RUN) {
-                const ptrdiff_t some = left < FUSED_POINT ? left : FUSED_POINT;
+        for (ptrdiff_t d = 0; d < inputs->depth; d++) {
+            const float *in = v + d * inputs->depth_step + first * 6 * FUSED_POINT;
+            for (ptrdiff_t left = inputs->channels; left > 0; left -= inputs->run, in += inputs->run_step) {
+                const ptrdiff_t some = left < inputs->run ? left : inputs->run;
                 for (ptrdiff_t c = 0; c < some; c++, filters += width)
                     UNROLL for (int i = 0; i < rows; i++) {
                         VECTOR b[FUSED_VECTORS];
@@ -25,7 +25,7 @@ ALWAYS_INLINE void NAME(fused_products)(const int vectors, const int rows, const
                             KEEP_VECTOR(b[k]); /* or it is loaded for each tile */
                         }
                         UNROLL for (int t = 0; t < FUSED_TILES; t++) {
-                            const float a = in[t * FUSED_TILE + i * 6 * FUSED_POINT + c];
+                            const float a = in[tile[t] + i * 6 * FUSED_POINT + c];
                             UNROLL for (int k = 0; k < vectors; k++) acc[i][t][k] += b[k] * a;
                         }
                     }
@@ -39,18 +39,17 @@ ALWAYS_INLINE void NAME(fused_products)(const int vectors, const int rows, const
 
 /* The outputs, plus bias, stored to targets[] (NULL: none) at `first`, `count` lanes of them, of which the vectors are full
    if `whole`; checks[tile][lane] becomes infinite or NaN where one is. v and u as above. */
-ALWAYS_INLINE void NAME(fused_body)(const int form, const int vectors, const int rows, const float *v, ptrdiff_t depth,
-                                    ptrdiff_t depth_step, ptrdiff_t channels, const float *u, ptrdiff_t width,
-                                    const float *bias, float *const *targets, ptrdiff_t first, const int whole,
-                                    ptrdiff_t count, float *checks)
+ALWAYS_INLINE void NAME(fused_body)(const int form, const int vectors, const int rows, const float *v,
+                                    const fused_inputs_t *inputs, const float *u, ptrdiff_t width, const float *bias,
+                                    float *const *targets, ptrdiff_t first, const int whole, ptrdiff_t count,
+                                    float *checks)
 {
     const int outputs = WINOGRAD_OUT(form);
-    const ptrdiff_t point = depth * channels * width;
-    VECTOR columns[FUSED_VECTORS][FUSED_TILES][4][6];
+    const ptrdiff_t point = inputs->depth * inputs->channels * width;
+    ON_LINES VECTOR columns[FUSED_VECTORS][FUSED_TILES][4][6];
     for (int j = 0; j < 6; j++) {
         VECTOR sums[FUSED_VECTORS][FUSED_TILES][6];
-        NAME(fused_products)(vectors, rows, v + j * FUSED_POINT, depth, depth_step, channels, u + j * point, 6 * point,
-                             width, sums);
+        NAME(fused_products)(vectors, rows, v + j * FUSED_POINT, inputs, u + j * point, 6 * point, width, sums);
         UNROLL for (int k = 0; k < vectors; k++)
             UNROLL for (int t = 0; t < FUSED_TILES; t++) {
                 VECTOR column[4];
@@ -82,13 +81,11 @@ ALWAYS_INLINE void NAME(fused_body)(const int form, const int vectors, const int
         }
 }
 
-NEVER_INLINE void NAME(fused)(int form, const float *v, ptrdiff_t depth, ptrdiff_t depth_step, ptrdiff_t channels,
-                              const float *u, ptrdiff_t width, const float *bias, float *const *targets, ptrdiff_t first,
-                              ptrdiff_t count, float *checks)
+NEVER_INLINE void NAME(fused)(int form, const float *v, const fused_inputs_t *inputs, const float *u, ptrdiff_t width,
+                              const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count, float *checks)
 {
 #define DO(form, vectors, rows, whole) \
-    NAME(fused_body)(form, vectors, rows, v, depth, depth_step, channels, u, width, bias, targets, first, whole, count, \
-                     checks)
+    NAME(fused_body)(form, vectors, rows, v, inputs, u, width, bias, targets, first, whole, count, checks)
 #define CASES(vectors, rows, whole) \
     switch (form) { \
     case 3: DO(3, vectors, rows, whole); break; \

@@ -108,22 +108,6 @@ ALWAYS_INLINE void NAME(winners_at)(ptrdiff_t c, const int one, const int larges
     NAME(put_numbers)(winner, number + c, one);
 }
 
-/* Whether a lane is set. */
-ALWAYS_INLINE int NAME(any)(MASK which)
-{
-#if defined(__AVX512F__) && DIGITS == 24
-    return _mm512_movepi32_mask((__m512i)which) != 0;
-#elif defined(__AVX512F__)
-    return _mm512_movepi64_mask((__m512i)which) != 0;
-#elif defined(X86) && DIGITS == 24
-    return X86(movemask_ps)(NAME(of_bits)(which)) != 0;
-#elif defined(X86)
-    return X86(movemask_pd)(NAME(of_bits)(which)) != 0;
-#else
-    return which != 0;
-#endif
-}
-
 /* The winners of a few rows, if none is NaN: the largest of all, then the first one that is as large. Returns whether it
    has done so. */
 ALWAYS_INLINE int NAME(largest_of_few)(ptrdiff_t c, const int count, const REAL *const *rows, const int32_t *numbers,

@@ -71,6 +71,7 @@
 #define KEEP_VECTOR(vector)
 #endif
 #define PREFETCH(address) __builtin_prefetch(address) /* any address, also of what is not there */
+#define ON_LINES __attribute__((aligned(VECTOR_BYTES))) /* vectors in an array of its own, which may lie anywhere else */
 typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 typedef int32_t mask_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
@@ -102,6 +103,7 @@ typedef double half_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(8)
 #define KEEP(pointer)
 #define KEEP_VECTOR(vector)
 #define PREFETCH(address)
+#define ON_LINES
 typedef float vector_f32;
 typedef double vector_f64;
 typedef int32_t mask_f32;

@@ -382,6 +382,22 @@ ALWAYS_INLINE VECTOR NAME(normal_tail)(VECTOR a, VECTOR *power, VECTOR *shifted)
     return POLYNOMIAL(a, tail_over) / POLYNOMIAL(a, tail_under);
 }
 
+/* Whether a lane is set. */
+ALWAYS_INLINE int NAME(any)(MASK which)
+{
+#if defined(__AVX512F__) && DIGITS == 24
+    return _mm512_movepi32_mask((__m512i)which) != 0;
+#elif defined(__AVX512F__)
+    return _mm512_movepi64_mask((__m512i)which) != 0;
+#elif defined(X86) && DIGITS == 24
+    return X86(movemask_ps)(NAME(of_bits)(which)) != 0;
+#elif defined(X86)
+    return X86(movemask_pd)(NAME(of_bits)(which)) != 0;
+#else
+    return which != 0;
+#endif
+}
+
 /* The first lanes of a vector, as instructions with masks load and store them. */
 #if defined(__AVX512F__) && DIGITS == 24
 #define FIRST(count) (__mmask16)((1u << (count)) - 1)

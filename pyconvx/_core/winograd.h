@@ -155,11 +155,15 @@ static float largest_lane(const vf x)
     return largest;
 }
 
+/* Whether no lane is infinite or NaN. */
+ALWAYS_INLINE int all_finite(const vf x) { return !any_f32(is_nan_f32(x * 0.0f)); }
+
 ALWAYS_INLINE vf winograd_input_vector(const int form, const int narrow0, const int narrow1, const float *const *rows,
                                        ptrdiff_t c, ptrdiff_t count, ptrdiff_t kept, float *v, ptrdiff_t step)
 {
     const int side = WINOGRAD_SIDE(form);
-    vf t[9][9], size = {0};
+    ON_LINES vf t[9][9];
+    vf size = {0};
     UNROLL for (int j = 0; j < (narrow1 ? 4 : side); j++) {
         vf d[9], column[9], sum = {0};
         UNROLL for (int i = 0; i < (narrow0 ? 4 : side); i++) {
@@ -210,7 +214,7 @@ NEVER_INLINE float winograd_input(int form, int narrow, const float *const *rows
 ALWAYS_INLINE void winograd_filters_body(const int form, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
 {
     const int taps = WINOGRAD_TAPS(form);
-    vf t[6][5];
+    ON_LINES vf t[6][5];
     UNROLL for (int j = 0; j < taps; j++) {
         vf lines[5], column[6];
         UNROLL for (int i = 0; i < taps; i++) lines[i] = *(const vf *)(g + (taps * i + j) * tap);
@@ -240,7 +244,8 @@ NEVER_INLINE void winograd_filters(int form, const float *g, ptrdiff_t tap, floa
 ALWAYS_INLINE float winograd_slope_body(const int narrow0, const int narrow1, const float *const *rows, ptrdiff_t first,
                                         ptrdiff_t count, float *v, ptrdiff_t step)
 {
-    vf t[6][4], size = {0};
+    ON_LINES vf t[6][4];
+    vf size = {0};
     UNROLL for (int j = 0; j < (narrow1 ? 2 : 4); j++) {
         vf g[4], column[6];
         UNROLL for (int i = 0; i < (narrow0 ? 2 : 4); i++) {
@@ -283,7 +288,7 @@ static float largest_magnitude(const float *x, ptrdiff_t n)
 /* g[k * tap + lane] = the nine taps of a vector of sums m[x * step + lane]. */
 NEVER_INLINE void winograd_taps(const float *m, ptrdiff_t step, float *g, ptrdiff_t tap)
 {
-    vf t[3][6];
+    ON_LINES vf t[3][6];
     UNROLL for (int j = 0; j < 6; j++) {
         vf sums[6], column[3];
         UNROLL for (int i = 0; i < 6; i++) sums[i] = *(const vf *)(m + (6 * i + j) * step);
@@ -303,7 +308,8 @@ ALWAYS_INLINE int winograd_output_body(const int form, const int narrow0, const 
                                        const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count)
 {
     const int side = WINOGRAD_SIDE(form), outputs = WINOGRAD_OUT(form);
-    vf t[4][9], check = {0};
+    ON_LINES vf t[4][9];
+    vf check = {0};
     const vf offset = *(const vf *)bias;
     UNROLL for (int j = 0; j < side; j++) {
         vf sums[9], column[4];
@@ -324,9 +330,7 @@ ALWAYS_INLINE int winograd_output_body(const int form, const int narrow0, const 
             store_f32(target + first, count, sum);
         }
     }
-    int finite = 1;
-    for (int lane = 0; lane < LANES_F32; lane++) finite &= ((const float *)&check)[lane] * 0 == 0;
-    return finite;
+    return all_finite(check);
 }
 
 NEVER_INLINE int winograd_output(int form, int narrow, const float *m, ptrdiff_t step, const float *bias,

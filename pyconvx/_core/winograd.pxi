@@ -8,6 +8,10 @@
 # leaves a convolution at stride 1. Tiles that hold what the transform would spread over all of their places, an
 # infinity, a NaN or the rounding of an element far larger than others, are reported, for another algorithm to do again.
 
+cdef extern from "winograd_fused.h":
+    ctypedef struct fused_inputs_t:
+        Py_ssize_t depth, depth_step, channels, run, run_step, second, third
+
 cdef enum:
     WINOGRAD_TILES = 28             # most tiles of a block
     WINOGRAD_SLOTS = WINOGRAD_TILES + TILE_FULL     # in the parts that they are multiplied in, of which some are free
@@ -21,6 +25,12 @@ cdef enum:
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
 
 
+cdef struct tile_column_t:
+    bint inner                      # tiles have all of their places there, and rows of inputs lie together in x
+    Py_ssize_t first                # the first of these inputs
+    Py_ssize_t place[MOST_OUT]      # of the last axis
+
+
 cdef struct winograd_t:
     task_t task
     tiling_t tiling
@@ -30,8 +40,11 @@ cdef struct winograd_t:
     Py_ssize_t padded               # channels of all groups, rounded up to whole vectors
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
-    bint fused                      # products and transforms of a few tiles at a time: no sums in memory
-    Py_ssize_t sums_at, folded_at, mix_at
+    bint fused                      # products and transforms of a few tiles at a time: no sums in memory, and
+    fused_inputs_t inputs           # their inputs, of which
+    Py_ssize_t beside               # so many tiles share a vector
+    const tile_column_t *columns    # NULL if none do
+    Py_ssize_t sums_at, laid_at, folded_at, mix_at
 
 
 cdef Py_ssize_t cut_tiles(const int *narrow, Py_ssize_t tiles, Py_ssize_t kind, Py_ssize_t *heights,
@@ -228,6 +241,12 @@ cdef int once_winograd(const ready_t *ready, const void *x, const void *bias, vo
     return FLAGGED if status == DONE and flag_samples(&job) else status
 
 
+cdef Py_ssize_t folded_size(const winograd_t *job) noexcept nogil:
+    """Bytes for the squares of a tile that fold_inputs may have to gather."""
+    cdef Py_ssize_t points = job.tiling.side * job.tiling.side, fold = job.tiling.fold
+    return rounded((points * fold + 1) * fold * job.task.source.channels * sizeof(float)) if fold > 1 else 0
+
+
 cdef class Winograd(Convolution):
     """Winograd(x, panels, y, axes, constants, tiles, threads): for float32.
 
@@ -241,6 +260,7 @@ cdef class Winograd(Convolution):
     def __init__(self, cnp.ndarray x, WinogradPanels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants,
                  tuple tiles, int threads):
         cdef winograd_t *job = &self.job
+        cdef cnp.ndarray columns
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         self.begin(job, sizeof(winograd_t), x, y, axes, constants, threads,
                    1.0 * POINTS * panels.groups * panels.depth * panels.outputs * panels.channels)
@@ -254,7 +274,8 @@ cdef class Winograd(Convolution):
         if panels.depth != job.task.source.axis[0].taps or panels.depth > 8:
             raise ValueError("Winograd's algorithm: the filters do not fit")
         job.padded = (job.groups * job.channels + lanes - 1) // lanes * lanes
-        job.fused = job.tiling.alike = fusible(job)
+        job.fused = fuses(panels.form == WINOGRAD_STRIDED, panels.depth * job.channels, job.groups, job.channels)
+        job.tiling.alike = job.fused
         cdef Py_ssize_t points = job.tiling.side * job.tiling.side
         cdef Py_ssize_t one = points * panels.depth * job.padded * sizeof(float)
         job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)
@@ -277,12 +298,15 @@ cdef class Winograd(Convolution):
         job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
         job.sums_at = rounded(one * job.at_once)
         job.folded_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
+        job.mix_at = job.folded_at + folded_size(job)
         if job.fused:
             job.slices = 1
-            job.folded_at = panels.depth * job.padded // lanes * FUSED_RUN * sizeof(float)
-        job.mix_at = job.folded_at
-        if panels.fold > 1:
-            job.mix_at += rounded((points * panels.fold + 1) * panels.fold * job.task.source.channels * sizeof(float))
+            arrange_fused(job)
+        if job.fused and job.beside > 1:
+            columns = np.empty(job.tiling.tiles[1] * sizeof(tile_column_t), np.uint8)
+            job.columns = <const tile_column_t *> cnp.PyArray_DATA(columns)
+            find_columns(job, <tile_column_t *> job.columns)
+            self.keep += (columns,)
         job.task.scratch_size = job.mix_at
         if job.task.source.mixed:
             job.task.scratch_size += points * job.task.source.channels * sizeof(float)

@@ -77,29 +77,32 @@ cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexce
 
 cdef void find_tile(const source_t *s, const tiling_t *tiling, Py_ssize_t q, tile_t *tile) noexcept nogil:
     """Where a tile lies, and the codes of its inputs: NOTHING beyond the last place."""
-    cdef const axis_t *axis
-    cdef const Py_ssize_t *code
-    cdef Py_ssize_t *to
-    cdef Py_ssize_t i, k, t, read, length = tiling.side * tiling.fold, signs = 0
     tile.tile[1] = q % tiling.tiles[1]
     q //= tiling.tiles[1]
     tile.tile[0] = q % tiling.tiles[0]
     q //= tiling.tiles[0]
     tile.depth = q % s.axis[0].length
     tile.n = q // s.axis[0].length
+    tile.plain = (tile_codes(s, tiling, 0, tile.tile[0], tile.codes[0])
+                  | tile_codes(s, tiling, 1, tile.tile[1], tile.codes[1])) >= 0
     tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
     tile.narrow = narrow_of(tiling, tile.tile)
-    for k in range(2):
-        axis, t, to = &s.axis[k + 1], tile.tile[k], tile.codes[k]
-        code = axis.code + axis.row[tiling.first[k][t]] + tiling.base[k]
-        read = min(tiling.rise[k] * (tiling.count[k][t] - 1) + axis.taps, length) if tiling.regular[k][t] else 0
-        for i in range(read):
-            to[i] = code[i * tiling.step[k]]
-            signs |= to[i]
-        for i in range(read, length):
-            to[i] = NOTHING
-            signs = NOTHING
-    tile.plain = signs >= 0
+
+
+cdef inline Py_ssize_t tile_codes(const source_t *s, const tiling_t *tiling, int k, Py_ssize_t t,
+                                  Py_ssize_t *to) noexcept nogil:
+    """The codes of inputs that tiles read whose number on an axis, 0 or 1, is t; returns all of their bits."""
+    cdef const axis_t *axis = &s.axis[k + 1]
+    cdef Py_ssize_t i, read, length = tiling.side * tiling.fold, signs = 0
+    cdef const Py_ssize_t *code = axis.code + axis.row[tiling.first[k][t]] + tiling.base[k]
+    read = min(tiling.rise[k] * (tiling.count[k][t] - 1) + axis.taps, length) if tiling.regular[k][t] else 0
+    for i in range(read):
+        to[i] = code[i * tiling.step[k]]
+        signs |= to[i]
+    for i in range(read, length):
+        to[i] = NOTHING
+        signs = NOTHING
+    return signs
 
 
 cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t tap, const float *x,
@@ -190,11 +193,14 @@ cdef void tile_places(const source_t *s, const tiling_t *tiling, const tile_t *t
     cdef Py_ssize_t height = tiling.count[0][tile.tile[0]], width = tiling.count[1][tile.tile[1]]
     cdef const Py_ssize_t *row = s.axis[1].place + tiling.first[0][tile.tile[0]]
     cdef const Py_ssize_t *column = s.axis[2].place + tiling.first[1][tile.tile[1]]
+    cdef Py_ssize_t across[MOST_OUT]
     cdef float *line
     if height < outputs or width < outputs:
         memset(places, 0, outputs * outputs * sizeof(float *))
     y += tile.n * y_n + s.axis[0].place[tile.depth] * y_stride[0]
+    for j in range(width):
+        across[j] = column[j * tiling.spacing[1]] * y_stride[2]
     for i in range(height):
         line = y + row[i * tiling.spacing[0]] * y_stride[1]
         for j in range(width):
-            places[i * outputs + j] = line + column[j * tiling.spacing[1]] * y_stride[2]
+            places[i * outputs + j] = line + across[j]

@@ -87,7 +87,7 @@ def ranked(planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: i
     return _dress_ranked(function, planner, rank, arrays)
 
 
-REMEMBERED = 2**16
+REMEMBERED = 2**19
 """Bytes of index tables that a call which is to be repeated may hold."""
 
 

@@ -35,6 +35,8 @@ class Costs(NamedTuple):
 
 COSTS = {16: Costs(560, 840, 100, 50, 15), 8: Costs(1150, 2250, 100, 140, 40)}  # by lanes of a vector; with fewer:
 NARROW = Costs(700, 1000, 100, 100, 30)
+BESIDE = {16: COSTS[16]._replace(tile=480, fold=600), 8: COSTS[8]._replace(tile=1080, fold=1600)}
+"""The same where tiles lie side by side in vectors, whose channels fill half of one at most."""
 PRODUCTS = 38  # of a vector of filters with a channel of a tile
 EXCHANGE = 14  # to bring a vector of channels together, or take one of outputs apart, of each place
 
@@ -130,15 +132,15 @@ def products_of(problem: Problem, form: Form) -> int:
 
 def fusible(problem: Problem, form: Form) -> bool:
     """Whether the kernel does products and transforms together, as for few channels."""
-    few = products_of(problem, form) <= _core.kernels.FUSED_PRODUCTS
-    channels = problem.per_group[1]  # groups are not folded
-    return few and not form.strided and (problem.groups == 1 or _core.kernels.LANES["float32"] % channels == 0)
+    groups, channels = problem.groups, problem.per_group[1]  # groups are not folded
+    return bool(_core.kernels.fusible(form.strided, products_of(problem, form), groups, channels))
 
 
 def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     """What sums over taps take, in parts of what tiles take that are transformed."""
     (outputs, channels), lanes = problem.per_group, _core.kernels.LANES["float32"]
-    taps, costs = [int(axis.taps) for axis in problem.axes], COSTS.get(lanes, NARROW)
+    shared = _core.kernels.tiles_beside(channels * problem.groups * form.fold) > 1
+    taps, costs = [int(axis.taps) for axis in problem.axes], (BESIDE if shared else COSTS).get(lanes, NARROW)
     half = 0 < outputs % lanes <= _core.kernels.LEAST_LANES["float32"]
     vectors = problem.groups * (outputs // lanes + 0.5 if half else -(-outputs // lanes))
     inputs = -(-channels * problem.groups * form.fold // lanes) * form.fold * taps[0]
