@@ -53,10 +53,12 @@ cdef extern from "tiles.h":
                       Py_ssize_t start_step, double **to, Py_ssize_t first) noexcept nogil
     void multiply_even_f32(Py_ssize_t height, Py_ssize_t width, const float **rows, Py_ssize_t apart,
                            const Py_ssize_t *tap, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t channels,
-                           const float *panel, const float *start, float *to, Py_ssize_t to_step) noexcept nogil
+                           const float *panel, const float *start, float *to, Py_ssize_t to_step,
+                           bint past) noexcept nogil
     void multiply_even_f64(Py_ssize_t height, Py_ssize_t width, const double **rows, Py_ssize_t apart,
                            const Py_ssize_t *tap, Py_ssize_t count, Py_ssize_t offset, Py_ssize_t channels,
-                           const double *panel, const double *start, double *to, Py_ssize_t to_step) noexcept nogil
+                           const double *panel, const double *start, double *to, Py_ssize_t to_step,
+                           bint past) noexcept nogil
     enum:
         DOTS_ROWS, DOTS_FILTERS
     int DOTS_HEIGHT(Py_ssize_t filters) noexcept nogil

@@ -203,9 +203,11 @@ cdef inline void multiply_places(const bands_t *job, const strip_t *strip, Py_ss
     cdef Py_ssize_t apart = strip.segment.rise * job.task.source.channels
     cdef Py_ssize_t channels = job.channels * (job.task.source.axis[2].taps if job.merge else 1)
     if real is float:
-        multiply_even_f32(height, width, rows, apart, taps, count, offset, channels, panel, start, to, to_step)
+        multiply_even_f32(height, width, rows, apart, taps, count, offset, channels, panel, start, to, to_step,
+                          job.task.past)
     else:
-        multiply_even_f64(height, width, rows, apart, taps, count, offset, channels, panel, start, to, to_step)
+        multiply_even_f64(height, width, rows, apart, taps, count, offset, channels, panel, start, to, to_step,
+                          job.task.past)
 
 
 cdef inline void ask_for(real *to, Py_ssize_t first, Py_ssize_t until, Py_ssize_t step,
@@ -227,7 +229,7 @@ cdef void fill_row(const bands_t *job, const strip_t *strip, const real **rows, 
     cdef real *part = <real *> strip.part
     for tile in range(tiles):
         height = tall + (tile < more)
-        if job.ahead:
+        if job.ahead and not job.task.past:
             ask_for(y, height, 2 * height, strip.y_step, valid)
         if valid == width or (job.overlap and tile < tiles - 1 and strip.segment.gap == 1):
             multiply_places(job, strip, height, rows, taps, count, offset, width, panel, start, y, strip.y_step)
@@ -264,7 +266,7 @@ cdef void fill_across(const bands_t *job, const strip_t *strip, const real **row
                 panel = (<const real *> job.panels) + group * job.group_size \
                     + first * job.task.source.taps * job.channels
                 to = y + group * job.outputs + first
-                if job.ahead:
+                if job.ahead and not job.task.past:
                     ask_for(to, height, 2 * height, strip.y_step, valid)
                 if valid == width:
                     multiply_places(job, strip, height, rows, taps, count, offset + group * job.channels, width, panel,
@@ -391,6 +393,8 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
             for r in range(r0, r1 if job.task.finishing and job.task.y_channel == 1 else r0):
                 finish(&job.task, y + middle.place[strip.band.first + r] * job.task.y_stride[1], strip.segment.count,
                        strip.y_step, job.groups * job.outputs)
+    if job.task.past:
+        PASSED()
 
 
 cdef void bands_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -484,6 +488,7 @@ cdef class Bands(Convolution):
         job.across = panels.outputs > lanes and job.groups * job.panels_per_group > 1 \
             and filters_size <= PANELS_AT_HAND and job.task.y_channel == 1
         job.ahead = job.task.y_channel == 1 and y.nbytes > AHEAD
+        job.task.past = job.task.past and panels.outputs % lanes == 0
         job.start_at = job.used_at + rounded(last.taps)
         job.mix_at = job.start_at
         if job.across:

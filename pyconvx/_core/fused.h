@@ -38,10 +38,11 @@ ALWAYS_INLINE void NAME(fused_products)(const int vectors, const int rows, const
 }
 
 /* The outputs, plus bias, stored to targets[] (NULL: none) at `first`, `count` lanes of them, of which the vectors are full
-   if `whole`; checks[tile][lane] becomes infinite or NaN where one is. v and u as above. */
+   if `whole`, and then past the caches if `past`; checks[tile][lane] becomes infinite or NaN where one is. v and u as
+   above. */
 ALWAYS_INLINE void NAME(fused_body)(const int form, const int vectors, const int rows, const float *v,
                                     const fused_inputs_t *inputs, const float *u, ptrdiff_t width, const float *bias,
-                                    float *const *targets, ptrdiff_t first, const int whole, ptrdiff_t count,
+                                    float *const *targets, ptrdiff_t first, const int whole, ptrdiff_t count, int past,
                                     float *checks)
 {
     const int outputs = WINOGRAD_OUT(form);
@@ -69,7 +70,8 @@ ALWAYS_INLINE void NAME(fused_body)(const int form, const int vectors, const int
                     const VECTOR sum = y[j] + offset;
                     check += sum;
                     if (targets[i * outputs + j] == NULL) continue;
-                    if (whole || count - k * LANES >= LANES) *(VECTOR *)target = sum;
+                    if (WRITES_PAST && WIDTHS > 1 && whole && past) WRITE_PAST(target, sum);
+                    else if (whole || count - k * LANES >= LANES) *(VECTOR *)target = sum;
 #if defined(PART)
                     else copy_few(target, (const float *)&sum, count);
 #else
@@ -82,10 +84,12 @@ ALWAYS_INLINE void NAME(fused_body)(const int form, const int vectors, const int
 }
 
 NEVER_INLINE void NAME(fused)(int form, const float *v, const fused_inputs_t *inputs, const float *u, ptrdiff_t width,
-                              const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count, float *checks)
+                              const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count, int past,
+                              float *checks)
 {
 #define DO(form, vectors, rows, whole) \
-    NAME(fused_body)(form, vectors, rows, v, inputs, u, width, bias, targets, first, whole, count, checks)
+    NAME(fused_body)(form, vectors, rows, v, inputs, u, width, bias, targets, first, whole, count, past, \
+                     checks)
 #define CASES(vectors, rows, whole) \
     switch (form) { \
     case 3: DO(3, vectors, rows, whole); break; \

@@ -75,6 +75,10 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
             for t in range(run0, run1):
                 memcpy(row + t * place_step, run, channels * sizeof(real))
                 run += stride
+        elif real is float and apart == 1 and stride == channels == 3:
+            part_three(<const cnp.uint32_t *> run, <cnp.uint32_t *> (row + run0), channel_step, run1 - run0)
+        elif real is float and apart == 1 and stride == channels == 2:
+            part_two(<const cnp.uint32_t *> run, <cnp.uint32_t *> (row + run0), channel_step, run1 - run0)
         else:
             for channel in range(channels):
                 to = row + channel * channel_step + run0

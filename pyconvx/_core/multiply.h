@@ -4,13 +4,14 @@
    rows: `count` groups of TILE_FULL pointers, or if `even` one pointer per tap, the rows of the tile lying `apart` elements
    apart; tap[t]: how many rows of the panel lie before the filters of that tap.
    from and to: a row of the tile starts `from_step` elements after the one before it (0: all start alike), or at to[m];
-   if `even`, `to_step` elements after the one before it, from to[0] on.
+   if `even`, `to_step` elements after the one before it, from to[0] on, and written past the caches if `past` and all
+   products of a sum are one chain.
    A chain of products is at most FOLD long, so that rounding does not grow with their number; chains end where the number
    of a product, tap[t] + c, is a multiple of FOLD, so that neither missing taps nor taps read as one run change a bit. */
 ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const int even, const REAL *const *rows,
                                        ptrdiff_t apart, const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset,
                                        ptrdiff_t channels, const REAL *panel, const REAL *from, ptrdiff_t from_step,
-                                       REAL *const *to, ptrdiff_t to_step, ptrdiff_t first)
+                                       REAL *const *to, ptrdiff_t to_step, int past, ptrdiff_t first)
 {
 #define TARGET(m, v) ((VECTOR *)((even ? target + m * to_step : to[m]) + first + v * LANES))
     REAL *target = to[0];
@@ -56,7 +57,9 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
     UNROLL for (int m = 0; m < height; m++)
         UNROLL for (int v = 0; v < width; v++) {
             VECTOR *place = TARGET(m, v);
-            *place = (folds ? *place : *(const VECTOR *)(from + m * from_step + v * LANES)) + acc[m][v];
+            const VECTOR sum = (folds ? *place : *(const VECTOR *)(from + m * from_step + v * LANES)) + acc[m][v];
+            if (WRITES_PAST && WIDTHS > 1 && even && past && !folds) WRITE_PAST(place, sum);
+            else *place = sum;
         }
 #undef TARGET
 }
@@ -97,7 +100,7 @@ NEVER_INLINE void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *
                            ptrdiff_t from_step, REAL *const *to, ptrdiff_t first)
 {
 #define DO(h, v) \
-    NAME(multiply_body)(h, v, 0, rows, 0, tap, count, offset, channels, panel, from, from_step, to, 0, first)
+    NAME(multiply_body)(h, v, 0, rows, 0, tap, count, offset, channels, panel, from, from_step, to, 0, 0, first)
 #if WIDTHS > 1 && HALVES
     if (width < LANES) {
         HALF(multiply)(height, width, rows, tap, count, offset, channels, panel, from, from_step, to, first);
@@ -112,13 +115,13 @@ NEVER_INLINE void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *
    TILE_SINGLE if a vector is as wide as the panel. */
 NEVER_INLINE void NAME(multiply_even)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, ptrdiff_t apart,
                                 const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t channels,
-                                const REAL *panel, const REAL *from, REAL *to, ptrdiff_t to_step)
+                                const REAL *panel, const REAL *from, REAL *to, ptrdiff_t to_step, int past)
 {
 #define DO(h, v) \
-    NAME(multiply_body)(h, v, 1, rows, apart, tap, count, offset, channels, panel, from, 0, &to, to_step, 0)
+    NAME(multiply_body)(h, v, 1, rows, apart, tap, count, offset, channels, panel, from, 0, &to, to_step, past, 0)
 #if WIDTHS > 1 && HALVES
     if (width < LANES) {
-        HALF(multiply_even)(height, width, rows, apart, tap, count, offset, channels, panel, from, to, to_step);
+        HALF(multiply_even)(height, width, rows, apart, tap, count, offset, channels, panel, from, to, to_step, past);
         return;
     }
 #endif

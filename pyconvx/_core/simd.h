@@ -18,6 +18,18 @@
 #endif
 #endif
 
+/* Vectors written past the caches, to where one begins a line: memory is written, and what lies there is not read first.
+   What is written so is seen by others after PASSED(). Only vectors that are a line are worth it. */
+#if defined(__GNUC__) && defined(__AVX512F__)
+#define WRITES_PAST 1
+#define WRITE_PAST(y, value) _mm512_stream_si512((void *)(y), *(const __m512i *)&(value))
+#define PASSED() _mm_sfence()
+#else
+#define WRITES_PAST 0
+#define WRITE_PAST(y, value)
+#define PASSED()
+#endif
+
 /* TILE_FULL is the most rows of the register tile (output pixels or channels held in registers at once), TILE_VECTORS
    its width. 14 x 2 accumulators + 2 filters + 1 broadcast fill the 32 registers of AVX-512,
    6 x 2 + 2 + 1 the 16 of AVX2 and SSE2. 14 and 7 divide the 56, 28, 14 and 7 pixel rows of usual networks. */

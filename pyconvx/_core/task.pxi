@@ -1,7 +1,13 @@
 # What every convolution kernel is given, and how it is run: made ready once, for as many calls as there are.
 
+cdef extern from "simd.h":
+    enum:
+        WRITES_PAST
+    void PASSED() noexcept nogil
+
 cdef enum:
     JOB_WORDS = 256
+    LARGE_RESULT = 1 << 23          # bytes that caches do not keep for whoever reads the result
 
 cdef struct task_t:
     source_t source
@@ -14,6 +20,7 @@ cdef struct task_t:
     Py_ssize_t y_stride[AXES]
     Py_ssize_t y_channel            # other than 1 only for kernels that write channels apart
     bint finishing                  # every place ends with an activation
+    bint past                       # y is large: if all vectors are whole lines, they may be written past the caches
     row_activation_t activation
     char *scratch                   # scratch_size bytes per thread
     Py_ssize_t scratch_size
@@ -61,6 +68,7 @@ cdef inline void give(task_t *task, const void *x, const void *bias, void *y, ch
     """Tell a job with which memory it is done."""
     task.scratch, task.scratch_size = scratch, rounded(task.scratch_size)
     task.x, task.bias, task.y = x, bias, y
+    task.past = task.past and not task.finishing and <uintptr_t> y % VECTOR_BYTES == 0
 
 
 cdef int once_convolution(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
@@ -101,6 +109,8 @@ cdef class Convolution(Kernel):
         task.zero = all_zero(<const unsigned char *> task.constants, constants.nbytes)
         task.y_n = strides_of(y, task.y_stride)
         task.y_channel = y.strides[AXES + 1] // y.itemsize if y.shape[AXES + 1] > 1 else 1
+        task.past = WRITES_PAST and y.nbytes >= LARGE_RESULT and task.y_channel == 1 \
+            and all([stride % VECTOR_BYTES == 0 for stride in (<object> y).strides[:AXES + 1]])
         self.ready.threads = threads_for(threads, products * task.source.batch * task.source.places)
         return 0
 

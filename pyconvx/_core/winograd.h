@@ -303,9 +303,10 @@ NEVER_INLINE void winograd_taps(const float *m, ptrdiff_t step, float *g, ptrdif
 }
 
 /* The outputs of one tile and one vector of filters: m[x * step], plus bias, stored to targets[] (NULL: none) at
-   `first`, `count` lanes of it. Returns whether all are finite. */
+   `first`, `count` lanes of it, past the caches if `past`. Returns whether all are finite. */
 ALWAYS_INLINE int winograd_output_body(const int form, const int narrow0, const int narrow1, const float *m, ptrdiff_t step,
-                                       const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count)
+                                       const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count,
+                                       int past)
 {
     const int side = WINOGRAD_SIDE(form), outputs = WINOGRAD_OUT(form);
     ON_LINES vf t[4][9];
@@ -327,21 +328,22 @@ ALWAYS_INLINE int winograd_output_body(const int form, const int narrow0, const 
             float *target = targets[i * outputs + j];
             check += sum;
             if (target == NULL) continue;
-            store_f32(target + first, count, sum);
+            if (WRITES_PAST && past) WRITE_PAST(target + first, sum);
+            else store_f32(target + first, count, sum);
         }
     }
     return all_finite(check);
 }
 
 NEVER_INLINE int winograd_output(int form, int narrow, const float *m, ptrdiff_t step, const float *bias,
-                                 float *const *targets, ptrdiff_t first, ptrdiff_t count)
+                                 float *const *targets, ptrdiff_t first, ptrdiff_t count, int past)
 {
-#define OUTPUT(form, narrow0, narrow1, count) \
-    return winograd_output_body(form, narrow0, narrow1, m, step, bias, targets, first, count)
-#define WHOLE(form) OUTPUT(form, 0, 0, LANES_F32)
-#define PART(form) OUTPUT(form, 0, 0, count)
-#define WHOLE_NARROW(narrow0, narrow1) OUTPUT(3, narrow0, narrow1, LANES_F32)
-#define PART_NARROW(narrow0, narrow1) OUTPUT(3, narrow0, narrow1, count)
+#define OUTPUT(form, narrow0, narrow1, count, past) \
+    return winograd_output_body(form, narrow0, narrow1, m, step, bias, targets, first, count, past)
+#define WHOLE(form) OUTPUT(form, 0, 0, LANES_F32, past)
+#define PART(form) OUTPUT(form, 0, 0, count, 0)
+#define WHOLE_NARROW(narrow0, narrow1) OUTPUT(3, narrow0, narrow1, LANES_F32, past)
+#define PART_NARROW(narrow0, narrow1) OUTPUT(3, narrow0, narrow1, count, 0)
     if (narrow && count == LANES_F32) WINOGRAD_NARROW(WHOLE_NARROW)
     if (narrow) WINOGRAD_NARROW(PART_NARROW)
     if (count == LANES_F32) WINOGRAD_FORMS(WHOLE)

@@ -37,17 +37,19 @@ typedef struct {
 #endif
 #include "real.h"
 
-/* width: lanes of the panel; of them the first `count` are outputs, at most FUSED_VECTORS vectors. */
+/* width: lanes of the panel; of them the first `count` are outputs, at most FUSED_VECTORS vectors. past: these are whole, and
+   written past the caches. */
 static void winograd_fused(int form, const float *v, const fused_inputs_t *inputs, const float *u, ptrdiff_t width,
-                           const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count, float *checks)
+                           const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count, int past,
+                           float *checks)
 {
 #if HALVES
     if (count <= LANES_F32 / 2) {
-        fused_half_f32(form, v, inputs, u, width, bias, targets, first, count, checks);
+        fused_half_f32(form, v, inputs, u, width, bias, targets, first, count, past, checks);
         return;
     }
 #endif
-    fused_f32(form, v, inputs, u, width, bias, targets, first, count, checks);
+    fused_f32(form, v, inputs, u, width, bias, targets, first, count, past, checks);
 }
 
 /* The inputs of a tile, beside those of other tiles: the elements of `fold` rows become one input, `run` of each.

@@ -9,7 +9,7 @@ cdef extern from "winograd_fused.h":
         FUSED_TILE
     void winograd_fused(int form, const float *v, const fused_inputs_t *inputs, const float *u, Py_ssize_t width,
                         const float *bias, float **targets, Py_ssize_t first, Py_ssize_t count,
-                        float *checks) noexcept nogil
+                        bint past, float *checks) noexcept nogil
     void lay_beside(const float **lines, Py_ssize_t fold, Py_ssize_t run, float *laid) noexcept nogil
     void winograd_beside(const float *laid, float *v, float *sizes) noexcept nogil
     bint fine(const float *checks) noexcept nogil
@@ -264,6 +264,8 @@ cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexce
                 finish(&job.task, lot.targets[i], 1, job.groups * job.outputs, job.groups * job.outputs)
         tile0 += lot.count
         lot, following = following, lot
+    if job.task.past:
+        PASSED()
 
 
 cdef void fill_fused(const winograd_t *job, const float *inputs, float **targets, float **soon,
@@ -285,8 +287,8 @@ cdef void fill_fused(const winograd_t *job, const float *inputs, float **targets
             if job.task.bias != NULL:
                 memset(start, 0, sizeof(start))     # beyond the last output
                 memcpy(start, (<const float *> job.task.bias) + group * job.outputs + first, valid * sizeof(float))
-            for i in range(places if (group * job.outputs + first) % FUSED_LINE == 0 else 0):
+            for i in range(places if (group * job.outputs + first) % FUSED_LINE == 0 and not job.task.past else 0):
                 PREFETCH(soon[i] + group * job.outputs + first)
             winograd_fused(job.tiling.form, inputs + channel // job.inputs.run * job.inputs.run_step
                            + channel % job.inputs.run, &job.inputs, panel, width, start, targets,
-                           group * job.outputs + first, valid, checks)
+                           group * job.outputs + first, valid, job.task.past, checks)

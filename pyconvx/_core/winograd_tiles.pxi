@@ -15,7 +15,7 @@ cdef extern from "winograd.h":
     void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
     void winograd_filters(int form, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
     int winograd_output(int form, int narrow, const float *m, Py_ssize_t step, const float *bias, float **targets,
-                        Py_ssize_t first, Py_ssize_t count) noexcept nogil
+                        Py_ssize_t first, Py_ssize_t count, bint past) noexcept nogil
     bint LEFT_OUT(int narrow, Py_ssize_t i) noexcept nogil
 
 cdef enum:
