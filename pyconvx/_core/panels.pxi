@@ -1,7 +1,7 @@
 # Filters packed for the register tile.
 
 cdef enum:
-    PACK_RUN = 128                  # elements of a filter copied at a time
+    PACK_RUN = 1024                 # elements of a filter copied at a time: caches see what comes next
 
 
 cdef class Packed:
@@ -82,7 +82,7 @@ cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_grou
                 for tap in range(taps):
                     channel0 = 0
                     while channel0 < channels:
-                        # reads run on for a while, and what is written stays in the nearest cache
+                        # what is written stays in the second cache
                         run = min(PACK_RUN, channels - channel0)
                         row = origin + group * step_group + first * step_output + tap * step_tap \
                             + channel0 * step_channel
