@@ -472,9 +472,10 @@ cdef class Bands(Convolution):
         cdef Py_ssize_t filters_size = panels.group_size * panels.groups * x.itemsize
         cdef Py_ssize_t lines_size = source.axis[0].taps * job.span * job.row_size * x.itemsize
         job.chunk = 1 if LINES_NEAR < filters_size + lines_size and filters_size <= PANELS_NEAR else height
+        # sums of one chain of products are written once
+        cdef bint once = source.taps * panels.channels <= (FOLD_F32 if x.itemsize == 4 else FOLD_F64)
         job.overlap = job.groups == 1 and job.task.y_channel == 1 and panels.outputs < lanes * TILE_VECTORS \
-            and source.taps * panels.channels <= (FOLD_F32 if x.itemsize == 4 else FOLD_F64) \
-            and job.task.y_stride[2] == panels.outputs
+            and once and job.task.y_stride[2] == panels.outputs
         cdef Py_ssize_t entries = source.taps // last.taps if job.merge else source.taps
         cdef Py_ssize_t lines = source.axis[0].taps * job.span
         job.lines_at = rounded(lines * job.row_size * x.itemsize)
@@ -488,7 +489,7 @@ cdef class Bands(Convolution):
         job.across = panels.outputs > lanes and job.groups * job.panels_per_group > 1 \
             and filters_size <= PANELS_AT_HAND and job.task.y_channel == 1
         job.ahead = job.task.y_channel == 1 and y.nbytes > AHEAD
-        job.task.past = job.task.past and panels.outputs % lanes == 0
+        job.task.past = job.task.past and once and panels.outputs % lanes == 0
         job.start_at = job.used_at + rounded(last.taps)
         job.mix_at = job.start_at
         if job.across:

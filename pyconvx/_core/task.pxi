@@ -20,7 +20,7 @@ cdef struct task_t:
     Py_ssize_t y_stride[AXES]
     Py_ssize_t y_channel            # other than 1 only for kernels that write channels apart
     bint finishing                  # every place ends with an activation
-    bint past                       # y is large: if all vectors are whole lines, they may be written past the caches
+    bint past                       # y is large: kernels may write past the caches where all vectors are whole lines
     row_activation_t activation
     char *scratch                   # scratch_size bytes per thread
     Py_ssize_t scratch_size

@@ -23,7 +23,7 @@ typedef struct {
     ptrdiff_t depth, depth_step; /* taps of the first axis, and elements from one to the next */
     ptrdiff_t channels;          /* that an output sums over */
     ptrdiff_t run, run_step;
-    ptrdiff_t second, third; /* from the first tile of a run to these two; the fourth lies as far from the third */
+    ptrdiff_t second, third; /* from the first tile of a run to these two; the fourth is as far from the third as the second from the first */
 } fused_inputs_t;
 
 #define BITS 32
@@ -57,7 +57,7 @@ static void winograd_fused(int form, const float *v, const fused_inputs_t *input
    them, but within the vector, there may be anything until the next tile is laid there. */
 NEVER_INLINE void lay_beside(const float *const *lines, ptrdiff_t fold, ptrdiff_t run, float *laid)
 {
-#if defined(__AVX__)
+#if HALVES
 #define COPY(bits, lanes) \
     for (ptrdiff_t row = 0; row < fold; row++) \
         for (int i = 0; i < 6; i++) { \

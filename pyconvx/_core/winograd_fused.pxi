@@ -21,7 +21,7 @@ cdef enum:
     MOST_PRODUCTS = 64              # of a point: the sums of more are worth the way through memory
     MOST_BESIDE = 8                 # elements of an input of which tiles share a vector
 
-    ROWS_KNOWN = 2 * FUSED_TILES    # rows of tiles, of those that two lots lie in
+    ROWS_KNOWN = 2 * FUSED_TILES    # rows of tiles: two lots lie in as many at most, and no more are held at once
 
 cdef struct tile_row_t:
     Py_ssize_t q                    # its number, or -1
@@ -125,7 +125,7 @@ cdef void find_row(const winograd_t *job, Py_ssize_t q, tile_row_t *row) noexcep
     tile_codes(s, tiling, 0, t, row.at)
     for i in range(tiling.side * tiling.fold):
         if tiling.fold > 1 and row.at[i] == NOTHING and i > 0:
-            row.at[i] = row.at[i - 1]       # what no tap reads: as in find_columns
+            row.at[i] = row.at[i - 1]       # what no tap reads, as in find_columns: folded tiles have no other NOTHING
         else:
             signs |= row.at[i]
             row.at[i] *= s.stride[1]
