@@ -1,5 +1,7 @@
 """Kernels that serve problems of one form again and again give what a kernel of its own would give, to the last bit."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,10 +34,11 @@ def alike(got, want):
 @pytest.mark.parametrize("isa", _core.supported())
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("prepared", [False, True], ids=["arrays", "prepared"])
 @pytest.mark.parametrize(
     ("algorithm", "function"), [*((name, cx.conv2d) for name in ("auto", *NAMES)), ("auto", cx.conv_transpose2d)]
 )
-def test_other_filters_of_the_same_form(algorithm, function, dtype, layout, isa):
+def test_other_filters_of_the_same_form(algorithm, function, prepared, dtype, layout, isa):
     rng, computed = np.random.default_rng(3), 0
     for channels, groups, options in (
         (16, 1, {"padding": 1}),
@@ -56,6 +59,7 @@ def test_other_filters_of_the_same_form(algorithm, function, dtype, layout, isa)
                     x, filters = (np.ascontiguousarray(np.moveaxis(a, -1, 1)) for a in (x, filters))
                 if algorithm != "auto":
                     given["algorithm"] = algorithm
+                filters = cx.prepare(filters, layout=layout) if prepared else filters
                 bias = rng.standard_normal(channels).astype(dtype) if turn % 2 else None
                 arrays = (x, filters) if bias is None else (x, filters, bias)
                 try:
@@ -145,3 +149,21 @@ def test_no_more_kernels_are_kept_than_that(monkeypatch):
     before = len(computation._kept)
     with_gradients(cx.conv1d, large, np.ones((1, 3, 1), np.float32))
     assert len(computation._kept) == before, "tables of 160 kB are not kept"
+
+
+def test_pullbacks_with_prepared_filters_pack_once_and_those_of_arrays_hold_no_packed_filters():
+    rng = np.random.default_rng(4)
+    x, filters = (rng.standard_normal(shape, np.float32) for shape in ((20, 20, 32), (32, 3, 3, 32)))
+    prepared = cx.prepare(filters)
+    y, pullback = cx.vjp(cx.conv2d, x, prepared, padding="same")
+    forward = prepared.nbytes
+    pullback(y)
+    both = prepared.nbytes
+    assert both > forward > filters.nbytes
+    pullback(y)
+    cx.vjp(cx.conv2d, x, prepared, padding="same")[1](y)
+    assert prepared.nbytes == both
+    y, pullback = cx.vjp(cx.conv2d, x, filters, padding="same")
+    pullback(y)
+    problem = inspect.getclosurevars(pullback).nonlocals["problem"]
+    assert problem.own == {}

@@ -6,10 +6,10 @@ A candidate says why it cannot do a problem, or does it; the last one can do any
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from . import bands, columns, depthwise, dots, fft, planes, winograd
-from .arrays import Array, together
+from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
 __all__ = [
@@ -25,13 +25,6 @@ __all__ = [
 
 def _complete(problem: Problem, y: Array, flagged: Any, finished: bool) -> None:
     raise AssertionError("the kernel of this candidate does all there is to do")
-
-
-def _as_they_are(problem: Problem) -> Array:
-    return together(problem.filters)
-
-
-Arrange: TypeAlias = Callable[[Problem], Array]
 
 
 class Candidate(NamedTuple):
@@ -52,9 +45,8 @@ class Candidate(NamedTuple):
     """Whether the kernel reads and fills arrays whose channels do not lie together, those of channels_first."""
     paired: bool = False
     """Whether it may take two samples at once, so that the bits of one depend on the other."""
-    renewed: tuple[Arrange | None, Arrange | None] = (_as_they_are, _as_they_are)
-    """How other filters are arranged for `pack` of its kernel, those of a convolution and of an adjoint; None if they
-    are not for it."""
+    packed: Callable[[Problem], Any] | None = None
+    """Filters as its kernel takes them, of which it is then made for any that are finite."""
 
 
 class Supposed(Problem):
@@ -84,7 +76,7 @@ CANDIDATES = (
         fft.kernel,
         fft.mend,
         paired=True,
-        renewed=(_as_they_are, None),
+        packed=fft.spectra,
     ),
     Candidate(
         "depthwise",
@@ -92,6 +84,7 @@ CANDIDATES = (
         depthwise.unfit,
         depthwise.wasteful,
         depthwise.kernel,
+        packed=depthwise.panels,
     ),
     Candidate(
         "dots",
@@ -99,6 +92,7 @@ CANDIDATES = (
         dots.unfit,
         dots.wasteful,
         dots.kernel,
+        packed=dots.filters,
     ),
     Candidate(
         "planes",
@@ -107,7 +101,7 @@ CANDIDATES = (
         planes.wasteful,
         planes.kernel,
         apart=True,
-        renewed=(_as_they_are, Problem.weights),
+        packed=Problem.weights,
     ),
     Candidate(
         "winograd",
@@ -116,6 +110,7 @@ CANDIDATES = (
         winograd.wasteful,
         winograd.kernel,
         winograd.mend,
+        packed=winograd.panels,
     ),
     Candidate(
         "columns",
@@ -124,7 +119,7 @@ CANDIDATES = (
         columns.wasteful,
         columns.kernel,
         apart=True,
-        renewed=(_as_they_are, Problem.weights),
+        packed=Problem.weights,
     ),
     Candidate(
         "bands",
@@ -133,8 +128,16 @@ CANDIDATES = (
         bands.wasteful,
         bands.kernel,
         apart=True,
+        packed=Problem.panels,
     ),
-    Candidate("direct", "implicit GEMM: a register tile over a table of pointers into x", direct_unfit, _never, direct),
+    Candidate(
+        "direct",
+        "implicit GEMM: a register tile over a table of pointers into x",
+        direct_unfit,
+        _never,
+        direct,
+        packed=Problem.panels,
+    ),
     Candidate("plain", "one output and one tap after the other", _never, _never, plain),
 )
 

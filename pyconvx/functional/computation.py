@@ -59,7 +59,7 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
     is no such thing. All arrays are contiguous then, as they are or with channels first.
     """
     arrays = problem.x, problem.filters, y
-    if problem.prepared is not None or problem.border is not None or not problem.x.size:
+    if problem.border is not None or not problem.x.size:
         return None
     dtype, finish = problem.x.dtype, problem.finish
     if not dtype.isnative or (finish is not None and not isinstance(finish[0], str)):
@@ -74,7 +74,8 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
     # a kernel holds its tables, so that no others have their addresses
     tables = *map(id, problem.axes), id(problem.constants)
     finishing = None if finish is None else (finish[0], key_of(finish[1]))  # which tells 0.0 from -0.0
-    options = algorithm, problem.transposed, problem.groups, problem.strides, finishing, problem.apart
+    prepared = problem.prepared is not None
+    options = algorithm, problem.transposed, problem.groups, problem.strides, finishing, problem.apart, prepared
     key = (*options, dtype.char, num_threads(), now(), *shapes, layouts[0], layouts[2], *tables)
     ready = _kept.get(key)
     if ready is None:
@@ -84,7 +85,7 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
         supposed = Supposed(
             canonical(outline, problem.x.shape, dtype, layouts[0]),
             filters,
-            None,
+            problem.prepared,
             problem.groups,
             problem.transposed,
             problem.bias,
@@ -102,11 +103,8 @@ def _renewed(problem: Problem, algorithm: str, y: Array) -> tuple[_Ready, Any] |
         if len(_kept) >= MOST:
             _kept.clear()
         _kept[key] = ready
-    arrange = ready.candidate.renewed[problem.transposed]
-    if arrange is None or not problem.finite():
-        return None
-    packed = ready.kernel.pack(arrange(problem))
-    return None if packed is None else (ready, packed)
+    pack = ready.candidate.packed
+    return None if pack is None or not problem.finite() else (ready, pack(problem))
 
 
 class Computation:
@@ -148,4 +146,5 @@ def compute(problem: Problem, algorithm: str, y: Array) -> bool:
     """Fill y by the algorithm of that name, or the best for "auto"; returns whether problem.finish was applied."""
     computation = Computation(problem, algorithm, y)
     computation.fill(y)
+    problem.own.clear()  # whoever holds the problem, for its gradient, need not hold packed filters as well
     return computation.finished

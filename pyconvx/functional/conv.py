@@ -255,7 +255,9 @@ class _Plan:
 
     def adjoint(self, problem: Problem, gz: Array) -> Problem:
         """The adjoint of the sum, to be applied to gz (N, D, H, W, channels of the result)."""
-        return self._problem(gz, problem.filters, not self.form.transposed, None)
+        adjoint = self._problem(gz, problem.filters, not self.form.transposed, None)
+        adjoint.sound = problem.sound
+        return adjoint
 
     def _gradient_of_x(self, problem: Problem, gz: Array, around: Any) -> Array:
         """The adjoint of the sum, applied to gz. around: the border of what a convolution reads."""

@@ -12,7 +12,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["kernel", "unfit", "wasteful"]
+__all__ = ["kernel", "panels", "unfit", "wasteful"]
 
 TAPS = 256
 """Most taps: a longer chain of products loses digits, and pointers to its rows take much memory."""
@@ -40,11 +40,16 @@ def wasteful(problem: Problem) -> str | None:
     return None
 
 
-def kernel(problem: Problem, y: Array) -> Any:
-    """The kernel for such arrays."""
+def panels(problem: Problem) -> Any:
+    """The filters, a vector of channels after the other."""
 
     def make() -> Any:
         return _core.kernels.ChannelPanels(as_taps(problem.filters, problem.x.dtype), problem.packing)
 
-    panels, axes, constants = problem.packed(("depthwise",), make), problem.axes, problem.constants
-    return _core.kernels.Depthwise(problem.x, panels, y, axes, constants, num_threads())
+    return problem.packed(("depthwise",), make)
+
+
+def kernel(problem: Problem, y: Array) -> Any:
+    """The kernel for such arrays."""
+    axes, constants = problem.axes, problem.constants
+    return _core.kernels.Depthwise(problem.x, panels(problem), y, axes, constants, num_threads())

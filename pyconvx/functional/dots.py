@@ -12,7 +12,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem
 
-__all__ = ["kernel", "unfit", "wasteful"]
+__all__ = ["filters", "kernel", "unfit", "wasteful"]
 
 PRODUCTS = 8192
 """Most products of a place, as many as are added up without keeping what that rounds away."""
@@ -49,12 +49,17 @@ def wasteful(problem: Problem) -> str | None:
     return None
 
 
-def kernel(problem: Problem, y: Array) -> Any:
-    """The kernel for such arrays."""
+def filters(problem: Problem) -> Any:
+    """The filters, whose lanes are channels."""
 
     def make() -> Any:
         taps = as_taps(problem.filters, problem.x.dtype)
         return _core.kernels.DotFilters(taps, problem.groups, problem.transposed, problem.packing)
 
-    filters, axes, constants = problem.packed(("dots", problem.transposed), make), problem.axes, problem.constants
-    return _core.kernels.Dots(problem.x, filters, y, axes, constants, num_threads())
+    return problem.packed(("dots", problem.transposed), make)
+
+
+def kernel(problem: Problem, y: Array) -> Any:
+    """The kernel for such arrays."""
+    axes, constants = problem.axes, problem.constants
+    return _core.kernels.Dots(problem.x, filters(problem), y, axes, constants, num_threads())

@@ -19,7 +19,7 @@ from .arrays import Array
 from .parallel import num_threads
 from .problem import Problem
 
-__all__ = ["kernel", "mend", "unfit", "wasteful"]
+__all__ = ["kernel", "mend", "spectra", "unfit", "wasteful"]
 
 LENGTHS = (32, 64, 96, 128, 160, 192, 256)
 """Of the transforms."""
@@ -113,9 +113,9 @@ def _tile(
     return best
 
 
-def kernel(problem: Problem, y: Array) -> Any:
-    """The kernel for such arrays; what its `fill` returns is for `mend`."""
-    chosen, axes, constants = _tile_of(problem), problem.axes, problem.constants
+def spectra(problem: Problem) -> Any:
+    """The transformed filters."""
+    chosen, axes = _tile_of(problem), problem.axes
     assert chosen is not None
     tile = chosen[0]
     taps, steps = (axes[1].taps, axes[2].taps), (axes[1].step, axes[2].step)
@@ -123,8 +123,13 @@ def kernel(problem: Problem, y: Array) -> Any:
     def make() -> Any:
         return _core.kernels.Spectra(problem.weights()[:, :, 0], taps, steps, tile, problem.packing)
 
-    spectra = problem.packed(("fft", problem.transposed, tile, steps), make)
-    return _core.kernels.Fft(problem.x, spectra, problem.groups, y, axes, constants, num_threads())
+    return problem.packed(("fft", problem.transposed, tile, steps), make)
+
+
+def kernel(problem: Problem, y: Array) -> Any:
+    """The kernel for such arrays; what its `fill` returns is for `mend`."""
+    axes, constants = problem.axes, problem.constants
+    return _core.kernels.Fft(problem.x, spectra(problem), problem.groups, y, axes, constants, num_threads())
 
 
 def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], _: bool) -> None:

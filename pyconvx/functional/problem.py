@@ -45,6 +45,7 @@ class Problem:
     finish: Kernel | None = None  # the compiled activation of the result
     apart: bool = False  # y has channels first in memory
     own: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    sound: bool | None = None  # whether the filters are finite, once that is known
 
     @property
     def per_group(self) -> tuple[int, int]:
@@ -70,7 +71,9 @@ class Problem:
                 # the sum of what is not finite is not finite, and faster
                 return np.bool_(np.isfinite(self.filters.sum()) or np.isfinite(self.filters).all())
 
-        return bool(self.packed(("finite",), make))
+        if self.sound is None:
+            self.sound = bool(make() if self.prepared is None else self.prepared.packed(("finite",), make))
+        return self.sound
 
     def spreads(self) -> str | None:
         """Why an algorithm that multiplies missing taps as zeros cannot do this."""

@@ -15,7 +15,7 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem, direct
 
-__all__ = ["DEPTH", "Form", "fills", "form_of", "kernel", "mend", "saved", "tiles_of", "unfit", "wasteful"]
+__all__ = ["DEPTH", "Form", "fills", "form_of", "kernel", "mend", "panels", "saved", "tiles_of", "unfit", "wasteful"]
 
 SUITS = "it is for 3 x 3 to 5 x 5 taps at stride 1, or three to five times the stride"
 MOST = 0.74  # of the multiplications of a sum over taps
@@ -153,8 +153,16 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     return sums / (tile * len(tiles[0][0]) * len(tiles[1][0]))
 
 
-def panels(problem: Problem, form: Form) -> Any:
+def _sure_form(problem: Problem) -> Form:
+    form = form_of(problem)
+    if form is None:
+        raise AssertionError("asked for a problem that does not fit")
+    return form
+
+
+def panels(problem: Problem) -> Any:
     """The transformed filters, packed."""
+    form = _sure_form(problem)
     flipped = problem.axes[1].step < 0  # and then both are, see `unfit`
     key = ("winograd", problem.transposed, *form)
 
@@ -166,18 +174,11 @@ def panels(problem: Problem, form: Form) -> Any:
     return problem.packed(key, make)
 
 
-def _sure_form(problem: Problem) -> Form:
-    form = form_of(problem)
-    if form is None:
-        raise AssertionError("asked for a problem that does not fit")
-    return form
-
-
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays; what its `fill` returns is for `mend`."""
     form, axes, constants = _sure_form(problem), problem.axes, problem.constants
     tiles = tiles_of(axes, form)
-    return _core.kernels.Winograd(problem.x, panels(problem, form), y, axes, constants, tiles, num_threads())
+    return _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
 
 
 def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool) -> None:
