@@ -5,9 +5,10 @@
 
    The order of additions matters here: these lines must never see -fassociative-math or -ffast-math. */
 
-/* exp_terms: (exp(r) - 1 - r) / r^2, |r| < 0.4; exp2_terms: (2^r - 1) / r, |r| <= 0.5; log_terms: (2 atanh(s) - 2 s) / s^3 by s^2; log1p_terms:
-   (log(1 + f) - f) / f^2, -1/4 <= f <= 1/2; tanh_terms: (x - tanh(x)) / x^3 by x^2, x < 0.625; tail_over / tail_under:
-   P(X > a) exp(a^2 / 2) for X normal with mean 0 and variance 1, a <= far_tail. */
+/* expm1_terms: (exp(r) - 1 - r) / r^2, |r| < 0.4; exp_terms: the same, where exp(r) is wanted, |r| < 0.352; exp2_terms:
+   (2^r - 1) / r, |r| <= 0.5; log_terms: (2 atanh(s) - 2 s) / s^3 by s^2; log1p_terms: (log(1 + f) - f) / f^2,
+   -1/4 <= f <= 1/2; near_terms: the same for what `nearest` leaves; tanh_terms: (x - tanh(x)) / x^3 by x^2, x < 0.625;
+   tail_over / tail_under: P(X > a) exp(a^2 / 2) for X normal with mean 0 and variance 1, a <= far_tail. */
 #if DIGITS == 24
 #define LESSER X86(min_ps)
 #define GREATER X86(max_ps)
@@ -30,7 +31,10 @@ enum {
     NAME(farthest) = 120,            /* where exp(-x), also times x, is 0 */
     NAME(far_tail) = 15              /* where a normal tail, also times x, is 0 */
 };
-static const REAL NAME(exp_terms)[] = {0.5f, 0.16666667f, 0.041666113f, 0.008333226f, 0.0013958326f, 0.0001993853f};
+static const REAL NAME(expm1_terms)[] = {
+    0.5f, 0.16666667f, 0.041666113f, 0.008333226f, 0.0013958326f, 0.0001993853f};
+static const REAL NAME(exp_terms)[] = {0.49999994f, 0.16666512f, 0.041668378f, 0.0083698193f, 0.0013812276f};
+#define EXPM1_TERMS expm1_terms
 static const REAL NAME(exp2_terms)[] = {
     0.69314724f, 0.24022652f, 0.055503104f, 0.009617693f, 0.0013406645f, 0.00015594682f};
 static const REAL NAME(log_terms)[] = {0.6666666f, 0.40000337f, 0.2853724f, 0.23583555f};
@@ -59,6 +63,7 @@ static const REAL NAME(tail_under)[] = {1.0f, 1.6763735f, 1.2054250f, 0.47132796
 #define LOWERED 0x1p-100
 #define HIGHEST 710
 #define SATURATED 20
+#define EXPM1_TERMS exp_terms
 enum { NAME(farthest) = 760, NAME(far_tail) = 39 };
 static const REAL NAME(exp_terms)[] = {
     0.5, 0.16666666666666677, 0.0416666666666667, 0.008333333333321615, 0.0013888888888866837, 0.000198412698861588,
@@ -229,7 +234,7 @@ ALWAYS_INLINE VECTOR NAME(reduced)(VECTOR x, VECTOR *shifted)
 }
 
 /* exp(r) - 1 and exp(r) for |r| < 0.4 */
-ALWAYS_INLINE VECTOR NAME(expm1_near)(VECTOR r) { return r + r * (r * POLYNOMIAL(r, exp_terms)); }
+ALWAYS_INLINE VECTOR NAME(expm1_near)(VECTOR r) { return r + r * (r * POLYNOMIAL(r, EXPM1_TERMS)); }
 ALWAYS_INLINE VECTOR NAME(exp_near)(VECTOR r) { return (r * POLYNOMIAL(r, exp_terms) + 1) * r + 1; }
 
 /* 2^n from SHIFTER + n, where that is a normal number. */
@@ -356,12 +361,41 @@ ALWAYS_INLINE VECTOR NAME(vlog1p)(VECTOR x)
     return NAME(select)(NAME(less)(NAME(absolute)(x), NAME(splat)(1 / (4 * INTEGERS))), x, y);
 }
 
-/* log(1 + x) for x in 0 ... 1, without a division: that of (1 + x) / 2, and log(2), if x > 1/2. */
+/* Where one instruction looks numbers up in a vector of them: `nearest` is about 1 / (1 + k / STEPS), by k = 0 ...
+   STEPS, such that its logarithm is close to a float, that of nearest_log with the other sign. */
+#if defined(__AVX512F__) && DIGITS == 24
+#define STEPS 15
+#define LOOK_UP(table, at) (VECTOR)_mm512_permutexvar_ps((__m512i)(at), *(const __m512 *)(table))
+ON_LINES static const REAL NAME(nearest)[] = {
+    1.0f, 0.937355638f, 0.882430851f, 0.83336246f, 0.789557159f, 0.749836683f, 0.71426338f, 0.681747198f,
+    0.652004123f, 0.624905586f, 0.600147247f, 0.576873362f, 0.555670798f, 0.53559643f, 0.517325222f, 0.500030875f};
+ON_LINES static const REAL NAME(nearest_log)[] = {
+    0.0f, 0.0646925196f, 0.125074849f, 0.182286605f, 0.236283049f, 0.287899852f, 0.336503506f, 0.383096367f,
+    0.427704394f, 0.470154703f, 0.510580242f, 0.550132513f, 0.58757925f, 0.62437433f, 0.659083545f, 0.693085432f};
+static const REAL NAME(near_terms)[] = {-0.49999994f, 0.3333342f, -0.25020546f, 0.19901700f};
+#elif defined(__AVX2__) && DIGITS == 24
+#define STEPS 7
+#define LOOK_UP(table, at) (VECTOR)_mm256_permutevar8x32_ps(*(const __m256 *)(table), (__m256i)(at))
+ON_LINES static const REAL NAME(nearest)[] = {
+    1.0f, 0.87513423f, 0.777839482f, 0.699889362f, 0.636331379f, 0.583408952f, 0.538416207f, 0.500030875f};
+ON_LINES static const REAL NAME(nearest_log)[] = {
+    0.0f, 0.133377999f, 0.251235098f, 0.356833011f, 0.452035815f, 0.538866878f, 0.619123399f, 0.693085432f};
+static const REAL NAME(near_terms)[] = {-0.49999997f, 0.333332f, -0.25002694f, 0.20089647f, -0.16216955f};
+#endif
+
+/* log(1 + x) for x in 0 ... 1, without a division: that of (1 + x) times a number of the table, or of (1 + x) / 2 if
+   x > 1/2. */
 ALWAYS_INLINE VECTOR NAME(vlog1p_unit)(VECTOR x)
 {
+#if defined(LOOK_UP)
+    const VECTOR at = x * STEPS + SHIFTER, factor = LOOK_UP(NAME(nearest), at);
+    const VECTOR f = x * factor + (factor - 1); /* rounded once */
+    return LOOK_UP(NAME(nearest_log), at) + (f + f * (f * POLYNOMIAL(f, near_terms)));
+#else
     const MASK large = NAME(less)(NAME(splat)((REAL)0.5), x);
     const VECTOR f = NAME(select)(large, (REAL)0.5 * (x - 1), x);
     return NAME(keep)(large, NAME(splat)(LN2)) + (f + f * (f * POLYNOMIAL(f, log1p_terms)));
+#endif
 }
 
 /* log(x) for a normal x > 0, without a division. */
@@ -447,6 +481,9 @@ ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
 #endif
 }
 #undef SCALED
+#undef EXPM1_TERMS
+#undef STEPS
+#undef LOOK_UP
 #undef FIRST
 #undef LOAD_FIRST
 #undef STORE_FIRST

@@ -223,7 +223,7 @@ def deliver(y: Array, out: Array | None, dtype: np.dtype[Any]) -> Array:
     """The result in `out`, or as a fresh C-contiguous array of `dtype`."""
     if out is None:
         if y.dtype == dtype:
-            return np.ascontiguousarray(y)
+            return np.asarray(y, order="C")
         with np.errstate(over="ignore", under="ignore"):
             return np.asarray(y, dtype, order="C")
     if y is not out:
