@@ -159,6 +159,12 @@ cdef extern from "reductions.h":
                      Py_ssize_t channels, bint fresh, float *y, cnp.int32_t *number) noexcept nogil
     void winners_f64(bint largest, const double **rows, const cnp.int32_t *numbers, Py_ssize_t count,
                      Py_ssize_t channels, bint fresh, double *y, cnp.int32_t *number) noexcept nogil
+    bint indices_f32(const float **rows, const cnp.int32_t *numbers, Py_ssize_t count, Py_ssize_t channels,
+                     Py_ssize_t places, Py_ssize_t apart, Py_ssize_t gap, float *y, Py_ssize_t *index,
+                     Py_ssize_t step) noexcept nogil
+    bint indices_f64(const double **rows, const cnp.int32_t *numbers, Py_ssize_t count, Py_ssize_t channels,
+                     Py_ssize_t places, Py_ssize_t apart, Py_ssize_t gap, double *y, Py_ssize_t *index,
+                     Py_ssize_t step) noexcept nogil
     void sum_f32(const float **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, Py_ssize_t places,
                  Py_ssize_t apart, bint divided, float by, float *y, Py_ssize_t step) noexcept nogil
     void sum_f64(const double **rows, Py_ssize_t count, Py_ssize_t channels, bint fresh, Py_ssize_t places,
@@ -267,6 +273,7 @@ include "lines.pxi"
 include "panels.pxi"
 include "conv.pxi"
 include "dots.pxi"
+include "strips.pxi"
 include "bands.pxi"
 include "winograd_tiles.pxi"
 include "winograd_filters.pxi"

@@ -88,7 +88,7 @@ ALWAYS_INLINE VECTOR NAME(gated)(VECTOR x, VECTOR z)
 {
     VECTOR n;
     const VECTOR e = NAME(expm1_near)(NAME(reduced)(AT_LEAST(FALLING(z), -FARTHEST), &n));
-    const MASK negative = NEGATIVE(x);
+    const TRUTH negative = NEGATIVE(x);
     const VECTOR sum = 1 + NAME(scale)(1 + e, n), y = (x + KEEP(negative, x * e)) / sum;
     return SELECT(negative, NAME(scale)(y, n), y);
 }
@@ -126,7 +126,7 @@ SLOPE(gelu_tanh)
 VALUE(mish)
 {
     VECTOR n;
-    const MASK negative = NEGATIVE(x);
+    const TRUTH negative = NEGATIVE(x);
     x = AT_LEAST(x, -FARTHEST);
     const VECTOR scaled = NAME(expm1_near)(NAME(reduced)(AT_LEAST(FALLING(x), -FARTHEST), &n));
     const VECTOR e = NAME(scale)(1 + scaled, n);
@@ -138,7 +138,7 @@ VALUE(mish)
 SLOPE(mish)
 {
     VECTOR n;
-    const MASK negative = NEGATIVE(x);
+    const TRUTH negative = NEGATIVE(x);
     x = WITHIN(x, FARTHEST);
     const VECTOR scaled = 1 + NAME(expm1_near)(NAME(reduced)(FALLING(x), &n));
     const VECTOR e = NAME(scale)(scaled, n);
@@ -231,7 +231,7 @@ SLOPE(tanh_shrink)
 
 VALUE(soft_shrink)
 {
-    const MASK within = UP_TO(ABSOLUTE(x), SPLAT(p[0]));
+    const TRUTH within = UP_TO(ABSOLUTE(x), SPLAT(p[0]));
     return KEEP(~within, x - NAME(with_sign)(ABSOLUTE(SPLAT(p[0])), x));
 }
 SLOPE(soft_shrink) { return ONE_WHERE(LESS(SPLAT(p[0]), ABSOLUTE(x))); }

@@ -190,7 +190,11 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
             first = p % job.panels_per_group * wide
             width = panel_width(job.outputs - first, lanes)
             valid = min(width, job.outputs - first)
-            panel = (<const real *> job.panels) + group * job.group_size + first * job.task.source.taps * job.channels
+            count = job.task.source.taps * job.channels
+            panel = (<const real *> job.panels) + group * job.group_size + first * count
+            if job.task.loose != NULL:
+                panel = pack_loose(<real *> NULL, &job.task, block, group * job.outputs + first, count, valid, width,
+                                   scratch)
             for lane in range(width):
                 start[lane] = 0
                 if job.task.bias != NULL and lane < valid and tap0 == 0:
@@ -322,6 +326,8 @@ cdef class Direct(Convolution):
         if source.mixed:
             job.task.scratch_size += job.taps_at_once * TILE_FULL * source.channels * x.itemsize
         self.finishes, self.whole = True, job.slices == 1
+        if place_blocks == 1 and not job.parted:    # all places are done with one panel before the next
+            self.take_loose(panels)
         self.end(conv_block_f32 if x.itemsize == 4 else conv_block_f64, place_blocks * job.slices)
 
     def pack(self, cnp.ndarray filters):

@@ -221,7 +221,7 @@ static void NAME(fft_put)(const REAL *row, ptrdiff_t count, ptrdiff_t panels, RE
             const VECTOR x = *(const VECTOR *)(from + v), magnitude = NAME(absolute)(x);
             squares += x * x;
             exponents += NAME(as_bits)(magnitude) >> (DIGITS - 1);
-            present -= NAME(less)(NAME(splat)(0), magnitude);
+            present += NAME(choose)(NAME(less)(NAME(splat)(0), magnitude), (MASK){0} + 1, (MASK){0});
             *(VECTOR *)(z + v) = x;
         }
     }

@@ -74,10 +74,9 @@ ALWAYS_INLINE void NAME(merge_at)(ptrdiff_t c, const int one, const int largest,
     for (ptrdiff_t t = fresh; t < count; t++) {
         const VECTOR value = NAME(take)(rows[t] + c, one);
         const MASK challenger = NAME(take_numbers)(numbers[t] + c, one) + (INTEGER)(first + t);
-        const MASK is_nan = NAME(is_nan)(value), was_nan = NAME(is_nan)(best);
-        const MASK equal = NAME(equal)(value, best) | (is_nan & was_nan);
-        const MASK earlier = (challenger - winner) >> (8 * sizeof(INTEGER) - 1); /* numbers below 2^31: all ones or zero */
-        const MASK which = (NAME(beats)(largest, value, best) & ~was_nan) | (equal & earlier);
+        const TRUTH is_nan = NAME(is_nan)(value), was_nan = NAME(is_nan)(best);
+        const TRUTH equal = NAME(equal)(value, best) | (is_nan & was_nan), earlier = NAME(lower)(challenger, winner);
+        const TRUTH which = (NAME(beats)(largest, value, best) & ~was_nan) | (equal & earlier);
         best = NAME(select)(which, value, best);
         winner = NAME(choose)(which, challenger, winner);
     }

@@ -58,6 +58,36 @@ cdef class Panels(Packed):
             pack(<double *> self.data, self, filters, per_group, transposed)
 
 
+cdef real pack_rows(const real *row, Py_ssize_t step_output, Py_ssize_t step_channel, Py_ssize_t length,
+                    Py_ssize_t count, real *to, Py_ssize_t width) noexcept nogil:
+    """Pack a part of some filters, that begins at `row`, into `width` lanes; returns 0 if all its elements are finite.
+    """
+    cdef Py_ssize_t channel0 = 0, channel, lane, run
+    cdef real total = 0
+    while channel0 < length:
+        run = min(PACK_RUN, length - channel0)      # what is written stays in the second cache
+        turn(row + channel0 * step_channel, step_output, step_channel, to, width, 1, count, run)
+        for channel in range(run if count < width else 0):
+            for lane in range(count, width):
+                to[channel * width + lane] = 0
+        if real is float:
+            total += spoiled_f32(to, run * width)
+        else:
+            total += spoiled_f64(to, run * width)
+        to += run * width
+        channel0 += run
+    return total
+
+
+cdef const real *pack_loose(real *kind, const task_t *task, Py_ssize_t block, Py_ssize_t first, Py_ssize_t length,
+                            Py_ssize_t count, Py_ssize_t width, char *scratch) noexcept nogil:
+    """A panel of filters from number `first` on, of so many elements each, packed for a block."""
+    cdef real *panel = <real *> (scratch + task.panel_at)
+    if pack_rows((<const real *> task.loose) + first * length, length, 1, length, count, panel, width) != 0:
+        task.spoiled[block] = 1
+    return panel
+
+
 cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_group, bint transposed):
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(real)
     cdef Py_ssize_t step_group = filters.strides[0] // filters.itemsize * per_group
@@ -68,7 +98,7 @@ cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_grou
         step_output, step_channel = step_channel, step_output
     cdef const real *origin = <const real *> cnp.PyArray_DATA(filters)
     cdef const real *row
-    cdef Py_ssize_t group, first, tap, channel, channel0, run, lane, width, count
+    cdef Py_ssize_t group, first, tap, width, count
     cdef Py_ssize_t taps = panels.taps, channels = panels.channels
     cdef real total = 0
     if step_tap == channels * step_channel:     # one long run instead of a short one per tap
@@ -80,21 +110,8 @@ cdef void pack(real *to, Panels panels, cnp.ndarray filters, Py_ssize_t per_grou
                 width = panel_width(panels.outputs - first, lanes)
                 count = min(width, panels.outputs - first)
                 for tap in range(taps):
-                    channel0 = 0
-                    while channel0 < channels:
-                        # what is written stays in the second cache
-                        run = min(PACK_RUN, channels - channel0)
-                        row = origin + group * step_group + first * step_output + tap * step_tap \
-                            + channel0 * step_channel
-                        turn(row, step_output, step_channel, to, width, 1, count, run)
-                        for channel in range(run if count < width else 0):
-                            for lane in range(count, width):
-                                to[channel * width + lane] = 0
-                        if real is float:
-                            total += spoiled_f32(to, run * width)
-                        else:
-                            total += spoiled_f64(to, run * width)
-                        to += run * width
-                        channel0 += run
+                    row = origin + group * step_group + first * step_output + tap * step_tap
+                    total += pack_rows(row, step_output, step_channel, channels, count, to, width)
+                    to += channels * width
                 first += width
         panels.finite = total == 0

@@ -204,11 +204,21 @@ cdef void winners_of_places(const pool_t *job, const Py_ssize_t *at, const eleme
     Where only their indices are asked for, these are the numbers, and those of a window are kept for its next rows.
     """
     cdef const source_t *s = &job.source
+    cdef Py_ssize_t apart = gap * s.stride[2]
     cdef cnp.int32_t *winner = kept
     cdef Py_ssize_t p, t, c
     if job.winner == NULL:
         for t in range(count):
             numbers[t] = <cnp.int32_t> coordinate(s, at, numbers[t])
+        if job.largest and fresh and count == s.taps:
+            if element is float:
+                if indices_f32(rows, numbers, count, channels, places, apart, gap, <float *> job.y + offset,
+                               job.index + offset, job.y_stride[2]):
+                    return
+            elif element is double:
+                if indices_f64(rows, numbers, count, channels, places, apart, gap, <double *> job.y + offset,
+                               job.index + offset, job.y_stride[2]):
+                    return
     for p in range(places):
         if job.winner != NULL:
             winner = job.winner + offset
@@ -217,7 +227,7 @@ cdef void winners_of_places(const pool_t *job, const Py_ssize_t *at, const eleme
             for c in range(channels):
                 job.index[offset + c] = winner[c]
         for t in range(count):
-            rows[t] += gap * s.stride[2]
+            rows[t] += apart
             if job.winner == NULL:
                 numbers[t] += <cnp.int32_t> gap
         offset += job.y_stride[2]

@@ -4,8 +4,10 @@
 #undef REAL
 #undef VECTOR
 #undef MASK
+#undef TRUTH
 #undef INTEGER
 #undef NUMBERS
+#undef INDICES
 #undef LANES
 #undef DIGITS
 #undef FOLD
@@ -21,15 +23,19 @@
 #if BITS == 32
 #define REAL float
 #define MASK mask_f32
+#define TRUTH truth_f32
 #define INTEGER int32_t
 #define NUMBERS mask_f32  /* LANES 32-bit integers */
+#define INDICES positions_f32 /* LANES of the widest */
 #define DIGITS 24
 #define FOLD FOLD_F32
 #else
 #define REAL double
 #define MASK mask_f64
+#define TRUTH truth_f64
 #define INTEGER int64_t
 #define NUMBERS numbers_f64
+#define INDICES positions_f64
 #define DIGITS 53
 #define FOLD FOLD_F64
 #endif

@@ -45,7 +45,7 @@ ALWAYS_INLINE void NAME(put_numbers)(MASK x, int32_t *number, const int one)
 #endif
 }
 
-ALWAYS_INLINE MASK NAME(beats)(const int largest, VECTOR challenger, VECTOR best)
+ALWAYS_INLINE TRUTH NAME(beats)(const int largest, VECTOR challenger, VECTOR best)
 {
     return (largest ? NAME(less)(best, challenger) : NAME(less)(challenger, best)) | NAME(is_nan)(challenger);
 }
@@ -90,6 +90,19 @@ static void NAME(extremum)(int largest, const REAL *const *rows, ptrdiff_t count
 #undef DO
 }
 
+/* Of rows from number `t` on, each against the best so far and its winner. */
+ALWAYS_INLINE void NAME(challenge)(ptrdiff_t c, const int one, const int largest, const REAL *const *rows,
+                                   const int32_t *numbers, ptrdiff_t t, ptrdiff_t count, VECTOR *best, MASK *winner)
+{
+    for (; t < count; t++) {
+        const VECTOR value = NAME(take)(rows[t] + c, one);
+        const TRUTH keeps = largest ? NAME(up_to)(value, *best) : NAME(up_to)(*best, value); /* not where one is NaN */
+        const TRUTH which = ~keeps & NAME(equal)(*best, *best);
+        *best = NAME(select)(which, value, *best);
+        *winner = NAME(choose)(which, (MASK){0} + (INTEGER)numbers[t], *winner);
+    }
+}
+
 ALWAYS_INLINE void NAME(winners_at)(ptrdiff_t c, const int one, const int largest, const REAL *const *rows,
                                     const int32_t *numbers, ptrdiff_t count, int fresh, REAL *y, int32_t *number)
 {
@@ -97,35 +110,27 @@ ALWAYS_INLINE void NAME(winners_at)(ptrdiff_t c, const int one, const int larges
     MASK winner = {0};
     if (fresh) winner = winner + (INTEGER)numbers[0];
     else winner = NAME(take_numbers)(number + c, one);
-    for (ptrdiff_t t = fresh; t < count; t++) {
-        const VECTOR value = NAME(take)(rows[t] + c, one);
-        const MASK keeps = largest ? NAME(up_to)(value, best) : NAME(up_to)(best, value); /* not where one is NaN */
-        const MASK which = ~keeps & NAME(equal)(best, best);
-        best = NAME(select)(which, value, best);
-        winner = NAME(choose)(which, (MASK){0} + (INTEGER)numbers[t], winner);
-    }
+    NAME(challenge)(c, one, largest, rows, numbers, fresh, count, &best, &winner);
     NAME(put)(best, y + c, one);
     NAME(put_numbers)(winner, number + c, one);
 }
 
 /* The winners of a few rows, if none is NaN: the largest of all, then the first one that is as large. Returns whether it
-   has done so. */
+   has found them. */
 ALWAYS_INLINE int NAME(largest_of_few)(ptrdiff_t c, const int count, const REAL *const *rows, const int32_t *numbers,
-                                       REAL *y, int32_t *number)
+                                       VECTOR *best, MASK *winner)
 {
-    VECTOR values[FEW_ROWS], best, sum;
-    MASK winner = (MASK){0} + (INTEGER)numbers[count - 1];
+    VECTOR values[FEW_ROWS], sum;
     UNROLL for (int t = 0; t < count; t++) values[t] = *(const VECTOR *)(rows[t] + c);
-    best = sum = values[0];
+    *best = sum = values[0];
     UNROLL for (int t = 1; t < count; t++) {
-        best = NAME(greater)(values[t], best);
+        *best = NAME(greater)(values[t], *best);
         sum += values[t]; /* NaN if one is; infinities of both signs may also be done the other way */
     }
     if (NAME(any)(NAME(is_nan)(sum))) return 0;
+    *winner = (MASK){0} + (INTEGER)numbers[count - 1];
     UNROLL for (int t = count - 2; t >= 0; t--)
-        winner = NAME(choose)(NAME(equal)(values[t], best), (MASK){0} + (INTEGER)numbers[t], winner);
-    *(VECTOR *)(y + c) = best;
-    NAME(put_numbers)(winner, number + c, 0);
+        *winner = NAME(choose)(NAME(equal)(values[t], *best), (MASK){0} + (INTEGER)numbers[t], *winner);
     return 1;
 }
 
@@ -136,9 +141,14 @@ ALWAYS_INLINE void NAME(winners_body)(const int largest, const REAL *const *rows
     const int few = largest && fresh && (count == 4 || count == FEW_ROWS);
     ptrdiff_t c = 0;
     for (; c < channels && channels >= LANES; c += LANES) {
+        VECTOR best;
+        MASK winner;
         if (c + LANES > channels) c = channels - LANES;
-        if (few && NAME(largest_of_few)(c, count == 4 ? 4 : FEW_ROWS, rows, numbers, y, number)) continue;
-        NAME(winners_at)(c, 0, largest, rows, numbers, count, fresh, y, number);
+        if (few && NAME(largest_of_few)(c, count == 4 ? 4 : FEW_ROWS, rows, numbers, &best, &winner)) {
+            NAME(put)(best, y + c, 0);
+            NAME(put_numbers)(winner, number + c, 0);
+        }
+        else NAME(winners_at)(c, 0, largest, rows, numbers, count, fresh, y, number);
     }
     for (; c < channels && channels < LANES; c++)
         NAME(winners_at)(c, 1, largest, rows, numbers, count, fresh, y, number);
@@ -154,6 +164,42 @@ static void NAME(winners)(int largest, const REAL *const *rows, const int32_t *n
     else NAME(winners_body)(0, rows, numbers, count, channels, fresh, y, number);
 }
 
+#if REDUCE_VECTORS
+ALWAYS_INLINE void NAME(indices_body)(const int count, const REAL *const *rows, const int32_t *numbers,
+                                      ptrdiff_t channels, ptrdiff_t places, ptrdiff_t apart, ptrdiff_t gap, REAL *y,
+                                      ptrdiff_t *index, ptrdiff_t step)
+{
+    for (ptrdiff_t p = 0; p < places; p++, y += step, index += step)
+        for (ptrdiff_t c = 0; c < channels; c += LANES) {
+            VECTOR best;
+            MASK winner;
+            if (c + LANES > channels) c = channels - LANES;
+            if (!NAME(largest_of_few)(p * apart + c, count, rows, numbers, &best, &winner)) {
+                best = *(const VECTOR *)(rows[0] + p * apart + c), winner = (MASK){0} + (INTEGER)numbers[0];
+                NAME(challenge)(p * apart + c, 0, 1, rows, numbers, 1, count, &best, &winner);
+            }
+            *(VECTOR *)(y + c) = best;
+            *(INDICES *)(index + c) = __builtin_convertvector(winner + (INTEGER)(p * gap), INDICES);
+        }
+}
+#endif
+
+/* The largest elements of windows of few rows, where these begin `apart` elements further on from one to the next, and
+   have numbers that are `gap` higher: y[p * step + c], and index[p * step + c] the number of the row where it is. Returns
+   whether it has done so, which is for some counts of rows, and as many channels as a vector has lanes. */
+static int NAME(indices)(const REAL *const *rows, const int32_t *numbers, ptrdiff_t count, ptrdiff_t channels,
+                         ptrdiff_t places, ptrdiff_t apart, ptrdiff_t gap, REAL *y, ptrdiff_t *index, ptrdiff_t step)
+{
+#if REDUCE_VECTORS
+    if (channels < LANES || (count != 4 && count != FEW_ROWS)) return 0;
+    if (count == 4) NAME(indices_body)(4, rows, numbers, channels, places, apart, gap, y, index, step);
+    else NAME(indices_body)(FEW_ROWS, rows, numbers, channels, places, apart, gap, y, index, step);
+    return 1;
+#else
+    return 0;
+#endif
+}
+
 /* The largest of (x - scale[0]) * scale[1] + scale[2] over the rows x, for each channel, and 0 where that is negative if
    `rectified`; the number of the row where it is (the largest without rectifying), and value[c], what x is there. */
 ALWAYS_INLINE void NAME(scaled_winners_at)(ptrdiff_t c, const int one, const int rectified, const REAL *const *rows,
@@ -166,7 +212,7 @@ ALWAYS_INLINE void NAME(scaled_winners_at)(ptrdiff_t c, const int one, const int
     MASK winner = (MASK){0} + (INTEGER)numbers[0];
     for (ptrdiff_t t = 1; t < count; t++) {
         const VECTOR x = NAME(take)(rows[t] + c, one), scaled = (x - centre) * factor + shift;
-        const MASK which = ~NAME(up_to)(scaled, best) & NAME(equal)(best, best);
+        const TRUTH which = ~NAME(up_to)(scaled, best) & NAME(equal)(best, best);
         best = NAME(select)(which, scaled, best);
         won = NAME(select)(which, x, won);
         winner = NAME(choose)(which, (MASK){0} + (INTEGER)numbers[t], winner);

@@ -2,6 +2,7 @@
    vector extensions a vector is one scalar. */
 #ifndef PYCONVX_REDUCTIONS_H
 #define PYCONVX_REDUCTIONS_H
+#include <stddef.h>
 #include <string.h>
 #include "simd.h"
 #include "vmaths.h"
@@ -11,6 +12,8 @@
 #if defined(__GNUC__)
 #define REDUCE_VECTORS 1
 typedef int32_t numbers_f64 __attribute__((vector_size(VECTOR_BYTES / 2), aligned(4), may_alias));
+typedef ptrdiff_t positions_f32 __attribute__((vector_size(LANES_F32 * sizeof(ptrdiff_t)), aligned(sizeof(ptrdiff_t)), may_alias));
+typedef ptrdiff_t positions_f64 __attribute__((vector_size(LANES_F64 * sizeof(ptrdiff_t)), aligned(sizeof(ptrdiff_t)), may_alias));
 #else
 #define REDUCE_VECTORS 0
 #endif

@@ -88,6 +88,14 @@ typedef float vector_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), m
 typedef double vector_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 typedef int32_t mask_f32 __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 typedef int64_t mask_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+/* Which lanes something is true of: a register of its own, or a vector whose lanes have all their bits or none. */
+#if defined(__AVX512F__)
+typedef __mmask16 truth_f32;
+typedef __mmask8 truth_f64;
+#else
+typedef mask_f32 truth_f32;
+typedef mask_f64 truth_f64;
+#endif
 #define LANES_F32 (VECTOR_BYTES / 4)
 #define LANES_F64 (VECTOR_BYTES / 8)
 /* Some floats as doubles: gcc 12 takes four of them through memory, unless it is told. */
@@ -120,6 +128,8 @@ typedef float vector_f32;
 typedef double vector_f64;
 typedef int32_t mask_f32;
 typedef int64_t mask_f64;
+typedef mask_f32 truth_f32;
+typedef mask_f64 truth_f64;
 #define LANES_F32 1
 #define LANES_F64 1
 #define HALVES 0

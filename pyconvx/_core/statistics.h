@@ -9,7 +9,7 @@ ALWAYS_INLINE void NAME(top_body)(const int deviation, const REAL *const *rows, 
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
         const VECTOR middle = *(const VECTOR *)(center + c);
         VECTOR best = NAME(splat)((REAL)-INFINITY);
-        MASK missing = {0};
+        TRUTH missing = {0};
         if (!fresh) best = *(const VECTOR *)(top + c), missing = NAME(is_nan)(best);
         for (ptrdiff_t t = 0; t < count; t++) {
             VECTOR w = NAME(load)(rows[t] + c, channels - c, 0);
@@ -17,7 +17,7 @@ ALWAYS_INLINE void NAME(top_body)(const int deviation, const REAL *const *rows, 
             best = NAME(greater)(w, best);
             missing |= NAME(is_nan)(w);
         }
-        *(VECTOR *)(top + c) = NAME(of_bits)(NAME(as_bits)(best) | missing);
+        *(VECTOR *)(top + c) = NAME(without)(missing, best);
     }
 }
 
@@ -52,7 +52,7 @@ static void NAME(norm)(const REAL *factor, const REAL *sum, REAL divisor, ptrdif
 /* exp((w - top) / temperature) and w - top, equal infinities being as far apart as other equals. */
 ALWAYS_INLINE VECTOR NAME(exp_below)(VECTOR w, VECTOR top, REAL inverse, VECTOR *distance)
 {
-    const MASK below = ~NAME(equal)(w, top);
+    const TRUTH below = ~NAME(equal)(w, top);
     *distance = NAME(keep)(below, w - top);
     return NAME(vexp_falling)(NAME(keep)(below, *distance * inverse));
 }
@@ -145,8 +145,8 @@ static void NAME(raised)(const REAL *top, const REAL *sum, REAL temperature, ptr
 /* exp(w / temperature); NaN where a sum of some could be infinite or vanish. */
 ALWAYS_INLINE VECTOR NAME(exponential)(VECTOR w, REAL temperature, REAL inverse)
 {
-    const MASK near = NAME(less)(NAME(absolute)(w), NAME(splat)((sizeof(REAL) == 4 ? 60 : 600) * temperature));
-    return NAME(of_bits)(NAME(as_bits)(NAME(exp_scaled)(w, inverse)) | ~near);
+    const TRUTH near = NAME(less)(NAME(absolute)(w), NAME(splat)((sizeof(REAL) == 4 ? 60 : 600) * temperature));
+    return NAME(without)((TRUTH)~near, NAME(exp_scaled)(w, inverse));
 }
 
 static void NAME(exponentials)(const REAL *x, ptrdiff_t count, REAL temperature, REAL inverse, REAL *y)
@@ -175,12 +175,13 @@ ALWAYS_INLINE int NAME(quick_body)(const int statistic, const int power, const i
                                    REAL parameter, REAL inverse, REAL *y)
 {
     const REAL small = sizeof(REAL) == 4 ? (REAL)0x1p-84 : (REAL)0x1p-900;
-    MASK all = ~(MASK){0};
+    TRUTH unsound = {0};
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
         const ptrdiff_t lanes = channels - c;
         const VECTOR first = NAME(load)(rows[0] + c, lanes, 0);
         VECTOR total = {0}, second = {0}, middle = {0}, top = first, value = {0};
-        MASK bits = {0}, sound;
+        MASK bits = {0};
+        TRUTH sound;
         if (statistic == SUM_DEVIATIONS) {
             for (ptrdiff_t t = 0; t < count; t++) second += NAME(load)(rows[t] + c, lanes, 0) - first;
             middle = first + second / (REAL)count;
@@ -219,11 +220,9 @@ ALWAYS_INLINE int NAME(quick_body)(const int statistic, const int power, const i
         if (statistic == SUM_DEVIATIONS) value = NAME(square_root)(total) / parameter;
         if (again) value = NAME(select)(sound, value, NAME(load)(y + c, lanes, 0));
         NAME(store)(y + c, lanes, value);
-        all &= sound; /* lanes without a channel hold zeros */
+        unsound |= ~sound; /* lanes without a channel hold zeros */
     }
-    INTEGER whole = -1;
-    for (int l = 0; l < LANES; l++) whole &= ((const INTEGER *)&all)[l];
-    return whole != 0;
+    return !NAME(any)(unsound);
 }
 
 /* y[c] = the statistic of rows[t][c]: lp, std, logsumexp or softmax, by what it sums. powers: the exponentials of the rows,
@@ -270,7 +269,7 @@ ALWAYS_INLINE void NAME(find_rank)(const VECTOR *window, const int32_t *numbers,
     VECTOR number = {0};
     for (ptrdiff_t t = 0; t < count; t++) before -= NAME(keep)(NAME(less)(window[t], value), NAME(splat)(1));
     for (ptrdiff_t t = 0; t < count; t++) {
-        const MASK equal = NAME(equal)(window[t], value);
+        const TRUTH equal = NAME(equal)(window[t], value);
         number = NAME(select)(equal & NAME(equal)(before, (VECTOR){0}), NAME(splat)((REAL)numbers[t]), number);
         before -= NAME(keep)(equal, NAME(splat)(1));
     }
@@ -282,7 +281,7 @@ ALWAYS_INLINE void NAME(median_body)(const ptrdiff_t count, const unsigned char 
 {
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
         VECTOR sorted[9];
-        MASK missing = {0};
+        TRUTH missing = {0};
         UNROLL for (ptrdiff_t t = 0; t < count; t++) {
             sorted[t] = NAME(load)(rows[t] + c, channels - c, 0);
             missing |= NAME(is_nan)(sorted[t]);
@@ -290,7 +289,7 @@ ALWAYS_INLINE void NAME(median_body)(const ptrdiff_t count, const unsigned char 
         UNROLL_LINE for (ptrdiff_t k = 0; k < length; k++)
             NAME(exchange)(sorted + pairs[2 * k], sorted + pairs[2 * k + 1]);
         const VECTOR middle = NAME(between)(sorted[(count - 1) / 2], sorted[count / 2], (REAL)(count % 2 ? 0 : 0.5));
-        NAME(store)(y + c, channels - c, NAME(of_bits)(NAME(as_bits)(middle) | missing));
+        NAME(store)(y + c, channels - c, NAME(without)(missing, middle));
     }
 }
 
@@ -312,16 +311,16 @@ static void NAME(rank)(const REAL *const *rows, const int32_t *numbers, ptrdiff_
 {
     VECTOR window[MOST_SORTED], sorted[MOST_SORTED];
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
-        MASK missing = {0};
+        TRUTH missing = {0};
         for (ptrdiff_t t = 0; t < count; t++) {
             const VECTOR w = NAME(load)(rows[t] + c, channels - c, 0);
-            const MASK is_nan = NAME(is_nan)(w);
+            const TRUTH is_nan = NAME(is_nan)(w);
             missing |= is_nan;
             window[t] = sorted[t] = NAME(select)(is_nan, NAME(splat)((REAL)INFINITY), w); /* NaN is sorted last */
         }
         for (ptrdiff_t k = 0; k < length; k++) NAME(exchange)(sorted + pairs[2 * k], sorted + pairs[2 * k + 1]);
         const VECTOR below = sorted[low], above = sorted[high], value = NAME(between)(below, above, weight);
-        NAME(store)(y + c, channels - c, NAME(of_bits)(NAME(as_bits)(value) | missing));
+        NAME(store)(y + c, channels - c, NAME(without)(missing, value));
         if (lower) {
             NAME(find_rank)(window, numbers, count, below, low, lower + c, channels - c);
             NAME(find_rank)(window, numbers, count, above, high, upper + c, channels - c);

@@ -24,6 +24,9 @@ cdef struct task_t:
     row_activation_t activation
     char *scratch                   # scratch_size bytes per thread
     Py_ssize_t scratch_size
+    const void *loose               # filters that are not packed, contiguous; NULL for others
+    unsigned char *spoiled          # of each block: whether one of them was not finite
+    Py_ssize_t panel_at             # in the scratch memory: room for a panel of them
 
 
 cdef inline void finish(const task_t *task, real *y, Py_ssize_t places, Py_ssize_t step,
@@ -93,6 +96,7 @@ cdef class Convolution(Kernel):
     cdef int itemsize
     cdef bint finishes              # blocks hold whole places, or outputs of them, and end with `finish`
     cdef bint whole                 # they hold whole places
+    cdef bint loosely               # filters may come as they are: a panel is packed when it is its turn, which is once
     cdef object keep                # what the job points to
     cdef Compiled plugin            # whose function finishes, or None
 
@@ -104,7 +108,7 @@ cdef class Convolution(Kernel):
             raise SystemError("a job is larger than its copy")
         self.task, self.ready.job, self.ready.job_size = task, job, job_size
         self.keep, self.itemsize = (axes, constants), <int> x.itemsize
-        task.source, task.finishing = source_of(x, axes), False
+        task.source, task.finishing, task.loose = source_of(x, axes), False, NULL
         task.constants = cnp.PyArray_DATA(constants)
         task.zero = all_zero(<const unsigned char *> task.constants, constants.nbytes)
         task.y_n = strides_of(y, task.y_stride)
@@ -112,6 +116,14 @@ cdef class Convolution(Kernel):
         task.past = WRITES_PAST and y.nbytes >= LARGE_RESULT and task.y_channel == 1 \
             and all([stride % VECTOR_BYTES == 0 for stride in (<object> y).strides[:AXES + 1]])
         self.ready.threads = threads_for(threads, products * task.source.batch * task.source.places)
+        return 0
+
+    cdef int take_loose(self, panels) except -1:
+        """Filters that others will bring need not be packed all at once."""
+        if panels.nbytes == 0 and not panels.transposed:
+            self.loosely, self.task.panel_at = True, rounded(self.task.scratch_size)
+            self.task.scratch_size = self.task.panel_at \
+                + rounded(panels.taps * panels.channels * TILE_VECTORS * VECTOR_BYTES)
         return 0
 
     cdef int end(self, block_t block, Py_ssize_t blocks) except -1:
@@ -161,12 +173,20 @@ cdef class Convolution(Kernel):
         None, or anything else if that was not possible.
         """
         cdef Py_ssize_t job[JOB_WORDS]
+        cdef task_t *task = <task_t *> job
         memcpy(job, self.ready.job, self.ready.job_size)
-        packed = self.packed(job, filters)
-        if packed is None and filters is not None:
-            return False
+        if self.loosely and isinstance(filters, np.ndarray):
+            spoiled = np.zeros(self.ready.blocks + 1, np.uint8)
+            task.spoiled = <unsigned char *> cnp.PyArray_DATA(<cnp.ndarray> spoiled)
+            task.loose = cnp.PyArray_DATA(<cnp.ndarray> filters)
+        else:
+            packed = self.packed(job, filters)
+            if packed is None and filters is not None:
+                return False
         if self.ready.blocks:
             self.run(job, x, bias, y, border)
+        if task.loose != NULL and spoiled.any():
+            return False
 
     def finish(self, kernel, tuple params):
         """Have an activation, as of `activate`, applied to all that is filled; returns False if the kernel cannot."""

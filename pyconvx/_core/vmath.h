@@ -1,4 +1,4 @@
-/* Elementary functions of vectors, one body for float and double: include vmaths.h.
+/* Elementary functions of vectors, one body for float and double: include after lanes.h; vmaths.h does so.
    No table, no branch, no state: a lane's result depends on nothing but that lane. Errors are
    below 2 units in the last place, subnormal results are rounded once, NaN gives NaN. Polynomials are minimax (Remez), of
    a relative error below 2^-27 (float) and 2^-57 (double), the functions' own.
@@ -10,9 +10,6 @@
    -1/4 <= f <= 1/2; near_terms: the same for what `nearest` leaves; tanh_terms: (x - tanh(x)) / x^3 by x^2, x < 0.625;
    tail_over / tail_under: P(X > a) exp(a^2 / 2) for X normal with mean 0 and variance 1, a <= far_tail. */
 #if DIGITS == 24
-#define LESSER X86(min_ps)
-#define GREATER X86(max_ps)
-#define BLEND X86(blendv_ps)
 #define MANTISSA 23
 #define ONE_BITS 0x3f800000
 #define THREE_QUARTERS_BITS 0x3f400000
@@ -46,9 +43,6 @@ static const REAL NAME(tanh_terms)[] = {
 static const REAL NAME(tail_over)[] = {0.5f, 0.43924426f, 0.18393873f, 0.040870450f, 0.0041514951f};
 static const REAL NAME(tail_under)[] = {1.0f, 1.6763735f, 1.2054250f, 0.47132796f, 0.10245315f, 0.010406143f};
 #else
-#define LESSER X86(min_pd)
-#define GREATER X86(max_pd)
-#define BLEND X86(blendv_pd)
 #define MANTISSA 52
 #define ONE_BITS 0x3ff0000000000000
 #define THREE_QUARTERS_BITS 0x3fe8000000000000
@@ -94,119 +88,11 @@ static const REAL NAME(tail_under)[] = {
     0.09176344774670128, 0.018068837053015745, 0.002614649063027024, 0.00026659806004163296, 1.7400090891632053e-05,
     5.586130983712723e-07};
 #endif
-#if defined(__AVX512F__) && DIGITS == 24
-#define SCALED(x, n) (VECTOR)_mm512_scalef_ps((__m512)(x), (__m512)(n)) /* x * 2^n, rounded once */
-#elif defined(__AVX512F__)
-#define SCALED(x, n) (VECTOR)_mm512_scalef_pd((__m512d)(x), (__m512d)(n))
+#if defined(__AVX512F__)
+#define SCALED(x, n) (VECTOR)OF_FLOATS(scalef)(FLOATS(x), FLOATS(n)) /* x * 2^n, rounded once */
 #endif
 #define LOG2E (REAL)1.44269504088896340736
 #define LN2 (REAL)0.69314718055994530942
-
-/* Bits, masks (all bits of a lane set, or none) and choices. */
-
-ALWAYS_INLINE MASK NAME(as_bits)(VECTOR x)
-{
-#if defined(__GNUC__)
-    return (MASK)x;
-#else
-    union { VECTOR x; MASK bits; } both;
-    both.x = x;
-    return both.bits;
-#endif
-}
-
-ALWAYS_INLINE VECTOR NAME(of_bits)(MASK bits)
-{
-#if defined(__GNUC__)
-    return (VECTOR)bits;
-#else
-    union { VECTOR x; MASK bits; } both;
-    both.bits = bits;
-    return both.x;
-#endif
-}
-
-ALWAYS_INLINE MASK NAME(opaque)(MASK which)
-{
-#if VECTOR_BYTES == 16 && defined(__SSE2__)
-    __asm__("" : "+x"(which)); /* what gcc knows to be a comparison it takes lane by lane where nothing blends */
-#endif
-    return which;
-}
-
-#if defined(__GNUC__)
-#define TRUTH(comparison) NAME(opaque)((MASK)(comparison))
-#else
-#define TRUTH(comparison) ((MASK)0 - (MASK)(comparison))
-#endif
-ALWAYS_INLINE MASK NAME(less)(VECTOR x, VECTOR y) { return TRUTH(x < y); }
-ALWAYS_INLINE MASK NAME(up_to)(VECTOR x, VECTOR y) { return TRUTH(x <= y); }
-ALWAYS_INLINE MASK NAME(equal)(VECTOR x, VECTOR y) { return TRUTH(x == y); }
-ALWAYS_INLINE MASK NAME(is_nan)(VECTOR x) { return TRUTH(x != x); }
-#undef TRUTH
-
-ALWAYS_INLINE VECTOR NAME(splat)(REAL value) { return value - (VECTOR){0}; }
-
-#if defined(X86) && VECTOR_BYTES == 32
-ALWAYS_INLINE VECTOR NAME(select)(MASK which, VECTOR yes, VECTOR no) { return BLEND(no, yes, NAME(of_bits)(which)); }
-
-ALWAYS_INLINE MASK NAME(choose)(MASK which, MASK yes, MASK no)
-{
-    return NAME(as_bits)(NAME(select)(which, NAME(of_bits)(yes), NAME(of_bits)(no)));
-}
-#else
-ALWAYS_INLINE MASK NAME(choose)(MASK which, MASK yes, MASK no) { return (which & yes) | (~which & no); }
-
-ALWAYS_INLINE VECTOR NAME(select)(MASK which, VECTOR yes, VECTOR no)
-{
-    return NAME(of_bits)(NAME(choose)(which, NAME(as_bits)(yes), NAME(as_bits)(no)));
-}
-#endif
-
-/* x where `which`, 0 elsewhere. */
-ALWAYS_INLINE VECTOR NAME(keep)(MASK which, VECTOR x) { return NAME(of_bits)(which & NAME(as_bits)(x)); }
-
-#define SIGN_BIT NAME(as_bits)(NAME(splat)(-(REAL)0))
-ALWAYS_INLINE VECTOR NAME(absolute)(VECTOR x) { return NAME(of_bits)(NAME(as_bits)(x) & ~SIGN_BIT); }
-
-/* -|x| */
-ALWAYS_INLINE VECTOR NAME(falling)(VECTOR x) { return NAME(of_bits)(NAME(as_bits)(x) | SIGN_BIT); }
-
-/* A positive x with the sign of y. */
-ALWAYS_INLINE VECTOR NAME(with_sign)(VECTOR x, VECTOR y)
-{
-    return NAME(of_bits)(NAME(as_bits)(x) | (NAME(as_bits)(y) & SIGN_BIT));
-}
-
-/* The lesser and the greater of each lane; y of equals, and where one is NaN. */
-#if defined(X86)
-ALWAYS_INLINE VECTOR NAME(lesser)(VECTOR x, VECTOR y) { return LESSER(x, y); }
-ALWAYS_INLINE VECTOR NAME(greater)(VECTOR x, VECTOR y) { return GREATER(x, y); }
-#else
-ALWAYS_INLINE VECTOR NAME(lesser)(VECTOR x, VECTOR y) { return NAME(select)(NAME(less)(x, y), x, y); }
-ALWAYS_INLINE VECTOR NAME(greater)(VECTOR x, VECTOR y) { return NAME(select)(NAME(less)(y, x), x, y); }
-#endif
-
-/* The larger or the smaller; a NaN wins, and `best` if they are equal. */
-ALWAYS_INLINE VECTOR NAME(extreme)(const int largest, VECTOR value, VECTOR best)
-{
-#if defined(__AVX512F__) && DIGITS == 24
-    const __mmask16 there = _mm512_cmp_ps_mask((__m512)value, (__m512)value, _CMP_ORD_Q);
-    return (VECTOR)(largest ? _mm512_mask_max_ps((__m512)value, there, (__m512)value, (__m512)best)
-                            : _mm512_mask_min_ps((__m512)value, there, (__m512)value, (__m512)best));
-#elif defined(__AVX512F__)
-    const __mmask8 there = _mm512_cmp_pd_mask((__m512d)value, (__m512d)value, _CMP_ORD_Q);
-    return (VECTOR)(largest ? _mm512_mask_max_pd((__m512d)value, there, (__m512d)value, (__m512d)best)
-                            : _mm512_mask_min_pd((__m512d)value, there, (__m512d)value, (__m512d)best));
-#else
-    return NAME(select)(NAME(is_nan)(value), value,
-                        largest ? NAME(greater)(value, best) : NAME(lesser)(value, best));
-#endif
-}
-
-/* A NaN x stays. */
-ALWAYS_INLINE VECTOR NAME(at_least)(VECTOR x, REAL least) { return NAME(greater)(NAME(splat)(least), x); }
-ALWAYS_INLINE VECTOR NAME(at_most)(VECTOR x, REAL most) { return NAME(lesser)(NAME(splat)(most), x); }
 
 /* The terms of a long one are two chains, of even and of odd order, which run at the same time. */
 ALWAYS_INLINE VECTOR NAME(polynomial)(VECTOR x, const REAL *terms, const int count)
@@ -291,7 +177,7 @@ ALWAYS_INLINE VECTOR NAME(vexpm1)(VECTOR x)
     const VECTOR e = NAME(expm1_near)(NAME(reduced)(near, &n));
     const VECTOR half = NAME(power)(n - 1); /* of 2^n, which may be beyond the largest number */
     const VECTOR y = 2 * (half * e + (half - (REAL)0.5));
-    const MASK nearest = NAME(equal)(n, NAME(splat)(SHIFTER)); /* there y has rounded the halves of subnormals */
+    const TRUTH nearest = NAME(equal)(n, NAME(splat)(SHIFTER)); /* there y has rounded the halves of subnormals */
     return NAME(with_sign)(NAME(select)(nearest, e, y), x);
 }
 
@@ -339,13 +225,13 @@ ALWAYS_INLINE VECTOR NAME(log_limits)(VECTOR x, VECTOR y)
 {
     const VECTOR zero = {0}, infinity = NAME(splat)((REAL)INFINITY);
     const VECTOR undefined = NAME(select)(NAME(equal)(x, zero), -infinity, NAME(splat)((REAL)NAN));
-    const MASK positive = NAME(less)(zero, x);
+    const TRUTH positive = NAME(less)(zero, x);
     return NAME(select)(positive, NAME(select)(NAME(less)(x, infinity), y, infinity), undefined);
 }
 
 ALWAYS_INLINE VECTOR NAME(vlog)(VECTOR x)
 {
-    const MASK subnormal = NAME(less)(x, NAME(splat)(LEAST_NORMAL));
+    const TRUTH subnormal = NAME(less)(x, NAME(splat)(LEAST_NORMAL));
     const REAL lift = 2 * INTEGERS; /* 2^DIGITS */
     const VECTOR y = NAME(logarithm)(NAME(select)(subnormal, x * lift, x), (VECTOR){0});
     const VECTOR lifted = (y - DIGITS * LN2_HIGH) - DIGITS * LN2_LOW;
@@ -392,7 +278,7 @@ ALWAYS_INLINE VECTOR NAME(vlog1p_unit)(VECTOR x)
     const VECTOR f = x * factor + (factor - 1); /* rounded once */
     return LOOK_UP(NAME(nearest_log), at) + (f + f * (f * POLYNOMIAL(f, near_terms)));
 #else
-    const MASK large = NAME(less)(NAME(splat)((REAL)0.5), x);
+    const TRUTH large = NAME(less)(NAME(splat)((REAL)0.5), x);
     const VECTOR f = NAME(select)(large, (REAL)0.5 * (x - 1), x);
     return NAME(keep)(large, NAME(splat)(LN2)) + (f + f * (f * POLYNOMIAL(f, log1p_terms)));
 #endif
@@ -416,87 +302,16 @@ ALWAYS_INLINE VECTOR NAME(normal_tail)(VECTOR a, VECTOR *power, VECTOR *shifted)
     return POLYNOMIAL(a, tail_over) / POLYNOMIAL(a, tail_under);
 }
 
-/* Whether a lane is set. */
-ALWAYS_INLINE int NAME(any)(MASK which)
-{
-#if defined(__AVX512F__) && DIGITS == 24
-    return _mm512_movepi32_mask((__m512i)which) != 0;
-#elif defined(__AVX512F__)
-    return _mm512_movepi64_mask((__m512i)which) != 0;
-#elif defined(X86) && DIGITS == 24
-    return X86(movemask_ps)(NAME(of_bits)(which)) != 0;
-#elif defined(X86)
-    return X86(movemask_pd)(NAME(of_bits)(which)) != 0;
-#else
-    return which != 0;
-#endif
-}
-
-/* The first lanes of a vector, as instructions with masks load and store them. */
-#if defined(__AVX512F__) && DIGITS == 24
-#define FIRST(count) (__mmask16)((1u << (count)) - 1)
-#define LOAD_FIRST(x, count, fill) (VECTOR)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), FIRST(count), x)
-#define STORE_FIRST(y, count, value) _mm512_mask_storeu_ps(y, FIRST(count), (__m512)(value))
-#elif defined(__AVX512F__)
-#define FIRST(count) (__mmask8)((1u << (count)) - 1)
-#define LOAD_FIRST(x, count, fill) (VECTOR)_mm512_mask_loadu_pd(_mm512_set1_pd(fill), FIRST(count), x)
-#define STORE_FIRST(y, count, value) _mm512_mask_storeu_pd(y, FIRST(count), (__m512d)(value))
-#elif defined(__AVX2__) && DIGITS == 24
-#define FIRST(count) _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-#define LOAD_FIRST(x, count, fill) \
-    (VECTOR)_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(x, FIRST(count)), (__m256)FIRST(count))
-#define STORE_FIRST(y, count, value) _mm256_maskstore_ps(y, FIRST(count), (__m256)(value))
-#elif defined(__AVX2__)
-#define FIRST(count) _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))
-#define LOAD_FIRST(x, count, fill) \
-    (VECTOR)_mm256_blendv_pd(_mm256_set1_pd(fill), _mm256_maskload_pd(x, FIRST(count)), (__m256d)FIRST(count))
-#define STORE_FIRST(y, count, value) _mm256_maskstore_pd(y, FIRST(count), (__m256d)(value))
-#endif
-
-/* The next vector of a row of which `count` elements are left; lanes beyond them hold `fill`, and are not stored. */
-ALWAYS_INLINE VECTOR NAME(load)(const REAL *x, ptrdiff_t count, REAL fill)
-{
-    if (count >= LANES) return *(const VECTOR *)x;
-#if defined(LOAD_FIRST)
-    return LOAD_FIRST(x, count, fill);
-#else
-    REAL some[LANES];
-    for (ptrdiff_t k = 0; k < LANES; k++) some[k] = k < count ? x[k] : fill;
-    return *(const VECTOR *)some;
-#endif
-}
-
-ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
-{
-    if (count >= LANES) {
-        *(VECTOR *)y = value;
-        return;
-    }
-#if defined(STORE_FIRST)
-    STORE_FIRST(y, count, value);
-#else
-    REAL some[LANES];
-    *(VECTOR *)some = value;
-    for (ptrdiff_t k = 0; k < count; k++) y[k] = some[k];
-#endif
-}
 #undef SCALED
 #undef EXPM1_TERMS
 #undef STEPS
 #undef LOOK_UP
-#undef FIRST
-#undef LOAD_FIRST
-#undef STORE_FIRST
 
-#undef LESSER
-#undef BLEND
-#undef GREATER
 #undef MANTISSA
 #undef ONE_BITS
 #undef THREE_QUARTERS_BITS
 #undef HALVED_ROOT_BITS
 #undef UPPER_HALF
-#undef SIGN_BIT
 #undef SHIFTER
 #undef INTEGERS
 #undef LEAST_NORMAL

@@ -8,9 +8,11 @@
 
 #define BITS 32
 #include "real.h"
+#include "lanes.h"
 #include "vmath.h"
 #define BITS 64
 #include "real.h"
+#include "lanes.h"
 #include "vmath.h"
 #include "real.h"
 
