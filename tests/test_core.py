@@ -415,5 +415,14 @@ def test_layouts_are_exchanged(dtype, isa):
             with _core.using(isa):
                 _core.kernels.transpose(x, y, threads)
             assert np.array_equal(y, x.transpose(0, 2, 1))
-    with pytest.raises(ValueError, match="do not fit"):
-        _core.kernels.transpose(x, x[:, :-1].copy(), 1)
+            far = np.zeros((n, columns + 2, rows + 3), dtype)
+            wide = np.zeros((n, rows + 1, columns + 5), dtype)
+            wide[:, :-1, 2:-3] = x
+            with _core.using(isa):
+                _core.kernels.transpose(wide[:, :-1, 2:-3], far[:, 1:-1, 1:-2], threads)
+            want = np.zeros_like(far)
+            want[:, 1:-1, 1:-2] = x.transpose(0, 2, 1)
+            assert np.array_equal(far, want)
+    for other in (x[:, :-1].copy(), x.transpose(0, 2, 1), x[:, :, ::-1], x.astype(np.int16)):
+        with pytest.raises(ValueError, match="do not fit"):
+            _core.kernels.transpose(x, other, 1)

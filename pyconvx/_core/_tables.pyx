@@ -171,6 +171,21 @@ cdef class Axis:
         mixes = np.diff(mix_start), mix_source, mix_weight
         return Axis(self.source, self.table.taps, self.table.step, row[first:until], code, mixes=mixes)
 
+    def window(self, first, until):
+        """(low, high, table): the visited places first ... until - 1 alone, of a source that holds just the coordinates
+        low ... high - 1, which are all that they read. None if there are none, or mixes, or places are out of order.
+        """
+        row, _, code = self.arrays[:3]
+        row = row[first:until]
+        read = row[:, None] + np.arange(self.table.taps) * self.table.step
+        there = code[read][code[read] >= 0]
+        if self.table.mixed or not self.is_ordered or not there.size:
+            return None
+        start, low, high = read.min(), int(there.min()), int(there.max()) + 1
+        code = code[start:read.max() + 1]
+        moved = np.where((low <= code) & (code < high), code - low, np.where(code < 0, code, NOTHING))
+        return low, high, Axis(high - low, self.table.taps, self.table.step, row - start, moved)
+
     def codes(self):
         """The table written out: codes (length, taps), in the order of the places of the result."""
         row, place, code = self.arrays[:3]

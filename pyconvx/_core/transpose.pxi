@@ -19,6 +19,8 @@ cdef struct transpose_t:
     const void *x
     void *y
     Py_ssize_t rows, columns        # of x
+    Py_ssize_t x_row, y_row         # elements from a row to the next
+    Py_ssize_t x_n, y_n             # and from a sample
     Py_ssize_t strips
     bint single
 
@@ -60,64 +62,74 @@ cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real 
                         min(SQUARE, columns - column))
 
 
-cdef void few_columns(const cnp.uint32_t *x, cnp.uint32_t *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
-                      Py_ssize_t until) noexcept nogil:
+cdef void few_columns(const cnp.uint32_t *x, Py_ssize_t x_row, cnp.uint32_t *y, Py_ssize_t y_row, Py_ssize_t rows,
+                      Py_ssize_t columns, Py_ssize_t first, Py_ssize_t until) noexcept nogil:
     """As transpose_strip, of two or three rows, or of as many columns: those are all in one strip."""
     if rows == 2:
-        weave_two(x + first, columns, y + 2 * first, until - first)
+        weave_two(x + first, x_row, y + 2 * first, until - first)
     elif rows == 3:
-        weave_three(x + first, columns, y + 3 * first, until - first)
+        weave_three(x + first, x_row, y + 3 * first, until - first)
     elif columns == 2:
-        part_two(x, y, rows, rows)
+        part_two(x, y, y_row, rows)
     else:
-        part_three(x, y, rows, rows)
+        part_three(x, y, y_row, rows)
 
 
-cdef void transpose_strip(const real *x, real *y, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first,
+cdef void transpose_strip(const transpose_t *job, const real *x, real *y, Py_ssize_t first,
                           Py_ssize_t until) noexcept nogil:
     """Columns first .. until - 1 of x (rows, columns) as rows of y."""
-    cdef Py_ssize_t row
-    if rows == 1 or columns == 1:
-        memcpy(y + first, x + first, (until - first) * rows * sizeof(real))
+    cdef Py_ssize_t rows = job.rows, columns = job.columns, x_row = job.x_row, y_row = job.y_row, row
+    if (rows == 1 and y_row == 1) or (columns == 1 and x_row == 1):
+        memcpy(y + first * y_row, x + first, (until - first) * rows * sizeof(real))
         return
-    if real is float and min(rows, columns) <= 3:
-        few_columns(<const cnp.uint32_t *> x, <cnp.uint32_t *> y, rows, columns, first, until)
+    if real is float and ((1 < rows <= 3 and y_row == rows) or (1 < columns <= 3 and x_row == columns and rows > 3)):
+        few_columns(<const cnp.uint32_t *> x, x_row, <cnp.uint32_t *> y, y_row, rows, columns, first, until)
         return
     if rows < SQUARE or columns < SQUARE:           # either way long runs of what is read or written
-        turn_square(x + first, columns, 1, y + first * rows, rows, 1, rows, until - first)
+        turn_square(x + first, x_row, 1, y + first * y_row, y_row, 1, rows, until - first)
         return
     for row from 0 <= row < rows by STRIP:          # runs of y are long, and what x is read again for is near
-        turn(x + row * columns + first, columns, 1, y + first * rows + row, rows, 1, min(STRIP, rows - row),
+        turn(x + row * x_row + first, x_row, 1, y + first * y_row + row, y_row, 1, min(STRIP, rows - row),
              until - first)
 
 
 cdef void transpose_block(void *argument, Py_ssize_t block, int worker) noexcept nogil:
     cdef const transpose_t *job = <const transpose_t *> argument
-    cdef Py_ssize_t start = block // job.strips * job.rows * job.columns
-    cdef Py_ssize_t first = block % job.strips * STRIP, until = min(first + STRIP, job.columns)
+    cdef Py_ssize_t n = block // job.strips, first = block % job.strips * STRIP, until = min(first + STRIP, job.columns)
     if job.single:
-        transpose_strip(<const float *> job.x + start, <float *> job.y + start, job.rows, job.columns, first, until)
+        transpose_strip(job, <const float *> job.x + n * job.x_n, <float *> job.y + n * job.y_n, first, until)
     else:
-        transpose_strip(<const double *> job.x + start, <double *> job.y + start, job.rows, job.columns, first, until)
+        transpose_strip(job, <const double *> job.x + n * job.x_n, <double *> job.y + n * job.y_n, first, until)
 
 
 cdef void plan_transpose(transpose_t *job, Py_ssize_t n, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t itemsize,
                          int threads, ready_t *ready) noexcept:
     job.rows, job.columns, job.single = rows, columns, itemsize == 4
+    job.x_row, job.y_row, job.x_n, job.y_n = columns, rows, rows * columns, rows * columns
     job.strips = (columns + STRIP - 1) // STRIP
     ready.block, ready.blocks = transpose_block, n * job.strips
     ready.threads = 1 if n * rows * columns < 1 << 16 else threads
 
 
+cdef bint has_rows(cnp.ndarray array):
+    """Whether each row of an array (N, rows, columns) is contiguous."""
+    cdef Py_ssize_t item = array.itemsize
+    if array.size == 0:
+        return True
+    return (array.shape[2] == 1 or array.strides[2] == item) and array.strides[0] % item == array.strides[1] % item == 0
+
+
 def transpose(cnp.ndarray x, cnp.ndarray y, int threads):
-    """Fill y (N, columns, rows) from x (N, rows, columns); both contiguous, of one dtype of 4 or 8 bytes."""
-    if x.itemsize not in (4, 8) or x.dtype != y.dtype or not x.flags.c_contiguous or not y.flags.c_contiguous \
-            or x.ndim != 3 or (<object> y).shape != (x.shape[0], x.shape[2], x.shape[1]):
+    """Fill y (N, columns, rows) from x (N, rows, columns); both of one dtype of 4 or 8 bytes, each row contiguous."""
+    cdef Py_ssize_t item = x.itemsize
+    if item not in (4, 8) or x.dtype != y.dtype or x.ndim != 3 \
+            or (<object> y).shape != (x.shape[0], x.shape[2], x.shape[1]) or not has_rows(x) or not has_rows(y):
         raise ValueError("transpose: arrays do not fit")
     cdef transpose_t job
     cdef ready_t ready
-    plan_transpose(&job, x.shape[0], x.shape[1], x.shape[2], x.itemsize, threads, &ready)
-    job.x, job.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+    plan_transpose(&job, x.shape[0], x.shape[1], x.shape[2], item, threads, &ready)
+    job.x, job.x_n, job.x_row = cnp.PyArray_DATA(x), x.strides[0] // item, x.strides[1] // item
+    job.y, job.y_n, job.y_row = cnp.PyArray_DATA(y), y.strides[0] // item, y.strides[1] // item
     if x.size:
         with nogil:
             run(ready.block, &job, ready.blocks, ready.threads)

@@ -45,6 +45,8 @@ class Candidate(NamedTuple):
     """Whether the kernel reads and fills arrays whose channels do not lie together, those of channels_first."""
     paired: bool = False
     """Whether it may take two samples at once, so that the bits of one depend on the other."""
+    tall: Callable[[Problem], int] | None = None
+    """Rows of results that belong together: pieces of so many have the bits of the whole. None if there are no such."""
     packed: Callable[[Problem], Any] | None = None
     """Filters as its kernel takes them, of which it is then made for any that are finite."""
 
@@ -110,6 +112,7 @@ CANDIDATES = (
         winograd.wasteful,
         winograd.kernel,
         winograd.mend,
+        tall=winograd.tall,
         packed=winograd.panels,
     ),
     Candidate(

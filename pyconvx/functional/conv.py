@@ -33,6 +33,7 @@ from .algorithms import Candidate, Problem, Supposed, check_algorithm, choose
 from .arrays import Array, Layout
 from .channels import channel_sums, channels_apart
 from .computation import compute
+from .exchanged import Exchanged
 from .filter_gradient import filter_gradient
 from .form import Form, form_of
 from .joint import Border
@@ -203,10 +204,11 @@ class _Plan:
         apart, y = candidate.apart and self._apart(), self.outline(candidate)
         # with the strides of the calls to come: this x may have others, and have been copied
         problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
-        kernel, finish = candidate.kernel(problem, y), self.finish()
+        kernel = Exchanged(candidate, problem, y) if first and not apart else candidate.kernel(problem, y)
+        finish = self.finish()
         rest = self.activation if finish is None or not kernel.finish(*finish) else None
         arrange = self.filters.shape if arranged else None
-        return repeat_of(kernel, problem.x.shape, arrange, y, form.shape, first and not apart, rest, form.border)
+        return repeat_of(kernel, problem.x.shape, arrange, y, form.shape, rest, form.border)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form

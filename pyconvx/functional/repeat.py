@@ -1,12 +1,10 @@
 """How a convolution is done again for other arrays of its form, by a kernel that is ready.
 
-May import the core, the activations, arrays, joint and parallel.
+May import the core, the activations, arrays, exchanged, joint and parallel.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +12,8 @@ from .. import _core
 from .._core import Repeat
 from ..activation import ActivationFunction, kernel_of, works_in_place
 from ..plugin import Bound
-from .arrays import Array, as_filters, empty, exchange, within
+from .arrays import Array, as_filters
+from .exchanged import Exchanged
 from .joint import Border
 from .parallel import num_threads
 
@@ -29,16 +28,14 @@ def repeat_of(
     filters: Shape | None,
     y: Array,
     result: Shape,
-    exchanged: bool,
     activation: Bound[ActivationFunction] | None,
     border: Border | None,
 ) -> Repeat | None:
     """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.
 
     x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills. filters:
-    the shape (F, *kernel, C // groups) of those that each call brings, with channels first.
-    exchanged: the caller's arrays are channels first, and the kernel takes none such. border: that the kernel needs
-    around x, whose arrays are then channels last.
+    the shape (F, *kernel, C // groups) of those that each call brings, with channels first. border: that the kernel
+    needs around x, whose arrays are then channels last.
     """
     finish = None
     if activation is not None:
@@ -49,9 +46,9 @@ def repeat_of(
     if border is not None:
         return Repeat(partial(_fill_bordered, kernel, x, border), result, y.dtype, finish)
     fill = kernel.fill if filters is None else partial(_fill_arranged, kernel, filters)
-    if not exchanged:
-        return Repeat(fill, result, y.dtype, finish)
-    return Repeat(partial(_fill_exchanged, fill, x, y.shape, finish), result, y.dtype)
+    if isinstance(kernel, Exchanged):
+        kernel.then, finish = finish, None
+    return Repeat(fill, result, y.dtype, finish)
 
 
 def _finish(kernels: Any, compiled: Any, given: tuple[float, ...], threads: int, y: Array) -> None:
@@ -61,28 +58,6 @@ def _finish(kernels: Any, compiled: Any, given: tuple[float, ...], threads: int,
 def _fill_arranged(kernel: Any, shape: Shape, x: Array, bias: Array | None, y: Array, filters: Array) -> Any:
     """`fill` of a kernel for filters whose channels come before their taps."""
     return kernel.fill(x, bias, y, as_filters(filters, shape))
-
-
-def _fill_exchanged(
-    fill: Callable[..., Any],
-    x_shape: Shape,
-    y_shape: Shape,
-    finish: Callable[[Array], None] | None,
-    x: Array,
-    bias: Array | None,
-    y: Array,
-    filters: Array | None,
-) -> Any:
-    """A `fill` for arrays whose channels come first, by one that takes them last."""
-    n = x_shape[0]
-    last, sums = within(y, x_shape, x.dtype), empty(y_shape, x.dtype)  # y is filled when x has been read
-    exchange(x, last, n, x_shape[-1])
-    flagged = fill(last, bias, sums, filters)
-    if flagged is None:
-        if finish is not None:
-            finish(sums)
-        exchange(sums, y, n, math.prod(y_shape[1:-1]))
-    return flagged
 
 
 def _fill_bordered(

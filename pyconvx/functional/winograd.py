@@ -15,7 +15,20 @@ from .parallel import num_threads
 from .prepare import as_taps
 from .problem import Problem, direct
 
-__all__ = ["DEPTH", "Form", "fills", "form_of", "kernel", "mend", "panels", "saved", "tiles_of", "unfit", "wasteful"]
+__all__ = [
+    "DEPTH",
+    "Form",
+    "fills",
+    "form_of",
+    "kernel",
+    "mend",
+    "panels",
+    "saved",
+    "tall",
+    "tiles_of",
+    "unfit",
+    "wasteful",
+]
 
 SUITS = "it is for 3 x 3 to 5 x 5 taps at stride 1, or three to five times the stride"
 MOST = 0.74  # of the multiplications of a sum over taps
@@ -172,6 +185,11 @@ def panels(problem: Problem) -> Any:
         return _core.kernels.WinogradPanels(taps, groups, transposed, flipped, form.number, form.fold, kernel, packing)
 
     return problem.packed(key, make)
+
+
+def tall(problem: Problem) -> int:
+    """Rows of places that tiles share."""
+    return _sure_form(problem).out * abs(int(problem.axes[1].step))
 
 
 def kernel(problem: Problem, y: Array) -> Any:
