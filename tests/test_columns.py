@@ -157,3 +157,24 @@ def test_a_value_with_gradients_has_the_bits_of_one_without(channels, outputs, a
     options = dict(padding="same", layout="channels_first", activation=activation)
     value, _ = cx.vjp(cx.conv2d, x, filters, **options)
     np.testing.assert_array_equal(value, cx.conv2d(x, filters, **options))
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_filters_a_page_apart(dtype, isa):
+    rng = np.random.default_rng(9)
+    x, filters = rng.standard_normal((1024, 7, 9)).astype(dtype), rng.standard_normal((33, 1024, 1, 1)).astype(dtype)
+    options = {"layout": "channels_first", "algorithm": "columns"}
+    with _core.using(isa):
+        weights = _core.kernels.filters_apart(filters)
+        assert weights.strides[0] > filters.strides[0] == 1024 * filters.itemsize
+        np.testing.assert_array_equal(weights, filters)
+        assert _core.kernels.filters_apart(weights) is weights
+        want = np.einsum("fc,chw->fhw", filters[:, :, 0, 0], x)
+        for given in (filters, cx.prepare(filters, layout="channels_first")):
+            for _ in range(3):
+                np.testing.assert_allclose(cx.conv2d(x, given, **options), want, rtol=1e-4, atol=1e-3)
+            y, pullback = cx.vjp(cx.conv2d, x, given, **options)
+            np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-3)
+            want_gx = np.einsum("fc,fhw->chw", filters[:, :, 0, 0], y)
+            np.testing.assert_allclose(pullback(y)[0], want_gx, rtol=1e-4, atol=1e-2)

@@ -144,6 +144,8 @@ class Depthwise(Convolution):
 
 COLUMNS_AT_ONCE: int
 
+def filters_apart(filters: Array) -> Array: ...
+
 class Columns(Convolution):
     def __init__(
         self,

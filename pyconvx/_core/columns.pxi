@@ -22,7 +22,8 @@ COLUMNS_AT_ONCE = COLUMN_PRODUCTS
 
 cdef struct columns_t:
     task_t task
-    const void *weights             # (F, taps, C // groups), contiguous
+    const void *weights             # (F, taps, C // groups)
+    Py_ssize_t apart                # elements from a filter to the next
     Py_ssize_t groups, outputs, channels
     Py_ssize_t products             # of a place
     Py_ssize_t at_once              # of them that are summed at once
@@ -215,7 +216,7 @@ cdef void fill_filters(const columns_t *job, const patch_t *patch, Py_ssize_t ou
     if job.together:
         y += target_of(job, patch, 0)
     for m in range(height):
-        rows[m] = <const real *> job.weights + (output + m) * job.products + first
+        rows[m] = <const real *> job.weights + (output + m) * job.apart + first
         bias = 0 if job.task.bias == NULL else (<const real *> job.task.bias)[output + m]
         for lane in range(full):
             start[m * full + lane] = bias
@@ -255,7 +256,7 @@ cdef void fill_place_row(real *kind, const columns_t *job, const patch_t *patch,
     cdef Py_ssize_t heights = (outputs + TILE_FULL - 1) // TILE_FULL, i, height, done = 0, m, place, width
     cdef const real **pointers = <const real **> (scratch + job.pointers_at)
     cdef real *start = <real *> (scratch + job.start_at)
-    cdef const real *weights = <const real *> job.weights + output * job.products
+    cdef const real *weights = <const real *> job.weights + output * job.apart
     cdef real *to[TILE_FULL]
     cdef real *sums
     list_products(job, <const channel_line_t *> (scratch + job.lines_at), row, 0, job.products, pointers)
@@ -272,10 +273,10 @@ cdef void fill_place_row(real *kind, const columns_t *job, const patch_t *patch,
             for m in range(height):
                 to[m] = sums + m * y_row + place
             if real is float:
-                columns_f32(height, <int> (width // lanes), pointers, place, job.products, weights, job.products, start,
+                columns_f32(height, <int> (width // lanes), pointers, place, job.products, weights, job.apart, start,
                             to)
             else:
-                columns_f64(height, <int> (width // lanes), pointers, place, job.products, weights, job.products, start,
+                columns_f64(height, <int> (width // lanes), pointers, place, job.products, weights, job.apart, start,
                             to)
             place += width
         for m in range(height if job.task.finishing else 0):
@@ -283,7 +284,7 @@ cdef void fill_place_row(real *kind, const columns_t *job, const patch_t *patch,
         if not job.together:
             turn(sums, y_row, 1, y, y_step, y_channel, height, patch.places)
         done += height
-        weights += height * job.products
+        weights += height * job.apart
         y += height * y_channel
 
 
@@ -328,11 +329,27 @@ cdef void columns_block_f64(void *job, Py_ssize_t block, int worker) noexcept no
     columns_block(<double *> NULL, <const columns_t *> job, block, worker)
 
 
+cdef Py_ssize_t apart_of(Py_ssize_t products, Py_ssize_t itemsize) noexcept:
+    """Elements from a filter to the next: those a page apart would fall into the same lines of the nearest cache."""
+    return products + (0 if products * itemsize % PAGE else VECTOR_BYTES // itemsize)
+
+
+def filters_apart(cnp.ndarray filters):
+    """Filters (F, *kernel, C), each contiguous, as Columns reads them: the array itself or a copy."""
+    cdef Py_ssize_t count = filters.shape[0], products = filters.size // count, item = filters.itemsize
+    cdef Py_ssize_t apart = apart_of(products, item)
+    if count == 1 or filters.strides[0] == apart * item:
+        return filters
+    rows = np.empty((count, apart), filters.dtype)[:, :products]
+    rows[...] = filters.reshape((count, products))
+    return rows.reshape((<object> filters).shape)
+
+
 cdef class Columns(Convolution):
     """Columns(x, weights, groups, y, axes, constants, threads): lanes of neighbouring places.
 
-    weights: (F, taps, C // groups), contiguous, that give the F channels of y. Places of the axes must be visited in
-    order, and those of the second and third read evenly.
+    weights: (F, taps, C // groups) that give the F channels of y, each filter contiguous. Places of the axes must be
+    visited in order, and those of the second and third read evenly.
     """
     cdef columns_t job
 
@@ -345,10 +362,13 @@ cdef class Columns(Convolution):
         cdef Py_ssize_t width = TILE_VECTORS * VECTOR_BYTES // x.itemsize, i, most, tiles, heights, blocks, rows, near
         cdef Py_ssize_t first, until
         self.begin(job, sizeof(columns_t), x, y, axes, constants, threads, weights.size)
-        self.keep += (weights,)
-        job.weights = cnp.PyArray_DATA(weights)
         job.groups, job.outputs, job.channels = groups, weights.shape[0] // groups, weights.shape[2]
         job.products = weights.shape[1] * job.channels
+        job.apart = apart_of(job.products, x.itemsize)
+        if weights.strides[0]:                  # they are no stand-in
+            weights = filters_apart(weights)
+        self.keep += (weights,)
+        job.weights = cnp.PyArray_DATA(weights)
         job.at_once = max(1, min(job.products, COLUMN_PRODUCTS))
         for i in range(AXES):
             job.rise[i] = axes[i].rise
@@ -414,7 +434,7 @@ cdef class Columns(Convolution):
         self.end(columns_block_f32 if x.itemsize == 4 else columns_block_f64, blocks * job.slices)
 
     def pack(self, cnp.ndarray filters):
-        return filters
+        return filters_apart(filters)
 
     cdef int use(self, void *job, packed) except -1:
         (<columns_t *> job).weights = cnp.PyArray_DATA(<cnp.ndarray?> packed)

@@ -122,7 +122,7 @@ CANDIDATES = (
         columns.wasteful,
         columns.kernel,
         apart=True,
-        packed=Problem.weights,
+        packed=columns.weights,
     ),
     Candidate(
         "bands",

@@ -13,7 +13,7 @@ from .arrays import Array, channels_together
 from .parallel import num_threads
 from .problem import Problem
 
-__all__ = ["kernel", "unfit", "unsuited", "wasteful"]
+__all__ = ["kernel", "unfit", "unsuited", "wasteful", "weights"]
 
 PRODUCTS = 8192
 """Most products of a place: longer sums are added up in parts."""
@@ -90,7 +90,12 @@ def _joined(problem: Problem, y: Array) -> tuple[Array, Array, tuple[Any, ...]]:
     return x, y, (depth, _every(1), _every(height * width))
 
 
+def weights(problem: Problem) -> Array:
+    """The filters as the kernel takes them."""
+    return problem.weights(apart=True)
+
+
 def kernel(problem: Problem, y: Array) -> Any:
     """The kernel for such arrays."""
     x, y, axes = _joined(problem, y)
-    return _core.kernels.Columns(x, problem.weights(), problem.groups, y, axes, problem.constants, num_threads())
+    return _core.kernels.Columns(x, weights(problem), problem.groups, y, axes, problem.constants, num_threads())

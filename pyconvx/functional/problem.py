@@ -100,17 +100,20 @@ class Problem:
 
         return self.packed(("direct", self.transposed), make)
 
-    def weights(self) -> Array:
-        """(outputs, taps, channels of a group): the filters, or those of the adjoint, one after the other."""
+    def weights(self, apart: bool = False) -> Array:
+        """(outputs, taps, channels of a group): the filters, or those of the adjoint, one after the other, or apart as
+        `columns` reads them.
+        """
 
         def make() -> Array:
             taps = as_taps(self.filters, self.x.dtype)
             if self.transposed:  # (groups, F, taps, C) as (groups, C, taps, F)
                 grouped = taps.reshape(self.groups, -1, *taps.shape[1:])
                 taps = grouped.transpose(0, 3, 2, 1).reshape(-1, taps.shape[1], grouped.shape[1])
-            return self.arranged(taps)
+            taps = self.arranged(taps)
+            return _core.kernels.filters_apart(taps) if apart and self.packing else taps
 
-        weights: Array = self.packed(("weights", self.transposed), make)
+        weights: Array = self.packed(("weights", self.transposed, apart), make)
         return weights
 
 
