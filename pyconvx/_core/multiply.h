@@ -64,15 +64,14 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
 #undef TARGET
 }
 
-#if TILE_FULL == 6
 /* The same for even rows and runs of a few products, all in one chain and written out: nothing is counted within a run. */
-ALWAYS_INLINE void NAME(multiply_short)(const int height, const int channels, const REAL *const *rows, ptrdiff_t apart,
-                                        const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset, const REAL *panel,
-                                        const REAL *from, REAL *to, ptrdiff_t to_step)
+ALWAYS_INLINE void NAME(multiply_short)(const int height, const int width, const int channels, const REAL *const *rows,
+                                        ptrdiff_t apart, const ptrdiff_t *tap, ptrdiff_t count, ptrdiff_t offset,
+                                        const REAL *panel, const REAL *from, REAL *to, ptrdiff_t to_step)
 {
     VECTOR acc[TILE_FULL][TILE_VECTORS] = {{{0}}};
     for (ptrdiff_t t = 0; t < count; t++) {
-        const REAL *filters = panel + tap[t] * WIDTHS * LANES, *row[TILE_FULL];
+        const REAL *filters = panel + tap[t] * width * LANES, *row[TILE_FULL];
         KEEP(filters); /* or sums of all offsets are kept instead, more than there are registers */
         UNROLL for (int m = 0; m < height; m++) {
             row[m] = rows[t] + offset + m * apart;
@@ -80,19 +79,17 @@ ALWAYS_INLINE void NAME(multiply_short)(const int height, const int channels, co
         }
         UNROLL for (int c = 0; c < channels; c++) {
             VECTOR b[TILE_VECTORS];
-            UNROLL for (int v = 0; v < WIDTHS; v++) b[v] = *(const VECTOR *)(filters + (c * WIDTHS + v) * LANES);
+            UNROLL for (int v = 0; v < width; v++) b[v] = *(const VECTOR *)(filters + (c * width + v) * LANES);
             UNROLL for (int m = 0; m < height; m++)
-                UNROLL for (int v = 0; v < WIDTHS; v++) acc[m][v] += b[v] * row[m][c];
+                UNROLL for (int v = 0; v < width; v++) acc[m][v] += b[v] * row[m][c];
         }
     }
     KEEP(to);
     KEEP(to_step);
     UNROLL for (int m = 0; m < height; m++)
-        UNROLL for (int v = 0; v < WIDTHS; v++)
+        UNROLL for (int v = 0; v < width; v++)
             *(VECTOR *)(to + m * to_step + v * LANES) = *(const VECTOR *)(from + v * LANES) + acc[m][v];
 }
-
-#endif
 
 /* width: lanes of the panel, as panel_width says. */
 NEVER_INLINE void NAME(multiply)(ptrdiff_t height, ptrdiff_t width, const REAL *const *rows, const ptrdiff_t *tap,
@@ -125,19 +122,23 @@ NEVER_INLINE void NAME(multiply_even)(ptrdiff_t height, ptrdiff_t width, const R
         return;
     }
 #endif
-#if TILE_FULL == 6
-#define SHORT(h, c) \
+#define SHORT(h, v, c) \
     if (height == h && channels == c) { \
-        NAME(multiply_short)(h, c, rows, apart, tap, count, offset, panel, from, to, to_step); \
+        NAME(multiply_short)(h, v, c, rows, apart, tap, count, offset, panel, from, to, to_step); \
         return; \
     }
-#define RUN(c) SHORT(6, c) SHORT(5, c) SHORT(4, c)
-    if (WIDTHS > 1 && width > LANES && channels <= 9 && count && tap[count - 1] + channels <= (tap[0] | (FOLD - 1)) + 1) {
-        RUN(3) RUN(5) RUN(7) RUN(9) /* kernel rows of small filters on one or three channels */
+    /* kernel rows of small filters on one or three channels */
+    if (WIDTHS > 1 && channels <= 9 && count && tap[count - 1] + channels <= (tap[0] | (FOLD - 1)) + 1) {
+#if TILE_FULL == 6
+#define RUN(c) SHORT(6, WIDTHS, c) SHORT(5, WIDTHS, c) SHORT(4, WIDTHS, c)
+        if (width > LANES) { RUN(3) RUN(5) RUN(7) RUN(9) }
+#else
+#define RUN(c) SHORT(8, 1, c) SHORT(7, 1, c)
+        if (width == LANES) { RUN(3) RUN(5) }
+#endif
     }
 #undef RUN
 #undef SHORT
-#endif
     if (WIDTHS == 1 || width == LANES) { SINGLE_HEIGHTS(DO) } else { HEIGHTS(DO, WIDTHS) }
 #undef DO
 }
