@@ -37,6 +37,7 @@ CASES = [
     ((1, 40, 20, 32), (32, 3, 3, 8), {"padding": 3, "groups": 4, "activation": "relu"}),
     ((4, 9, 9, 40), (2, 3, 3, 40), {"padding": 1}),
     ((1, 37, 20, 8), (8, 3, 3, 8), {"padding": 1, "padding_mode": "odd_reflect"}),
+    ((6, 40, 44, 1), (2, 13, 13, 1), {"padding": 6}),
 ]
 
 
@@ -51,9 +52,10 @@ def test_pieces_have_the_bits_of_a_whole(case, algorithm, threads, isa, monkeypa
     with _core.using(isa), cx.threads(threads):
         monkeypatch.setattr(exchanged, "PIECE", 2**40)
         try:
-            whole = repeated(x, filters, bias, algorithm=algorithm, **options)
+            cx.explain(cx.conv2d, x.shape, filters.shape, algorithm=algorithm, layout="channels_first", **options)
         except ValueError:  # it does not fit
             return
+        whole = repeated(x, filters, bias, algorithm=algorithm, **options)
         for piece in (1, 2**13, 2**15):
             monkeypatch.setattr(exchanged, "PIECE", piece)
             for given_filters in (filters, cx.prepare(filters, layout="channels_first")):
@@ -63,6 +65,43 @@ def test_pieces_have_the_bits_of_a_whole(case, algorithm, threads, isa, monkeypa
                     want = whole
                 got = repeated(x, given_filters, bias, algorithm=algorithm, **options)
                 np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("bright", [1e3, 1e5, 1e7, 1e-6])
+def test_what_is_usual_is_asked_of_whole_samples(bright, isa):
+    rng = np.random.default_rng(10)
+    x, filters = rng.standard_normal((2, 32, 160, 160), np.float32), rng.standard_normal((32, 32, 3, 3), np.float32)
+    x[1, :, 67:77] *= np.float32(bright)
+    doubles = x.astype(np.float64), filters.astype(np.float64)
+    want, hashes = cx.conv2d(*doubles, padding=1, layout="channels_first", algorithm="direct"), set()
+    with _core.using(isa):
+        for threads in (1, 2, 1):
+            with cx.threads(threads):
+                for _ in range(3):
+                    y = cx.conv2d(x, filters, padding=1, layout="channels_first")
+                    hashes.add(y.tobytes())
+                    for row in range(160):
+                        error, size = abs(y - want)[:, :, row].max(), abs(want)[:, :, row].max()
+                        assert error < 2e-5 * max(size, 100), row
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("mode", ["wrap", "odd_reflect", "odd_symmetric"])
+def test_samples_stay_whole_where_strips_would_read_all_of_them(mode):
+    plan, _ = cx.functional.operation.plan_of(cx.conv2d, "function")
+    for name, cut in ((mode, False), ("zeros", True), ("reflect", True)):
+        call = plan(
+            np.zeros((16, 300, 300), np.float32),
+            np.zeros((16, 16, 3, 3), np.float32),
+            padding=1,
+            padding_mode=name,
+            layout="channels_first",
+            algorithm="winograd",
+        )
+        problem = call.supposed()
+        candidate = algorithms.choose(problem, "winograd")
+        assert bool(exchanged._strips(candidate, problem, call.outline(candidate), 2**21)) == cut
 
 
 @pytest.mark.parametrize("isa", _core.supported())

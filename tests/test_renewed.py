@@ -167,3 +167,14 @@ def test_pullbacks_with_prepared_filters_pack_once_and_those_of_arrays_hold_no_p
     pullback(y)
     problem = inspect.getclosurevars(pullback).nonlocals["problem"]
     assert problem.own == {}
+
+
+def test_prepared_and_plain_filters_of_one_form_have_kernels_of_their_own():
+    rng = np.random.default_rng(11)
+    x, filters = (rng.standard_normal(shape, np.float32) for shape in ((7, 7, 64), (64, 3, 3, 64)))
+    prepared = cx.prepare(filters)
+    named = {name: with_gradients(cx.conv2d, x, filters, padding=1, algorithm=name) for name in ("winograd", "bands")}
+    for _ in range(2):  # for few places, transforms of filters cost more than they save, unless they are kept
+        np.testing.assert_array_equal(with_gradients(cx.conv2d, x, filters, padding=1)[0], named["bands"][0])
+        np.testing.assert_array_equal(with_gradients(cx.conv2d, x, prepared, padding=1)[0], named["winograd"][0])
+    assert not np.array_equal(named["winograd"][0], named["bands"][0])

@@ -43,6 +43,7 @@ ALWAYS_INLINE void NAME(multiply_body)(const int height, const int width, const 
             for (; c < end; c++, filters += width * LANES) {
                 VECTOR b[TILE_VECTORS];
                 UNROLL for (int v = 0; v < width; v++) b[v] = *(const VECTOR *)(filters + v * LANES);
+                if (ASKS_AHEAD && !even) PREFETCH(filters + width * LANES * ASKS_AHEAD);
                 UNROLL for (int m = 0; m < height; m++) {
                     const REAL a = even ? third[(m - EVEN_STEP(m)) / 3][EVEN_STEP(m) * apart] : rows[m][c];
                     UNROLL for (int v = 0; v < width; v++) acc[m][v] += b[v] * a;

@@ -58,6 +58,9 @@
 #define PLANES_WIDTH (TILE_FULL == 14 ? 4 : 2)
 /* Vectors of sums that the gradient of few filters holds in registers, beside what they are multiplied from. */
 #define SPREAD_SUMS (TILE_FULL == 14 ? 24 : 8)
+/* Rows of a panel that tiles ask for filters ahead: where 16 registers make a line of filters few products, what comes from
+   far is not foreseen (7 x 7 x 512, filters of 38 MB: 1.8 > 1.2 ms); of 32 registers that took longer. */
+#define ASKS_AHEAD (TILE_FULL == 6 ? 64 : 0)
 /* Products of one chain: enough to cost nothing, few enough that rounding stays below 1e-5 (1e-14 in double) of the sum.
    N equal terms, rounded the same way each time, are off by up to N / 3 units of half a last place. */
 #define FOLD_F32 256

@@ -1,6 +1,7 @@
 /* Elementary functions of vectors, one body for float and double: include after lanes.h; vmaths.h does so.
-   No table, no branch, no state: a lane's result depends on nothing but that lane. Errors are
-   below 2 units in the last place, subnormal results are rounded once, NaN gives NaN. Polynomials are minimax (Remez), of
+   No branch, no state: a lane's result depends on nothing but that lane. Errors are
+   below 2 units in the last place, subnormal results are rounded once, NaN gives NaN. A table stands in a register, or there
+   is none. Polynomials are minimax (Remez), of
    a relative error below 2^-27 (float) and 2^-57 (double), the functions' own.
 
    The order of additions matters here: these lines must never see -fassociative-math or -ffast-math. */

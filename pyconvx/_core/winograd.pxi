@@ -232,6 +232,15 @@ cdef Py_ssize_t flag_samples(const winograd_t *job) noexcept nogil:
     return count
 
 
+def any_large(const float[::1] sizes, unsigned char[::1] flagged):
+    """Whether a tile of a sample is flagged, or far larger than usual ones."""
+    cdef winograd_t job
+    if sizes.shape[0] == 0:
+        return False
+    job.sizes, job.flagged = <float *> &sizes[0], &flagged[0]
+    return flag_large(&job, 0, min(sizes.shape[0], flagged.shape[0])) > 0
+
+
 cdef int once_winograd(const ready_t *ready, const void *x, const void *bias, void *y, char *scratch) noexcept nogil:
     cdef winograd_t job
     cdef int status
@@ -327,6 +336,25 @@ cdef class Winograd(Convolution):
     cdef int use(self, void *job, packed) except -1:
         (<winograd_t *> job).panels = (<WinogradPanels?> packed).data
         return 0
+
+    @property
+    def all_tiles(self):
+        """How many tiles there are."""
+        return self.job.tiling.all
+
+    def fill_part(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, filters, cnp.ndarray sizes,
+                  cnp.ndarray flagged):
+        """`fill` for some rows of tiles of a sample, of which `any_large` tells when all are filled whether they must
+        be done again. sizes, flagged: float32 and zeros of uint8, an element for each tile, which are set.
+        """
+        cdef winograd_t job
+        if sizes.size != self.job.tiling.all or flagged.size != sizes.size:
+            raise ValueError(f"there are {self.job.tiling.all} tiles, got room for {sizes.size} and {flagged.size}")
+        memcpy(&job, self.ready.job, self.ready.job_size)
+        packed = self.packed(&job, filters)
+        job.sizes, job.flagged = <float *> cnp.PyArray_DATA(sizes), <unsigned char *> cnp.PyArray_DATA(flagged)
+        if job.tiling.all:
+            self.run(&job, x, bias, y, None)
 
     def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, filters=None,
              Border border=None):

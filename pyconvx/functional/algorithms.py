@@ -46,7 +46,8 @@ class Candidate(NamedTuple):
     paired: bool = False
     """Whether it may take two samples at once, so that the bits of one depend on the other."""
     tall: Callable[[Problem], int] | None = None
-    """Rows of results that belong together: pieces of so many have the bits of the whole. None if there are no such."""
+    """Rows of results that belong together: pieces of so many, by `fill_part` of kernels of their own, have the bits of
+    the whole. None if there are no such."""
     packed: Callable[[Problem], Any] | None = None
     """Filters as its kernel takes them, of which it is then made for any that are finite."""
 
