@@ -176,10 +176,13 @@ cdef class Axis:
         low ... high - 1, which are all that they read. None if there are none, or mixes, or places are out of order.
         """
         row, _, code = self.arrays[:3]
+        if self.table.mixed or not self.is_ordered:
+            return None
         row = row[first:until]
         read = row[:, None] + np.arange(self.table.taps) * self.table.step
-        there = code[read][code[read] >= 0]
-        if self.table.mixed or not self.is_ordered or not there.size:
+        there = code[read]
+        there = there[there >= 0]
+        if not there.size:
             return None
         start, low, high = read.min(), int(there.min()), int(there.max()) + 1
         code = code[start:read.max() + 1]

@@ -199,8 +199,8 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
                 valid = min(width, job.outputs - first)
                 panel = (<const real *> job.panels) + group * job.group_size + first * s.taps * job.channels
                 if job.task.loose != NULL:
-                    panel = pack_loose(<real *> NULL, &job.task, block, group * job.outputs + first,
-                                       s.taps * job.channels, valid, width, scratch)
+                    panel = pack_loose(<real *> NULL, &job.task, group * job.outputs + first, s.taps * job.channels,
+                                       valid, width, scratch)
                 if p != started:
                     started = p
                     memset(start, 0, width * sizeof(real))

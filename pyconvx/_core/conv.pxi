@@ -193,8 +193,7 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
             count = job.task.source.taps * job.channels
             panel = (<const real *> job.panels) + group * job.group_size + first * count
             if job.task.loose != NULL:
-                panel = pack_loose(<real *> NULL, &job.task, block, group * job.outputs + first, count, valid, width,
-                                   scratch)
+                panel = pack_loose(<real *> NULL, &job.task, group * job.outputs + first, count, valid, width, scratch)
             for lane in range(width):
                 start[lane] = 0
                 if job.task.bias != NULL and lane < valid and tap0 == 0:

@@ -79,12 +79,12 @@ cdef real pack_rows(const real *row, Py_ssize_t step_output, Py_ssize_t step_cha
     return total
 
 
-cdef const real *pack_loose(real *kind, const task_t *task, Py_ssize_t block, Py_ssize_t first, Py_ssize_t length,
-                            Py_ssize_t count, Py_ssize_t width, char *scratch) noexcept nogil:
+cdef const real *pack_loose(real *kind, const task_t *task, Py_ssize_t first, Py_ssize_t length, Py_ssize_t count,
+                            Py_ssize_t width, char *scratch) noexcept nogil:
     """A panel of filters from number `first` on, of so many elements each, packed for a block."""
     cdef real *panel = <real *> (scratch + task.panel_at)
     if pack_rows((<const real *> task.loose) + first * length, length, 1, length, count, panel, width) != 0:
-        task.spoiled[block] = 1
+        fail(task.spoiled, 1)
     return panel
 
 

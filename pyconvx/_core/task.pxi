@@ -25,7 +25,7 @@ cdef struct task_t:
     char *scratch                   # scratch_size bytes per thread
     Py_ssize_t scratch_size
     const void *loose               # filters that are not packed, contiguous; NULL for others
-    unsigned char *spoiled          # of each block: whether one of them was not finite
+    int *spoiled                    # not 0 once one of them was not finite
     Py_ssize_t panel_at             # in the scratch memory: room for a panel of them
 
 
@@ -174,19 +174,17 @@ cdef class Convolution(Kernel):
         """
         cdef Py_ssize_t job[JOB_WORDS]
         cdef task_t *task = <task_t *> job
+        cdef int spoiled = 0
         memcpy(job, self.ready.job, self.ready.job_size)
         if self.loosely and isinstance(filters, np.ndarray):
-            spoiled = np.zeros(self.ready.blocks + 1, np.uint8)
-            task.spoiled = <unsigned char *> cnp.PyArray_DATA(<cnp.ndarray> spoiled)
-            task.loose = cnp.PyArray_DATA(<cnp.ndarray> filters)
+            task.loose, task.spoiled = cnp.PyArray_DATA(<cnp.ndarray> filters), &spoiled
         else:
             packed = self.packed(job, filters)
             if packed is None and filters is not None:
                 return False
         if self.ready.blocks:
             self.run(job, x, bias, y, border)
-        if task.loose != NULL and spoiled.any():
-            return False
+        return False if failed(&spoiled) else None
 
     def finish(self, kernel, tuple params):
         """Have an activation, as of `activate`, applied to all that is filled; returns False if the kernel cannot."""
