@@ -92,6 +92,19 @@ def test_what_is_not_finite_stays_in_its_windows(isa, value):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("rows", [3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_zeros_outside_are_multiplied_by_what_is_not_finite(isa, rows, stride):
+    x, filters = np.ones((1, 3, 40, 50), np.float32), np.ones((3, 1, rows, 3), np.float32)
+    filters[1, 0, 0, 1] = np.inf  # 0 * inf is NaN above the picture, which no other filter sees
+    options = dict(groups=3, padding="same_lower", stride=stride, layout="channels_first")
+    with _core.using(isa):
+        want = cx.conv2d(x, filters, algorithm="plain", **options)
+        np.testing.assert_array_equal(cx.conv2d(x, filters, algorithm="planes", **options), want)
+    assert np.isnan(want[0, 1]).any() and np.isfinite(want[0, ::2]).all()
+
+
+@pytest.mark.parametrize("isa", _core.supported())
 @pytest.mark.parametrize("width", [1023, 1030, 2100, 4500])
 @pytest.mark.parametrize(
     ("padding", "mode"), [("same", "zeros"), ("valid", "zeros"), ("same", "wrap"), (9, "constant")]

@@ -41,6 +41,9 @@ ctypedef fused element:
     cnp.int64_t
     cnp.uint64_t
 
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
 cdef extern from "tiles.h":
     enum:
         VECTOR_BYTES, LANES_F32, HALVES, TILE_FULL, TILE_SINGLE, TILE_VECTORS, MOST_PIECE, FOLD_F32, FOLD_F64
@@ -132,13 +135,13 @@ cdef extern from "tiles.h":
                      const double *weights, Py_ssize_t apart, const double *start, double **to) noexcept nogil
     void PREFETCH(const void *address) noexcept nogil
     enum:
-        LOWEST_STRIP, HIGHEST_STRIP, HIGHEST_STRIDED
+        LOWEST_STRIP, HIGHEST_STRIP, HIGHEST_STRIDED, WIDEST_STRIP, SKIPPING, MASKED_LOADS
     void planes_down_f32(int high, int down, int rise, const float **rows, const float *weights, Py_ssize_t taps,
-                         Py_ssize_t height, Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, float start,
-                         float **to) noexcept nogil
+                         Py_ssize_t height, Py_ssize_t apart, Py_ssize_t run0, Py_ssize_t run1, Py_ssize_t next,
+                         Py_ssize_t o, Py_ssize_t until, float start, float **to) noexcept nogil
     void planes_down_f64(int high, int down, int rise, const double **rows, const double *weights, Py_ssize_t taps,
-                         Py_ssize_t height, Py_ssize_t apart, Py_ssize_t o, Py_ssize_t until, double start,
-                         double **to) noexcept nogil
+                         Py_ssize_t height, Py_ssize_t apart, Py_ssize_t run0, Py_ssize_t run1, Py_ssize_t next,
+                         Py_ssize_t o, Py_ssize_t until, double start, double **to) noexcept nogil
     void lay_row_f32(const float *row, const Py_ssize_t *code, Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1,
                      float *to) noexcept nogil
     void lay_row_f64(const double *row, const Py_ssize_t *code, Py_ssize_t length, Py_ssize_t run0, Py_ssize_t run1,

@@ -13,7 +13,7 @@
 #define POSITIVE(x) NAME(less)(ZERO, x)
 #define NEGATIVE(x) NAME(less)(x, ZERO)
 #define SELECT(which, yes, no) NAME(select)(which, yes, no)
-#define KEEP(which, x) NAME(keep)(which, x)
+#define KEEP_LANES(which, x) NAME(keep)(which, x)
 #define ONE_WHERE(which) NAME(keep)(which, SPLAT(1))
 #define ABSOLUTE(x) NAME(absolute)(x)
 #define FALLING(x) NAME(falling)(x)
@@ -41,7 +41,7 @@ static const REAL NAME(tanh_shrink_terms)[] = {
 VALUE(identity) { return x; }
 SLOPE(identity) { return SPLAT(1); }
 
-VALUE(relu) { return KEEP(~UP_TO(x, ZERO), x); }
+VALUE(relu) { return KEEP_LANES(~UP_TO(x, ZERO), x); }
 SLOPE(relu) { return ONE_WHERE(~UP_TO(x, ZERO)); }
 
 VALUE(relu6) { return AT_MOST(AT_LEAST(x, 0), 6); }
@@ -89,7 +89,7 @@ ALWAYS_INLINE VECTOR NAME(gated)(VECTOR x, VECTOR z)
     VECTOR n;
     const VECTOR e = NAME(expm1_near)(NAME(reduced)(AT_LEAST(FALLING(z), -FARTHEST), &n));
     const TRUTH negative = NEGATIVE(x);
-    const VECTOR sum = 1 + NAME(scale)(1 + e, n), y = (x + KEEP(negative, x * e)) / sum;
+    const VECTOR sum = 1 + NAME(scale)(1 + e, n), y = (x + KEEP_LANES(negative, x * e)) / sum;
     return SELECT(negative, NAME(scale)(y, n), y);
 }
 ALWAYS_INLINE VECTOR NAME(gated_slope)(VECTOR x, VECTOR z, VECTOR dz)
@@ -130,7 +130,7 @@ VALUE(mish)
     x = AT_LEAST(x, -FARTHEST);
     const VECTOR scaled = NAME(expm1_near)(NAME(reduced)(AT_LEAST(FALLING(x), -FARTHEST), &n));
     const VECTOR e = NAME(scale)(1 + scaled, n);
-    const VECTOR over = (x + KEEP(negative, x * scaled)) * SELECT(negative, e + 2, 1 + 2 * e);
+    const VECTOR over = (x + KEEP_LANES(negative, x * scaled)) * SELECT(negative, e + 2, 1 + 2 * e);
     const VECTOR under = SELECT(negative, e * (e + 2) + 2, 2 * e * (e + 1) + 1);
     const VECTOR y = over / under;
     return SELECT(negative, NAME(scale)(y, n), y);
@@ -201,12 +201,12 @@ SLOPE(softsign)
 }
 
 VALUE(hard_sigmoid) { return AT_MOST(AT_LEAST(x + 3, 0), 6) / 6; }
-SLOPE(hard_sigmoid) { return KEEP(LESS(SPLAT(-3), x) & LESS(x, SPLAT(3)), SPLAT(1.0 / 6)); }
+SLOPE(hard_sigmoid) { return KEEP_LANES(LESS(SPLAT(-3), x) & LESS(x, SPLAT(3)), SPLAT(1.0 / 6)); }
 
 VALUE(hard_swish) { return AT_LEAST(x, -3) * AT_MOST(AT_LEAST(x + 3, 0), 6) / 6; }
 SLOPE(hard_swish)
 {
-    return KEEP(~UP_TO(x, SPLAT(-3)), SELECT(LESS(x, SPLAT(3)), x / 3 + (REAL)0.5, SPLAT(1)));
+    return KEEP_LANES(~UP_TO(x, SPLAT(-3)), SELECT(LESS(x, SPLAT(3)), x / 3 + (REAL)0.5, SPLAT(1)));
 }
 
 /* p: min, max */
@@ -232,11 +232,11 @@ SLOPE(tanh_shrink)
 VALUE(soft_shrink)
 {
     const TRUTH within = UP_TO(ABSOLUTE(x), SPLAT(p[0]));
-    return KEEP(~within, x - NAME(with_sign)(ABSOLUTE(SPLAT(p[0])), x));
+    return KEEP_LANES(~within, x - NAME(with_sign)(ABSOLUTE(SPLAT(p[0])), x));
 }
 SLOPE(soft_shrink) { return ONE_WHERE(LESS(SPLAT(p[0]), ABSOLUTE(x))); }
 
-VALUE(hard_shrink) { return KEEP(~UP_TO(ABSOLUTE(x), SPLAT(p[0])), x); }
+VALUE(hard_shrink) { return KEEP_LANES(~UP_TO(ABSOLUTE(x), SPLAT(p[0])), x); }
 SLOPE(hard_shrink) { return ONE_WHERE(LESS(SPLAT(p[0]), ABSOLUTE(x))); }
 
 /* p: threshold, value */
@@ -436,7 +436,7 @@ static void NAME(glu_gradient)(const void *from, const void *result, const void 
 #undef POSITIVE
 #undef NEGATIVE
 #undef SELECT
-#undef KEEP
+#undef KEEP_LANES
 #undef ONE_WHERE
 #undef ABSOLUTE
 #undef FALLING

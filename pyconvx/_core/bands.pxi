@@ -122,20 +122,24 @@ cdef void lay_starts(real *start, const bands_t *job) noexcept nogil:
             start += wide
 
 
-cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
-                         Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid, const real *panel,
-                         const real *start, real *y) noexcept nogil:
-    """The same where outputs lie apart and places together: some tiles at a time are turned, activation included."""
+cdef Py_ssize_t fill_row_apart(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
+                               Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid,
+                               const real *panel, const real *start, real *y, Py_ssize_t kept,
+                               bint all) noexcept nogil:
+    """The same where outputs lie apart and places together: some tiles at a time are turned, activation included.
+    kept: places before y that are still to be turned; returns how many there are then, none if `all` are to be.
+    """
     cdef Py_ssize_t most = highest(<real *> NULL, width), tiles = (strip.segment.count + most - 1) // most
     cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles
-    cdef Py_ssize_t read = strip.segment.rise * job.task.source.channels, tile, height, m, kept = 0
+    cdef Py_ssize_t read = strip.segment.rise * job.task.source.channels, tile, height, m
     cdef real *part = <real *> strip.part
+    y -= kept * strip.y_step
     for tile in range(tiles):
         height = tall + (tile < more)
         multiply_places(job, strip, height, rows, taps, count, offset, width, panel, start, part + kept * width, width)
         offset += height * read
         kept += height
-        if kept < TURNED and tile < tiles - 1:
+        if kept < TURNED and (tile < tiles - 1 or not all):
             continue
         for m in range(kept if job.task.finishing and valid < width else 0):   # lanes beyond the last output are none
             activate_row(&job.task.activation, part + m * width, part + m * width, valid)
@@ -144,6 +148,13 @@ cdef void fill_row_apart(const bands_t *job, const strip_t *strip, const real **
         turn(part, width, 1, y, job.task.y_channel, strip.y_step, kept, valid)
         y += kept * strip.y_step
         kept = 0
+    return kept
+
+
+cdef inline bint goes_on(const bands_t *job, const strip_t *strip, Py_ssize_t r) noexcept nogil:
+    """Whether the next row of places lies behind a row in the result, as its places do."""
+    cdef const Py_ssize_t *place = job.task.source.axis[1].place + strip.band.first + r
+    return job.task.y_stride[1] == strip.segment.count * strip.y_step and place[1] == place[0] + 1
 
 
 cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -161,7 +172,7 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
     cdef Py_ssize_t entries = s.taps // s.axis[2].taps if job.merge else s.taps
     cdef Py_ssize_t panels = 0 if job.across else job.groups * job.panels_per_group
     cdef bint again
-    cdef Py_ssize_t n, r, r0, r1, listed, p, group, first, width, valid, at, offset, started = -1
+    cdef Py_ssize_t n, r, r0, r1, listed, p, group, first, width, valid, at, offset, kept = 0, started = -1
     cdef const real *image
     cdef const real *panel
     cdef real *y
@@ -218,8 +229,9 @@ cdef void bands_block(real *kind, const bands_t *job, Py_ssize_t block, int work
                         fill_row(job, &strip, rows + listed * entries, taps + listed * entries, count[listed], offset,
                                  width, valid, panel, start, y + at)
                     else:
-                        fill_row_apart(job, &strip, rows + listed * entries, taps + listed * entries, count[listed],
-                                       offset, width, valid, panel, start, y + at)
+                        kept = fill_row_apart(job, &strip, rows + listed * entries, taps + listed * entries,
+                                              count[listed], offset, width, valid, panel, start, y + at, kept,
+                                              r == r1 - 1 or not goes_on(job, &strip, r))
                 first += lanes * TILE_VECTORS
             for r in range(r0, r1 if job.task.finishing and job.task.y_channel == 1 else r0):
                 finish(&job.task, y + middle.place[strip.band.first + r] * job.task.y_stride[1], strip.segment.count,

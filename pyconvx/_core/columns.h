@@ -11,8 +11,13 @@ static void NAME(lay_columns)(const REAL *const *rows, ptrdiff_t offset, ptrdiff
         *(VECTOR *)to = *(const VECTOR *)from;
         *(VECTOR *)(to + again) = *(const VECTOR *)(from + again);
     }
-    for (ptrdiff_t p = 0; p < products && again < 0; p++, to += width)
+    for (ptrdiff_t p = 0; p < products && again < 0; p++, to += width) {
+#if MASKED_LOADS == 2
+        NAME(store)(to, count, NAME(load)(rows[p] + offset, count, 0));
+#else
         for (ptrdiff_t i = 0; i < count; i++) to[i] = rows[p][offset + i];
+#endif
+    }
 }
 
 /* to[m][:] = start[m] + rows[p][offset + :] * weights[m * apart + p], summed over p < products, in chains that are at most FOLD

@@ -219,6 +219,28 @@ ALWAYS_INLINE void NAME(store)(REAL *y, ptrdiff_t count, VECTOR value)
     for (ptrdiff_t k = 0; k < count; k++) y[k] = some[k];
 #endif
 }
+
+/* The lanes from <= l < until of a vector; both may lie beyond it. */
+ALWAYS_INLINE TRUTH NAME(lanes_between)(ptrdiff_t from, ptrdiff_t until)
+{
+#if defined(__AVX512F__)
+    const ptrdiff_t low = from < 0 ? 0 : from < LANES ? from : LANES, high = until < 0 ? 0 : until < LANES ? until : LANES;
+    return FIRST(high) & ~FIRST(low);
+#else
+    TRUTH which;
+    for (ptrdiff_t l = 0; l < LANES; l++) ((INTEGER *)&which)[l] = from <= l && l < until ? -1 : 0;
+    return which;
+#endif
+}
+
+/* Some lanes of a vector, and 0 in place of the others, which are not read: where there are MASKED_LOADS. */
+#if defined(__AVX512F__)
+ALWAYS_INLINE VECTOR NAME(load_some)(const REAL *x, TRUTH which) { return (VECTOR)OF_FLOATS(maskz_loadu)(which, x); }
+#elif defined(__AVX2__) && DIGITS == 24
+ALWAYS_INLINE VECTOR NAME(load_some)(const REAL *x, TRUTH which) { return (VECTOR)_mm256_maskload_ps(x, (__m256i)which); }
+#elif defined(__AVX2__)
+ALWAYS_INLINE VECTOR NAME(load_some)(const REAL *x, TRUTH which) { return (VECTOR)_mm256_maskload_pd(x, (__m256i)which); }
+#endif
 #undef COMPARED
 #undef LOWER
 #undef FIRST

@@ -95,9 +95,11 @@ static void NAME(planes)(int band, const REAL *const *rows, const REAL *weights,
 
 #ifndef LOWEST_STRIP
 #define LOWEST_STRIP 2
-#define WIDE_STRIP 6 /* two vectors of more sums would not stay in 16 registers */
+#define WIDE_STRIP (TILE_FULL == 14 ? HIGHEST_STRIP : 6) /* two vectors of more sums would not stay in 16 registers */
 #define HIGHEST_STRIP 11
 #define HIGHEST_STRIDED 7
+#define SKIPPING 5 /* rows of taps from which on asking whether a row is zero pays */
+#define WIDEST_STRIP 16 /* taps of a row */
 #endif
 
 /* Every second element of two vectors, from the i-th of one and the j-th of the other on, as one instruction has them:
@@ -130,29 +132,41 @@ static void NAME(planes)(int band, const REAL *const *rows, const REAL *weights,
 #endif
 #endif
 
-/* x[o * rise], of LANES neighbouring places o; nothing is read beyond the last of them. Where rise is 2, they come in
-   the order of SECONDS, which `planes_put` undoes. */
-ALWAYS_INLINE VECTOR NAME(planes_get)(const int rise, const REAL *x)
+/* What is there of a vector: all of it, or at the `edge` of a row `which` tells, and 0 is read elsewhere. */
+ALWAYS_INLINE VECTOR NAME(planes_read)(const int edge, TRUTH which, const REAL *x)
 {
-    const VECTOR first = *(const VECTOR *)x;
+#if MASKED_LOADS
+    if (edge) return NAME(load_some)(x, which);
+#endif
+    return *(const VECTOR *)x;
+}
+
+/* x[o * rise], of LANES neighbouring places o; nothing is read beyond the last of them. Where rise is 2, they come in
+   the order of SECONDS, which `planes_put` undoes. which: of the vectors from x and from x + LANES - 1 on. */
+ALWAYS_INLINE VECTOR NAME(planes_get)(const int rise, const int edge, const TRUTH *which, const REAL *x)
+{
+    const VECTOR first = NAME(planes_read)(edge, which[0], x);
 #if defined(__GNUC__)
-    if (rise == 2) return PICK(MASK, first, *(const VECTOR *)(x + LANES - 1), SECONDS(0, 1));
+    if (rise == 2)
+        return PICK(MASK, first, NAME(planes_read)(edge, which[1], x + LANES - 1), SECONDS(0, 1));
 #endif
     return first;
 }
 
 /* The same of three taps. */
-ALWAYS_INLINE void NAME(planes_get_three)(const int rise, const REAL *x, ptrdiff_t apart, VECTOR *taps)
+ALWAYS_INLINE void NAME(planes_get_three)(const int rise, const int edge, const TRUTH (*which)[2], const REAL *x,
+                                          ptrdiff_t apart, VECTOR *taps)
 {
-    taps[2] = NAME(planes_get)(rise, x + 2 * apart);
+    taps[2] = NAME(planes_get)(rise, edge, which[2], x + 2 * apart);
 #if defined(__GNUC__)
     if (rise == 2) { /* neighbours */
-        const VECTOR first = *(const VECTOR *)x, second = *(const VECTOR *)(x + LANES);
+        const VECTOR first = NAME(planes_read)(edge, which[0][0], x);
+        const VECTOR second = NAME(planes_read)(edge, which[1][1], x + LANES);
         taps[0] = PICK(MASK, first, second, SECONDS(0, 0)), taps[1] = PICK(MASK, first, second, SECONDS(1, 1));
         return;
     }
 #endif
-    UNROLL for (int k = 0; k < 2; k++) taps[k] = NAME(planes_get)(rise, x + k * apart);
+    UNROLL for (int k = 0; k < 2; k++) taps[k] = NAME(planes_get)(rise, edge, which[k], x + k * apart);
 }
 
 ALWAYS_INLINE void NAME(planes_put)(const int rise, VECTOR sum, REAL *to)
@@ -168,13 +182,15 @@ ALWAYS_INLINE void NAME(planes_put)(const int rise, VECTOR sum, REAL *to)
 
 /* to[i][o] = start + rows[i * down + r][o * rise + k * apart] * weights[k * high + r], summed over the taps k of the
    `high` rows r of a kernel. Goes down a strip of `width` vectors: what a row adds to each of the places that read it
-   is added at once, so that it is loaded once. A place's products are added in the same order as by `planes`. */
+   is added at once, so that it is loaded once. A place's products are added in the same order as by `planes`. At the
+   `edge` of rows, `which` tells what is there of each vector and tap, and the rest is zero. */
 ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int held, const int down, const int rise,
-                                      const REAL *const *rows, const REAL *weights, ptrdiff_t taps, ptrdiff_t height,
-                                      ptrdiff_t apart, ptrdiff_t o, REAL start, REAL *const *to)
+                                      const int edge, const REAL *const *rows, const REAL *weights, ptrdiff_t taps,
+                                      ptrdiff_t height, ptrdiff_t apart, TRUTH (*which)[WIDEST_STRIP][2],
+                                      ptrdiff_t ahead, ptrdiff_t o, REAL start, REAL *const *to)
 {
     const int sums = (high + down - 1) / down;
-    const ptrdiff_t beyond = 2 * width * rise * LANES + (taps - 1) * apart - 1, lines = (height - 1) * down + high;
+    const ptrdiff_t lines = (height - 1) * down + high;
     VECTOR acc[HIGHEST_STRIP][2], value[3], all[3][3]; /* acc[r]: of the row of places that is the r-th last to begin */
     if (held) /* the weights of 3 x 3 taps stay in registers */
         UNROLL for (int k = 0; k < 3; k++) UNROLL for (int r = 0; r < 3; r++) all[k][r] = (VECTOR){0} + weights[3 * k + r];
@@ -183,11 +199,12 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
         UNROLL for (int p = 0; p < down; p++) {
             const int count = (high - p + down - 1) / down;
             if (p && i * down + p == lines) break;
+            if (high >= SKIPPING && rows[i * down + p] == NULL) continue;
             /* for the next strip: no processor would see that one coming */
-            PREFETCH(rows[i * down + p] + o * rise + beyond);
+            UNROLL for (int v = 0; v < width * rise; v++) PREFETCH(rows[i * down + p] + ahead - v * LANES);
             if (held) {
                 UNROLL for (int v = 0; v < width; v++) {
-                    NAME(planes_get_three)(rise, rows[i * down + p] + (o + v * LANES) * rise, apart, value);
+                    NAME(planes_get_three)(rise, edge, which[v], rows[i * down + p] + (o + v * LANES) * rise, apart, value);
                     UNROLL for (int k = 0; k < 3; k++)
                         UNROLL for (int r = 0; r < count; r++) acc[r][v] += value[k] * all[k][r * down + p];
                 }
@@ -195,7 +212,8 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
             }
             for (ptrdiff_t k = 0; k < taps; k++) {
                 UNROLL for (int v = 0; v < width; v++)
-                    value[v] = NAME(planes_get)(rise, rows[i * down + p] + o * rise + k * apart + v * rise * LANES);
+                    value[v] = NAME(planes_get)(rise, edge, which[v][k],
+                                                rows[i * down + p] + o * rise + k * apart + v * rise * LANES);
                 UNROLL for (int r = 0; r < count; r++) { /* one weight at a time: registers hold the sums */
                     const REAL w = weights[k * high + r * down + p];
                     UNROLL for (int v = 0; v < width; v++) acc[r][v] += value[v] * w;
@@ -214,33 +232,48 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
 
 /* The same for the places o <= p < until of a row: of LOWEST_STRIP to HIGHEST_STRIP rows of taps where down and rise
    are 1, to HIGHEST_STRIDED where rise is 2 and down 1 or 2; as for `planes`, rows of less than a vector of places have
-   room for one. */
+   room for one. From SKIPPING
+   rows of taps on, a row that is NULL is zero, and adds nothing; what of others does not lie between run0 and run1 is zero, and
+   not read: with MASKED_LOADS, else all does. next: where the rows begin that
+   are read after these. */
 static void NAME(planes_down)(int high, int down, int rise, const REAL *const *rows, const REAL *weights,
-                              ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t o, ptrdiff_t until,
-                              REAL start, REAL *const *to)
+                              ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t run0, ptrdiff_t run1,
+                              ptrdiff_t next, ptrdiff_t o, ptrdiff_t until, REAL start, REAL *const *to)
 {
     const ptrdiff_t places = until - o;
-#define DO(h, t, w, d, s) NAME(planes_strip)(h, w, t, d, s, rows, weights, taps, height, apart, at, start, to)
+    TRUTH which[2][WIDEST_STRIP][2];
+#define DOES(h, t, w, d, s, edge) \
+    NAME(planes_strip)(h, w, t, d, s, edge, rows, weights, taps, height, apart, which, ahead, at, start, to)
+#define DO(h, t, w, d, s) if (whole) DOES(h, t, w, d, s, 0); else DOES(h, t, w, d, s, 1)
 #define KIND(h, t, d, s) (8 * (h) + (t) + 128 * (d) + 512 * (s))
-#define CASE(h, t, d, s) case KIND(h, t, d, s): if (wide) DO(h, t, 2, d, s); else DO(h, t, 1, d, s); break;
-#define HIGH(h) case KIND(h, 0, 1, 1): DO(h, 0, 1, 1, 1); break;
-#define LOW(d, s) CASE(2, 0, d, s) CASE(3, 1, d, s) CASE(3, 0, d, s) CASE(4, 0, d, s) CASE(5, 0, d, s) CASE(6, 0, d, s)
+#define CASE(h, t, d, s) case KIND(h, t, d, s): if ((h) <= WIDE_STRIP * (d) && wide) { DO(h, t, 2, d, s); } else { DO(h, t, 1, d, s); } break;
+#define LOW(d, s) CASE(2, 0, d, s) CASE(3, 1, d, s) CASE(3, 0, d, s) CASE(4, 0, d, s) CASE(5, 0, d, s) CASE(6, 0, d, s) CASE(7, 0, d, s)
     while (o < until) {
         const int wide = high <= WIDE_STRIP * down && until - o > LANES && places >= 2 * LANES;
         const int lanes = wide ? 2 * LANES : LANES;
         const ptrdiff_t at = o + lanes <= until || places < LANES ? o : until - lanes;
+        const ptrdiff_t reach = lanes * rise + (taps - 1) * apart - 1;
+        const ptrdiff_t ahead = (o + lanes < until ? (o + lanes) * rise : next) + reach;
+        const int inside = run0 <= at * rise && (at + lanes - 1) * rise + (taps - 1) * apart < run1;
+        const int whole = MASKED_LOADS == 0 || (MASKED_LOADS == 1 && inside);
+        for (int v = 0; v < (whole ? 0 : lanes / LANES); v++)
+            for (ptrdiff_t k = 0; k < taps; k++)
+                for (int more = 0; more < rise; more++) {
+                    const ptrdiff_t from = (at + v * LANES) * rise + k * apart + more * (LANES - 1);
+                    which[v][k][more] = NAME(lanes_between)(run0 - from, run1 - from);
+                }
         switch (KIND(high, high == 3 && taps == 3 && (rise == 1 || apart == 1), down, rise)) {
-            LOW(1, 1) HIGH(7) HIGH(8) HIGH(9) HIGH(10) HIGH(11)
-            LOW(1, 2) case KIND(7, 0, 1, 2): DO(7, 0, 1, 1, 2); break;
-            LOW(2, 2) CASE(7, 0, 2, 2)
+            LOW(1, 1) CASE(8, 0, 1, 1) CASE(9, 0, 1, 1) CASE(10, 0, 1, 1) CASE(11, 0, 1, 1)
+            LOW(1, 2)
+            LOW(2, 2)
         }
         o += lanes;
     }
 #undef LOW
-#undef HIGH
 #undef CASE
 #undef KIND
 #undef DO
+#undef DOES
 }
 
 /* Some positions of a row of x, by their codes: elements, or else zero. Between run0 and run1 they are neighbours. */

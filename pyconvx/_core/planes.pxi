@@ -20,7 +20,6 @@ cdef enum:
     STRIP_GROUPS = 8                # most groups of strips of a block that lay rows out one by one
     STRIP_ROWS = 64                 # most rows of places of strips
     LEAST_ROWS_OF_STRIPS = 8        # and least, unless there are fewer
-    WIDEST_STRIP = 16               # taps of a row
     STRIP_BYTES = 1 << 10           # of the places of a row at once, if rows are laid out
     LONG_LINE = 8                   # vectors of places from which on rows are read in place but for their ends
     MOST_ENDS = 2                   # vectors of places at an end of a row that are laid out without the rest
@@ -30,11 +29,12 @@ cdef struct line_t:
     const void *row                 # its places, channel by channel
     Py_ssize_t apart                # elements from a channel to the next
     bint laid                       # else it is read in place, or strips lay it out
+    bint zero                       # it need not be added, in strips
 
 cdef struct row_piece_t:            # of rows of x that strips lay out
     const Py_ssize_t *code
     Py_ssize_t at, length           # the first position, and how many; 0: rows are read in place, `at` elements further
-    Py_ssize_t run0, run1           # between which they are neighbours in x
+    Py_ssize_t run0, run1           # between which they are neighbours in x; what is read in place is zero elsewhere
 
 cdef struct planes_t:
     task_t task
@@ -178,7 +178,7 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
     cdef const source_t *s = &job.task.source
     cdef const axis_t *middle = &s.axis[1]
     cdef const axis_t *last = &s.axis[2]
-    cdef const line_t *line = <const line_t *> (scratch + job.lines_at)
+    cdef line_t *line = <line_t *> (scratch + job.lines_at)
     cdef const real **rows = <const real **> (scratch + job.entries_at)
     cdef real **to = <real **> (scratch + job.targets_at)
     cdef real *weights = <real *> (scratch + job.weights_at)
@@ -187,8 +187,17 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
     cdef Py_ssize_t y_step = job.task.y_stride[2], f, group, i, k, o
     cdef Py_ssize_t lines = (height - 1) * job.rise + middle.taps
     cdef bint direct = y_step == 1 and places >= VECTOR_BYTES // <Py_ssize_t> sizeof(real)
+    cdef bint in_place = left + right + pieces[1].length == 0
+    cdef Py_ssize_t *group_step = <Py_ssize_t *> (scratch + job.steps_at)
     cdef Py_ssize_t[4] ends = [0, left, places - right, places]
     cdef real start
+    cdef bint finite = True
+    weight = <const real *> part.weights
+    for i in range(part.groups * job.outputs * s.taps):
+        finite &= weight[i] - weight[i] == 0
+    for i in range(lines):
+        line[i].zero &= finite
+        group_step[i] = 0 if line[i].zero else line[i].apart
     for f in range(part.groups * job.outputs):
         group = f // job.outputs
         weight = <const real *> part.weights + f * s.taps
@@ -198,15 +207,22 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
                     (i if middle.step > 0 else middle.taps - 1 - i) * last.taps
                     + (k if last.step > 0 else last.taps - 1 - k)]
         y = <real *> part.y + f * job.task.y_channel + o0 * y_step
-        for i in range(height):
-            to[i] = y + middle.place[oh + i] * job.task.y_stride[1] if direct else \
-                <real *> (scratch + job.to_at + i * job.row_size)
+        if f == 0 or not direct:
+            for i in range(height):
+                to[i] = y + middle.place[oh + i] * job.task.y_stride[1] if direct else \
+                    <real *> (scratch + job.to_at + i * job.row_size)
+        else:
+            for i in range(height):
+                to[i] += job.task.y_channel
         start = 0 if part.bias == NULL else (<const real *> part.bias)[f]
         for i in range(3):
             if ends[i] < ends[i + 1]:
-                if f % job.outputs == 0 or left + right > 0:        # else they are near
+                if f == 0 or not in_place and (f % job.outputs == 0 or left + right > 0):       # else they are near
                     near_rows(job, line, lines, group, &pieces[i], rows, <real *> (scratch + job.near_at))
-                go_down(job, rows, weights, height, ends[i], ends[i + 1], start, to)
+                elif in_place and f % job.outputs == 0:
+                    for k in range(lines):
+                        rows[k] += group_step[k]
+                go_down(job, rows, weights, height, &pieces[i], ends[i], ends[i + 1], start, to)
         for i in range(0 if direct else height):
             for o in range(places):
                 y[middle.place[oh + i] * job.task.y_stride[1] + o * y_step] = to[i][o]
@@ -220,6 +236,8 @@ cdef inline void near_rows(const planes_t *job, const line_t *line, Py_ssize_t l
         size = job.end_size
     for i in range(lines):
         rows[i] = <const real *> line[i].row + group * line[i].apart
+        if line[i].zero:
+            rows[i] = NULL
         if line[i].laid:
             continue
         if piece.length == 0:
@@ -233,15 +251,21 @@ cdef inline void near_rows(const planes_t *job, const line_t *line, Py_ssize_t l
         near += size
 
 
-cdef inline void go_down(const planes_t *job, const real **rows, const real *weights, Py_ssize_t height, Py_ssize_t o,
-                         Py_ssize_t until, real start, real **to) noexcept nogil:
+cdef inline void go_down(const planes_t *job, const real **rows, const real *weights, Py_ssize_t height,
+                         const row_piece_t *piece, Py_ssize_t o, Py_ssize_t until, real start,
+                         real **to) noexcept nogil:
     """Set the places o <= p < until of some rows."""
     cdef const axis_t *last = &job.task.source.axis[2]
     cdef int high = <int> job.task.source.axis[1].taps, down = <int> job.rise, along = <int> job.along
+    cdef Py_ssize_t run0 = 0, run1 = PY_SSIZE_T_MAX
+    if piece.length == 0:           # not laid out
+        run0, run1 = piece.run0, piece.run1
     if real is float:
-        planes_down_f32(high, down, along, rows, weights, last.taps, height, distance(last), o, until, start, to)
+        planes_down_f32(high, down, along, rows, weights, last.taps, height, distance(last), run0, run1,
+                        job.task.source.stride_c, o, until, start, to)
     else:
-        planes_down_f64(high, down, along, rows, weights, last.taps, height, distance(last), o, until, start, to)
+        planes_down_f64(high, down, along, rows, weights, last.taps, height, distance(last), run0, run1,
+                        job.task.source.stride_c, o, until, start, to)
 
 
 cdef inline bint plain_places(const task_t *task, const Py_ssize_t *code, Py_ssize_t length) noexcept nogil:
@@ -251,6 +275,15 @@ cdef inline bint plain_places(const task_t *task, const Py_ssize_t *code, Py_ssi
         if code[t] < 0 and (not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING)):
             return False
     return True
+
+
+cdef inline bint zero_places(const task_t *task, const Py_ssize_t *code, Py_ssize_t length) noexcept nogil:
+    """Whether each is that of what is zero."""
+    cdef Py_ssize_t t
+    for t in range(length if task.zero else 0):
+        if code[t] != OUTSIDE and code[t] != NOTHING:
+            return False
+    return task.zero or length == 0
 
 
 cdef inline row_piece_t row_piece(const Py_ssize_t *code, Py_ssize_t at, Py_ssize_t until, Py_ssize_t run0,
@@ -307,7 +340,11 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
         shift = code2[run0] - run0 if run0 < run1 else 0
         if job.down:
             pieces[1].at, pieces[1].length = shift, 0
-            if not in_place and s.stride[2] == 1 and places >= lanes and plain_places(&job.task, code2, run0) \
+            pieces[1].run0, pieces[1].run1 = 0, PY_SSIZE_T_MAX
+            if MASKED_LOADS and not in_place and s.stride[2] == 1 and places >= lanes and zero_places(&job.task, code2, run0) \
+                    and zero_places(&job.task, code2 + run1, length - run1):
+                in_place, pieces[1].run0, pieces[1].run1 = True, run0, run1
+            elif not in_place and s.stride[2] == 1 and places >= lanes and plain_places(&job.task, code2, run0) \
                     and plain_places(&job.task, code2 + run1, length - run1):
                 in_place = True
                 left = (run0 + wide - 1) // wide * lanes
@@ -327,6 +364,7 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
                     continue
                 line[lines].depth, line[lines].position = depth, position
                 b = code1[position]
+                line[lines].zero = job.task.zero and middle.taps >= SKIPPING and (a == OUTSIDE or b == OUTSIDE)
                 if (a | b) >= 0 and in_place:
                     line[lines].row = image + a * s.stride[0] + b * s.stride[1] + part.channel * s.stride_c + shift
                     line[lines].apart, line[lines].laid = s.stride_c, False

@@ -30,6 +30,15 @@
 #define PASSED()
 #endif
 
+/* Loads that leave out lanes: 2 where they take as long as others, 1 where they do not, and 0 where there are none. */
+#if defined(__AVX512F__)
+#define MASKED_LOADS 2
+#elif defined(__GNUC__) && defined(__AVX2__)
+#define MASKED_LOADS 1
+#else
+#define MASKED_LOADS 0
+#endif
+
 /* TILE_FULL is the most rows of the register tile (output pixels or channels held in registers at once), TILE_VECTORS
    its width. 14 x 2 accumulators + 2 filters + 1 broadcast fill the 32 registers of AVX-512,
    6 x 2 + 2 + 1 the 16 of AVX2 and SSE2. 14 and 7 divide the 56, 28, 14 and 7 pixel rows of usual networks. */

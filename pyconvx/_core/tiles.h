@@ -4,6 +4,7 @@
 #ifndef PYCONVX_TILES_H
 #define PYCONVX_TILES_H
 #include "simd.h"
+#include "vmaths.h"
 
 /* Lanes of a panel of filters, when `left` of its group are not yet in one. */
 static inline ptrdiff_t panel_width(ptrdiff_t left, ptrdiff_t lanes)

@@ -1,4 +1,4 @@
-/* Rows and columns exchanged, a few by a few in registers: as many as a vector of the instruction set holds, up to eight. */
+/* Rows and columns exchanged, a few by a few in registers: as many as a vector of the instruction set holds. */
 #ifndef PYCONVX_TRANSPOSE_H
 #define PYCONVX_TRANSPOSE_H
 #include <stdint.h>
@@ -150,6 +150,52 @@ ALWAYS_INLINE void transpose_four_u64(const uint64_t *from, ptrdiff_t x_step, ui
 #endif
 #endif
 
+#if defined(__AVX512F__)
+/* Quarters of vectors, of one row each, as they are loaded, so that nothing goes from a quarter to another later. */
+ALWAYS_INLINE __m512 quarters(const float *const *from, ptrdiff_t at)
+{
+    __m512 all = _mm512_castps128_ps512(_mm_loadu_ps(from[0] + at));
+    all = _mm512_insertf32x4(all, _mm_loadu_ps(from[1] + at), 1);
+    all = _mm512_insertf32x4(all, _mm_loadu_ps(from[2] + at), 2);
+    return _mm512_insertf32x4(all, _mm_loadu_ps(from[3] + at), 3);
+}
+
+/* Where they come from; a compiler would keep a pointer for each of their rows, most of them in memory. */
+#define QUARTERS(from, apart) \
+    const float *rows[4] = {(const float *)(from), (const float *)((from) + (apart)), \
+                            (const float *)((from) + 2 * (apart)), (const float *)((from) + 3 * (apart))}; \
+    UNROLL for (int k = 0; k < 4; k++) KEEP(rows[k])
+
+ALWAYS_INLINE void transpose_sixteen(const uint32_t *from, ptrdiff_t x_step, uint32_t *to, ptrdiff_t y_step)
+{
+    QUARTERS(from, 4 * x_step);
+    UNROLL for (int c = 0; c < 16; c += 4, to += 4 * y_step) {
+        __m512d pairs[4]; /* two columns of rows i and i + 1 of each quarter */
+        KEEP(to);
+        UNROLL for (int i = 0; i < 4; i += 2) {
+            const __m512 a = quarters(rows, i * x_step + c), b = quarters(rows, (i + 1) * x_step + c);
+            pairs[i] = (__m512d)_mm512_unpacklo_ps(a, b), pairs[i + 1] = (__m512d)_mm512_unpackhi_ps(a, b);
+        }
+        UNROLL for (int j = 0; j < 2; j++) {
+            _mm512_storeu_pd(to + 2 * j * y_step, _mm512_unpacklo_pd(pairs[j], pairs[2 + j]));
+            _mm512_storeu_pd(to + (2 * j + 1) * y_step, _mm512_unpackhi_pd(pairs[j], pairs[2 + j]));
+        }
+    }
+}
+
+ALWAYS_INLINE void transpose_eight_u64(const uint64_t *from, ptrdiff_t x_step, uint64_t *to, ptrdiff_t y_step)
+{
+    QUARTERS(from, 2 * x_step);
+    UNROLL for (int c = 0; c < 8; c += 2, to += 2 * y_step) {
+        KEEP(to);
+        const __m512d a = (__m512d)quarters(rows, 2 * c), b = (__m512d)quarters(rows, 2 * x_step + 2 * c);
+        _mm512_storeu_pd(to, _mm512_unpacklo_pd(a, b));
+        _mm512_storeu_pd(to + y_step, _mm512_unpackhi_pd(a, b));
+    }
+}
+#undef QUARTERS
+#endif
+
 /* y[c * y_step + r] = x[r * x_step + c]; runs of y are written one after the other. `turn` exchanges squares of `piece`,
    and `rest` does what is left beside and below them. */
 #define EACH(type, name) \
@@ -204,9 +250,55 @@ EACH(uint32_t, transpose_each_u32)
 EACH(uint64_t, transpose_each_u64)
 PIECES(uint32_t, transpose_fours_u32, 4, transpose_four, transpose_each_u32)
 PIECES(uint64_t, transpose_twos_u64, 2, transpose_two, transpose_each_u64)
+#if defined(__AVX512F__)
+PIECES(uint32_t, transpose_eights_u32, 8, transpose_eight, transpose_fours_u32)
+PIECES(uint64_t, transpose_fours_u64, 4, transpose_four_u64, transpose_twos_u64)
+PIECES(uint32_t, transpose_u32, 16, transpose_sixteen, transpose_eights_u32)
+PIECES(uint64_t, transpose_u64, 8, transpose_eight_u64, transpose_fours_u64)
+#else
 PIECES(uint32_t, transpose_u32, 8, transpose_eight, transpose_fours_u32)
 PIECES(uint64_t, transpose_u64, 4, transpose_four_u64, transpose_twos_u64)
 #endif
+#endif
+
+/* The same a square at a time: row by row of squares of x, or of y. */
+#define SQUARES(type, name, piece, turn, rest) \
+    ALWAYS_INLINE void square_of_##name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, \
+                                        ptrdiff_t columns) \
+    { \
+        if (rows < SQUARE || columns < SQUARE) { \
+            rest(x, x_step, y, y_step, rows < SQUARE ? rows : SQUARE, columns < SQUARE ? columns : SQUARE); \
+            return; \
+        } \
+        for (int c = 0; c < SQUARE; c += piece) \
+            for (int r = 0; r < SQUARE; r += piece) turn(x + r * x_step + c, x_step, y + c * y_step + r, y_step); \
+    } \
+    static void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns, \
+                     int by_rows) \
+    { \
+        for (ptrdiff_t r = 0; r < rows && by_rows; r += SQUARE) \
+            for (ptrdiff_t c = 0; c < columns; c += SQUARE) \
+                square_of_##name(x + r * x_step + c, x_step, y + c * y_step + r, y_step, rows - r, columns - c); \
+        for (ptrdiff_t c = 0; c < columns && !by_rows; c += SQUARE) \
+            for (ptrdiff_t r = 0; r < rows; r += SQUARE) \
+                square_of_##name(x + r * x_step + c, x_step, y + c * y_step + r, y_step, rows - r, columns - c); \
+    }
+#if defined(__AVX512F__)
+SQUARES(uint32_t, transpose_squares_u32, 16, transpose_sixteen, transpose_u32)
+SQUARES(uint64_t, transpose_squares_u64, 8, transpose_eight_u64, transpose_u64)
+#elif defined(__AVX__)
+SQUARES(uint32_t, transpose_squares_u32, 8, transpose_eight, transpose_u32)
+SQUARES(uint64_t, transpose_squares_u64, 4, transpose_four_u64, transpose_u64)
+#elif defined(__GNUC__)
+SQUARES(uint32_t, transpose_squares_u32, 4, transpose_four, transpose_u32)
+SQUARES(uint64_t, transpose_squares_u64, 2, transpose_two, transpose_u64)
+#else
+#define ONE(x, x_step, y, y_step) ((void)(x_step), (void)(y_step), *(y) = *(x))
+SQUARES(uint32_t, transpose_squares_u32, 1, ONE, transpose_u32)
+SQUARES(uint64_t, transpose_squares_u64, 1, ONE, transpose_u64)
+#undef ONE
+#endif
+#undef SQUARES
 #undef EACH
 #undef PIECES
 

@@ -7,6 +7,10 @@ cdef extern from "transpose.h":
                        Py_ssize_t columns) noexcept nogil
     void transpose_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y, Py_ssize_t y_step, Py_ssize_t rows,
                        Py_ssize_t columns) noexcept nogil
+    void transpose_squares_u32(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y, Py_ssize_t y_step,
+                               Py_ssize_t rows, Py_ssize_t columns, bint by_rows) noexcept nogil
+    void transpose_squares_u64(const cnp.uint64_t *x, Py_ssize_t x_step, cnp.uint64_t *y, Py_ssize_t y_step,
+                               Py_ssize_t rows, Py_ssize_t columns, bint by_rows) noexcept nogil
     void weave_two(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y, Py_ssize_t columns) noexcept nogil
     void part_two(const cnp.uint32_t *x, cnp.uint32_t *y, Py_ssize_t y_step, Py_ssize_t rows) noexcept nogil
     void weave_three(const cnp.uint32_t *x, Py_ssize_t x_step, cnp.uint32_t *y, Py_ssize_t columns) noexcept nogil
@@ -47,6 +51,14 @@ cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real 
         for column in range(columns):
             for row in range(rows):
                 y[column * y_step + row] = x[column * column_step + row]
+        return
+    if column_step == 1 and y_column == 1:
+        if real is float:
+            transpose_squares_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns,
+                                  row_step > y_step)
+        else:
+            transpose_squares_u64(<const cnp.uint64_t *> x, row_step, <cnp.uint64_t *> y, y_step, rows, columns,
+                                  row_step > y_step)
         return
     if row_step > y_step:       # long runs of what lies further apart: few at a time are far from one another
         for row from 0 <= row < rows by SQUARE:
