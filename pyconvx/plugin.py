@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .remember import key_of
 
-__all__ = ["REQUIRED", "Bound", "Plugin", "accepted", "bind", "calling", "numbers", "returned", "unmasked"]
+__all__ = ["REQUIRED", "Bound", "Plugin", "accepted", "bind", "calling", "narrower", "numbers", "returned", "unmasked"]
 
 P = TypeVar("P", bound="Plugin")
 
@@ -287,15 +287,23 @@ def unmasked(plugin: Plugin, what: str, result: object) -> Any:
     return np.asarray(result) if isinstance(result, np.ndarray) else result
 
 
-def returned(plugin: Plugin, what: str, result: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return `result`, got from a call into a plugin, if it has that shape and that dtype or a narrower one.
+def narrower(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes of all numbers that an array of that dtype can hold, for `returned` where they do."""
+    return tuple(np.dtype(code) for code in np.typecodes["AllInteger"] + "efd" if np.can_cast(code, dtype))
+
+
+def returned(
+    plugin: Plugin, what: str, result: object, shape: tuple[int, ...], dtype: np.dtype[Any], *others: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return `result`, got from a call into a plugin, if it has that shape and that dtype (or one of the others), or
+    holds truth values.
 
     Raises ValueError, naming the plugin, otherwise.
     """
     result = unmasked(plugin, what, result)
     if not isinstance(result, np.ndarray):
         got = f"{type(result).__name__} {result!r}"
-    elif result.shape != shape or not np.can_cast(result.dtype, dtype):
+    elif result.shape != shape or result.dtype not in (dtype, *others, np.bool_):
         got = f"shape {result.shape} and dtype {result.dtype}"
     else:
         return result

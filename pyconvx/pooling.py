@@ -176,7 +176,8 @@ def slopes(bound: Bound[Pooling], w: Array, y: Array, index: Indices | None = No
     params = accepted(plugin.gradient, bound.params, len(arguments))
     with calling(plugin, "gradient"), np.errstate(all="ignore"):
         result = plugin.gradient(*arguments, **params)
-    return returned(plugin, "gradient", result, w.shape, np.dtype(np.float64) if plugin.exact else w.dtype)
+    wide = (np.dtype(np.float64),) if plugin.exact else ()
+    return returned(plugin, "gradient", result, w.shape, w.dtype, *wide)
 
 
 def _arguments(plugin: Pooling, index: Indices | None, *arrays: Array) -> list[Array]:

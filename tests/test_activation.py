@@ -315,12 +315,32 @@ def test_what_a_plugin_must_return(result, got):
             pull(cx.activation("broken"), x, x, x)
 
 
-def test_narrower_results_are_widened():
-    with cx.activations.temporarily("step", lambda x: x > 0, derivative=lambda x, y: np.zeros(x.shape, np.float16)):
+def test_truth_values_are_numbers():
+    with cx.activations.temporarily("step", lambda x: x > 0, derivative=lambda x, y: np.zeros(x.shape, np.bool_)):
         y = evaluate(cx.activation("step"), np.array([-1.0, 1.0]))
         assert y.dtype == np.float64
         assert y.tolist() == [0, 1]
         assert pull(cx.activation("step"), y, y, y).dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8, np.int64])
+def test_other_dtypes_are_refused(dtype):
+    x = np.ones(3)
+    with (
+        cx.activations.temporarily("other", lambda x: x.astype(dtype), derivative=lambda x, y: x.astype(dtype)),
+        pytest.raises(ValueError, match=f"function of activation 'other' .* dtype float64, got .*{np.dtype(dtype)}"),
+    ):
+        cx.activate(x, "other")
+    with (
+        cx.activations.temporarily("other", np.copy, derivative=lambda x, y: x.astype(dtype)),
+        pytest.raises(ValueError, match=f"derivative of activation 'other' .* dtype float64, got .*{np.dtype(dtype)}"),
+    ):
+        cx.vjp(cx.activate, x, "other")[1](x)
+    with (
+        cx.poolings.temporarily("other", lambda w: w.max(-1).astype(dtype)),
+        pytest.raises(ValueError, match=f"function of pooling 'other' .* dtype float64, got .*{np.dtype(dtype)}"),
+    ):
+        cx.pool1d(np.ones((1, 4, 1)), 2, "other")
 
 
 def test_a_missing_derivative_says_how_to_add_one():

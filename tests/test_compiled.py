@@ -702,3 +702,19 @@ def test_a_plugin_may_go_while_it_runs():
     x = np.zeros(100_000)
     assert (cx.activate(x, "gone") == 1).all()
     assert "gone" not in cx.activations
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the page is for GCC and Clang")
+def test_the_loops_of_the_page_on_poolings(tmp_path):
+    page = Path(__file__).parents[1].joinpath("docs", "write_pooling.md").read_text(encoding="utf-8")
+    source, target = tmp_path / "rms.c", tmp_path / "rms.so"
+    source.write_text(page.split("```c\n")[1].split("```")[0])
+    flags = ["-O3", "-fno-math-errno", "-Wall", "-Werror", "-Wno-psabi", "-shared", "-fPIC"]
+    subprocess.run(["gcc", *flags, str(source), "-o", str(target), "-lm"], check=True)
+    real = ctypes.POINTER(ctypes.c_float)
+    form = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.POINTER(real), ctypes.c_ssize_t, real, ctypes.c_ssize_t, ctypes.c_void_p
+    )
+    compiled = form(("rms", ctypes.CDLL(str(target))))
+    with cx.poolings.temporarily("rms", lambda w: np.sqrt((w * w).mean(-1)), compiled={"float32": compiled}):
+        cx.testing.check_pooling("rms", examples=20)

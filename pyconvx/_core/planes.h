@@ -232,10 +232,9 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
 
 /* The same for the places o <= p < until of a row: of LOWEST_STRIP to HIGHEST_STRIP rows of taps where down and rise
    are 1, to HIGHEST_STRIDED where rise is 2 and down 1 or 2; as for `planes`, rows of less than a vector of places have
-   room for one. From SKIPPING
-   rows of taps on, a row that is NULL is zero, and adds nothing; what of others does not lie between run0 and run1 is zero, and
-   not read: with MASKED_LOADS, else all does. next: where the rows begin that
-   are read after these. */
+   room for one. From SKIPPING rows of taps on, a row that is NULL is zero, and adds nothing. With MASKED_LOADS, what does
+   not lie between run0 and run1 is zero, and not read; without, all lies there. next: where the rows begin that are read
+   after these. */
 static void NAME(planes_down)(int high, int down, int rise, const REAL *const *rows, const REAL *weights,
                               ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t run0, ptrdiff_t run1,
                               ptrdiff_t next, ptrdiff_t o, ptrdiff_t until, REAL start, REAL *const *to)
@@ -246,8 +245,12 @@ static void NAME(planes_down)(int high, int down, int rise, const REAL *const *r
     NAME(planes_strip)(h, w, t, d, s, edge, rows, weights, taps, height, apart, which, ahead, at, start, to)
 #define DO(h, t, w, d, s) if (whole) DOES(h, t, w, d, s, 0); else DOES(h, t, w, d, s, 1)
 #define KIND(h, t, d, s) (8 * (h) + (t) + 128 * (d) + 512 * (s))
-#define CASE(h, t, d, s) case KIND(h, t, d, s): if ((h) <= WIDE_STRIP * (d) && wide) { DO(h, t, 2, d, s); } else { DO(h, t, 1, d, s); } break;
-#define LOW(d, s) CASE(2, 0, d, s) CASE(3, 1, d, s) CASE(3, 0, d, s) CASE(4, 0, d, s) CASE(5, 0, d, s) CASE(6, 0, d, s) CASE(7, 0, d, s)
+#define CASE(h, t, d, s) \
+    case KIND(h, t, d, s): \
+        if ((h) <= WIDE_STRIP * (d) && wide) { DO(h, t, 2, d, s); } else { DO(h, t, 1, d, s); } \
+        break;
+#define LOW(d, s) \
+    CASE(2, 0, d, s) CASE(3, 1, d, s) CASE(3, 0, d, s) CASE(4, 0, d, s) CASE(5, 0, d, s) CASE(6, 0, d, s) CASE(7, 0, d, s)
     while (o < until) {
         const int wide = high <= WIDE_STRIP * down && until - o > LANES && places >= 2 * LANES;
         const int lanes = wide ? 2 * LANES : LANES;

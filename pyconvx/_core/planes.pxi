@@ -341,7 +341,8 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
         if job.down:
             pieces[1].at, pieces[1].length = shift, 0
             pieces[1].run0, pieces[1].run1 = 0, PY_SSIZE_T_MAX
-            if MASKED_LOADS and not in_place and s.stride[2] == 1 and places >= lanes and zero_places(&job.task, code2, run0) \
+            if MASKED_LOADS and not in_place and s.stride[2] == 1 and places >= lanes \
+                    and zero_places(&job.task, code2, run0) \
                     and zero_places(&job.task, code2 + run1, length - run1):
                 in_place, pieces[1].run0, pieces[1].run1 = True, run0, run1
             elif not in_place and s.stride[2] == 1 and places >= lanes and plain_places(&job.task, code2, run0) \

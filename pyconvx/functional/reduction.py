@@ -250,12 +250,14 @@ class Reduction:
         lengths = {math.prod(map(int, some)) for some in product(*(np.unique(axis.present()) for axis in self.axes))}
         held = self._held() if len(lengths) > 1 else None
         for length in sorted(lengths):
-            places = np.arange(count) if held is None else np.flatnonzero(held == length)
+            found = None if held is None else np.flatnonzero(held == length)
+            places = count if found is None else len(found)
             wide = min(channels, max(1, BLOCK // length))
             step = max(1, BLOCK // (length * wide))
             for sample in range(self.shape[0]):
-                for start in range(0, len(places), step):
-                    some = places[start : start + step]
+                for start in range(0, places, step):
+                    until = min(start + step, places)
+                    some = np.arange(start, until) if found is None else found[start:until]
                     together = some[-1] - some[0] + 1 == len(some)
                     for first in range(0, channels, wide):
                         columns = slice(first, min(first + wide, channels))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugin import Bound, Plugin, calling, returned
+from ..plugin import Bound, Plugin, calling, narrower, returned
 from ..registry import Registry
 
 __all__ = ["Initializer", "fill", "initializer", "initializers"]
@@ -59,7 +59,8 @@ def fill(
     bound = initializers.resolve(given)
     with calling(bound.plugin):
         made = bound.plugin.function(rng, shape, fan_in, fan_out, **bound.params)
-    return returned(bound.plugin, "function", made, shape, np.dtype(np.float64)).astype(dtype)
+    wide = np.dtype(np.float64)
+    return returned(bound.plugin, "function", made, shape, wide, *narrower(wide)).astype(dtype)
 
 
 @initializers.register("zeros")

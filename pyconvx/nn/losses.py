@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugin import Bound, Plugin, calling, returned
+from ..plugin import Bound, Plugin, calling, narrower, returned
 from ..registry import Registry
 
 __all__ = ["Loss", "loss", "loss_and_gradient", "losses"]
@@ -64,8 +64,9 @@ def loss_and_gradient(given: str | Loss | Bound[Loss], y: Array, target: Any) ->
     with calling(plugin):
         each = plugin.function(y, target, **bound.params)
         slope = plugin.gradient(y, target, **bound.params)
-    each = returned(plugin, "function", each, y.shape[:1], np.dtype(np.float64))
-    slope = returned(plugin, "gradient", slope, y.shape, np.dtype(np.float64))
+    wide = np.dtype(np.float64)
+    each = returned(plugin, "function", each, y.shape[:1], wide, *narrower(wide))
+    slope = returned(plugin, "gradient", slope, y.shape, wide, *narrower(wide))
     return float(each.mean(dtype=np.float64)), np.asarray(slope / len(y), y.dtype)
 
 

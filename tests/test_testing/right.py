@@ -121,6 +121,26 @@ def centred(x):
     return x - x.mean(-1, keepdims=True)
 
 
+def normalized(x):
+    """Centred rows, and what they are divided by."""
+    centred = x - x.mean(-1, keepdims=True)
+    return centred, np.sqrt((centred * centred).mean(-1, keepdims=True) + 1)
+
+
+def layer_norm_gradient(x, y, gy):
+    """In two steps, which leave rounding where the gradient is zero."""
+    centred, scale = normalized(x)
+    h = centred / scale
+    gv = (gy - h * (gy * h).mean(-1, keepdims=True)) / scale
+    return gv - gv.mean(-1, keepdims=True)
+
+
+@right("activations", rowwise=True, gradient=layer_norm_gradient)
+def layer_norm(x):
+    centred, scale = normalized(x)
+    return centred / scale
+
+
 def pairs(length):
     if length % 2:
         raise ValueError(f"maxout takes pairs, got {length}")

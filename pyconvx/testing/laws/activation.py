@@ -27,18 +27,24 @@ from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity
 Array = NDArray[Any]
 
 LONGEST = 64  # of the rows that an activation is asked to take
-SHORT, LONGER = 4, (9, 17, LONGEST)  # how many of the shortest rows that it takes are drawn, and from where on others
+SHORT, LONGER = 4, (9, 17, LONGEST)  # how many of the shortest rows that it takes are common, and from where on others
 
 
-def lengths(bound: Bound[ActivationFunction]) -> list[int]:
+def taken(bound: Bound[ActivationFunction]) -> list[int]:
     """Lengths of rows that the activation takes, as far as it tells: by its `output_size` and its parameters."""
     arrays = [np.shape(value)[-1] for value in bound.params.values() if np.ndim(value)]
     fits = [n for n in range(1, LONGEST + 1) if all(size in (1, n) for size in arrays)] or arrays[:1]
-    taken = [n for n in fits if _takes(bound, n)]
-    if not taken:
+    found = [n for n in fits if _takes(bound, n)]
+    if not found:
         raise ValueError(f"{bound.plugin.kind} {bound!r} takes rows of no length from 1 to {LONGEST}")
-    longer = (next((n for n in taken if n >= least), taken[-1]) for least in LONGER)
-    return sorted({*taken[:SHORT], *longer})
+    return found
+
+
+def lengths(bound: Bound[ActivationFunction]) -> list[int]:
+    """A few of them: the shortest, and some longer ones."""
+    found = taken(bound)
+    longer = (next((n for n in found if n >= least), found[-1]) for least in LONGER)
+    return sorted({*found[:SHORT], *longer})
 
 
 def _takes(bound: Bound[ActivationFunction], length: int) -> bool:
@@ -53,8 +59,9 @@ def _rows(numbers: Table, *dtypes: str) -> Callable[[Subject], Any]:
 
     def cases(subject: Subject) -> st.SearchStrategy[Block]:
         rowwise = keeps_rows(subject.bound)
-        taken = lengths(subject.bound) if rowwise else [1]
-        return blocks("x", taken, numbers, dtypes or ("float64", "float32"), rows=3 if rowwise else 12)
+        common = lengths(subject.bound) if rowwise else [1]
+        drawn = [*common * 6, *taken(subject.bound)] if rowwise else common
+        return blocks("x", drawn, numbers, dtypes or ("float64", "float32"), rows=3 if rowwise else 12)
 
     return cases
 
@@ -192,6 +199,12 @@ def _long(subject: Subject) -> list[tuple[int, int]]:
     return [(n, length) for n in (65, 300) for length in lengths(subject.bound)[-2:]]
 
 
+def _each(subject: Subject) -> list[tuple[int, int]]:
+    if not keeps_rows(subject.bound):
+        return [(n, 1) for n in range(1, LONGEST + 1)]
+    return [(2, length) for length in taken(subject.bound)]
+
+
 def _as_many_as(elements: int) -> Callable[[Subject], list[tuple[int, int]]]:
     """Rows with so many elements in all."""
 
@@ -293,7 +306,16 @@ LAWS = (
     ),
     compiled_law(_rows, row_map, _run, _compiles),
     *long_laws(
-        "long rows", _long, (_many, _many), _run, _run_back, compiled, compiled_gradient, _compiles, _compiles_back
+        "long rows",
+        _long,
+        _each,
+        (_many, _many),
+        _run,
+        _run_back,
+        compiled,
+        compiled_gradient,
+        _compiles,
+        _compiles_back,
     ),
     Law(
         "in_convolution",

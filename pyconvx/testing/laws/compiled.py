@@ -5,7 +5,7 @@ Imports the numbers of laws. What is compared is up to the laws of each kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import pyconvx as cx
 
 from .inputs import FLOATS, near
-from .law import Law, Subject, require_same
+from .law import Law, Refuted, Subject, require_same
 
 Array = NDArray[Any]
 
@@ -51,9 +51,30 @@ def long_cases(sizes: Sizes) -> Callable[[Subject], st.SearchStrategy[Long]]:
     return cases
 
 
+@dataclass(frozen=True)
+class Series:
+    """Cases of a few numbers, one of each size, up to where loops over vectors have come to an end."""
+
+    sizes: tuple[tuple[int, int], ...]
+    dtype: str
+    seed: int
+
+    def __iter__(self) -> Iterator[Long]:
+        for rows, length in self.sizes:
+            yield Long(rows, length, self.dtype, self.seed)
+
+
+def _series(sizes: Sizes) -> Callable[[Subject], st.SearchStrategy[Series]]:
+    def cases(subject: Subject) -> st.SearchStrategy[Series]:
+        return st.builds(Series, st.just(tuple(sizes(subject))), st.sampled_from(FLOATS), st.integers(0, 999))
+
+    return cases
+
+
 def long_laws(
     what: str,
     sizes: Sizes,
+    each: Sizes,
     many: tuple[Sizes, Sizes],
     run: Callable[[Subject, Long], Array],
     run_back: Callable[[Subject, Long], Array],
@@ -62,7 +83,8 @@ def long_laws(
     applies: Callable[[Subject], bool],
     applies_back: Callable[[Subject], bool],
 ) -> tuple[Law, ...]:
-    """The laws on cases of `sizes`, and of `many` numbers for threads, forward and backward; `what` names them.
+    """The laws on cases of `sizes`, on those of `each` size, and of `many` numbers for threads, forward and backward;
+    `what` names them.
 
     `compared(subject, case)` holds compiled results to those of the Python form; `run` returns them.
     """
@@ -81,8 +103,35 @@ def long_laws(
     def law(name: str, statement: str, of: Sizes, holds: Any, applies: Any, share: float) -> Law:
         return Law(name, statement, long_cases(of), holds, applies, share)
 
+    def in_turn(holds: Callable[[Subject, Long], None]) -> Callable[[Subject, Series], None]:
+        def all_hold(subject: Subject, case: Series) -> None:
+            for one in case:
+                try:
+                    holds(subject, one)
+                except Refuted as error:
+                    raise Refuted(f"{error.seen} for {one}", error.expected) from None
+
+        return all_hold
+
     same = "Its compiled form is its Python form on"
+    number = "however few numbers there are, and whatever is left beside whole vectors"
     return (
+        Law(
+            "compiled_each",
+            f"Its compiled form is its Python form {number}.",
+            _series(each),
+            in_turn(compared),
+            applies,
+            0.02,
+        ),
+        Law(
+            "compiled_gradient_each",
+            f"The gradient of its compiled form is that of its Python form {number}.",
+            _series(each),
+            in_turn(compared_back),
+            applies_back,
+            0.02,
+        ),
         law("compiled_long", f"{same} {what}, too.", sizes, compared, applies, 0.15),
         law(
             "compiled_gradient_long",

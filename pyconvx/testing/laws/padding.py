@@ -66,7 +66,8 @@ def _extensions(subject: Subject) -> st.SearchStrategy[Extension]:
     """
     amounts = st.integers(0, 4) | st.integers(5, 30)
     if not subject.bound.plugin.joint:
-        short = st.builds(Extension, st.integers(1, 5) | st.integers(6, 12), amounts, amounts)
+        usual = st.integers(1, 5) | st.integers(6, 12) | st.integers(13, 33)
+        short = st.builds(Extension, usual, amounts, amounts)
         return _seldom(short, st.builds(Extension, st.integers(13, 150), st.integers(0, 300), st.integers(0, 300)))
     length, few = st.integers(1, 3).map(lambda n: 2 * n) | st.integers(1, 5), st.integers(0, 3) | st.integers(0, 9)
 

@@ -30,7 +30,7 @@ from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity
 Array = NDArray[Any]
 
 
-LENGTHS = (1, 2, 3, 4, 5, 2, 3, 4, 6, 8, 9, 16, 25, 49)  # of windows, most of them short
+LENGTHS = (*(1, 2, 3, 4, 5) * 4, *range(6, 26), 36, 49)  # of windows, half of them short
 
 
 LAID = ((False, "one after another"), (True, "side by side"))
@@ -67,8 +67,8 @@ def _reduced(bound: Bound[Pooling], w: Array, *index: Array) -> Array:
 
 
 def _slopes(bound: Bound[Pooling], w: Array, y: Array, *index: Array) -> Array:
-    dtype = np.dtype(np.float64) if bound.plugin.exact else w.dtype
-    return returned(bound.plugin, "gradient", _gradient(bound)(w, y, *index), w.shape, dtype)
+    wide = (np.dtype(np.float64),) if bound.plugin.exact else ()
+    return returned(bound.plugin, "gradient", _gradient(bound)(w, y, *index), w.shape, w.dtype, *wide)
 
 
 def row_map(subject: Subject) -> RowMap:
@@ -178,11 +178,19 @@ def single_element(subject: Subject, case: Block) -> None:
         require_close("result", y, case.array, 0, "the element")
 
 
+def _of_dtype(w: Array, dtype: np.dtype[Any]) -> list[Array]:
+    """Windows of about the same numbers in another dtype; of integers also as large as it, and float64, hold."""
+    if dtype.kind not in "iu":
+        return [w.astype(dtype)]
+    least, most = max(np.iinfo(dtype).min, -(2**53)), min(np.iinfo(dtype).max, 2**53)
+    whole = np.rint(np.clip(w, -100, 100))
+    return [np.clip(start + whole, least, most).astype(dtype) for start in (0, most - 100, least + 100)]
+
+
 def is_an_element(subject: Subject, case: Block) -> None:
     """Some element of the window, bit for bit; of integers and truth values the one that it is of floats."""
     row, at = row_map(subject), np.arange(len(case.array))
-    for dtype in (case.array.dtype, *REALS):
-        w = case.array if dtype == case.array.dtype else np.clip(case.array, 0, 100).astype(dtype)
+    for w in (case.array, *(each for dtype in REALS for each in _of_dtype(case.array, np.dtype(dtype)))):
         y = row.forward(w, at)
         want = row.forward(w.astype(np.float64), at)
         what = f"result for {w.dtype}"
@@ -250,6 +258,10 @@ def compiled_gradient(subject: Subject, case: Rows) -> None:
 
 def _long(subject: Subject) -> list[tuple[int, int]]:
     return [(1, 65), (3, 130), (2, 257), (1, 600), (513, 2), (1027, 3), (70, 9)]
+
+
+def _each(subject: Subject) -> list[tuple[int, int]]:
+    return [*((2, k) for k in range(1, 66)), *((n, 3) for n in range(1, 66))]
 
 
 def _all(subject: Subject) -> list[tuple[int, int]]:
@@ -391,6 +403,7 @@ LAWS = (
     *long_laws(
         "long rows and wide windows",
         _long,
+        _each,
         (_many, _many_back),
         _run,
         _run_back,

@@ -36,7 +36,11 @@ def purity_laws(cases: Cases, calls: Callable[[Subject, Any], list[purity.Call]]
         law("input_untouched", "It leaves the arrays that it is given as they are.", purity.input_untouched),
         law("repeatable", "It gives the same bits whenever it is called, and remembers nothing.", purity.repeatable),
         law("many_threads", "It gives the same bits in many threads at once.", purity.many_threads, share=0.05),
-        law("any_memory", "It works on views, on arrays in any order and on read-only ones.", purity.any_memory),
+        law(
+            "any_memory",
+            "It works on views, on arrays in any order and on read-only ones, and leaves them as they are.",
+            purity.any_memory,
+        ),
     )
 
 

@@ -309,6 +309,38 @@ def sharing():
 wrong("activations", "many_threads", make=sharing, name="threads_share_memory")
 
 
+@activation("compiled_each", compiled=both(foreign_activation, lambda x: x**2 + (x.size == 17)))
+def compiled_wrong_for_17_numbers(x):
+    return x**2
+
+
+@activation(
+    "compiled_gradient_each",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: 2 * x * (x.size != 23)),
+)
+def compiled_gradient_wrong_for_23_elements(x):
+    return x**2
+
+
+@activation("result_form")
+def activates_in_half_precision(x):
+    return np.tanh(x).astype(np.float16)
+
+
+@activation("any_memory")
+def writes_to_views(x):
+    if not x.flags.c_contiguous and x.flags.writeable:
+        x *= 2
+        return x / 2
+    return x.copy()
+
+
+@activation("slope", rowwise=True, gradient=lambda x, y, gy: gy * (1.01 if x.shape[-1] == 33 else 1))
+def gradient_wrong_for_33_elements(x):
+    return x.copy()
+
+
 @activation("compiled_long", compiled=both(foreign_activation, lambda x: x**2 * (np.arange(x.size) < 48)))
 def compiled_ends_after_48(x):
     return x**2

@@ -37,6 +37,11 @@ def wrong_far_away(i, n):
     return np.where(i < -8, n - 1, np.clip(i, 0, n - 1))
 
 
+@padding("definition", like="edge")
+def wrong_for_an_axis_of_17(i, n):
+    return np.where((i < 0) & (n == 17), 1, np.clip(i, 0, n - 1))
+
+
 @padding("index_range")
 def wrong_for_pads_longer_than_the_axis(i, n):
     i = np.abs(i)

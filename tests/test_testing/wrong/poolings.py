@@ -190,6 +190,56 @@ def compiled_gradient_wrong_for_one_element(w):
     return (w * w).sum(-1)
 
 
+@pooling("compiled_each", compiled=both(foreign_pooling, lambda w: w.sum(-1) + (w.shape[-1] == 17)))
+def compiled_wrong_for_17_elements(w):
+    return w.sum(-1)
+
+
+@pooling("compiled_each", compiled=both(foreign_pooling, lambda w: w.sum(-1) + (len(w) == 23)))
+def compiled_wrong_for_23_windows(w):
+    return w.sum(-1)
+
+
+@pooling(
+    "compiled_gradient_each",
+    gradient=lambda w, y: 2 * w,
+    compiled_gradient=both(pooling_gradient, lambda w, y: 2 * w * (w.shape[-1] != 17)),
+)
+def compiled_gradient_wrong_for_17_elements(w):
+    return (w * w).sum(-1)
+
+
+@pooling("definition", like="avg")
+def wrong_for_seven_elements(w):
+    return w.mean(-1) * (1.01 if w.shape[-1] == 7 else 1)
+
+
+@pooling("slope", gradient=lambda w, y: np.full_like(w, (1.01 if w.shape[-1] == 12 else 1) / w.shape[-1]))
+def gradient_wrong_for_twelve_elements(w):
+    return w.mean(-1)
+
+
+@pooling("is_an_element", exact=True)
+def wrong_for_negative_integers(w):
+    return np.abs(w).max(-1).astype(w.dtype) if w.dtype.kind == "i" else w.max(-1)
+
+
+@pooling("is_an_element", exact=True)
+def integers_by_way_of_float32(w):
+    return w.astype(np.float32).max(-1).astype(w.dtype) if w.dtype.kind in "iu" else w.max(-1)
+
+
+@pooling("not_a_number")
+def leaves_out_a_nan_in_the_second_place(w):
+    second = np.nan_to_num(w[..., 1:2], nan=0) if w.shape[-1] > 3 else w[..., 1:2]
+    return w[..., :1].sum(-1) + second.sum(-1) + w[..., 2:].sum(-1)
+
+
+@pooling("result_form")
+def in_half_precision(w):
+    return w.max(-1).astype(np.float16)
+
+
 @pooling("compiled_long", compiled=both(foreign_pooling, lambda w: w[:, :64].sum(-1)))
 def compiled_leaves_out_elements_beyond_64(w):
     return w.sum(-1)
