@@ -15,7 +15,7 @@ import numpy as np
 from ._core import _compiled
 from ._core._compiled import MOST_PARAMETERS, Compiled
 
-__all__ = ["ACTIVATION_FORMS", "GRADIENT_FORMS", "POOLING_FORMS", "Compiled", "Form", "compiled_of"]
+__all__ = ["ACTIVATION_FORMS", "GRADIENT_FORMS", "POOLING_FORMS", "Compiled", "Form", "cannot_fail", "compiled_of"]
 
 SIZES = {"float32": 4, "float64": 8}
 
@@ -125,6 +125,28 @@ def _unpacked(what: str, given: Any) -> tuple[str, int, int]:
     return f"{_named(given.restype)} ({', '.join(map(_named, given.argtypes))})", address, 0
 
 
+class _Functions(Compiled):
+    """Compiled functions, of which some tell of no failure."""
+
+    certain: frozenset[int] = frozenset()
+    """Sizes of elements whose function cannot fail: it returns nothing, and it is none of Python's, which may raise."""
+
+
+def cannot_fail(compiled: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether the function for elements of that dtype, not its gradient, fills what it is given whatever happens."""
+    return isinstance(compiled, _Functions) and dtype.itemsize in compiled.certain
+
+
+def _certain(given: Any, functions: Mapping[int, tuple[int, int, int]]) -> frozenset[int]:
+    """The sizes of elements for which a function was given by its address alone: a capsule may be Cython's."""
+    each = {SIZES[np.dtype(key).name]: one for key, one in given.items()} if isinstance(given, Mapping) else {}
+    return frozenset(
+        size
+        for size, (form, _, _) in functions.items()
+        if form == _compiled.ROW and type(each.get(size, given)).__name__ not in ("PyCapsule", "LowLevelCallable")
+    )
+
+
 def _functions(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, tuple[int, int, int]]:
     """For each size of element: form, address and address of data."""
     if given is None:
@@ -183,4 +205,6 @@ def compiled_of(
             f"{label} has {len(parameters)} parameters, and compiled functions get {MOST_PARAMETERS} at most"
         )
     keep = [list(each.values()) if isinstance(each, Mapping) else each for each in (forward[1], backward[1])]
-    return Compiled(label, there, back, rowwise, keep)
+    made = _Functions(label, there, back, rowwise, keep)
+    made.certain = _certain(forward[1], there)
+    return made

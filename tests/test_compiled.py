@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from foreign import activation, address, array, both, capsule, pooling, pooling_gradient, window
+from memory import peak
 
 import pyconvx as cx
 from pyconvx import _core
@@ -163,6 +164,23 @@ def test_out_is_filled_when_all_is_done():
             with pytest.raises(RuntimeError, match="returned 7"):
                 cx.activate(x, "strict", out=out)
             np.testing.assert_array_equal(out, kept)
+
+
+def test_out_of_what_cannot_fail_needs_no_copy():
+    x = rng.standard_normal(300_000)
+    out = np.empty_like(x)
+    taken = {}
+    for checked in (False, True):
+        compiled = activation(np.square, "float64", checked=checked)
+        with registered("activations", "squared", np.square, compiled=compiled):
+            for _ in range(2):
+                taken[checked] = peak(lambda: cx.activate(x, "squared", out=out))
+        np.testing.assert_array_equal(out, x * x)
+    assert taken[False] < x.nbytes / 4 < x.nbytes <= taken[True]
+    signature = b"void (const double *, double *, Py_ssize_t, void *)"
+    compiled = activation(np.square, "float64")
+    with registered("activations", "squared", np.square, compiled=capsule(signature, address(compiled))):
+        assert peak(lambda: cx.activate(x, "squared", out=out)) >= x.nbytes  # a function of Cython may raise
 
 
 def test_a_pooling_that_comes_again_is_not_planned_anew(monkeypatch):

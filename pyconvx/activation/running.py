@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._core._compiled import Compiled
+from ..compiled import cannot_fail
 from ..plugin import Bound, accepted, calling, numbers, returned
 from .kinds import ActivationFunction, Array, Kernel
 
@@ -77,9 +78,9 @@ def kernel_of(bound: Bound[ActivationFunction], dtype: np.dtype[Any], backward: 
     return None if given is None else (kernel, given)
 
 
-def may_fail(kernel: Kernel) -> bool:
-    """Whether results may be left half filled: by a plugin's function, not by one of the core."""
-    return isinstance(kernel[0], Compiled)
+def may_fail(kernel: Kernel, dtype: np.dtype[Any]) -> bool:
+    """Whether results may be left half filled: by a plugin's function that can fail, not by one of the core."""
+    return isinstance(kernel[0], Compiled) and not cannot_fail(kernel[0], dtype)
 
 
 def works_in_place(bound: Bound[ActivationFunction]) -> bool:

@@ -57,7 +57,7 @@ class _Plan:
     def _target(self, x: Array) -> Array | None:
         """`out` as a kernel can fill it from the rows x, if it can: then nothing can fail any more, as a plugin may."""
         kernel = kernel_of(self.bound, self.compute)
-        if self.out is None or self.compute != self.result or kernel is None or may_fail(kernel):
+        if self.out is None or self.compute != self.result or kernel is None or may_fail(kernel, self.compute):
             return None
         y = self.out if self.axis is None else np.moveaxis(self.out, self.axis, -1)
         if not (y.flags.c_contiguous and y.flags.aligned):
@@ -79,7 +79,7 @@ class _Plan:
         last = self.axis is None or self.axis == -1
         if kernel is None or not last or not 0 < len(self.shape) <= DIMENSIONS:
             return None
-        if self.out is not None and may_fail(kernel):  # it is filled when all is done
+        if self.out is not None and may_fail(kernel, self.compute):  # it is filled when all is done
             return None
         if not self.x.dtype == self.compute == self.result or not self.x.flags.c_contiguous:
             return None

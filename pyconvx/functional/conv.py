@@ -153,7 +153,7 @@ class _Plan:
         y = arrays.to_canonical("out", self.out, self.form.rank, self.form.layout)
         activation, apart = self.activation, self._out_apart()
         kernel = None if activation is None else kernel_of(activation, self.form.compute)
-        compiled = kernel is not None and not may_fail(kernel)
+        compiled = kernel is not None and not may_fail(kernel, self.form.compute)
         if activation is not None and (
             activation.plugin.output_size is not None or not compiled or not (apart or y.flags.c_contiguous)
         ):
