@@ -52,3 +52,24 @@ def test_any_result_has_the_bits_of_the_direct_kernel(isa, case, offset, beside,
     np.testing.assert_array_equal(places[..., : want.shape[-1]], want)
     places[..., : want.shape[-1]] = 7
     assert np.all(memory == 7)
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 5),
+    size=st.tuples(st.integers(1, 20), st.integers(1, 40)),
+    outputs=st.sampled_from([1, 3, 5, 8, 16, 17, 33]),
+    stride=st.sampled_from([1, 1, 2, 3]),
+    activation=st.sampled_from([None, "tanh"]),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_rows_that_are_turned_together_have_the_bits_of_others(isa, n, size, outputs, stride, activation, dtype):
+    rng = np.random.default_rng(outputs)
+    x, filters = rng.standard_normal((n, *size, 2)).astype(dtype), rng.standard_normal((outputs, 3, 3, 2)).astype(dtype)
+    options = dict(padding="same", stride=stride, activation=activation, algorithm="bands")
+    first = (np.ascontiguousarray(np.moveaxis(array, -1, 1)) for array in (x, filters))
+    with _core.using(isa):
+        want = cx.conv2d(x, filters, **options)
+        got = cx.conv2d(*first, layout="channels_first", **options)
+    np.testing.assert_array_equal(np.moveaxis(got, 1, -1), want)

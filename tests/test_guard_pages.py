@@ -194,6 +194,31 @@ def conv_transpose(rng, number):
     return convolution(TRANSPOSED, rng, number)
 
 
+def strips(rng, number):
+    """Pictures of one channel each, whose rows are read where they are, with zeros beside them."""
+    groups, threads, seed = int(rng.integers(1, 4)), one_of(rng, 1, 1, 3), rng.integers(2**31)
+    dtype, stride = one_of(rng, "float32", "float64"), one_of(rng, 1, 1, 2)
+    kernel = int(rng.integers(2, 12 if stride == 1 else 8)), int(rng.integers(1, 17))
+    size = int(rng.integers(1, 24)), one_of(rng, int(rng.integers(1, 90)), int(rng.integers(16, 50)))
+    options = {
+        "algorithm": "planes", "groups": groups, "layout": "channels_first", "stride": stride,
+        "padding": one_of(rng, "same", "same_lower", "full", ((0, 3), (int(rng.integers(0, 40)), 1))),
+        "padding_mode": (one_of(rng, "zeros", "edge"), "zeros"), "activation": one_of(rng, None, "tanh"),
+    }  # fmt: skip
+    x_shape, filters_shape = (int(rng.integers(1, 3)), groups, *size), (groups, 1, *kernel)
+    choose(supposed(cx.conv2d, x_shape, filters_shape, **options).supposed(), "planes")
+
+    def compute(place):
+        random = np.random.default_rng(seed)
+        x, filters = (place(values(random, shape, dtype)) for shape in (x_shape, filters_shape))
+        with cx.threads(threads):
+            return [cx.conv2d(x, filters, **options) for _ in range(2)]
+
+    return Case(
+        f"conv2d, {dtype}, x {x_shape}, filters {filters_shape}, {threads} threads, {options}", (dtype,), compute
+    )
+
+
 def pool(rng, number):
     """A pooling of each kind in turn: windowed, adaptive or global, with its gradient."""
     kind, rank = POOLINGS[number % len(POOLINGS)], one_of(rng, 1, 2, 2, 3)
@@ -328,13 +353,14 @@ def normalize(rng, number):
     return Case(f"normalize, {kind}, {shape}, {window}, {dtype}, {rectified=}, {threads} threads", (kind,), compute)
 
 
-FAMILIES = {family.__name__: family for family in (conv, conv_transpose, pool, activate, pad, rows, normalize)}
+FAMILIES = {family.__name__: family for family in (conv, conv_transpose, strips, pool, activate, pad, rows, normalize)}
 COUNTS = {
-    "conv": 120, "conv_transpose": 60, "pool": 10 * len(POOLINGS), "activate": 3 * len(COMPILED), "pad": 40, "rows": 20,
+    "conv": 120, "conv_transpose": 60, "strips": 60, "pool": 10 * len(POOLINGS), "activate": 3 * len(COMPILED), "pad": 40, "rows": 20,
     "normalize": 40,
 }  # fmt: skip
 KINDS = {
-    "conv": {*ALGORITHMS, *PADDINGS}, "conv_transpose": {*ALGORITHMS, *PADDINGS}, "pool": {*POOLINGS, *PADDINGS},
+    "conv": {*ALGORITHMS, *PADDINGS}, "conv_transpose": {*ALGORITHMS, *PADDINGS},
+    "strips": {"float32", "float64"}, "pool": {*POOLINGS, *PADDINGS},
     "activate": set(COMPILED), "pad": set(PADDINGS), "rows": {"float32", "float64"}, "normalize": {"alone", "pooled"},
 }  # fmt: skip
 

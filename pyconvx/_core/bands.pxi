@@ -125,9 +125,9 @@ cdef void lay_starts(real *start, const bands_t *job) noexcept nogil:
 cdef Py_ssize_t fill_row_apart(const bands_t *job, const strip_t *strip, const real **rows, const Py_ssize_t *taps,
                                Py_ssize_t count, Py_ssize_t offset, Py_ssize_t width, Py_ssize_t valid,
                                const real *panel, const real *start, real *y, Py_ssize_t kept,
-                               bint all) noexcept nogil:
+                               bint ends) noexcept nogil:
     """The same where outputs lie apart and places together: some tiles at a time are turned, activation included.
-    kept: places before y that are still to be turned; returns how many there are then, none if `all` are to be.
+    kept: places before y that are still to be turned; returns how many there are then, none if it `ends` what is turned together.
     """
     cdef Py_ssize_t most = highest(<real *> NULL, width), tiles = (strip.segment.count + most - 1) // most
     cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles
@@ -139,7 +139,7 @@ cdef Py_ssize_t fill_row_apart(const bands_t *job, const strip_t *strip, const r
         multiply_places(job, strip, height, rows, taps, count, offset, width, panel, start, part + kept * width, width)
         offset += height * read
         kept += height
-        if kept < TURNED and (tile < tiles - 1 or not all):
+        if kept < TURNED and (tile < tiles - 1 or not ends):
             continue
         for m in range(kept if job.task.finishing and valid < width else 0):   # lanes beyond the last output are none
             activate_row(&job.task.activation, part + m * width, part + m * width, valid)

@@ -24,7 +24,7 @@ static void NAME(lay_columns)(const REAL *const *rows, ptrdiff_t offset, ptrdiff
    long, as multiply_body has them. */
 ALWAYS_INLINE void NAME(columns_body)(const int height, const int width, const REAL *const *rows, ptrdiff_t offset,
                                       ptrdiff_t products, const REAL *weights, ptrdiff_t apart, const REAL *start,
-                                      REAL *const *to)
+                                      REAL *const *to, int past)
 {
     VECTOR acc[TILE_FULL][TILE_VECTORS];
     const REAL *third[5]; /* every third row: the others are 1 or 2 rows from one, an address mode; up to 8 in tall tiles */
@@ -48,20 +48,24 @@ ALWAYS_INLINE void NAME(columns_body)(const int height, const int width, const R
         UNROLL for (int m = 0; m < height; m++)
             UNROLL for (int v = 0; v < width; v++) {
                 VECTOR *const place = (VECTOR *)(to[m] + v * LANES);
-                if (first) *place = acc[m][v] + start[m];
-                else *place += acc[m][v];
+                VECTOR sum = acc[m][v];
+                if (first) sum += start[m];
+                else sum += *place;
+                if (WRITES_PAST && past) WRITE_PAST(place, sum);
+                else *place = sum;
                 acc[m][v] = (VECTOR){0};
             }
         if (p == products) return;
     }
 }
 
-/* vectors: how many wide the tile is. */
+/* vectors: how many wide the tile is. past: where there is one chain, and all vectors are lines, they are written past the
+   caches. */
 NEVER_INLINE void NAME(columns)(ptrdiff_t height, int vectors, const REAL *const *rows, ptrdiff_t offset,
                                 ptrdiff_t products, const REAL *weights, ptrdiff_t apart, const REAL *start,
-                                REAL *const *to)
+                                REAL *const *to, int past)
 {
-#define DO(h, v) NAME(columns_body)(h, v, rows, offset, products, weights, apart, start, to)
+#define DO(h, v) NAME(columns_body)(h, v, rows, offset, products, weights, apart, start, to, past)
     if (vectors == 1) { HEIGHTS(DO, 1) } else { HEIGHTS(DO, TILE_VECTORS) }
 #undef DO
 }

@@ -274,10 +274,10 @@ cdef void fill_place_row(real *kind, const columns_t *job, const patch_t *patch,
                 to[m] = sums + m * y_row + place
             if real is float:
                 columns_f32(height, <int> (width // lanes), pointers, place, job.products, weights, job.apart, start,
-                            to)
+                            to, job.task.past and <uintptr_t> to[0] % VECTOR_BYTES == 0)
             else:
                 columns_f64(height, <int> (width // lanes), pointers, place, job.products, weights, job.apart, start,
-                            to)
+                            to, job.task.past and <uintptr_t> to[0] % VECTOR_BYTES == 0)
             place += width
         for m in range(height if job.task.finishing else 0):
             activate_row(&job.task.activation, sums + m * y_row, sums + m * y_row, patch.places)
@@ -308,6 +308,8 @@ cdef void columns_block(real *kind, const columns_t *job, Py_ssize_t block, int 
         output = group * job.outputs + output0
         for i in range(patch.rows):
             fill_place_row(kind, job, &patch, i, output, outputs, scratch, y + output * job.task.y_channel)
+        if job.task.past:
+            PASSED()
         return
     for first from 0 <= first < job.products by job.at_once:
         until = min(first + job.at_once, job.products)
@@ -402,6 +404,9 @@ cdef class Columns(Convolution):
         most = (tiles + job.parts - 1) // max(job.parts, 1)
         job.together = job.task.y_stride[2] == 1 and (
             not job.packed or rows == 1 or job.task.y_stride[1] == last.length)
+        job.task.past = WRITES_PAST and y.nbytes >= LARGE_RESULT and job.together and not job.packed \
+            and job.products <= (FOLD_F32 if x.itemsize == 4 else FOLD_F64) \
+            and all([stride % VECTOR_BYTES == 0 for stride in (*(<object> y).strides[:3], y.strides[AXES + 1])])
         job.slices = 1
         blocks = s.batch * s.axis[0].length * job.runs * job.parts * groups
         if 0 < blocks < 4 * self.ready.threads and self.ready.threads > 1:

@@ -24,6 +24,11 @@ cdef inline void longest_run(const Py_ssize_t *code, Py_ssize_t length, Py_ssize
             run0[0], run1[0] = first, t
 
 
+cdef inline bint is_zero(const task_t *task, Py_ssize_t code) noexcept nogil:
+    """Whether what a code of any axis stands for is zero."""
+    return task.zero and (code == OUTSIDE or code == NOTHING)
+
+
 cdef void lay_places(const task_t *task, const real *image, Py_ssize_t a, Py_ssize_t b, const Py_ssize_t *code,
                      Py_ssize_t count, Py_ssize_t first, Py_ssize_t channels, real *row, Py_ssize_t place_step,
                      Py_ssize_t channel_step, real *mix) noexcept nogil:
@@ -34,7 +39,7 @@ cdef void lay_places(const task_t *task, const real *image, Py_ssize_t a, Py_ssi
     for t in range(count):
         pointer = NULL
         apart = s.stride_c if (a | b | code[t]) >= 0 else 1
-        if not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING):
+        if not is_zero(task, code[t]):
             pointer = tap_row(s, image, <const real *> task.constants, a, b, code[t], mix)
         for channel in range(channels):
             row[t * place_step + channel * channel_step] = 0 if pointer == NULL else \
@@ -51,7 +56,7 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
     cdef Py_ssize_t t, channel, stride = s.stride[2], apart = s.stride_c
     cdef const real *run
     cdef real *to
-    if task.zero and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
+    if is_zero(task, a) or is_zero(task, b):
         if place_step == 1:
             for channel in range(channels):
                 memset(row + channel * channel_step, 0, length * sizeof(real))

@@ -233,8 +233,8 @@ ALWAYS_INLINE void NAME(planes_strip)(const int high, const int width, const int
 /* The same for the places o <= p < until of a row: of LOWEST_STRIP to HIGHEST_STRIP rows of taps where down and rise
    are 1, to HIGHEST_STRIDED where rise is 2 and down 1 or 2; as for `planes`, rows of less than a vector of places have
    room for one. From SKIPPING rows of taps on, a row that is NULL is zero, and adds nothing. With MASKED_LOADS, what does
-   not lie between run0 and run1 is zero, and not read; without, all lies there. next: where the rows begin that are read
-   after these. */
+   not lie between run0 and run1 is zero, and not read; without, all lies there. next: how far from these rows
+   those are that are read after them. */
 static void NAME(planes_down)(int high, int down, int rise, const REAL *const *rows, const REAL *weights,
                               ptrdiff_t taps, ptrdiff_t height, ptrdiff_t apart, ptrdiff_t run0, ptrdiff_t run1,
                               ptrdiff_t next, ptrdiff_t o, ptrdiff_t until, REAL start, REAL *const *to)

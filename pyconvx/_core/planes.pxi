@@ -4,9 +4,9 @@
 # A block is some rows of places of one sample. The rows of x that it reads are laid out channel by channel, padding
 # included, or read in place where nothing is missing, and summed by planes.h: a strip of vectors at a time from the
 # first row to the last, where a group has one channel and few rows of taps, or a band of four rows of the result, where
-# the kernel is tall enough for them to share their input. Strips lay out a group when it comes, and read long rows in
-# place that are missing at their ends only: what the first and the last places read is laid out by itself. Never more
-# than PLANES_BYTES are laid out before the first sum: of a large kernel some rows, or some taps of a row, are summed
+# the kernel is tall enough for them to share their input. Strips read rows in place if nothing but zeros is missing, which
+# masked loads leave out. Else they lay out a group when it comes, and of long rows what the first and the last places read
+# by itself. Never more than PLANES_BYTES are laid out before the first sum: of a large kernel some rows, or some taps of a row, are summed
 # after the others.
 
 cdef enum:
@@ -29,7 +29,7 @@ cdef struct line_t:
     const void *row                 # its places, channel by channel
     Py_ssize_t apart                # elements from a channel to the next
     bint laid                       # else it is read in place, or strips lay it out
-    bint zero                       # it need not be added, in strips
+    bint zero                       # all of it is zero
 
 cdef struct row_piece_t:            # of rows of x that strips lay out
     const Py_ssize_t *code
@@ -178,7 +178,7 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
     cdef const source_t *s = &job.task.source
     cdef const axis_t *middle = &s.axis[1]
     cdef const axis_t *last = &s.axis[2]
-    cdef line_t *line = <line_t *> (scratch + job.lines_at)
+    cdef const line_t *line = <const line_t *> (scratch + job.lines_at)
     cdef const real **rows = <const real **> (scratch + job.entries_at)
     cdef real **to = <real **> (scratch + job.targets_at)
     cdef real *weights = <real *> (scratch + job.weights_at)
@@ -191,13 +191,12 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
     cdef Py_ssize_t *group_step = <Py_ssize_t *> (scratch + job.steps_at)
     cdef Py_ssize_t[4] ends = [0, left, places - right, places]
     cdef real start
-    cdef bint finite = True
+    cdef bint skips = middle.taps >= SKIPPING       # zero times what is not finite is NaN
     weight = <const real *> part.weights
-    for i in range(part.groups * job.outputs * s.taps):
-        finite &= weight[i] - weight[i] == 0
+    for i in range(part.groups * job.outputs * s.taps if skips else 0):
+        skips &= weight[i] - weight[i] == 0
     for i in range(lines):
-        line[i].zero &= finite
-        group_step[i] = 0 if line[i].zero else line[i].apart
+        group_step[i] = 0 if skips and line[i].zero else line[i].apart
     for f in range(part.groups * job.outputs):
         group = f // job.outputs
         weight = <const real *> part.weights + f * s.taps
@@ -218,7 +217,8 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
         for i in range(3):
             if ends[i] < ends[i + 1]:
                 if f == 0 or not in_place and (f % job.outputs == 0 or left + right > 0):       # else they are near
-                    near_rows(job, line, lines, group, &pieces[i], rows, <real *> (scratch + job.near_at))
+                    near_rows(job, line, lines, skips, group, &pieces[i], rows,
+                              <real *> (scratch + job.near_at))
                 elif in_place and f % job.outputs == 0:
                     for k in range(lines):
                         rows[k] += group_step[k]
@@ -228,15 +228,17 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
                 y[middle.place[oh + i] * job.task.y_stride[1] + o * y_step] = to[i][o]
 
 
-cdef inline void near_rows(const planes_t *job, const line_t *line, Py_ssize_t lines, Py_ssize_t group,
+cdef inline void near_rows(const planes_t *job, const line_t *line, Py_ssize_t lines, bint skips, Py_ssize_t group,
                            const row_piece_t *piece, const real **rows, real *near) noexcept nogil:
-    """Where the first place of each row lies for a group, after a piece of those in place is laid out."""
+    """Where the first place of each row lies for a group, after a piece of those in place is laid out. skips: rows of
+    zeros are NULL.
+    """
     cdef Py_ssize_t size = job.row_size // sizeof(real), i
     if 0 < piece.length <= job.end_size:
         size = job.end_size
     for i in range(lines):
         rows[i] = <const real *> line[i].row + group * line[i].apart
-        if line[i].zero:
+        if skips and line[i].zero:
             rows[i] = NULL
         if line[i].laid:
             continue
@@ -257,22 +259,22 @@ cdef inline void go_down(const planes_t *job, const real **rows, const real *wei
     """Set the places o <= p < until of some rows."""
     cdef const axis_t *last = &job.task.source.axis[2]
     cdef int high = <int> job.task.source.axis[1].taps, down = <int> job.rise, along = <int> job.along
-    cdef Py_ssize_t run0 = 0, run1 = PY_SSIZE_T_MAX
+    cdef Py_ssize_t run0 = 0, run1 = PY_SSIZE_T_MAX, next = 0
     if piece.length == 0:           # not laid out
-        run0, run1 = piece.run0, piece.run1
+        run0, run1, next = piece.run0, piece.run1, job.task.source.stride_c
     if real is float:
-        planes_down_f32(high, down, along, rows, weights, last.taps, height, distance(last), run0, run1,
-                        job.task.source.stride_c, o, until, start, to)
+        planes_down_f32(high, down, along, rows, weights, last.taps, height, distance(last), run0, run1, next, o,
+                        until, start, to)
     else:
-        planes_down_f64(high, down, along, rows, weights, last.taps, height, distance(last), run0, run1,
-                        job.task.source.stride_c, o, until, start, to)
+        planes_down_f64(high, down, along, rows, weights, last.taps, height, distance(last), run0, run1, next, o,
+                        until, start, to)
 
 
 cdef inline bint plain_places(const task_t *task, const Py_ssize_t *code, Py_ssize_t length) noexcept nogil:
     """Whether each is that of an element or of what is zero."""
     cdef Py_ssize_t t
     for t in range(length):
-        if code[t] < 0 and (not task.zero or (code[t] != OUTSIDE and code[t] != NOTHING)):
+        if code[t] < 0 and not is_zero(task, code[t]):
             return False
     return True
 
@@ -280,10 +282,10 @@ cdef inline bint plain_places(const task_t *task, const Py_ssize_t *code, Py_ssi
 cdef inline bint zero_places(const task_t *task, const Py_ssize_t *code, Py_ssize_t length) noexcept nogil:
     """Whether each is that of what is zero."""
     cdef Py_ssize_t t
-    for t in range(length if task.zero else 0):
-        if code[t] != OUTSIDE and code[t] != NOTHING:
+    for t in range(length):
+        if not is_zero(task, code[t]):
             return False
-    return task.zero or length == 0
+    return True
 
 
 cdef inline row_piece_t row_piece(const Py_ssize_t *code, Py_ssize_t at, Py_ssize_t until, Py_ssize_t run0,
@@ -365,7 +367,7 @@ cdef void planes_block(real *kind, const planes_t *job, Py_ssize_t block, int wo
                     continue
                 line[lines].depth, line[lines].position = depth, position
                 b = code1[position]
-                line[lines].zero = job.task.zero and middle.taps >= SKIPPING and (a == OUTSIDE or b == OUTSIDE)
+                line[lines].zero = is_zero(&job.task, a) or is_zero(&job.task, b)
                 if (a | b) >= 0 and in_place:
                     line[lines].row = image + a * s.stride[0] + b * s.stride[1] + part.channel * s.stride_c + shift
                     line[lines].apart, line[lines].laid = s.stride_c, False
