@@ -132,7 +132,8 @@ cdef extern from "tiles.h":
     void columns_f32(Py_ssize_t height, int vectors, const float **rows, Py_ssize_t offset, Py_ssize_t products,
                      const float *weights, Py_ssize_t apart, const float *start, float **to, bint past) noexcept nogil
     void columns_f64(Py_ssize_t height, int vectors, const double **rows, Py_ssize_t offset, Py_ssize_t products,
-                     const double *weights, Py_ssize_t apart, const double *start, double **to, bint past) noexcept nogil
+                     const double *weights, Py_ssize_t apart, const double *start, double **to,
+                     bint past) noexcept nogil
     void PREFETCH(const void *address) noexcept nogil
     enum:
         LOWEST_STRIP, HIGHEST_STRIP, HIGHEST_STRIDED, WIDEST_STRIP, SKIPPING, MASKED_LOADS

@@ -127,7 +127,8 @@ cdef Py_ssize_t fill_row_apart(const bands_t *job, const strip_t *strip, const r
                                const real *panel, const real *start, real *y, Py_ssize_t kept,
                                bint ends) noexcept nogil:
     """The same where outputs lie apart and places together: some tiles at a time are turned, activation included.
-    kept: places before y that are still to be turned; returns how many there are then, none if it `ends` what is turned together.
+    kept: places before y that are still to be turned; returns how many there are then, none if it `ends` what is turned
+    together.
     """
     cdef Py_ssize_t most = highest(<real *> NULL, width), tiles = (strip.segment.count + most - 1) // most
     cdef Py_ssize_t tall = strip.segment.count // max(tiles, 1), more = strip.segment.count - tall * tiles

@@ -4,10 +4,10 @@
 # A block is some rows of places of one sample. The rows of x that it reads are laid out channel by channel, padding
 # included, or read in place where nothing is missing, and summed by planes.h: a strip of vectors at a time from the
 # first row to the last, where a group has one channel and few rows of taps, or a band of four rows of the result, where
-# the kernel is tall enough for them to share their input. Strips read rows in place if nothing but zeros is missing, which
-# masked loads leave out. Else they lay out a group when it comes, and of long rows what the first and the last places read
-# by itself. Never more than PLANES_BYTES are laid out before the first sum: of a large kernel some rows, or some taps of a row, are summed
-# after the others.
+# the kernel is tall enough for them to share their input. Strips read rows in place if nothing but zeros is missing,
+# which masked loads leave out. Else they lay out a group when it comes, and of long rows what the first and the last
+# places read by itself. Never more than PLANES_BYTES are laid out before the first sum: of a large kernel some rows, or
+# some taps of a row, are summed after the others.
 
 cdef enum:
     BAND = 4
