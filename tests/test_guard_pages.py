@@ -355,8 +355,8 @@ def normalize(rng, number):
 
 FAMILIES = {family.__name__: family for family in (conv, conv_transpose, strips, pool, activate, pad, rows, normalize)}
 COUNTS = {
-    "conv": 120, "conv_transpose": 60, "strips": 60, "pool": 10 * len(POOLINGS), "activate": 3 * len(COMPILED), "pad": 40,
-    "rows": 20, "normalize": 40,
+    "conv": 120, "conv_transpose": 60, "strips": 60, "pool": 10 * len(POOLINGS), "activate": 3 * len(COMPILED),
+    "pad": 40, "rows": 20, "normalize": 40,
 }  # fmt: skip
 KINDS = {
     "conv": {*ALGORITHMS, *PADDINGS}, "conv_transpose": {*ALGORITHMS, *PADDINGS},
