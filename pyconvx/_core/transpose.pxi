@@ -29,49 +29,50 @@ cdef struct transpose_t:
     bint single
 
 
-cdef inline void turn_square(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real *y, Py_ssize_t y_step,
-                             Py_ssize_t y_column, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+cdef inline void turn_each(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real *y, Py_ssize_t y_step,
+                           Py_ssize_t y_column, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    """As `turn`, of a few elements that lie anyhow, one by one."""
     cdef Py_ssize_t row, column
-    if column_step == 1 and y_column == 1:
-        if real is float:
-            transpose_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns)
-        else:
-            transpose_u64(<const cnp.uint64_t *> x, row_step, <cnp.uint64_t *> y, y_step, rows, columns)
-        return
     for column in range(columns):
         for row in range(rows):
             y[column * y_step + row * y_column] = x[row * row_step + column * column_step]
+
+
+cdef inline void turn_rows(const real *x, Py_ssize_t row_step, real *y, Py_ssize_t y_step, Py_ssize_t rows,
+                           Py_ssize_t columns) noexcept nogil:
+    """The same of contiguous rows, along one of the arrays."""
+    if real is float:
+        transpose_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns)
+    else:
+        transpose_u64(<const cnp.uint64_t *> x, row_step, <cnp.uint64_t *> y, y_step, rows, columns)
 
 
 cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real *y, Py_ssize_t y_step,
                Py_ssize_t y_column, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
     """y[column * y_step + row * y_column] = x[row * row_step + column * column_step]"""
     cdef Py_ssize_t row, column
+    cdef bint by_rows = row_step > y_step       # long runs of what lies further apart: few at a time are far apart
     if row_step == 1 and y_column == 1:
         for column in range(columns):
             for row in range(rows):
                 y[column * y_step + row] = x[column * column_step + row]
-        return
-    if column_step == 1 and y_column == 1:
+    elif column_step == 1 and y_column == 1:
         if real is float:
             transpose_squares_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns,
-                                  row_step > y_step)
+                                  by_rows)
         else:
             transpose_squares_u64(<const cnp.uint64_t *> x, row_step, <cnp.uint64_t *> y, y_step, rows, columns,
-                                  row_step > y_step)
-        return
-    if row_step > y_step:       # long runs of what lies further apart: few at a time are far from one another
+                                  by_rows)
+    elif by_rows:
         for row from 0 <= row < rows by SQUARE:
-            for column from 0 <= column < columns by SQUARE:
-                turn_square(x + row * row_step + column * column_step, row_step, column_step,
-                            y + column * y_step + row * y_column, y_step, y_column, min(SQUARE, rows - row),
-                            min(SQUARE, columns - column))
-        return
-    for column from 0 <= column < columns by SQUARE:
-        for row from 0 <= row < rows by SQUARE:
-            turn_square(x + row * row_step + column * column_step, row_step, column_step,
-                        y + column * y_step + row * y_column, y_step, y_column, min(SQUARE, rows - row),
-                        min(SQUARE, columns - column))
+            turn_each(x + row * row_step, row_step, column_step, y + row * y_column, y_step, y_column,
+                      min(SQUARE, rows - row), columns)
+    else:
+        for column from 0 <= column < columns by SQUARE:
+            for row from 0 <= row < rows by SQUARE:
+                turn_each(x + row * row_step + column * column_step, row_step, column_step,
+                          y + column * y_step + row * y_column, y_step, y_column, min(SQUARE, rows - row),
+                          min(SQUARE, columns - column))
 
 
 cdef void few_columns(const cnp.uint32_t *x, Py_ssize_t x_row, cnp.uint32_t *y, Py_ssize_t y_row, Py_ssize_t rows,
@@ -98,7 +99,7 @@ cdef void transpose_strip(const transpose_t *job, const real *x, real *y, Py_ssi
         few_columns(<const cnp.uint32_t *> x, x_row, <cnp.uint32_t *> y, y_row, rows, columns, first, until)
         return
     if rows < SQUARE or columns < SQUARE:           # either way long runs of what is read or written
-        turn_square(x + first, x_row, 1, y + first * y_row, y_row, 1, rows, until - first)
+        turn_rows(x + first, x_row, y + first * y_row, y_row, rows, until - first)
         return
     for row from 0 <= row < rows by STRIP:          # runs of y are long, and what x is read again for is near
         turn(x + row * x_row + first, x_row, 1, y + first * y_row + row, y_row, 1, min(STRIP, rows - row),
