@@ -162,6 +162,13 @@ class Changed:
         return f"{self.parameter} = {shown(self.value)}, {self.rows}"
 
 
+def _another(value: float, factor: float) -> float:
+    """A number of the same type that is a little less or more."""
+    if isinstance(value, int):
+        return value + (1 if factor > 1 else -1)
+    return value * factor or (factor - 1) / 8
+
+
 def parameters_law(
     cases: Callable[..., Cases],
     row_map: Callable[[Subject], RowMap],
@@ -171,12 +178,12 @@ def parameters_law(
 
     def found(subject: Subject) -> list[tuple[str, float]]:
         params = subject.bound.params.items()
-        return [(name, value) for name, value in params if type(value) is float and math.isfinite(value)]
+        return [(name, value) for name, value in params if type(value) in (int, float) and math.isfinite(value)]
 
     def changed(subject: Subject) -> st.SearchStrategy[Changed]:
         parameter = st.sampled_from(found(subject))
         return st.builds(
-            lambda named, factor, rows: Changed(named[0], named[1] * factor or (factor - 1) / 8, rows),
+            lambda named, factor, rows: Changed(named[0], _another(named[1], factor), rows),
             parameter,
             st.sampled_from(FACTORS),
             cases(near, "float64")(subject),

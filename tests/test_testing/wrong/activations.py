@@ -434,6 +434,11 @@ def compiled_for_one_slope_only(x, slope=0.1):
     return np.where(x > 0, x, slope * x)
 
 
+@activation("parameters", compiled=both(foreign_activation, np.square))
+def compiled_for_squares_only(x, power=2):
+    return x**power
+
+
 @activation("compiled_anywhere", compiled=both(foreign_activation, lambda x: np.where(x > 0, x, 0)))
 def compiled_makes_zeros_of_nan(x):
     return np.maximum(x, 0)
