@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -287,6 +288,7 @@ def unmasked(plugin: Plugin, what: str, result: object) -> Any:
     return np.asarray(result) if isinstance(result, np.ndarray) else result
 
 
+@cache
 def narrower(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
     """The dtypes of all numbers that an array of that dtype can hold, for `returned` where they do."""
     return tuple(np.dtype(code) for code in np.typecodes["AllInteger"] + "efd" if np.can_cast(code, dtype))
