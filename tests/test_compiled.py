@@ -108,6 +108,25 @@ def test_it_ends_a_convolution_by_any_algorithm(name, x, filters, options, dtype
     np.testing.assert_array_equal(got, cube(cx.conv2d(x, filters, bias, algorithm=name, **options)))
 
 
+@pytest.mark.parametrize(("taps", "mode"), [((3, 3), "zeros"), ((2, 5), "globe"), ((15, 15), "zeros")], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"stride": 2}, {"dilation": 2, "padding": 14}, {"padding": ((0, 7), (3, 1)), "stride": (3, 1)}],
+    ids=str,
+)
+@pytest.mark.parametrize("x", [(2, 18, 16, 17), (1, 17, 160, 128)], ids=["one segment", "segments"])
+def test_it_ends_each_line_of_a_depthwise_convolution_once(x, taps, options, mode):
+    x = rng.standard_normal(x).astype(np.float32)
+    filters = rng.standard_normal((x.shape[-1], *taps, 1)).astype(np.float32)
+    options = {"padding": 1, "groups": x.shape[-1], "padding_mode": mode, "algorithm": "depthwise", **options}
+    with registered("activations", "cube", **CUBE):
+        got = cx.conv2d(x, filters, activation="cube", **options)
+        into = np.empty_like(got)
+        assert cx.conv2d(x, filters, activation="cube", out=into, **options) is into
+    np.testing.assert_array_equal(got, cube(cx.conv2d(x, filters, **options)))
+    np.testing.assert_array_equal(into, got)
+
+
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(("name", "x", "filters", "options"), ALGORITHMS, ids=[each[0] for each in ALGORITHMS])
 def test_it_is_given_elements_of_the_result_alone(name, x, filters, options, layout):

@@ -85,11 +85,12 @@ cdef void foreign_row(const row_activation_t *activation, const char *x, const c
     cdef double away[AWAY_DOUBLES]
     cdef const call_t *call = &activation.call
     cdef Py_ssize_t size = activation.itemsize, count, i
+    cdef Py_ssize_t most = AWAY_DOUBLES if size == sizeof(double) else 2 * AWAY_DOUBLES
     if x != y and gy == NULL:
         call_row(call, x, y, n)
         return
     while n > 0 and not failed(call.failure):
-        count = min(n, <Py_ssize_t> sizeof(away) // size)
+        count = min(n, most)
         if gy == NULL:
             memcpy(away, x, count * size)
             call_row(call, away, y, count)
@@ -224,25 +225,32 @@ cdef class Activate(Kernel):
     kernel: as of `activate`, or None for the sum of two as it is.
     """
     cdef activate_t job
-    cdef object kernel
-    cdef tuple params
+    cdef object keep                # what the job calls
+    cdef str label
 
     def __init__(self, kernel, tuple params, tuple shape, dtype, int threads):
         cdef Py_ssize_t size = 1
         for n in shape:
             size *= n
-        self.kernel, self.params = kernel, params
+        self.keep = kernel
         self.ready.blocks = plan_rows(&self.job, "relu" if kernel is None else kernel, params, size,
                                       shape[len(shape) - 1] if len(shape) else 1, dtype.itemsize, False)
         self.job.finishing, self.job.gx = kernel is not None, NULL
         self.ready.block, self.ready.threads = activate_block, threads
         self.ready.job, self.ready.job_size = &self.job, sizeof(activate_t)
-        if not isinstance(kernel, Compiled):
+        if isinstance(kernel, Compiled):
+            self.label = (<Compiled> kernel).label
+        else:
             self.ready.once = once_activate
 
     def fill(self, cnp.ndarray x, cnp.ndarray other, cnp.ndarray y, filters=None):
         """Fill y from x, or from x + other. filters: None."""
-        if self.ready.once == NULL:
-            activate_rows(self.kernel, self.params, x, y, None, None, self.ready.threads)
-        else:
+        cdef activate_t job
+        cdef int failure
+        if self.ready.once != NULL:
             self.fill_once(x, other, y, NULL)
+        elif self.ready.blocks:
+            job = self.job
+            job.x, job.y = <const char *> cnp.PyArray_DATA(x), <const char *> cnp.PyArray_DATA(y)
+            job.activation.call.failure = &failure
+            run_foreign(activate_block, &job, self.ready.blocks, self.ready.threads, &failure, self.label)

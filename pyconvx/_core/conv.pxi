@@ -239,8 +239,7 @@ cdef void conv_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
         at = output_of(panel0, job.panels_per_group, job.outputs, wide)
         count = output_of(panel1, job.panels_per_group, job.outputs, wide) - at
         for tile in range(tiles):
-            for m in range(heights[tile]):
-                finish(&job.task, targets[tile * TILE_FULL + m] + at, 1, count, count)
+            finish_targets(&job.task, targets + tile * TILE_FULL, heights[tile], at, count)
 
 
 cdef void conv_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:

@@ -24,7 +24,8 @@ cdef struct depthwise_t:
     Py_ssize_t line, length         # elements of one, and positions
     Py_ssize_t rise                 # positions of the second axis from a row of places to the next
     Py_ssize_t run0, run1           # between which they are neighbours in x
-    Py_ssize_t runs_at, pointers_at, lines_at, laid_at, mix_at
+    Py_ssize_t aside                # elements of a line that is filled elsewhere at first; 0: where it belongs
+    Py_ssize_t runs_at, pointers_at, lines_at, laid_at, mix_at, aside_at
 
 
 cdef class ChannelPanels:
@@ -83,8 +84,8 @@ cdef void fill_alone(const depthwise_t *job, const real *image, const kernel_row
         else:
             single_f64(height, &job.whole, pointers, rows, count, <const double *> job.weights, s.taps, s.channels,
                        start, to)
-        for m in range(height if job.task.finishing else 0):
-            finish(&job.task, to[m], 1, s.channels, s.channels)
+        if job.task.finishing and not job.aside:
+            finish_targets(&job.task, to, height, 0, s.channels)
         done += height
         height = some_visits(&job.row, segment, even, done, visits)
 
@@ -122,7 +123,8 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
     cdef Py_ssize_t n = block // job.row.count // job.blocks // s.axis[0].length
     cdef const real *image = <const real *> job.task.x + n * s.stride_n
     cdef real *plane = <real *> job.task.y + n * job.task.y_n + s.axis[0].place[od] * job.task.y_stride[0]
-    cdef real *y[2]
+    cdef real *lines[2]
+    cdef real *y[2]                 # these lines of the result, or what stands for them until they are finished
     cdef kernel_row_t *rows[2]
     cdef Py_ssize_t count[2]
     cdef bint even[2]
@@ -141,7 +143,8 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
         height = 2 if pair.shift else 1
         for r in range(height):
             visit = pair.second if r else pair.first
-            y[r] = plane + s.axis[1].place[visit] * job.task.y_stride[1]
+            lines[r] = plane + s.axis[1].place[visit] * job.task.y_stride[1]
+            y[r] = <real *> (scratch + job.aside_at) + r * job.aside if job.aside else lines[r]
             count[r] = list_kernel_rows(s, image, constants, od, visit, rows[r], even + r)
             if job.slots and even[r]:
                 frame_rows(job, image, visit, rows[r], count[r], scratch)
@@ -167,11 +170,13 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
                     else:
                         line_f64(span, rows[r], count[r], runs, <const double *> job.weights, s.taps, s.channels,
                                  start, y[r] + at)
-            for r in range(height if job.task.finishing else 0):
+            for r in range(height if job.task.finishing and not job.aside else 0):
                 if even[r]:
                     finish(&job.task, y[r] + at, span.count, span.to_step, s.channels)
         for r in range(height):
             fill_alone(job, image, rows[r], count[r], segment, even[r], start, y[r], scratch)
+            if job.aside:
+                activate_row(&job.task.activation, y[r], lines[r], job.aside)
 
 
 cdef void depthwise_block_f32(void *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -240,6 +245,17 @@ cdef class Depthwise(Convolution):
             job.task.scratch_size += source.taps * TILE_FULL * pixel
         self.finishes = self.whole = True
         self.end(depthwise_block_f32 if x.itemsize == 4 else depthwise_block_f64, columns * job.blocks)
+
+    def finish(self, kernel, tuple params):
+        cdef Py_ssize_t line = self.task.source.axis[2].length * self.task.source.channels
+        if not Convolution.finish(self, kernel, params):
+            return False
+        # a plugin never reads what it writes: instead of copying that, lines are filled elsewhere at first
+        if self.plugin is not None and self.job.row.count == 1 and self.task.y_stride[2] == self.task.source.channels:
+            self.job.aside, self.job.aside_at = line, rounded(self.task.scratch_size)
+            self.task.scratch_size = self.job.aside_at + 2 * line * self.itemsize
+            self.ready.scratch = rounded(self.task.scratch_size) * self.ready.threads
+        return True
 
     def pack(self, cnp.ndarray filters):
         return ChannelPanels(filters.reshape((filters.shape[0], -1, 1)))

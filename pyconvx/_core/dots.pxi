@@ -56,8 +56,7 @@ cdef void dots_block(real *kind, const conv_t *job, Py_ssize_t block, int worker
                 for f in range(outputs):
                     targets[m][at + f] = sums[m * outputs + f] + (0 if bias == NULL else bias[at + f])
         if job.task.finishing:
-            for m in range(height):
-                finish(&job.task, targets[m], 1, job.groups * job.outputs, job.groups * job.outputs)
+            finish_targets(&job.task, targets, height, 0, job.groups * outputs)
         place += height
 
 

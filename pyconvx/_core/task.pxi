@@ -43,6 +43,21 @@ cdef inline void finish(const task_t *task, real *y, Py_ssize_t places, Py_ssize
         y += step
 
 
+cdef inline void finish_targets(const task_t *task, real **targets, Py_ssize_t count, Py_ssize_t first,
+                                Py_ssize_t outputs) noexcept nogil:
+    """Apply the activation to outputs, from the first on, of the places of a tile, as far as there are any; to
+    neighbours at once, where all that lies between them is to be finished.
+    """
+    cdef Py_ssize_t i = 0, together
+    while i < count:
+        together = 1
+        if targets[i] != NULL:
+            while i + together < count and targets[i + together] == targets[i] + together * outputs:
+                together += 1
+            finish(task, targets[i] + first, together, outputs, outputs)
+        i += together
+
+
 cdef inline Py_ssize_t output_of(Py_ssize_t panel, Py_ssize_t panels_per_group, Py_ssize_t outputs,
                                  Py_ssize_t wide) noexcept nogil:
     """The first output of a panel, counted over all groups."""

@@ -65,6 +65,19 @@ cdef Py_ssize_t cut_tiles(const int *narrow, Py_ssize_t tiles, Py_ssize_t kind, 
     return parts
 
 
+cdef void finish_tiles(const task_t *task, float **targets, Py_ssize_t tiles, Py_ssize_t side, Py_ssize_t first,
+                       Py_ssize_t outputs) noexcept nogil:
+    """Apply the activation to outputs, from the first on, of tiles of side x side places: along rows, which go on from
+    one tile to the next.
+    """
+    cdef float *row[WINOGRAD_TILES * MOST_OUT]
+    cdef Py_ssize_t i, t
+    for i in range(side):
+        for t in range(tiles):
+            memcpy(row + t * side, targets + (t * side + i) * side, side * sizeof(float *))
+        finish_targets(task, row, tiles * side, first, outputs)
+
+
 cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
     cdef const winograd_t *job = <const winograd_t *> given
     cdef const source_t *s = &job.task.source
@@ -163,9 +176,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     if job.task.finishing:
         first = output_of(panel0, job.panels_per_group, job.outputs, wide)
         valid = output_of(panel1, job.panels_per_group, job.outputs, wide) - first
-        for i in range(tiles * places):
-            if targets[i] != NULL:
-                finish(&job.task, targets[i] + first, 1, valid, valid)
+        finish_tiles(&job.task, targets, tiles, job.tiling.outputs, first, valid)
 
 
 cdef Py_ssize_t slices_of(Py_ssize_t tile_blocks, Py_ssize_t panels, int threads, Py_ssize_t outputs) noexcept:

@@ -259,9 +259,8 @@ cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexce
         for t in range(lot.count):
             if not (fine(checks + t * LANES_F32) and (lot.row[t] != NULL or lot.tiles[t].regular)):
                 job.flagged[tile0 + t] = 1
-        for i in range(lot.count * places if job.task.finishing else 0):
-            if lot.targets[i] != NULL:
-                finish(&job.task, lot.targets[i], 1, job.groups * job.outputs, job.groups * job.outputs)
+        if job.task.finishing:
+            finish_tiles(&job.task, lot.targets, lot.count, job.tiling.outputs, 0, job.groups * job.outputs)
         tile0 += lot.count
         lot, following = following, lot
     if job.task.past:
