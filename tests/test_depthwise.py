@@ -89,6 +89,51 @@ def test_many_taps_at_borders(mode, stride, dilation, kernel, dtype, isa):
         assert np.abs(got - expected).max() <= close * np.abs(expected).max()
 
 
+def beside_plain(x, filters, **options):
+    """Results of both kernels for elements that may be anything."""
+    with np.errstate(invalid="ignore"):
+        return [cx.conv2d(x, filters, algorithm=name, **options) for name in ("depthwise", "plain")]
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("size", [(6, 17), (2, 2), (1, 1), (5, 40)])
+@pytest.mark.parametrize("padding", [1, ((0, 4), (5, 1)), ((9, 3), (7, 30))], ids=str)
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 5), (3, 7), (1, 9)])
+def test_zeros_beside_x_are_passed_over(kernel, padding, size, dtype, isa):
+    """But infinities of filters are not, nor is anything of x."""
+    x, filters = arguments((2, *size, 19), kernel, dtype)
+    for options in ({}, {"stride": 2}, {"stride": (1, 3), "dilation": (1, 2)}, {"dilation": 2}):
+        options = {"padding": padding, "groups": 19, **options}
+        try:
+            cx.output_shape(cx.conv2d, x.shape, filters.shape, **options)
+        except ValueError:
+            continue  # the taps are too far apart for so few places
+        spoiled = x.copy()
+        spoiled[0, 0, 0, :5], spoiled[1, -1, -1, 3:8] = np.nan, np.inf
+        wild = filters.copy()
+        wild[2, 0, 0], wild[7, -1, -1] = np.inf, np.nan
+        with _core.using(isa):
+            prepared = cx.prepare(filters)
+            for array, taps in ((x, filters), (spoiled, filters), (x, wild), (x, prepared)):
+                for _ in range(2):  # the second call is done by a kernel that is ready
+                    got, want = beside_plain(array, taps, **options)
+                    np.testing.assert_allclose(got, want, atol=1e-5 if dtype is np.float32 else 1e-13, rtol=0)
+
+
+@every_isa
+@every_dtype
+@pytest.mark.parametrize("mode", ["zeros", "reflect", THREE], ids=repr)
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 5), (1, 4)])
+def test_columns_that_are_crowded_in_the_caches(kernel, mode, dtype, isa):
+    channels = 4096 // np.dtype(dtype).itemsize
+    x, filters = arguments((2, 10, 11, channels), kernel, dtype)
+    for options in ({}, {"stride": 2}, {"dilation": 2}, {"stride": (3, 1), "dilation": (1, 2)}):
+        with _core.using(isa):
+            got, want = beside_plain(x, filters, padding=4, padding_mode=mode, groups=channels, **options)
+        np.testing.assert_allclose(got, want, atol=2e-5 if dtype is np.float32 else 1e-13, rtol=0)
+
+
 @every_isa
 @pytest.mark.parametrize(
     "view",

@@ -111,7 +111,8 @@ def filters_for(rng, name, rank):
     stride = tuple(int(n) for n in rng.choice([1, 1, 2, 3], rank))
     dilation = tuple(int(n) for n in rng.choice([1, 1, 1, 2, 3], rank))
     if name == "depthwise":
-        return max(2, odd(rng, 39)), 1, 1, (*kernel[:-1], one_of(rng, 1, 2, 3, 4, 5, 7, 9, 11)), stride, dilation
+        channels = one_of(rng, *(max(2, odd(rng, 39)),) * 5, 512)  # columns of which are crowded in the caches
+        return channels, 1, 1, (*kernel[:-1], one_of(rng, 1, 2, 3, 4, 5, 7, 9, 11)), stride, dilation
     if name == "planes":
         kernel, stride = (*kernel[:-1], one_of(rng, kernel[-1], 12)), (*stride[:-1], one_of(rng, 1, 1, 2))
         channels = 1 if stride[-1] == 2 else odd(rng, 5)  # which only strips do

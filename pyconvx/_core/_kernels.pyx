@@ -88,8 +88,12 @@ cdef extern from "tiles.h":
     Py_ssize_t spread_f64(Py_ssize_t height, Py_ssize_t vectors, const double **rows, Py_ssize_t count,
                           const double **others, const Py_ssize_t *at, double *sums) noexcept nogil
     Py_ssize_t lanes_at(Py_ssize_t c, Py_ssize_t channels, Py_ssize_t lanes) noexcept nogil
+    enum:
+        LEAST_PASSING
+    const Py_ssize_t FAR
     ctypedef struct span_t "struct span":
-        Py_ssize_t first, count, to_step, column, apart, tap, taps, tap_step, piece, between, stride
+        Py_ssize_t first, count, to_step, column, apart, tap, taps, tap_step, piece, between, stride, since, \
+            until
     ctypedef struct kernel_row_t "struct kernel_row":
         const void *x
         Py_ssize_t pixel, tap, a, b

@@ -4,10 +4,11 @@
    panel of a vector for each tap. */
 
 /* A tile of `width` places that lie `stride` columns apart, as taps lie one: each column is loaded once for all places and
-   taps that it serves. What is read: `count` runs of `taps`. */
+   taps that it serves. What is read: `count` runs of `taps`; of their columns, where there are many taps, those from
+   `since` to `until`. */
 ALWAYS_INLINE void NAME(line_body)(const int width, const int taps, const int stride, const struct taps_run *runs,
                                    ptrdiff_t count, ptrdiff_t tap_step, const REAL *panel, ptrdiff_t c,
-                                   const REAL *start, REAL *to, ptrdiff_t to_step)
+                                   const REAL *start, REAL *to, ptrdiff_t to_step, ptrdiff_t since, ptrdiff_t until)
 {
     VECTOR acc[TILE_FULL];
     UNROLL for (int m = 0; m < width; m++) acc[m] = *(const VECTOR *)(start + c);
@@ -17,6 +18,7 @@ ALWAYS_INLINE void NAME(line_body)(const int width, const int taps, const int st
         VECTOR w[MOST_PIECE];
         UNROLL for (int k = 0; k < taps; k++, filter += tap_step * LANES) w[k] = *(const VECTOR *)filter;
         UNROLL_LINE for (int column = 0; column < (width - 1) * stride + taps; column++, x += apart) {
+            if (taps >= LEAST_PASSING && (column < since || column >= until)) continue;
             const VECTOR v = *(const VECTOR *)x;
             UNROLL for (int k = 0; k < taps; k++)
                 if (column >= k && (column - k) % stride == 0 && (column - k) / stride < width)
@@ -27,10 +29,10 @@ ALWAYS_INLINE void NAME(line_body)(const int width, const int taps, const int st
 }
 
 /* Tiles of two rows of places with 3 x 3 taps, of which the second reads from the kernel row `stride` of the first on: each
-   row of x is loaded once for both. What is read: 3 + stride runs for each of `count` planes. */
+   row of x is loaded once for both. What is read: 3 + stride runs for each of `count` planes, as above. */
 ALWAYS_INLINE void NAME(pair_body)(const int width, const int stride, const struct taps_run *runs, ptrdiff_t count,
                                    ptrdiff_t tap_step, const REAL *panel, ptrdiff_t c, const REAL *start, REAL *to,
-                                   ptrdiff_t to_step, ptrdiff_t second)
+                                   ptrdiff_t to_step, ptrdiff_t second, ptrdiff_t since, ptrdiff_t until)
 {
     VECTOR acc[2][PAIR_FULL];
     UNROLL for (int m = 0; m < width; m++) acc[0][m] = acc[1][m] = *(const VECTOR *)(start + c);
@@ -43,6 +45,7 @@ ALWAYS_INLINE void NAME(pair_body)(const int width, const int stride, const stru
             const REAL *x = (const REAL *)runs[line].x + c;
             const ptrdiff_t apart = runs[line].apart;
             UNROLL for (int column = 0; column < (width - 1) * stride + 3; column++, x += apart) {
+                if (column < since || column >= until) continue;
                 const VECTOR v = *(const VECTOR *)x;
                 UNROLL for (int r = 0; r < 2; r++)
                     UNROLL for (int k = 0; k < 3; k++)
@@ -107,7 +110,8 @@ static struct taps_run *NAME(add_runs)(const struct span *span, const struct ker
     }
 
 #define DO(width, panel, c) \
-    NAME(line_body)(width, TAPS, STRIDE, runs, run_count, tap_step, panel, c, start, to, to_step)
+    NAME(line_body)(width, TAPS, STRIDE, runs, run_count, tap_step, panel, c, start, to, to_step, \
+                    span->since - place * STRIDE, span->until - place * STRIDE)
 #define LINE(taps, stride) \
     NEVER_INLINE void NAME(line_##taps##_##stride)(const struct span *span, struct taps_run *runs, ptrdiff_t run_count, \
                                                    const REAL *weights, ptrdiff_t all_taps, ptrdiff_t first, \
@@ -142,7 +146,8 @@ static void NAME(line_vectors)(const struct span *span, const struct kernel_row 
 }
 
 #define DO(width, panel, c) \
-    NAME(pair_body)(width, STRIDE, runs, planes, tap_step, panel, c, start, to, to_step, second)
+    NAME(pair_body)(width, STRIDE, runs, planes, tap_step, panel, c, start, to, to_step, second, \
+                    span->since - place * STRIDE, span->until - place * STRIDE)
 #define PAIR(stride) \
     NEVER_INLINE void NAME(pair_##stride)(const struct span *span, struct taps_run *runs, ptrdiff_t planes, \
                                           const REAL *weights, ptrdiff_t all_taps, ptrdiff_t first, ptrdiff_t vectors, \

@@ -3,8 +3,9 @@
 # Rows of places are cut once into spans that read evenly (spans.pxi). A block is a segment of some rows, mostly a whole
 # row of each. A span takes one pointer per kernel row, two rows at once where they share kernel rows of 3 taps; places
 # in between, at borders, take a pointer for each tap. A kernel row that reads nothing is left out: so the adjoint of a
-# strided convolution is made of small ones, one for each phase. Where many taps would be pointed to at borders, rows of
-# x are laid out with their padding instead, as they are needed, and all places of a row read evenly.
+# strided convolution is made of small ones, one for each phase. Where many taps would be pointed to at borders, all places
+# of a row read evenly, too: columns that are zero are passed over, or else rows of x are laid out with their padding as
+# they are needed.
 
 cdef enum:
     SEGMENT_BYTES = 1 << 18         # of what a segment reads for two rows of places, unless one tile reads more
@@ -12,6 +13,8 @@ cdef enum:
     FRAMED_PRODUCTS = 1 << 22       # of one that lays rows of x out
     FRAMED_TAPS = 15                # from so many on that is worth it, where places lie at borders: rows are not paired
     FRAMED_BYTES = 1 << 19          # of the rows that are laid out at once
+    CROWDED = 2048                  # columns a multiple of so many bytes apart share few lines of the nearest cache
+    SEVERAL = 8                     # columns that then have no room there
 
 cdef struct depthwise_t:
     task_t task
@@ -20,8 +23,10 @@ cdef struct depthwise_t:
     pair_t *pairs
     Py_ssize_t pair_count, pairs_per_block, blocks      # blocks of a column of pairs
     span_t whole                    # all taps of a kernel row, of places that lie in no span
+    bint edges                      # what is beside the rows of x is passed over, and
     Py_ssize_t slots                # rows of x that are laid out with their padding; 0: they are read where they are
-    Py_ssize_t line, length         # elements of one, and positions
+    Py_ssize_t line, length         # elements of one, and positions, which lie
+    Py_ssize_t pitch                # elements apart there
     Py_ssize_t rise                 # positions of the second axis from a row of places to the next
     Py_ssize_t run0, run1           # between which they are neighbours in x
     Py_ssize_t aside                # elements of a line that is filled elsewhere at first; 0: where it belongs
@@ -33,18 +38,20 @@ cdef class ChannelPanels:
 
     Vectors are full, half or single channels, as the kernels take them. Without `packing` nothing is read or held.
     """
+    cdef readonly bint finite
     cdef object memory
     cdef char *data
 
     def __init__(self, cnp.ndarray filters, bint packing=True):
+        self.finite = True
         if not packing:
             return
         self.memory = np.empty(2 * filters.size * filters.itemsize + 64, np.uint8)     # vectors may overlap
         self.data = <char *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
         if filters.itemsize == 4:
-            pack_channels(<float *> self.data, filters)
+            self.finite = pack_channels(<float *> self.data, filters) == 0
         else:
-            pack_channels(<double *> self.data, filters)
+            self.finite = pack_channels(<double *> self.data, filters) == 0
 
     @property
     def nbytes(self):
@@ -52,16 +59,23 @@ cdef class ChannelPanels:
         return 0 if self.memory is None else self.memory.nbytes
 
 
-cdef void pack_channels(real *to, cnp.ndarray filters):
+cdef real pack_channels(real *to, cnp.ndarray filters):
+    """Returns 0 if all elements are finite."""
     cdef Py_ssize_t channels = filters.shape[0], taps = filters.shape[1], c = 0, width
     cdef Py_ssize_t step_channel = filters.strides[0] // filters.itemsize
     cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
+    cdef real total = 0
     while c < channels:
         width = lanes_at(c, channels, VECTOR_BYTES // sizeof(real))
         turn((<const real *> cnp.PyArray_DATA(filters)) + min(c, channels - width) * step_channel, step_channel,
              step_tap, to, width, 1, width, taps)
+        if real is float:
+            total += spoiled_f32(to, width * taps)
+        else:
+            total += spoiled_f64(to, width * taps)
         to += width * taps
         c += width
+    return total
 
 
 cdef void fill_alone(const depthwise_t *job, const real *image, const kernel_row_t *rows, Py_ssize_t count,
@@ -108,8 +122,8 @@ cdef void frame_rows(const depthwise_t *job, const real *image, Py_ssize_t visit
         if laid[slot] != position:
             laid[slot] = position
             lay_line(&job.task, image, rows[i].a, rows[i].b, codes_from(&s.axis[2], 0), job.length, job.run0, job.run1,
-                     0, s.channels, line, s.channels, 1, <real *> (scratch + job.mix_at))
-        rows[i].x, rows[i].pixel = line, s.channels
+                     0, s.channels, line, job.pitch, 1, <real *> (scratch + job.mix_at))
+        rows[i].x, rows[i].pixel = line, job.pitch
 
 
 cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, int worker) noexcept nogil:
@@ -145,7 +159,7 @@ cdef void depthwise_block(real *kind, const depthwise_t *job, Py_ssize_t block, 
             visit = pair.second if r else pair.first
             lines[r] = plane + s.axis[1].place[visit] * job.task.y_stride[1]
             y[r] = <real *> (scratch + job.aside_at) + r * job.aside if job.aside else lines[r]
-            count[r] = list_kernel_rows(s, image, constants, od, visit, rows[r], even + r)
+            count[r] = list_kernel_rows(s, image, constants, od, visit, job.edges, rows[r], even + r)
             if job.slots and even[r]:
                 frame_rows(job, image, visit, rows[r], count[r], scratch)
         for i in range(segment.span0, segment.span1):
@@ -187,12 +201,35 @@ cdef void depthwise_block_f64(void *job, Py_ssize_t block, int worker) noexcept 
     depthwise_block(<double *> NULL, <const depthwise_t *> job, block, worker)
 
 
-cdef bint worth_framing(const depthwise_t *job, tuple axes, Py_ssize_t pixel):
-    """Whether places at borders, which are done one by one, take longer than laying all rows of x out."""
+cdef bint worth_framing(const depthwise_t *job, tuple axes, Py_ssize_t pixel, bint crowded):
+    """Whether laying all rows of x out takes less than doing places at borders one by one, or reading columns that are
+    crowded in the caches.
+    """
     cdef const source_t *s = &job.task.source
     cdef Py_ssize_t near = reach_of(&s.axis[1]) * job.length * pixel
-    return s.taps >= FRAMED_TAPS and s.axis[0].taps == 1 and not s.mixed and job.row.odd_count > 0 \
+    return (crowded or s.taps >= FRAMED_TAPS and job.row.odd_count > 0) and s.axis[0].taps == 1 and not s.mixed \
         and near <= FRAMED_BYTES and (<Axis> axes[1]).rise > 0 and (<Axis> axes[2]).rise > 0 and axes[0].ordered
+
+
+cdef object cut_passing(depthwise_t *job, bint finite, Py_ssize_t rise):
+    """Have a row of places that is one segment cut anew if that lets all of them read evenly: if what is beside the row
+    of x is zero, and filters are finite. Returns the memory that it then takes, or None.
+    """
+    cdef const axis_t *last = &job.task.source.axis[2]
+    cdef const Py_ssize_t *code = codes_from(last, 0)
+    cdef cut_t row
+    cdef Py_ssize_t t
+    if not finite or rise < 1 or job.row.count != 1 or job.row.odd_count == 0 or job.run0 == job.run1:
+        return None
+    for t in range(job.length):
+        if (t < job.run0 or t >= job.run1) and not is_zero(&job.task, code[t]):
+            return None
+    memory = cut_framed(last, rise, job.task.y_stride[2], &row)
+    job.edges = pass_edges(last, rise, job.run0, job.run1, &row)
+    if not job.edges:
+        return None
+    job.row = row
+    return memory
 
 
 cdef class Depthwise(Convolution):
@@ -218,15 +255,20 @@ cdef class Depthwise(Convolution):
         cdef _Scratch rows = _Scratch(middle.length * sizeof(pair_t), 1)
         self.keep += (panels, rows, cut_row(last, most, job.task.y_stride[2], &job.row))
         job.length = (last.length - 1) * (<Axis> axes[2]).rise + reach_of(last)
-        job.line, job.slots = job.length * source.channels, 0
-        if worth_framing(job, axes, pixel):
-            # all that a row of places reads, each in a slot of its own
+        cdef bint crowded = pixel % CROWDED == 0 and job.length >= SEVERAL
+        job.pitch = source.channels + (VECTOR_BYTES // x.itemsize if crowded else 0)
+        job.line, job.slots, job.edges = job.length * job.pitch, 0, False
+        longest_run(codes_from(last, 0), job.length, &job.run0, &job.run1)
+        cdef bint pairs_up = middle.taps == 3 and last.taps == 3
+        if not (crowded and worth_framing(job, axes, pixel, crowded)):
+            self.keep += (cut_passing(job, panels.finite, (<Axis> axes[2]).rise),)
+        if not job.edges and worth_framing(job, axes, pixel, crowded):
+            # all that a row of places reads, or a pair, each in a slot of its own
             job.rise = (<Axis> axes[1]).rise
-            job.slots = reach_of(middle)
-            longest_run(codes_from(last, 0), job.length, &job.run0, &job.run1)
+            job.slots = reach_of(middle) + (PAIR_NEAR * job.rise if pairs_up else 0)
             self.keep += (cut_framed(last, (<Axis> axes[2]).rise, job.task.y_stride[2], &job.row),)
         job.pairs = <pair_t *> rows.first
-        job.pair_count = pair_up(middle, middle.taps == 3 and last.taps == 3, job.pairs)
+        job.pair_count = pair_up(middle, pairs_up, job.pairs)
         job.whole = all_taps_of(last)
         cdef Py_ssize_t columns = source.batch * source.axis[0].length * job.row.count
         pairs = FRAMED_PRODUCTS if job.slots else SEGMENT_PRODUCTS
@@ -258,7 +300,8 @@ cdef class Depthwise(Convolution):
         return True
 
     def pack(self, cnp.ndarray filters):
-        return ChannelPanels(filters.reshape((filters.shape[0], -1, 1)))
+        cdef ChannelPanels panels = ChannelPanels(filters.reshape((filters.shape[0], -1, 1)))
+        return panels if panels.finite or not self.job.edges else None
 
     cdef int use(self, void *job, packed) except -1:
         (<depthwise_t *> job).weights = (<ChannelPanels?> packed).data

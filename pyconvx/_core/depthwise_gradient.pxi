@@ -88,7 +88,7 @@ cdef void depthwise_gradient_block(real *kind, const depthwise_gradient_t *job, 
         image = <const real *> job.x + n * s.stride_n
         gy = <const real *> job.gy + n * job.gy_n + s.axis[0].place[od] * job.gy_stride[0] \
             + s.axis[1].place[oh] * job.gy_stride[1]
-        count = list_kernel_rows(s, image, <const real *> job.constants, od, oh, rows, &even)
+        count = list_kernel_rows(s, image, <const real *> job.constants, od, oh, False, rows, &even)
         for i in range(job.row.count):
             segment = job.row.segments + i
             if summed + segment.until - segment.first > PLACES:

@@ -83,6 +83,9 @@
 #define MOST_PIECE 7
 #endif
 
+/* Least taps that are read at once for which kernels ask whether a column is there. */
+#define LEAST_PASSING 3
+
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NEVER_INLINE static __attribute__((noinline)) /* large kernels, which keep their registers to themselves */

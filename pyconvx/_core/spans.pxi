@@ -109,6 +109,7 @@ cdef Py_ssize_t add_spans(const axis_t *axis, const run_t *run, Py_ssize_t visit
         span.stride = run.rise // common
         if span.piece == 1:
             span.between, span.stride = gap * run.rise, 1
+        span.since, span.until = -FAR, FAR
     return min(gap, count)
 
 
@@ -190,9 +191,9 @@ cdef Py_ssize_t pair_up(const axis_t *axis, bint pairs, pair_t *rows) noexcept n
 
 
 cdef Py_ssize_t list_kernel_rows(const source_t *s, const real *image, const real *constants, Py_ssize_t od,
-                                 Py_ssize_t oh, kernel_row_t *rows, bint *even) noexcept nogil:
+                                 Py_ssize_t oh, bint skip, kernel_row_t *rows, bint *even) noexcept nogil:
     """List the kernel rows that read anything for a row of places, in order; returns how many. even: whether each reads
-    a row of x or of its border, or a constant.
+    a row of x or of its border, or a constant. skip: those outside read nothing that counts.
     """
     cdef const axis_t *first = &s.axis[0]
     cdef const axis_t *middle = &s.axis[1]
@@ -203,7 +204,7 @@ cdef Py_ssize_t list_kernel_rows(const source_t *s, const real *image, const rea
         a = codes_from(first, od)[i * distance(first)]
         for j in range(middle.taps):
             b = codes_from(middle, oh)[j * distance(middle)]
-            if a == NOTHING or b == NOTHING:
+            if a == NOTHING or b == NOTHING or (skip and (a == OUTSIDE or b == OUTSIDE)):
                 continue
             row.a, row.b, row.pixel, row.x = a, b, 0, NULL
             row.tap = (i if first.step > 0 else first.taps - 1 - i) * middle.taps
@@ -303,3 +304,21 @@ cdef tuple cut_framed(const axis_t *axis, Py_ssize_t rise, Py_ssize_t to_step, c
         row.spans[i].column = i * rise
     row.segments[0] = segment_t(0, axis.length, 0, row.span_count, 0, 0)
     return spans, segments
+
+
+cdef bint pass_edges(const axis_t *axis, Py_ssize_t rise, Py_ssize_t run0, Py_ssize_t run1, cut_t *row) noexcept nogil:
+    """Let such spans read rows of x where they are: positions run0 <= t < run1 are neighbours there, and what is beside
+    them is passed over. Returns whether kernels can do that.
+    """
+    cdef Py_ssize_t i, first, end
+    cdef span_t *span
+    for i in range(row.span_count):
+        if row.spans[i].piece != row.spans[i].taps or row.spans[i].piece < LEAST_PASSING:
+            return False
+    for i in range(row.span_count):
+        span = row.spans + i
+        first, end = run0 - i * rise, run1 - i * rise       # of 0 or more columns, rounded up, and of fewer as well
+        span.column = codes_from(axis, 0)[run0] - first
+        span.since = (first + (span.between - 1 if first > 0 else 0)) // span.between
+        span.until = (end + (span.between - 1 if end > 0 else 0)) // span.between
+    return True

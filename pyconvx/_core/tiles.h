@@ -34,7 +34,10 @@ struct span {
     ptrdiff_t piece;
     ptrdiff_t between;      /* columns of x between those that are loaded */
     ptrdiff_t stride;       /* how many of these from a place to the next */
+    ptrdiff_t since, until; /* only these, from `column` on, are there: the others are zero, and passed over */
 };
+
+#define FAR ((ptrdiff_t)1 << (8 * sizeof(ptrdiff_t) - 3)) /* columns: all are nearer */
 
 /* What is read by the taps of a kernel row: column 0 of a row of x, whose columns lie `pixel` elements apart, and the number
    of its first tap. a and b are its codes on the first two axes. */
