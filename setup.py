@@ -20,6 +20,7 @@ GNU = sys.platform != "win32"
 FLAGS = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"] if GNU else ["/O2"]
 INSTRUCTION_SETS = {"baseline": []}
 if GNU and platform.machine() in ("x86_64", "AMD64"):
+    INSTRUCTION_SETS["baseline"] = ["-O2", "-ftree-vectorize"]  # for few processors: it is to be small
     INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]
     INSTRUCTION_SETS["avx512"] = [
         "-mavx2",
@@ -56,7 +57,9 @@ def extension(name: str, sources: list[str], flags: list[str] = FLAGS, numpy_api
         "initializedcheck": False,
         "embedsignature": True,
     }
-    return cythonize([module], build_dir=f"build/cython/{name}", compiler_directives=directives)[0]
+    made = cythonize([module], build_dir=f"build/cython/{name}", compiler_directives=directives)[0]
+    made.extra_compile_args = flags  # cythonize adds those of other modules made from the same source
+    return made
 
 
 setup(

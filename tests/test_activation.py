@@ -159,6 +159,16 @@ def test_infinities_give_the_limit(name, low, high, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "name",
+    ["identity", "relu", "elu", "celu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "hard_swish", "threshold"],
+)
+def test_the_largest_numbers_are_kept(name, dtype):
+    largest = np.finfo(dtype).max
+    assert value(name, largest / 3, largest, dtype=dtype).tolist() == [largest / 3, largest]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", list(cx.activations))
 def test_nan_propagates_and_nothing_warns(name, dtype):
     x = np.array([[math.nan, 1.0], [INF, -INF], [1e30, -1e30], [1e-40, 0.0]], dtype)

@@ -110,6 +110,21 @@ def test_few_products_of_channels_that_lie_apart():
         assert chosen((1, 40, 80, 1), (8, 3, 3, 1), layout="channels_last") == "bands"
 
 
+@pytest.mark.parametrize("isa", _core.supported())
+def test_few_filters_where_channels_lie_together(isa):
+    """They leave most lanes of filters empty, which costs more than turning the result."""
+    options = {"layout": "channels_last"}
+    with _core.using(isa):
+        assert chosen((1, 32, 32, 3), (6, 5, 5, 3), **options) == "columns"
+        assert chosen((1, 40, 40, 3), (3, 5, 5, 3), **options) == "columns"
+        assert chosen((1, 40, 40, 3), (3, 5, 5, 3), np.float64, **options) == "columns"
+        assert chosen((1, 40, 40, 8), (2, 5, 5, 8), **options) == "columns"
+        assert chosen((1, 40, 40, 1), (6, 5, 5, 1), **options) == "planes"
+        assert chosen((1, 40, 40, 3), (3, 1, 1, 3), **options) != "columns"
+        assert chosen((1, 40, 40, 3), (16, 3, 3, 3), **options) != "columns"
+        assert chosen((1, 7, 7, 3), (3, 3, 3, 3), **options) == "bands"
+
+
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(("filters", "places"), [((100, 3, 1, 1), (5, 19)), ((7, 3, 1, 2), (5, 13))])
 def test_functions_of_plugins_see_no_elements_but_those_of_the_result(layout, filters, places):

@@ -141,7 +141,7 @@ cdef class _Form:
         if self.array[2].ndim >= 0:
             if len(args) < 3 or not like(args[2], &self.array[2]):
                 return False
-        elif len(args) == 3 and args[2] is not None:
+        elif len(args) == 3 and (args[2] is not None or "bias" in options):
             return False
         for name, value in options.items():
             known = self.options.get(name, MISSING)

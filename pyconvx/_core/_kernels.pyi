@@ -15,6 +15,7 @@ Axes = tuple[Axis, Axis, Axis] | tuple[Axis, Axis, Axis, Border]
 ISA: str
 LANES: dict[str, int]
 LEAST_LANES: dict[str, int]
+TILE_ROWS: int
 MOST_DOTS: int
 MOST_DOTS_TAPS: int
 DIVISORS: dict[str, int]

@@ -92,8 +92,8 @@ cdef extern from "tiles.h":
         LEAST_PASSING
     const Py_ssize_t FAR
     ctypedef struct span_t "struct span":
-        Py_ssize_t first, count, to_step, column, apart, tap, taps, tap_step, piece, between, stride, since, \
-            until
+        Py_ssize_t first, count, to_step, column, apart, tap, taps, tap_step, piece, between, stride, since
+        size_t there
     ctypedef struct kernel_row_t "struct kernel_row":
         const void *x
         Py_ssize_t pixel, tap, a, b
@@ -268,6 +268,7 @@ cdef extern from "reductions.h":
 
 ISA = "avx512" if VECTOR_BYTES == 64 else "avx2" if VECTOR_BYTES == 32 else "baseline"
 LANES = {"float32": VECTOR_BYTES // 4, "float64": VECTOR_BYTES // 8}
+TILE_ROWS = TILE_FULL
 LEAST_LANES = {name: lanes // 2 if HALVES else lanes for name, lanes in LANES.items()}     # of the narrowest vectors
 
 include "border.pxi"
@@ -290,6 +291,7 @@ include "winograd_fused.pxi"
 include "spans.pxi"
 include "depthwise.pxi"
 include "planes.pxi"
+include "plane_strips.pxi"
 include "columns.pxi"
 include "fft.pxi"
 include "filters.pxi"

@@ -203,7 +203,7 @@ SLOPE(softsign)
 VALUE(hard_sigmoid) { return AT_MOST(AT_LEAST(x + 3, 0), 6) / 6; }
 SLOPE(hard_sigmoid) { return KEEP_LANES(LESS(SPLAT(-3), x) & LESS(x, SPLAT(3)), SPLAT(1.0 / 6)); }
 
-VALUE(hard_swish) { return AT_LEAST(x, -3) * AT_MOST(AT_LEAST(x + 3, 0), 6) / 6; }
+VALUE(hard_swish) { return AT_LEAST(x, -3) * (AT_MOST(AT_LEAST(x + 3, 0), 6) / 6); }
 SLOPE(hard_swish)
 {
     return KEEP_LANES(~UP_TO(x, SPLAT(-3)), SELECT(LESS(x, SPLAT(3)), x / 3 + (REAL)0.5, SPLAT(1)));

@@ -1,5 +1,5 @@
-# Convolution with lanes of neighbouring places for any number of filters, where channels lie apart in memory: an
-# implicit GEMM whose panels are made of x.
+# Convolution with lanes of neighbouring places for any number of filters, where channels lie apart in memory, or
+# filters are few: an implicit GEMM whose panels are made of x.
 #
 # A block is some filters of a group, and some tiles of neighbouring places of one sample: of one row, or where rows are
 # short, of several. Rows of x that they read are laid out channel by channel, padding included, and for strides phase

@@ -4,11 +4,11 @@
    panel of a vector for each tap. */
 
 /* A tile of `width` places that lie `stride` columns apart, as taps lie one: each column is loaded once for all places and
-   taps that it serves. What is read: `count` runs of `taps`; of their columns, where there are many taps, those from
-   `since` to `until`. */
+   taps that it serves. What is read: `count` runs of `taps`; of their columns, where there are three taps or more, as
+   many as are `there` from `since` on. */
 ALWAYS_INLINE void NAME(line_body)(const int width, const int taps, const int stride, const struct taps_run *runs,
                                    ptrdiff_t count, ptrdiff_t tap_step, const REAL *panel, ptrdiff_t c,
-                                   const REAL *start, REAL *to, ptrdiff_t to_step, ptrdiff_t since, ptrdiff_t until)
+                                   const REAL *start, REAL *to, ptrdiff_t to_step, ptrdiff_t since, size_t there)
 {
     VECTOR acc[TILE_FULL];
     UNROLL for (int m = 0; m < width; m++) acc[m] = *(const VECTOR *)(start + c);
@@ -18,7 +18,7 @@ ALWAYS_INLINE void NAME(line_body)(const int width, const int taps, const int st
         VECTOR w[MOST_PIECE];
         UNROLL for (int k = 0; k < taps; k++, filter += tap_step * LANES) w[k] = *(const VECTOR *)filter;
         UNROLL_LINE for (int column = 0; column < (width - 1) * stride + taps; column++, x += apart) {
-            if (taps >= LEAST_PASSING && (column < since || column >= until)) continue;
+            if (taps >= LEAST_PASSING && (size_t)(column - since) >= there) continue;
             const VECTOR v = *(const VECTOR *)x;
             UNROLL for (int k = 0; k < taps; k++)
                 if (column >= k && (column - k) % stride == 0 && (column - k) / stride < width)
@@ -32,7 +32,7 @@ ALWAYS_INLINE void NAME(line_body)(const int width, const int taps, const int st
    row of x is loaded once for both. What is read: 3 + stride runs for each of `count` planes, as above. */
 ALWAYS_INLINE void NAME(pair_body)(const int width, const int stride, const struct taps_run *runs, ptrdiff_t count,
                                    ptrdiff_t tap_step, const REAL *panel, ptrdiff_t c, const REAL *start, REAL *to,
-                                   ptrdiff_t to_step, ptrdiff_t second, ptrdiff_t since, ptrdiff_t until)
+                                   ptrdiff_t to_step, ptrdiff_t second, ptrdiff_t since, size_t there)
 {
     VECTOR acc[2][PAIR_FULL];
     UNROLL for (int m = 0; m < width; m++) acc[0][m] = acc[1][m] = *(const VECTOR *)(start + c);
@@ -45,7 +45,7 @@ ALWAYS_INLINE void NAME(pair_body)(const int width, const int stride, const stru
             const REAL *x = (const REAL *)runs[line].x + c;
             const ptrdiff_t apart = runs[line].apart;
             UNROLL for (int column = 0; column < (width - 1) * stride + 3; column++, x += apart) {
-                if (column < since || column >= until) continue;
+                if ((size_t)(column - since) >= there) continue;
                 const VECTOR v = *(const VECTOR *)x;
                 UNROLL for (int r = 0; r < 2; r++)
                     UNROLL for (int k = 0; k < 3; k++)
@@ -111,14 +111,14 @@ static struct taps_run *NAME(add_runs)(const struct span *span, const struct ker
 
 #define DO(width, panel, c) \
     NAME(line_body)(width, TAPS, STRIDE, runs, run_count, tap_step, panel, c, start, to, to_step, \
-                    span->since - place * STRIDE, span->until - place * STRIDE)
+                    span->since - place * STRIDE, span->there)
 #define LINE(taps, stride) \
     NEVER_INLINE void NAME(line_##taps##_##stride)(const struct span *span, struct taps_run *runs, ptrdiff_t run_count, \
                                                    const REAL *weights, ptrdiff_t all_taps, ptrdiff_t first, \
                                                    ptrdiff_t vectors, const REAL *start, REAL *to) \
     { \
-        enum { TAPS = taps, STRIDE = stride }; \
-        TILES(DO, TILE_FULL, STRIDE, run_count) \
+        enum { TAPS = taps, STRIDE = stride, FULL = LANES > 1 ? TILE_FULL : 4 }; /* single channels are rare */ \
+        TILES(DO, FULL, STRIDE, run_count) \
     }
 LINE(1, 1) LINE(2, 1) LINE(3, 1) LINE(5, 1) LINE(7, 1)
 #if MOST_PIECE > 7
@@ -147,14 +147,14 @@ static void NAME(line_vectors)(const struct span *span, const struct kernel_row 
 
 #define DO(width, panel, c) \
     NAME(pair_body)(width, STRIDE, runs, planes, tap_step, panel, c, start, to, to_step, second, \
-                    span->since - place * STRIDE, span->until - place * STRIDE)
+                    span->since - place * STRIDE, span->there)
 #define PAIR(stride) \
     NEVER_INLINE void NAME(pair_##stride)(const struct span *span, struct taps_run *runs, ptrdiff_t planes, \
                                           const REAL *weights, ptrdiff_t all_taps, ptrdiff_t first, ptrdiff_t vectors, \
                                           const REAL *start, REAL *to, ptrdiff_t second) \
     { \
-        enum { STRIDE = stride }; \
-        TILES(DO, PAIR_FULL, STRIDE, planes * (3 + STRIDE)) \
+        enum { STRIDE = stride, FULL = LANES > 1 ? PAIR_FULL : 2 }; \
+        TILES(DO, FULL, STRIDE, planes * (3 + STRIDE)) \
     }
 PAIR(1) PAIR(2)
 #undef PAIR

@@ -3,9 +3,9 @@
 # Rows of places are cut once into spans that read evenly (spans.pxi). A block is a segment of some rows, mostly a whole
 # row of each. A span takes one pointer per kernel row, two rows at once where they share kernel rows of 3 taps; places
 # in between, at borders, take a pointer for each tap. A kernel row that reads nothing is left out: so the adjoint of a
-# strided convolution is made of small ones, one for each phase. Where many taps would be pointed to at borders, all places
-# of a row read evenly, too: columns that are zero are passed over, or else rows of x are laid out with their padding as
-# they are needed.
+# strided convolution is made of small ones, one for each phase. Where what is beside x is zero, all places of a row
+# read evenly, too, and columns that are not there are passed over; where else many taps would be pointed to at borders,
+# rows of x are laid out with their padding as they are needed.
 
 cdef enum:
     SEGMENT_BYTES = 1 << 18         # of what a segment reads for two rows of places, unless one tile reads more

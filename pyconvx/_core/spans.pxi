@@ -109,7 +109,7 @@ cdef Py_ssize_t add_spans(const axis_t *axis, const run_t *run, Py_ssize_t visit
         span.stride = run.rise // common
         if span.piece == 1:
             span.between, span.stride = gap * run.rise, 1
-        span.since, span.until = -FAR, FAR
+        span.since, span.there = -FAR, 2 * FAR
     return min(gap, count)
 
 
@@ -320,5 +320,5 @@ cdef bint pass_edges(const axis_t *axis, Py_ssize_t rise, Py_ssize_t run0, Py_ss
         first, end = run0 - i * rise, run1 - i * rise       # of 0 or more columns, rounded up, and of fewer as well
         span.column = codes_from(axis, 0)[run0] - first
         span.since = (first + (span.between - 1 if first > 0 else 0)) // span.between
-        span.until = (end + (span.between - 1 if end > 0 else 0)) // span.between
+        span.there = max((end + (span.between - 1 if end > 0 else 0)) // span.between - span.since, 0)
     return True

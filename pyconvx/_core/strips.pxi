@@ -145,7 +145,7 @@ cdef const void *line_of(const bands_t *job, const strip_t *strip, const real *i
     may be skipped, the job itself stands for it.
     """
     cdef const source_t *s = &job.task.source
-    if job.skip and (a == OUTSIDE or a == NOTHING or b == OUTSIDE or b == NOTHING):
+    if job.skip and (is_zero(&job.task, a) or is_zero(&job.task, b)):
         return job
     if (a | b) >= 0 and strip.in_place:
         return image + a * s.stride[0] + b * s.stride[1] + strip.code2[0] * s.stride[2]

@@ -34,7 +34,8 @@ struct span {
     ptrdiff_t piece;
     ptrdiff_t between;      /* columns of x between those that are loaded */
     ptrdiff_t stride;       /* how many of these from a place to the next */
-    ptrdiff_t since, until; /* only these, from `column` on, are there: the others are zero, and passed over */
+    ptrdiff_t since;        /* from which of these on, counted from `column`, how many are there: others are zero, and */
+    size_t there;           /* passed over */
 };
 
 #define FAR ((ptrdiff_t)1 << (8 * sizeof(ptrdiff_t) - 3)) /* columns: all are nearer */

@@ -197,14 +197,14 @@ ALWAYS_INLINE void transpose_eight_u64(const uint64_t *from, ptrdiff_t x_step, u
 #endif
 
 /* y[c * y_step + r] = x[r * x_step + c]; runs of y are written one after the other. `turn` exchanges squares of `piece`,
-   and `rest` does what is left beside and below them. */
+   and `rest` does what is left beside and below them, with some of theirs again if that is less than squares of `least`. */
 #define EACH(type, name) \
     NEVER_INLINE void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
     { \
         for (ptrdiff_t c = 0; c < columns; c++) \
             for (ptrdiff_t r = 0; r < rows; r++) y[c * y_step + r] = x[r * x_step + c]; \
     }
-#define PIECES(type, name, piece, turn, rest) \
+#define PIECES(type, name, piece, turn, least, rest) \
     NEVER_INLINE void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
     { \
         const ptrdiff_t high = rows - rows % piece, wide = columns - columns % piece; \
@@ -212,11 +212,28 @@ ALWAYS_INLINE void transpose_eight_u64(const uint64_t *from, ptrdiff_t x_step, u
             rest(x, x_step, y, y_step, rows, columns); \
             return; \
         } \
+        const ptrdiff_t low = rows - high < least ? rows - least : high, far = columns - wide < least ? columns - least : wide; \
         for (ptrdiff_t c = 0; c < wide; c += piece) { \
             for (ptrdiff_t r = 0; r < high; r += piece) turn(x + r * x_step + c, x_step, y + c * y_step + r, y_step); \
-            if (high < rows) rest(x + high * x_step + c, x_step, y + c * y_step + high, y_step, rows - high, piece); \
+            if (high < rows) rest(x + low * x_step + c, x_step, y + c * y_step + low, y_step, rows - low, piece); \
         } \
-        if (wide < columns) rest(x + wide, x_step, y + wide * y_step, y_step, rows, columns - wide); \
+        if (wide < columns) rest(x + far, x_step, y + far * y_step, y_step, rows, columns - far); \
+    }
+/* The smallest squares, which are their own rest. */
+#define LEAST(type, name, piece, turn, each) \
+    NEVER_INLINE void name(const type *x, ptrdiff_t x_step, type *y, ptrdiff_t y_step, ptrdiff_t rows, ptrdiff_t columns) \
+    { \
+        if (rows < piece || columns < piece) { \
+            each(x, x_step, y, y_step, rows, columns); \
+            return; \
+        } \
+        for (ptrdiff_t c = 0; c < columns; c += piece) { \
+            const ptrdiff_t column = c + piece <= columns ? c : columns - piece; \
+            for (ptrdiff_t r = 0; r < rows; r += piece) { \
+                const ptrdiff_t row = r + piece <= rows ? r : rows - piece; \
+                turn(x + row * x_step + column, x_step, y + column * y_step + row, y_step); \
+            } \
+        } \
     }
 
 #if !defined(__GNUC__)
@@ -243,21 +260,21 @@ EACH(uint64_t, transpose_u64)
 #elif !defined(__AVX__)
 EACH(uint32_t, transpose_each_u32)
 EACH(uint64_t, transpose_each_u64)
-PIECES(uint32_t, transpose_u32, 4, transpose_four, transpose_each_u32)
-PIECES(uint64_t, transpose_u64, 2, transpose_two, transpose_each_u64)
+LEAST(uint32_t, transpose_u32, 4, transpose_four, transpose_each_u32)
+LEAST(uint64_t, transpose_u64, 2, transpose_two, transpose_each_u64)
 #else
 EACH(uint32_t, transpose_each_u32)
 EACH(uint64_t, transpose_each_u64)
-PIECES(uint32_t, transpose_fours_u32, 4, transpose_four, transpose_each_u32)
-PIECES(uint64_t, transpose_twos_u64, 2, transpose_two, transpose_each_u64)
+LEAST(uint32_t, transpose_fours_u32, 4, transpose_four, transpose_each_u32)
+LEAST(uint64_t, transpose_twos_u64, 2, transpose_two, transpose_each_u64)
 #if defined(__AVX512F__)
-PIECES(uint32_t, transpose_eights_u32, 8, transpose_eight, transpose_fours_u32)
-PIECES(uint64_t, transpose_fours_u64, 4, transpose_four_u64, transpose_twos_u64)
-PIECES(uint32_t, transpose_u32, 16, transpose_sixteen, transpose_eights_u32)
-PIECES(uint64_t, transpose_u64, 8, transpose_eight_u64, transpose_fours_u64)
+PIECES(uint32_t, transpose_eights_u32, 8, transpose_eight, 4, transpose_fours_u32)
+PIECES(uint64_t, transpose_fours_u64, 4, transpose_four_u64, 2, transpose_twos_u64)
+PIECES(uint32_t, transpose_u32, 16, transpose_sixteen, 4, transpose_eights_u32)
+PIECES(uint64_t, transpose_u64, 8, transpose_eight_u64, 2, transpose_fours_u64)
 #else
-PIECES(uint32_t, transpose_u32, 8, transpose_eight, transpose_fours_u32)
-PIECES(uint64_t, transpose_u64, 4, transpose_four_u64, transpose_twos_u64)
+PIECES(uint32_t, transpose_u32, 8, transpose_eight, 4, transpose_fours_u32)
+PIECES(uint64_t, transpose_u64, 4, transpose_four_u64, 2, transpose_twos_u64)
 #endif
 #endif
 
@@ -301,5 +318,6 @@ SQUARES(uint64_t, transpose_squares_u64, 1, ONE, transpose_u64)
 #undef SQUARES
 #undef EACH
 #undef PIECES
+#undef LEAST
 
 #endif

@@ -57,7 +57,11 @@ cdef void turn(const real *x, Py_ssize_t row_step, Py_ssize_t column_step, real 
             for row in range(rows):
                 y[column * y_step + row] = x[column * column_step + row]
     elif column_step == 1 and y_column == 1:
-        if real is float:
+        if real is float and rows == y_step == 2:
+            weave_two(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, columns)
+        elif real is float and rows == y_step == 3:
+            weave_three(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, columns)
+        elif real is float:
             transpose_squares_u32(<const cnp.uint32_t *> x, row_step, <cnp.uint32_t *> y, y_step, rows, columns,
                                   by_rows)
         else:

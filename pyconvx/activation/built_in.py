@@ -232,7 +232,7 @@ def hard_sigmoid(x: Array) -> Array:
 )
 def hard_swish(x: Array) -> Array:
     """Piecewise swish: x * hard_sigmoid(x). Howard et al. 2019, ONNX HardSwish."""
-    return np.maximum(x, -3) * np.clip(x + 3, 0, 6) / 6
+    return np.maximum(x, -3) * (np.clip(x + 3, 0, 6) / 6)
 
 
 @activations.register("hard_tanh", kernel="hard_tanh", derivative=lambda x, y, min, max: (x > min) & (x < max))

@@ -118,7 +118,7 @@ CANDIDATES = (
     ),
     Candidate(
         "columns",
-        "implicit GEMM with lanes of neighbouring places, where channels lie apart",
+        "implicit GEMM with lanes of neighbouring places, where channels lie apart or filters are few",
         columns.unfit,
         columns.wasteful,
         columns.kernel,

@@ -13,7 +13,7 @@ from .arrays import Array, channels_together
 from .parallel import num_threads
 from .problem import Problem
 
-__all__ = ["kernel", "unfit", "unsuited", "wasteful", "weights"]
+__all__ = ["kernel", "per_place", "unfit", "wasteful", "weights"]
 
 PRODUCTS = 8192
 """Most products of a place: longer sums are added up in parts."""
@@ -25,6 +25,14 @@ MANY = 160
 """Products of a place, of several taps, that amount to more than turning what lies apart costs."""
 FEW = 6
 """Filters of a group that leave most of a panel of filters empty, so that more products are worth it."""
+COSTS = {16: (3, 1.25)}
+"""What turning one output of a place takes in products, and what a product here takes in those of a lane of filters; by
+lanes of a vector, and with fewer:"""
+SLOW = 8, 1.1
+PART, PHASED = 1.5, 4.3
+"""Outputs that are turned in the time that an element of x takes, and one of a row that is taken apart for a stride."""
+ALONE = 3
+"""Filters of a group that `planes` would do, one at a time and half as fast."""
 STRIDED = 32
 """Filters of a group that are worth taking rows apart into more than two phases."""
 
@@ -43,17 +51,19 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    if not problem.apart or (channels_together(problem.x) and problem.x.shape[-1] > 1):
-        return "channels lie together: lanes of filters need no turning"
-    return unsuited(problem)
+    together = not problem.apart or (channels_together(problem.x) and problem.x.shape[-1] > 1)
+    if together and _filled(problem):
+        return "channels lie together: lanes of filters need no turning, and few of them are empty"
+    return unsuited(problem, together)
 
 
-def unsuited(problem: Problem) -> str | None:
-    """Why lanes of filters are likely to be faster at a problem wherever channels lie."""
+def unsuited(problem: Problem, together: bool = False) -> str | None:
+    """Why lanes of filters are likely to be faster at a problem where channels lie apart, or together."""
     (outputs, channels), taps = problem.per_group, math.prod(axis.taps for axis in problem.axes)
     if outputs < (2 if channels > 1 else 5):
         return f"a group has {outputs} filters: they do not make up for laying out what they multiply"
-    if taps > 1 and taps * channels > (_core.kernels.COLUMNS_AT_ONCE if outputs <= FEW else MANY):
+    most = _core.kernels.COLUMNS_AT_ONCE if together or outputs <= FEW else MANY
+    if taps > 1 and taps * channels > most:
         return f"turning what lies apart costs little beside {taps * channels} products per place"
     if problem.axes[2].rise > 2 and outputs < STRIDED:
         return f"taking rows apart for a stride of {problem.strides[2]} costs much beside so few filters"
@@ -61,6 +71,41 @@ def unsuited(problem: Problem) -> str | None:
     if (lengths[2] < 2 * lanes) if taps > 1 else (math.prod(lengths[1:]) < lanes):
         return "places of a row, or of all rows for one tap, do not fill a tile"
     return None
+
+
+def per_place(problem: Problem) -> float:
+    """Products of a place of a group, one by one, and as many more as turning x and the result takes where channels lie
+    together.
+    """
+    (outputs, channels), lanes = problem.per_group, _core.kernels.LANES[problem.x.dtype.name]
+    laid: int = channels * math.prod(max(axis.rise, 1) for axis in problem.axes)  # elements for each place
+    part = PHASED if problem.axes[2].rise > 1 else PART
+    turning, loaded = COSTS.get(lanes, SLOW)
+    products: int = channels * math.prod(axis.taps for axis in problem.axes)
+    return products * loaded * _rows(outputs) + turning * (outputs + part * laid)
+
+
+def _filled(problem: Problem) -> bool:
+    """Whether lanes of filters are full enough to be faster where channels lie together."""
+    (outputs, channels), lanes = problem.per_group, _core.kernels.LANES[problem.x.dtype.name]
+    products: int = channels * math.prod(axis.taps for axis in problem.axes)
+    return products * _lanes(outputs, lanes) <= per_place(problem)
+
+
+def _lanes(outputs: int, lanes: int) -> int:
+    """Lanes that filters of a group take in panels of two vectors, the last of which may be one, or half of one."""
+    whole, rest = divmod(outputs, 2 * lanes)
+    width = 2 * lanes if rest > lanes else lanes if rest else 0
+    if 0 < 2 * rest <= lanes and _core.kernels.ISA == "avx512":  # elsewhere half a vector takes the time of a whole one
+        width = lanes // 2
+    filled = whole * 2 * lanes + width
+    return max(filled, 2 * outputs) if outputs <= ALONE else filled
+
+
+def _rows(outputs: int) -> int:
+    """Rows that filters of a group take in tiles of about the same height."""
+    tiles = -(-outputs // _core.kernels.TILE_ROWS)
+    return tiles * -(-outputs // tiles)
 
 
 @lru_cache(maxsize=16)

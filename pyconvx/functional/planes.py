@@ -18,6 +18,8 @@ __all__ = ["in_strips", "kernel", "unfit", "wasteful"]
 
 MANY_TAPS = 25
 """Taps from which laying rows out channel by channel costs little beside the products."""
+SINGLE = {"float32": 7, "float64": 5}
+"""Most filters of a group that read a single channel in rows of a vector or more."""
 STRIPS = range(2, 12)
 """Rows of taps that strips are for."""
 STRIDED = range(2, 8)
@@ -55,15 +57,17 @@ def wasteful(problem: Problem) -> str | None:
     outputs, channels = problem.per_group
     axis, lanes = problem.axes[2], _core.kernels.LANES[problem.x.dtype.name]
     taps = math.prod(axis.taps for axis in problem.axes)
-    most = 4 if channels == 1 else 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
-    apart = outputs > 1 < channels and not channels_together(problem.x)
-    if apart and columns.unsuited(problem) is None and columns.unfit(problem) is None:  # or `bands`, with their bits
-        return "`columns` do more filters at a time where channels lie apart"
+    most = 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
+    if channels == 1:
+        most = 4 if axis.length < lanes else SINGLE[problem.x.dtype.name]
+    suits = columns.wasteful if channels_together(problem.x) else columns.unsuited  # or `bands`, with their bits
+    if outputs > 1 < channels and suits(problem) is None and columns.unfit(problem) is None:
+        return "`columns` do more filters at a time"
     if outputs > most:
         return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
     if axis.length < lanes and channels > 4:
         return f"a row has {axis.length} places, fewer than a vector"
-    if axis.rise > 1 and (outputs > 1 or channels_together(problem.x)):
+    if axis.rise > 1 and problem.x.shape[-1] > 1 and (outputs > 1 or channels_together(problem.x)):
         return "lanes of channels, or of filters, read every second element as fast as any"
     if taps < 3:
         return "laying rows out costs more than so few taps"

@@ -1,4 +1,7 @@
-"""Winograd's algorithm as a candidate: when it fits, how results fall into tiles. May import the core and problem."""
+"""Winograd's algorithm as a candidate: when it fits, how results fall into tiles.
+
+May import the core, columns and problem.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..remember import remembered
+from . import columns
 from .arrays import Array
 from .parallel import num_threads
 from .prepare import as_taps
@@ -44,9 +48,10 @@ class Costs(NamedTuple):
     vector: int  # to transform each further vector of channels
     outputs: int  # to transform a vector of outputs back
     place: int  # what a place takes that is summed tap by tap, beside multiplications
+    few: int = 0  # what a tile of 2 x 2 places takes less, of more outputs than half a vector
 
 
-COSTS = {16: Costs(560, 840, 100, 50, 15), 8: Costs(1150, 2250, 100, 140, 40)}  # by lanes of a vector; with fewer:
+COSTS = {16: Costs(560, 840, 100, 50, 15, 200), 8: Costs(1150, 2250, 100, 140, 40)}  # by lanes of a vector; with fewer:
 NARROW = Costs(700, 1000, 100, 100, 30)
 BESIDE = {16: COSTS[16]._replace(tile=480, fold=600), 8: COSTS[8]._replace(tile=1080, fold=1600)}
 """The same where tiles lie side by side in vectors, whose channels fill half of one at most."""
@@ -158,11 +163,14 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     vectors = problem.groups * (outputs // lanes + 0.5 if half else -(-outputs // lanes))
     inputs = -(-channels * problem.groups * form.fold // lanes) * form.fold * taps[0]
     tile: float = costs.tile + costs.fold * (form.fold - 1) + costs.vector * (inputs - form.fold)
+    tile -= costs.few if form.out == 2 and form.fold == 1 and 2 * outputs > lanes else 0
     tile += vectors * (costs.outputs + PRODUCTS * products_of(problem, form))
     if problem.apart:
         tile += EXCHANGE * form.out**2 * (vectors + inputs)
-    places = math.prod(int(axis.length) for axis in problem.axes[1:])
-    sums = places * (math.prod(taps) * channels * vectors + costs.place)
+    places, products = math.prod(int(axis.length) for axis in problem.axes[1:]), math.prod(taps) * channels * vectors
+    if not problem.apart and columns.wasteful(problem) is None and columns.unfit(problem) is None:
+        products = min(products, problem.groups * columns.per_place(problem) / lanes)
+    sums = places * (products + costs.place)
     return sums / (tile * len(tiles[0][0]) * len(tiles[1][0]))
 
 
