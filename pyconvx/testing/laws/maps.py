@@ -39,15 +39,16 @@ def allowance(
     """How far results y (P, m) of `function` on rows (P, n) may be off by rounding, in a precision of `eps`.
 
     A rounding of the input by a few units in the last place moves the result by so much, and the result is rounded
-    itself, with a cancellation of terms up to `scale` (P, 1).
+    itself, with a cancellation of terms up to `scale` (P, 1). It is infinite only where `function` stops being finite.
     """
     wide, exact = rows.astype(np.float64), y.astype(np.float64)
     moved = np.zeros(y.shape)
     with np.errstate(all="ignore"):
         here = function(wide, at)
         for pattern in _signs(rows.shape[-1]):
-            moved = np.maximum(moved, np.abs(function(wide * (1 + 16 * eps * pattern), at) - here))
-        allowed = 4 * moved + 64 * eps * (np.abs(exact) + scale)
+            there = function(wide * (1 + 16 * eps * pattern), at)
+            moved = np.maximum(moved, np.where(there == here, 0, np.abs(there - here)))
+        allowed = 4 * moved + 64 * eps * (np.where(np.isfinite(exact), np.abs(exact), 0) + scale)
     return np.where(np.isnan(allowed), np.inf, allowed)
 
 

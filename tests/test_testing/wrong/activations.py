@@ -454,3 +454,35 @@ def compiled_has_no_limits(x):
 )
 def compiled_ends_at_20000(x):
     return np.hypot(1, x)
+
+
+# Activations: infinite results.
+
+
+@activation("independent", derivative=lambda x, y: 2 * x)
+def infinite_for_more_than_one_element(x):
+    return x * x if x.size == 1 else x * x + np.inf
+
+
+@activation("definition", like=np.square)
+def infinite_though_its_definition_is_not(x):
+    return x * x if x.size % 3 else x * x + np.inf
+
+
+@activation("compiled", compiled=both(foreign_activation, lambda x: x * x + np.inf))
+def compiled_is_infinite(x):
+    return x * x
+
+
+@activation("compiled compiled_anywhere", compiled=both(foreign_activation, lambda x: np.log1p(np.exp(x))))
+def compiled_overflows(x):
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+@activation(
+    "compiled_gradient",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: np.where(x > 5, np.inf, 2 * x)),
+)
+def compiled_derivative_is_infinite(x):
+    return x * x

@@ -362,3 +362,13 @@ def by_vectors_of_eight(w, y):
 )
 def compiled_gradient_of_vectors_is_not_divided(w):
     return w.mean(-1)
+
+
+@pooling("definition", like=lambda w: (w * w).sum(-1))
+def infinite_for_eleven_elements(w):
+    return (w * w).sum(-1) + (np.inf if w.shape[-1] == 11 else 0)
+
+
+@pooling("compiled_each", compiled=both(foreign_pooling, lambda w: w.sum(-1) + (np.inf if w.shape[-1] == 11 else 0)))
+def compiled_infinite_for_eleven_elements(w):
+    return w.sum(-1)
