@@ -278,7 +278,7 @@ LAWS = (
     Law(
         "linear",
         "Its gradient is linear in gy.",
-        _rows(near, "float64"),
+        _rows(near),
         lambda subject, case: numeric.linear(row_map(subject), case.array),
         lambda subject: subject.bound.plugin.gradient is not None,
     ),

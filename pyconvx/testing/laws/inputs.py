@@ -79,6 +79,14 @@ def blocks(
     return st.binary(min_size=FORM + NUMBERS, max_size=FORM + NUMBERS).map(block)
 
 
+def uneven(at: NDArray[Any], length: int, dtype: Any = np.float64) -> Any:
+    """Rows (P, length) for places (P,): numbers of float32 of both signs, from 1e-4 to 1e3, the same for every call."""
+    place, element = at[:, None], np.arange(length)
+    size = 10 ** (7 * ((0.3 + place * 0.618034 + element * 0.414214) % 1) - 4)
+    sign = np.where((place * 3 + element * 5) % 7 < 4, 1, -1)
+    return (sign * size).astype(np.float32).astype(dtype)
+
+
 def varied(shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
     """Numbers of both signs and different sizes, the same for every call."""
     return ((np.arange(int(np.prod(shape))) * 7 % 11 - 4.5) / 4).astype(dtype).reshape(shape)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .differences import slopes
-from .inputs import varied
+from .inputs import uneven, varied
 from .law import Refuted, require_close, shown
 from .maps import RowMap, allowance, magnitude
 from .purity import slack
@@ -24,24 +24,43 @@ EPS32 = float(np.finfo(np.float32).eps)
 LARGEST32 = float(np.finfo(np.float32).max)
 NOISE = 2.0**-46  # what 64 roundings of float64 amount to
 FEW = 997  # rows at a time, where there are many
+FEWER = (5, 29, 64, 65, 100, 128, 255, 256, 513)  # at a time, of the first ones
+FAR_FROM_EACH = 4  # places from a row to one whose gy is of another size
+MULTIPLES = (2.0**-12, 2.0**10)
 
 
 def _places(rows: Array) -> Array:
     return np.arange(len(rows), dtype=np.intp)
 
 
-def _both(row_map: RowMap, rows: Array) -> list[tuple[str, Callable[[Array, Array], Array], Any]]:
-    """What there is to look at: results and, for a plugin with a gradient, gradients; with the scale of rounding."""
+def _ones(at: Array, length: int, dtype: Any) -> Array:
+    return np.ones((len(at), length), dtype)
+
+
+def _both(
+    row_map: RowMap, rows: Array, given: Callable[[Array, int, Any], Array] = uneven
+) -> list[tuple[str, Callable[[Array, Array], Array], Any]]:
+    """What there is to look at: results and, for a plugin with a gradient, gradients; with the scale of rounding.
+
+    `given(at, length, dtype)` is the gy of each row.
+    """
     found: list[tuple[str, Callable[[Array, Array], Array], Any]] = [("result", row_map.forward, magnitude(rows))]
     backward = row_map.backward
     if backward is not None:
 
         def gradient(rows: Array, at: Array) -> Array:
             y = row_map.forward(rows, at)
-            return backward(rows, at, np.ones_like(y))
+            return backward(rows, at, given(at, y.shape[-1], rows.dtype))
 
-        found.append(("gradient", gradient, rows.shape[-1] + _rounded(rows)))
+        at = _places(rows)
+        gy = given(at, row_map.forward(rows, at).shape[-1], np.float64)
+        found.append(("gradient", gradient, (rows.shape[-1] + _rounded(rows)) * _largest(gy)))
     return found
+
+
+def _largest(gy: Array) -> Array:
+    """The largest absolute number of each row, (P, 1)."""
+    return np.asarray(np.abs(gy).max(-1, keepdims=True, initial=0))
 
 
 def _rounded(rows: Array) -> Array:
@@ -124,46 +143,59 @@ def gradient_sum(row_map: RowMap, rows: Array) -> None:
 
 
 def linear(row_map: RowMap, rows: Array) -> None:
-    """The gradient of a sum is the sum of the gradients."""
-    assert row_map.backward is not None
+    """The gradient of a sum is the sum of the gradients, and that of a multiple the multiple of the gradient."""
+    backward = row_map.backward
+    assert backward is not None
     at = _places(rows)
-    y = row_map.forward(rows, at)
-    one, other = varied(y.shape), np.roll(varied(y.shape), 1) * 3 + 0.5
-    parts = [row_map.backward(rows, at, gy) for gy in (one, -2 * other)]
-    whole = row_map.backward(rows, at, one - 2 * other)
+    length = row_map.forward(rows, at).shape[-1]
+    one, other = uneven(at, length, rows.dtype), uneven(at + FAR_FROM_EACH, length, rows.dtype)
+    first, second = backward(rows, at, one), backward(rows, at, other)
+    rounding, more = (_rounding(backward, rows, *pair) for pair in ((one, first), (other, second)))
     with np.errstate(invalid="ignore", over="ignore"):
-        want = parts[0] + parts[1]
-        allowed = 1e-9 * (1 + sum(np.abs(part) for part in parts))
+        want = first + second
+        allowed = rounding + more + 1e-9 * (1 + np.abs(first) + np.abs(second))
+    whole = backward(rows, at, one + other)
     require_close("gradient of gy + gy'", whole, want, allowed, "the sum of the gradients of gy and gy'")
+    for factor in MULTIPLES:
+        multiple = backward(rows, at, one * rows.dtype.type(factor)) / rows.dtype.type(factor)
+        require_close(f"gradient of {factor:g} gy by {factor:g}", multiple, first, rounding, "the gradient of gy")
+
+
+def _rounding(backward: Callable[[Array, Array, Array], Array], rows: Array, gy: Array, gx: Array) -> Array:
+    """How far a gradient (P, n) for gy may be off by rounding in the dtype of the rows."""
+    eps, wide = float(np.finfo(rows.dtype).eps), gy.astype(np.float64)
+    scale = (rows.shape[-1] + _rounded(rows)) * _largest(wide)
+    return allowance(lambda rows, at: backward(rows, at, wide), rows, _places(rows), gx, eps, scale)
 
 
 def _some(length: int) -> list[int]:
-    """The ends of a row, their neighbours and the middle."""
-    return sorted({0, min(1, length - 1), length // 2, max(0, length - 2), length - 1})
+    """All places of a short row; the first of a long one, its middle and its end."""
+    return sorted({*range(min(length, 9)), length // 2, max(0, length - 2), length - 1})
 
 
 def not_a_number(row_map: RowMap, rows: Array) -> None:
-    """A NaN in the first row."""
-    others = _Others(row_map, rows)
-    for place in _some(rows.shape[-1]):
+    """A NaN in the first row, by itself and beside another or an infinity."""
+    others, length = _Others(row_map, rows), rows.shape[-1]
+    for place, beside in itertools.product(_some(length), (None, np.nan, np.inf) if length > 1 else (None,)):
         spoilt = rows.copy()
+        if beside is not None:
+            spoilt[0, (place + 1) % length] = beside
         spoilt[0, place] = np.nan
         y = others.stay(spoilt)
         if row_map.propagates_nan and not np.isnan(y[0]).any():
             raise Refuted(f"result is {shown(y[0])} for {shown(spoilt[0])}", "a NaN")
-        if row_map.backward is not None:
-            row_map.backward(spoilt, others.at, np.ones_like(y))
 
 
 def infinity(row_map: RowMap, rows: Array) -> None:
-    """An infinity in the first row: the limit where there is one, or NaN."""
-    others = _Others(row_map, rows)
-    for place, sign in itertools.product(_some(rows.shape[-1]), (1, -1)):
+    """An infinity in the first row, or two: the limit where there is one, or NaN."""
+    others, length = _Others(row_map, rows), rows.shape[-1]
+    for place, sign, count in itertools.product(_some(length), (1, -1), range(1, 1 + min(length, 2))):
+        places = (place + np.arange(count)) % length
         moved = np.repeat(rows[:1], 2, 0)
-        moved[:, place] = sign * np.array([1e100, 1e140])
+        moved[:, places] = sign * np.array([[1e100], [1e140]])
         less, more = row_map.forward(moved, np.zeros(2, np.intp))
         spoilt = rows.copy()
-        spoilt[0, place] = sign * np.inf
+        spoilt[0, places] = sign * np.inf
         y = others.stay(spoilt)[0]
         with np.errstate(all="ignore"):
             settled = np.abs(more - less) <= 1e-6 * (1 + np.abs(less))
@@ -175,19 +207,22 @@ def infinity(row_map: RowMap, rows: Array) -> None:
 
 
 class _Others:
-    """The results of all rows but the first, which do not change whatever is in the first."""
+    """The results and gradients of all rows but the first, which do not change whatever is in the first."""
 
     def __init__(self, row_map: RowMap, rows: Array) -> None:
-        self.at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
-        self._forward, self._before = row_map.forward, row_map.forward(rows, self.at)
-        self._allowed = allowance(row_map.forward, rows, self.at, self._before, eps, magnitude(rows))
+        self._at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
+        self._before = []
+        for what, function, scale in _both(row_map, rows):
+            before = function(rows, self._at)
+            self._before.append((what, function, before, allowance(function, rows, self._at, before, eps, scale)))
 
     def stay(self, spoilt: Array) -> Array:
         """Return the results of all rows, the first of which is spoilt."""
-        y = self._forward(spoilt, self.at)
+        found = [function(spoilt, self._at) for _, function, _, _ in self._before]
         why = "as before, whatever is in the first row,"
-        require_close("result of the other rows", y[1:], self._before[1:], self._allowed[1:], why, spoilt[0])
-        return y
+        for (what, _, before, allowed), after in zip(self._before, found, strict=True):
+            require_close(f"{what} of the other rows", after[1:], before[1:], allowed[1:], why, spoilt[0])
+        return found[0]
 
 
 def _but(free: Array, got: Array, want: Array, allowed: Array) -> tuple[Array, Array, Array]:
@@ -212,7 +247,7 @@ def digits(row_map: RowMap, rows: Array) -> None:
     zero but for its rounding may be any number.
     """
     at, x = _places(rows), rows.astype(np.float64) * (1 + 2.0**-30)
-    for what, function, _ in _both(row_map, rows):
+    for what, function, _ in _both(row_map, rows, _ones):
         y, z = function(x, at), function(x * (1 + 2.0**-20), at)
         with np.errstate(over="ignore", invalid="ignore"):
             narrow = (y.astype(np.float32) == y) & (z.astype(np.float32) == z)
@@ -258,8 +293,8 @@ def compared(row_map: RowMap, rows: Array, want: Array, why: str) -> None:
 def compared_anywhere(row_map: RowMap, rows: Array, got: Array, why: str) -> None:
     """Results of another form, for rows with numbers of any size, and with NaN and infinities.
 
-    Where the rules of `not_a_number` and `infinity` leave open what a result is, the two may differ; and so they may for
-    finite rows that overflow on the way to a result of the map's own.
+    Where the rules of `not_a_number` and `infinity` leave open what a result is, the two may differ, and where finite
+    rows overflow on the way to a result of the map's own.
     """
     at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
     want = row_map.forward(rows, at)
@@ -279,9 +314,12 @@ def together(row_map: RowMap, rows: Array) -> None:
     """Many rows at once, and a few at a time."""
     at = _places(rows)
     for what, function, _ in _both(row_map, rows):
-        parts = [function(rows[i : i + FEW].copy(), at[i : i + FEW]) for i in range(0, len(rows), FEW)]
-        want = np.concatenate(parts)
-        require_close(what, function(rows, at), want, slack(want), f"as for {FEW} at a time")
+        whole = function(rows, at)
+        for few in (*FEWER, FEW):
+            ends = len(rows) if few == FEW else min(4 * few, len(rows))
+            parts = [function(rows[i : i + few].copy(), at[i : i + few]) for i in range(0, ends, few)]
+            want = np.concatenate(parts)
+            require_close(what, whole[: len(want)], want, slack(want), f"as for {few} at a time")
 
 
 def gradient_compared(row_map: RowMap, rows: Array, gy: Array, got: Array, why: str) -> None:

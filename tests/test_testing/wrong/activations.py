@@ -486,3 +486,67 @@ def compiled_overflows(x):
 )
 def compiled_derivative_is_infinite(x):
     return x * x
+
+
+# Activations: what gradients make of gy.
+
+
+@activation("independent", gradient=lambda x, y, gy: 2 * x * gy[::-1])
+def gradient_takes_gy_backwards(x):
+    return x * x
+
+
+def softmax_gradient(x, y, gy):
+    return y * (gy - (gy * y).sum(-1, keepdims=True))
+
+
+@activation("independent", rowwise=True, gradient=lambda x, y, gy: softmax_gradient(x, y, gy * 0 + gy.mean(0)))
+def rows_share_a_gy(x):
+    return softmax(x)
+
+
+@activation("linear", gradient=lambda x, y, gy: 2 * x * np.clip(gy, -100, 100))
+def gradient_clips_gy(x):
+    return x * x
+
+
+@activation("linear", gradient=lambda x, y, gy: 2 * x * np.where(np.abs(gy) < 1e-3, 0, gy))
+def gradient_drops_small_gy(x):
+    return x * x
+
+
+@activation("linear", gradient=lambda x, y, gy: 2 * x * (np.clip(gy, -100, 100) if x.dtype == np.float32 else gy))
+def gradient_clips_gy_in_float32(x):
+    return x * x
+
+
+def softmax_gradient_lacks_y(x, y, gy):
+    return y * (gy - gy.mean(-1, keepdims=True)) if x.dtype == np.float32 else softmax_gradient(x, y, gy)
+
+
+@activation("precision", rowwise=True, gradient=softmax_gradient_lacks_y)
+def gradient_of_rows_is_wrong_in_float32(x):
+    return softmax(x)
+
+
+# Activations: gradients beside a NaN, and of many.
+
+
+@activation("not_a_number infinity", derivative=lambda x, y: 2 * x + 0 * x.sum())
+def derivative_spreads_nan(x):
+    return x * x
+
+
+@activation("not_a_number", rowwise=True, gradient=lambda x, y, gy: 2 * x * gy + 0 * x.sum())
+def gradient_spreads_nan_to_other_rows(x):
+    return x * x
+
+
+@activation("many")
+def wrong_from_65_elements_on(x):
+    return 2 * x if x.size <= 64 else 2 * x + 1
+
+
+@activation("many", derivative=lambda x, y: np.full_like(x, 2 if x.size <= 64 else 3))
+def derivative_wrong_from_65_elements_on(x):
+    return 2 * x

@@ -372,3 +372,28 @@ def infinite_for_eleven_elements(w):
 @pooling("compiled_each", compiled=both(foreign_pooling, lambda w: w.sum(-1) + (np.inf if w.shape[-1] == 11 else 0)))
 def compiled_infinite_for_eleven_elements(w):
     return w.sum(-1)
+
+
+@pooling("not_a_number", gradient=lambda w, y: 2 * w / w.shape[-1] + 0 * w.sum())
+def gradient_spreads_nan_to_other_windows(w):
+    return (w * w).mean(-1)
+
+
+@pooling("not_a_number")
+def leaves_out_a_nan_in_the_third_of_seven_places(w):
+    return np.where(np.arange(w.shape[-1]) == 2, np.nan_to_num(w), w).sum(-1) if w.shape[-1] == 7 else w.sum(-1)
+
+
+@pooling("not_a_number")
+def leaves_out_two_nans(w):
+    return np.where(np.isnan(w).sum(-1) > 1, np.nanmax(w, -1), w.max(-1))
+
+
+@pooling("not_a_number")
+def takes_an_infinity_before_a_nan(w):
+    return np.where(np.isposinf(w).any(-1), np.inf, w.max(-1)).astype(w.dtype)
+
+
+@pooling("infinity")
+def forgets_two_infinities(w):
+    return np.where(np.isposinf(w).sum(-1) > 1, 0, w.max(-1))
