@@ -22,17 +22,23 @@ from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Subject, require_close
 from .maps import RowMap
 from .ranks import CONV
-from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws
+from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws, wide_law
 
 Array = NDArray[Any]
 
-LONGEST = 64  # of the rows that an activation is asked to take
+LONGEST = 64  # of the rows that an activation is asked to take at first
+WIDE = (65, 100, 128, 256, 1000)  # and then
 SHORT, LONGER = 4, (9, 17, LONGEST)  # how many of the shortest rows that it takes are common, and from where on others
+
+
+def _sizes(bound: Bound[ActivationFunction]) -> list[int]:
+    """Of the parameters that are arrays."""
+    return [np.shape(value)[-1] for value in bound.params.values() if np.ndim(value)]
 
 
 def taken(bound: Bound[ActivationFunction]) -> list[int]:
     """Lengths of rows that the activation takes, as far as it tells: by its `output_size` and its parameters."""
-    arrays = [np.shape(value)[-1] for value in bound.params.values() if np.ndim(value)]
+    arrays = _sizes(bound)
     fits = [n for n in range(1, LONGEST + 1) if all(size in (1, n) for size in arrays)] or arrays[:1]
     found = [n for n in fits if _takes(bound, n)]
     if not found:
@@ -45,6 +51,14 @@ def lengths(bound: Bound[ActivationFunction]) -> list[int]:
     found = taken(bound)
     longer = (next((n for n in found if n >= least), found[-1]) for least in LONGER)
     return sorted({*found[:SHORT], *longer})
+
+
+def wide(subject: Subject) -> list[int]:
+    """Lengths beyond those, of a rowwise activation."""
+    bound = subject.bound
+    if not bound.plugin.rowwise:
+        return []
+    return [n for n in WIDE if all(size in (1, n) for size in _sizes(bound)) and _takes(bound, n)]
 
 
 def _takes(bound: Bound[ActivationFunction], length: int) -> bool:
@@ -130,6 +144,14 @@ def has_gradient(subject: Subject) -> bool:
     return bool(subject.bound.plugin.gradient or subject.bound.plugin.derivative)
 
 
+def _takes_gy(subject: Subject) -> bool:
+    return subject.bound.plugin.gradient is not None
+
+
+def _linear(subject: Subject, case: Block) -> None:
+    numeric.linear(row_map(subject), case.array)
+
+
 def result_form(subject: Subject, case: Block) -> None:
     """Shape and dtype, of no rows too."""
     bound, plugin = subject.bound, subject.bound.plugin
@@ -149,6 +171,10 @@ def _definition(subject: Subject) -> Any:
         params = subject.bound.params if like == subject.bound.name else {}
         return lambda x: reference.activate(x, like, **params)
     return like
+
+
+def _is_defined(subject: Subject) -> bool:
+    return _definition(subject) is not None
 
 
 def definition(subject: Subject, case: Block) -> None:
@@ -274,20 +300,26 @@ LAWS = (
     ),
     *numeric_laws(_rows, row_map, "its own element (its own row, if rowwise)", "a whole row"),
     many_law(_all, row_map),
+    wide_law(
+        "All that is said of rows holds for rows of up to a thousand elements, too.",
+        wide,
+        row_map,
+        ((_takes_gy, _linear), (_is_defined, definition)),
+    ),
     parameters_law(_rows, row_map, ((_compiles, compiled), (_compiles_back, compiled_gradient))),
     Law(
         "linear",
         "Its gradient is linear in gy.",
         _rows(near),
-        lambda subject, case: numeric.linear(row_map(subject), case.array),
-        lambda subject: subject.bound.plugin.gradient is not None,
+        _linear,
+        _takes_gy,
     ),
     Law(
         "definition",
         "It is what its definition says.",
         _rows(near),
         definition,
-        lambda subject: _definition(subject) is not None,
+        _is_defined,
     ),
     Law(
         "compiled",

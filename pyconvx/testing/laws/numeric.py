@@ -128,6 +128,20 @@ def _differentiable(want: Array, error: Array) -> bool:
     return bool((agree & np.isfinite(error).all(0)).all())
 
 
+def slope_along(row_map: RowMap, rows: Array) -> None:
+    """The gradient in some directions: along single axes, and along all of them, no two alike; for rows of many."""
+    assert row_map.backward is not None
+    for place, row in enumerate(rows):
+        directions = np.vstack([np.eye(row.size)[_some(row.size)], _slanting(row.size)])
+        want, error = slopes(row_map.at_place(place), row, directions)  # (D, m)
+        known = np.isfinite(error).all(-1)
+        gy = varied((1, want.shape[-1]))
+        along = (row_map.backward(row[None].copy(), np.array([place]), gy) * directions).sum(-1)
+        allowed = 4 * (np.abs(gy) * (error + 1e-7 * np.abs(want))).sum(-1) + 1e-9 * row.size
+        why = "as the row is moved along an axis, or along all (the last)"
+        require_close("gradient along directions", *_but(~known, along, (gy * want).sum(-1), allowed), why)
+
+
 def gradient_sum(row_map: RowMap, rows: Array) -> None:
     """The sum of a gradient is the slope of moving the whole row."""
     assert row_map.backward is not None

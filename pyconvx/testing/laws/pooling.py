@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,13 @@ from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Refuted, Subject, require_close, shown
 from .maps import RowMap, allowance, magnitude
 from .ranks import ADAPTIVE, POOL
-from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws
+from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws, wide_law
 
 Array = NDArray[Any]
 
 
 LENGTHS = (*(1, 2, 3, 4, 5) * 4, *range(6, 26), 36, 49)  # of windows, half of them short
+WIDE = (27, 49, 64, 81, 125, 128, 130, 300)  # of windows, as of 3 x 3 x 3 and 9 x 9 elements
 
 
 LAID = ((False, "one after another"), (True, "side by side"))
@@ -128,33 +129,6 @@ def other_axes(subject: Subject, case: Block) -> None:
             require_close("gradient", slopes, want, purity.slack(want), "as for windows in a row")
 
 
-@dataclass(frozen=True)
-class Wide:
-    """One window of many numbers, all of them different."""
-
-    length: int
-    seed: int
-
-    @property
-    def array(self) -> Array:
-        random = np.random.default_rng(self.seed)
-        return ((random.permutation(self.length) + random.uniform(0.2, 0.8)) * (20 / self.length) - 10)[None]
-
-
-def _wide(subject: Subject) -> st.SearchStrategy[Wide]:
-    return st.builds(Wide, st.sampled_from((49, 130, 300)), st.integers(0, 999))
-
-
-def wide(subject: Subject, case: Wide) -> None:
-    """Order, slope and a NaN at either end."""
-    row, plugin = row_map(subject), subject.bound.plugin
-    if not plugin.ordered:
-        any_order(subject, Block("w", case.array))
-    if row.backward is not None and not plugin.surrogate:
-        numeric.slope(row, case.array)
-    numeric.not_a_number(row, case.array)
-
-
 def any_order(subject: Subject, case: Block) -> None:
     """Backwards, rotated, and the even places before the odd ones."""
     row, w = row_map(subject), case.array
@@ -207,6 +181,14 @@ def _definition(subject: Subject) -> Any:
         params = accepted(definition, subject.bound.params, 1)
         return lambda w: definition(w, **params)
     return like
+
+
+def _is_defined(subject: Subject) -> bool:
+    return _definition(subject) is not None
+
+
+def _is_unordered(subject: Subject) -> bool:
+    return not subject.bound.plugin.ordered
 
 
 def definition(subject: Subject, case: Block) -> None:
@@ -349,12 +331,12 @@ LAWS = (
     ),
     *numeric_laws(_windows, row_map, "its own window", "a whole window"),
     many_law(_all, row_map),
-    Law(
-        "wide",
-        "All that is said of order, gradient and NaN holds for windows of hundreds of elements, too.",
-        _wide,
-        wide,
-        share=0.05,
+    wide_law(
+        "All that is said of order, gradient, NaN, float32 and its definition holds for windows of hundreds of "
+        "elements, too.",
+        lambda subject: WIDE,
+        row_map,
+        ((_is_unordered, any_order), (_is_defined, definition)),
     ),
     parameters_law(_windows, row_map, ((_has_compiled_twin, compiled), (_has_compiled_gradient, compiled_gradient))),
     Law(
@@ -362,7 +344,7 @@ LAWS = (
         "The order of elements in a window does not matter, unless ordered=True is declared.",
         _windows(near),
         any_order,
-        lambda subject: not subject.bound.plugin.ordered,
+        _is_unordered,
     ),
     Law(
         "single_element",
@@ -382,7 +364,7 @@ LAWS = (
         "It is what its definition says.",
         _windows(near),
         definition,
-        lambda subject: _definition(subject) is not None,
+        _is_defined,
     ),
     Law(
         "compiled",

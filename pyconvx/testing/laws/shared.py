@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from ...plugin import bind
 from . import numeric, purity
 from .compiled import Sizes, long_cases
 from .inputs import Table, anywhere, near, near_or_far, special
-from .law import Law, Subject, shown
+from .law import Block, Law, Refuted, Subject, shown
 from .maps import RowMap
 
 Array = NDArray[Any]
@@ -66,7 +66,7 @@ def numeric_laws(
         return Law(name, statement, cases(numbers, *dtypes), holds, applies)
 
     return (
-        law("independent", f"A result depends on {only_own} only.", near, numeric.independent),
+        law("independent", f"A result and its gradient depend on {only_own} only.", near, numeric.independent),
         law(
             "no_nan",
             "Finite numbers give no NaN, however large, and a finite gradient where the result is finite.",
@@ -92,13 +92,15 @@ def numeric_laws(
         ),
         law(
             "not_a_number",
-            "A NaN makes its own result NaN, unless propagates_nan=False is declared, and changes no other.",
+            "A NaN makes its own result NaN, unless propagates_nan=False is declared, and changes no other "
+            "result or gradient.",
             near,
             numeric.not_a_number,
         ),
         law(
             "infinity",
-            "An infinity gives the limit (or NaN, unless limits=True is declared) and changes no other result.",
+            "An infinity gives the limit (or NaN, unless limits=True is declared) and changes no other result or "
+            "gradient.",
             near,
             numeric.infinity,
             "float64",
@@ -123,6 +125,52 @@ def many_law(sizes: Sizes, row_map: Callable[[Subject], RowMap]) -> Law:
         lambda subject, case: numeric.together(row_map(subject), case.array),
         share=0.03,
     )
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Rows of many numbers, all of them different, of several lengths."""
+
+    lengths: tuple[int, ...]
+    seed: int
+
+    def __iter__(self) -> Iterator[Array]:
+        random = np.random.default_rng(self.seed)
+        for n in self.lengths:
+            rows = np.stack([random.permutation(n) for _ in range(2)])
+            yield ((rows + random.uniform(0.2, 0.8, (2, n))) * (20 / n) - 10).astype(np.float32).astype(np.float64)
+
+
+def wide_law(
+    statement: str,
+    lengths: Callable[[Subject], Sequence[int]],
+    row_map: Callable[[Subject], RowMap],
+    more: Sequence[tuple[Applies, Compared]],
+) -> Law:
+    """The law about rows of many elements; what `more` has to say of a Block holds too, where it applies."""
+
+    def cases(subject: Subject) -> st.SearchStrategy[Wide]:
+        return st.builds(Wide, st.just(tuple(lengths(subject))), st.integers(0, 999))
+
+    def one_holds(subject: Subject, rows: Array) -> None:
+        maps = row_map(subject)
+        numeric.independent(maps, rows)
+        numeric.precision(maps, rows)
+        numeric.not_a_number(maps, rows)
+        if maps.backward is not None and not subject.bound.plugin.surrogate:
+            numeric.slope_along(maps, rows)
+        for applies, holds in more:
+            if applies(subject):
+                holds(subject, Block("rows", rows))
+
+    def holds(subject: Subject, case: Wide) -> None:
+        for rows in case:
+            try:
+                one_holds(subject, rows)
+            except Refuted as error:
+                raise Refuted(f"{error.seen} for {rows.shape[-1]} elements", error.expected) from None
+
+    return Law("wide", statement, cases, holds, lambda subject: bool(lengths(subject)), share=0.03)
 
 
 def compiled_law(

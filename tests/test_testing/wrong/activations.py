@@ -550,3 +550,16 @@ def wrong_from_65_elements_on(x):
 @activation("many", derivative=lambda x, y: np.full_like(x, 2 if x.size <= 64 else 3))
 def derivative_wrong_from_65_elements_on(x):
     return 2 * x
+
+
+# Activations: rows of more than 64 elements.
+
+
+@activation("wide", rowwise=True, like="softmax")
+def reads_64_elements_only(x):
+    return np.concatenate([softmax(x[..., :64]), 0 * x[..., 64:]], -1)
+
+
+@activation("wide", rowwise=True, gradient=lambda x, y, gy: softmax_gradient(x, y, gy) * (0 if x.shape[-1] > 64 else 1))
+def row_gradient_is_zero_beyond_64_elements(x):
+    return softmax(x)

@@ -397,3 +397,32 @@ def takes_an_infinity_before_a_nan(w):
 @pooling("infinity")
 def forgets_two_infinities(w):
     return np.where(np.isposinf(w).sum(-1) > 1, 0, w.max(-1))
+
+
+@pooling("wide", like="avg")
+def doubled_for_27_elements(w):
+    return w.mean(-1) * (2 if w.shape[-1] == 27 else 1)
+
+
+@pooling("wide", gradient=lambda w, y: np.full_like(w, 0 if w.shape[-1] == 27 else 1 / w.shape[-1]))
+def gradient_zero_for_27_elements(w):
+    return w.mean(-1)
+
+
+def doubled(w):
+    return 1 if w.shape[-1] % 64 else 2
+
+
+@pooling("wide", like="avg", gradient=lambda w, y: np.full_like(w, doubled(w) / w.shape[-1]))
+def doubled_for_multiples_of_64(w):
+    return w.mean(-1) * doubled(w)
+
+
+@pooling("wide", gradient=lambda w, y: np.full_like(w, (2 * doubled(w) - 1) / w.shape[-1]))
+def gradient_three_times_for_multiples_of_64(w):
+    return w.mean(-1)
+
+
+@pooling("wide", ordered=True, exact=True, propagates_nan=False, like=lambda w: w[..., -1])
+def takes_the_last_but_one_of_many(w):
+    return w[..., -2 if w.shape[-1] > 50 else -1] * 1
