@@ -468,3 +468,21 @@ def bounces_until_it_is_inside(i, n):
         i = np.where(i < 0, -i - 1, i)
         i = np.where(i >= n, 2 * n - 1 - i, i)
     return i
+
+
+# Functions that are steep, or bend often.
+
+
+@right("activations", derivative=lambda x, y: 1e4 * (1 - y * y), like=lambda x: np.tanh(1e4 * x))
+def steep_tanh(x):
+    return np.tanh(x * x.dtype.type(1e4))
+
+
+@right("activations", derivative=lambda x, y: 1e5 * np.cos(1e5 * x))
+def fast_sine(x):
+    return np.sin(1e5 * x)
+
+
+@right("activations", derivative=lambda x, y, steepness: steepness * (1 - y * y))
+def tanh_of_a_steepness(x, steepness=1e3):
+    return np.tanh(x * x.dtype.type(steepness))

@@ -6,7 +6,8 @@ laws about numbers (`numeric`) are written for such maps, once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+MOVES = (16, 11.3, 7.7, 5.1, 3.4)  # units in the last place; several tell where nobody can foresee a function
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,26 @@ class RowMap:
 
 
 def allowance(
-    function: Callable[[Array, Array], Array], rows: Array, at: Array, y: Array, eps: float, scale: Any
+    function: Callable[[Array, Array], Array],
+    rows: Array,
+    at: Array,
+    y: Array,
+    eps: float,
+    scale: Any,
+    moves: Sequence[float] = MOVES[:1],
 ) -> Array:
     """How far results y (P, m) of `function` on rows (P, n) may be off by rounding, in a precision of `eps`.
 
-    A rounding of the input by a few units in the last place moves the result by so much, and the result is rounded
-    itself, with a cancellation of terms up to `scale` (P, 1). It is infinite only where `function` stops being finite.
+    A rounding of the input by a few units in the last place (`moves`) moves the result by so much, and the result is
+    rounded itself, with a cancellation of terms up to `scale` (P, 1). It is infinite only where `function` stops being
+    finite.
     """
     wide, exact = rows.astype(np.float64), y.astype(np.float64)
     moved = np.zeros(y.shape)
     with np.errstate(all="ignore"):
         here = function(wide, at)
-        for pattern in _signs(rows.shape[-1]):
-            there = function(wide * (1 + 16 * eps * pattern), at)
+        for units, pattern in itertools.product(moves, _signs(rows.shape[-1])):
+            there = function(wide * (1 + units * eps * pattern), at)
             moved = np.maximum(moved, np.where(there == here, 0, np.abs(there - here)))
         allowed = 4 * moved + 64 * eps * (np.where(np.isfinite(exact), np.abs(exact), 0) + scale)
     return np.where(np.isnan(allowed), np.inf, allowed)

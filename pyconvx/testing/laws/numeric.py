@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .differences import slopes
 from .inputs import uneven, varied
 from .law import Refuted, require_close, shown
-from .maps import RowMap, allowance, magnitude
+from .maps import MOVES, RowMap, allowance, magnitude
 from .purity import slack
 
 Array = NDArray[Any]
@@ -54,8 +54,15 @@ def _both(
 
         at = _places(rows)
         gy = given(at, row_map.forward(rows, at).shape[-1], np.float64)
-        found.append(("gradient", gradient, (rows.shape[-1] + _rounded(rows)) * _largest(gy)))
+        scale = (rows.shape[-1] + _rounded(rows)) * _largest(gy) * _steepness(gradient, rows)
+        found.append(("gradient", gradient, scale))
     return found
+
+
+def _steepness(gradient: Callable[[Array, Array], Array], rows: Array) -> float:
+    """The gradient at 0 if it is large: others may be what is left of it, as 1 - y^2 is of a tanh's."""
+    found = np.abs(gradient(np.zeros_like(rows[:1]), np.zeros(1, np.intp)))
+    return float(np.max(found, initial=1, where=np.isfinite(found)))
 
 
 def _largest(gy: Array) -> Array:
@@ -250,6 +257,8 @@ def precision(row_map: RowMap, rows: Array) -> None:
     for what, function, scale in _both(row_map, rows):
         got, want = function(narrow, at), function(wide, at)
         allowed = allowance(function, wide, at, want, EPS32, scale)
+        if not (np.abs(got - want) <= allowed).all():  # such as of a sine of huge numbers
+            allowed = allowance(function, wide, at, want, EPS32, scale, MOVES)
         free = ~np.isfinite(want) | (np.abs(want) + allowed > LARGEST32)
         require_close(f"{what} in float32", *_but(free, got, want, allowed), "as in float64")
 
