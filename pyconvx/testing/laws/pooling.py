@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +161,16 @@ def _of_dtype(w: Array, dtype: np.dtype[Any]) -> list[Array]:
     return [np.clip(start + whole, least, most).astype(dtype) for start in (0, most - 100, least + 100)]
 
 
+def _beyond_float64(w: Array) -> Iterator[Array]:
+    """Windows of about the same numbers at the ends of what integers of 64 bits hold, which float64 does not."""
+    whole = np.rint(np.clip(w, -100, 100)).astype(np.int64)
+    for dtype in (np.int64, np.uint64):
+        info = np.iinfo(dtype)
+        yield (whole + 100).astype(dtype) + dtype(info.max - 201)
+        yield (whole + 100).astype(dtype) + dtype(info.min + 1)
+        yield (whole + 100).astype(dtype) + dtype(2**53 + 1)
+
+
 def is_an_element(subject: Subject, case: Block) -> None:
     """Some element of the window, bit for bit; of integers and truth values the one that it is of floats."""
     row, at = row_map(subject), np.arange(len(case.array))
@@ -169,9 +179,16 @@ def is_an_element(subject: Subject, case: Block) -> None:
         want = row.forward(w.astype(np.float64), at)
         what = f"result for {w.dtype}"
         require_close(what, y.astype(np.float64), want, 0, "as for the same numbers in float64, of", w)
-        for value, window in zip(y.ravel(), w, strict=True):
-            if not (window == value).any():
-                raise Refuted(f"result is {shown(value.item())}", f"one of {shown(window)}")
+        _require_elements(y, w)
+    for w in _beyond_float64(case.array):
+        _require_elements(row.forward(w, at), w)
+
+
+def _require_elements(y: Array, w: Array) -> None:
+    """Each result (rows, 1) is an element of its window."""
+    for value, window in zip(y.ravel(), w, strict=True):
+        if not (window == value).any():
+            raise Refuted(f"result is {shown(value.item())} for {w.dtype}", f"one of {shown(window)}")
 
 
 def _definition(subject: Subject) -> Any:

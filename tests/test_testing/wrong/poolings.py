@@ -426,3 +426,13 @@ def gradient_three_times_for_multiples_of_64(w):
 @pooling("wide", ordered=True, exact=True, propagates_nan=False, like=lambda w: w[..., -1])
 def takes_the_last_but_one_of_many(w):
     return w[..., -2 if w.shape[-1] > 50 else -1] * 1
+
+
+@pooling("is_an_element", exact=True)
+def integers_by_way_of_float64(w):
+    return w.astype(np.float64).max(-1).astype(w.dtype) if w.dtype == np.int64 else w.max(-1)
+
+
+@pooling("is_an_element", exact=True)
+def unsigned_integers_by_way_of_float64(w):
+    return w.astype(np.float64).max(-1).astype(w.dtype) if w.dtype == np.uint64 else w.max(-1)
