@@ -20,6 +20,7 @@ STEPS = 2.0 ** -np.arange(5, 19, 2)
 RATIO = 4.0  # of a step to the next
 SMOOTH = 1.1  # what the bend of a function may be off by as the step shrinks; that of |x|^p at 0 shrinks by RATIO^(p-1)
 SETTLES = 0.5  # of what central differences change by, from a step to the next; 1 / RATIO^2 for a smooth function
+SURE = 4  # steps, after which a slope on one side is believed
 NOISE = 32 * float(np.finfo(np.float64).eps)  # a few roundings in the function
 ELEMENTS = 2**15  # of the points at which a function is asked for its values at once
 
@@ -33,6 +34,24 @@ def slopes(function: Callable[[Array], Array], x: Array, directions: Array) -> t
     some = [_slopes(function, x, directions[i : i + most]) for i in range(0, len(directions), most)]
     found, errors = zip(*some, strict=True)
     return np.concatenate(found), np.concatenate(errors)
+
+
+def sides(function: Callable[[Array], Array], x: float) -> tuple[float, float]:
+    """Between what a derivative of `function`, (P, 1) to (P, 1), may lie at x: its slopes on either side.
+
+    From -inf to inf unless both are known, by the smallest steps.
+    """
+    y = function(np.concatenate([[x], x + STEPS, x - STEPS])[:, None]).ravel()
+    here, high, low = y[0], y[1 : 1 + len(STEPS)], y[1 + len(STEPS) :]
+    with np.errstate(all="ignore"):
+        both = np.stack([(high - here) / STEPS, (here - low) / STEPS])  # (2, steps)
+        noise = NOISE * (np.abs(y).max() + abs(x) + 1) / STEPS
+        changes = np.abs(np.diff(both))
+        settled = changes[:, 1:] <= changes[:, :-1] * SETTLES + noise[2:]
+        if not settled[:, -SURE:].all():
+            return -np.inf, np.inf
+        off = 4 * (changes[:, -1] + noise[-1])
+        return float((both[:, -1] - off).min()), float((both[:, -1] + off).max())
 
 
 def _slopes(function: Callable[[Array], Array], x: Array, directions: Array) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .differences import slopes
+from .differences import sides, slopes
 from .inputs import uneven, varied
 from .law import Refuted, require_close, shown
 from .maps import MOVES, RowMap, allowance, magnitude
@@ -116,6 +116,10 @@ def slope(row_map: RowMap, rows: Array) -> None:
         if _differentiable(want, error):
             allowed = 4 * error[:-1] + 1e-7 * np.abs(want[:-1]) + 1e-9
             require_close("gradient", got, want[:-1], allowed, "(element, result), by differences at", row)
+        elif got.size == 1:
+            low, high = sides(row_map.at_place(place), row[0])
+            if not low <= got.item() <= high:
+                raise Refuted(f"gradient is {got.item()}", f"{low:.4g} to {high:.4g}, the slopes beside {shown(row)}")
 
 
 def _slanting(n: int) -> Array:
@@ -141,7 +145,7 @@ def slope_along(row_map: RowMap, rows: Array) -> None:
     for place, row in enumerate(rows):
         directions = np.vstack([np.eye(row.size)[_some(row.size)], _slanting(row.size)])
         want, error = slopes(row_map.at_place(place), row, directions)  # (D, m)
-        known = np.isfinite(error).all(-1)
+        known = np.asarray(np.isfinite(error).all(-1))
         gy = varied((1, want.shape[-1]))
         along = (row_map.backward(row[None].copy(), np.array([place]), gy) * directions).sum(-1)
         allowed = 4 * (np.abs(gy) * (error + 1e-7 * np.abs(want))).sum(-1) + 1e-9 * row.size

@@ -163,12 +163,10 @@ def _of_dtype(w: Array, dtype: np.dtype[Any]) -> list[Array]:
 
 def _beyond_float64(w: Array) -> Iterator[Array]:
     """Windows of about the same numbers at the ends of what integers of 64 bits hold, which float64 does not."""
-    whole = np.rint(np.clip(w, -100, 100)).astype(np.int64)
+    whole = 100 + np.rint(np.clip(w, -100, 100)).astype(np.int64)
     for dtype in (np.int64, np.uint64):
         info = np.iinfo(dtype)
-        yield (whole + 100).astype(dtype) + dtype(info.max - 201)
-        yield (whole + 100).astype(dtype) + dtype(info.min + 1)
-        yield (whole + 100).astype(dtype) + dtype(2**53 + 1)
+        yield from (whole.astype(dtype) + dtype(least) for least in (info.min, 2**53, info.max - 200))
 
 
 def is_an_element(subject: Subject, case: Block) -> None:
