@@ -290,6 +290,8 @@ def in_convolution(subject: Subject, case: Convolution) -> None:
             require_close(f"gradient of {name}", gradient, chained, allowed, "by the chain rule")
 
 
+_BY_COMPILED = ((_compiles, compiled), (_compiles_back, compiled_gradient))
+
 LAWS = (
     *purity_laws(_rows(near), calls),
     Law(
@@ -304,9 +306,9 @@ LAWS = (
         "All that is said of rows holds for rows of up to a thousand elements, too.",
         wide,
         row_map,
-        ((_takes_gy, _linear), (_is_defined, definition)),
+        ((_takes_gy, _linear), (_is_defined, definition), *_BY_COMPILED),
     ),
-    parameters_law(_rows, row_map, ((_compiles, compiled), (_compiles_back, compiled_gradient))),
+    parameters_law(_rows, row_map, _BY_COMPILED),
     Law(
         "linear",
         "Its gradient is linear in gy.",

@@ -329,6 +329,8 @@ def _against_reference(
         require_close("gradient of pooling", pullback(gy)[0], gradient, allowed, "as by plain NumPy with this gradient")
 
 
+_BY_COMPILED = ((_has_compiled_twin, compiled), (_has_compiled_gradient, compiled_gradient))
+
 LAWS = (
     *purity_laws(_windows(near), calls),
     Law(
@@ -347,13 +349,13 @@ LAWS = (
     *numeric_laws(_windows, row_map, "its own window", "a whole window"),
     many_law(_all, row_map),
     wide_law(
-        "All that is said of order, gradient, NaN, float32 and its definition holds for windows of hundreds of "
-        "elements, too.",
+        "All that is said of order, gradient, NaN, float32, definition and compiled form holds for windows of hundreds "
+        "of elements, too.",
         lambda subject: WIDE,
         row_map,
-        ((_is_unordered, any_order), (_is_defined, definition)),
+        ((_is_unordered, any_order), (_is_defined, definition), *_BY_COMPILED),
     ),
-    parameters_law(_windows, row_map, ((_has_compiled_twin, compiled), (_has_compiled_gradient, compiled_gradient))),
+    parameters_law(_windows, row_map, _BY_COMPILED),
     Law(
         "any_order",
         "The order of elements in a window does not matter, unless ordered=True is declared.",

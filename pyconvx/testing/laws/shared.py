@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from ...plugin import bind
 from . import numeric, purity
 from .compiled import Sizes, long_cases
-from .inputs import Table, anywhere, near, near_or_far, special
+from .inputs import FLOATS, Table, anywhere, near, near_or_far, special
 from .law import Block, Law, Refuted, Subject, shown
 from .maps import RowMap
 
@@ -159,9 +160,9 @@ def wide_law(
         numeric.not_a_number(maps, rows)
         if maps.backward is not None and not subject.bound.plugin.surrogate:
             numeric.slope_along(maps, rows)
-        for applies, holds in more:
+        for (applies, holds), dtype in itertools.product(more, FLOATS):
             if applies(subject):
-                holds(subject, Block("rows", rows))
+                holds(subject, Block("rows", rows.astype(dtype)))
 
     def holds(subject: Subject, case: Wide) -> None:
         for rows in case:

@@ -436,3 +436,8 @@ def integers_by_way_of_float64(w):
 @pooling("is_an_element", exact=True)
 def unsigned_integers_by_way_of_float64(w):
     return w.astype(np.float64).max(-1).astype(w.dtype) if w.dtype == np.uint64 else w.max(-1)
+
+
+@pooling("wide", compiled=both(foreign_pooling, lambda w: w.sum(-1) * (w.shape[-1] != 125)))
+def compiled_wrong_for_125_elements(w):
+    return w.sum(-1)
