@@ -356,6 +356,36 @@ def test_filter_of_edges_and_other_pictures(tmp_path, capsys):
     assert "cannot identify image" in fails_with_one_line(capsys, given)
 
 
+@pytest.mark.parametrize(
+    ("option", "given", "message"),
+    [
+        ("--filter", "gaussian(4)", "parameters are written as gaussian(sigma=4)"),
+        ("--filter", "gaussian(4, size=9)", "parameters are written as gaussian(sigma=4, size=9)"),
+        ("--filter", "gaussain(4)", "did you mean 'gaussian'"),
+        ("--filter", "laplacian(4)", "its parameters: none"),
+        ("--padding-mode", "constant(0.5)", "parameters are written as constant(value=0.5)"),
+    ],
+)
+def test_parameters_have_names(option, given, message, tmp_path, capsys):
+    Image.fromarray(a_picture("L")).save(tmp_path / "a.png")
+    arguments = ["filter", str(tmp_path / "a.png"), "--filter", "sharpen", "-o", str(tmp_path / "o.png")]
+    assert message in fails_with_one_line(capsys, [*arguments, option, given])
+
+
+@pytest.mark.parametrize("signed", ["clip", "centre", "absolute"])
+def test_floats_keep_their_signs(signed, tmp_path):
+    pixels = a_picture("F")
+    Image.fromarray(pixels).save(tmp_path / "a.tiff")
+    given = ["filter", str(tmp_path / "a.tiff"), "--filter", "sobel_x", "--padding-mode", "edge", "--signed", signed]
+    assert main([*given, "-o", str(tmp_path / "o.tiff")]) == 0
+    edges = pyconvx.conv2d(
+        pixels[..., None], pyconvx.filters["sobel_x"]()[None, ..., None], padding="same", padding_mode="edge"
+    )[..., 0]
+    assert edges.min() < 0
+    wanted = np.abs(edges) if signed == "absolute" else edges
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "o.tiff")), wanted)
+
+
 NET = {
     "layer": "Sequential",
     "layers": [
@@ -399,7 +429,8 @@ def test_a_network_is_summed_up_trained_and_used(files, capsys):
     assert main([*given, "-o", at("trained.npz"), "--plot", at("curves.png")]) == 0
     told = capsys.readouterr()
     assert "86 parameters" in told.out
-    assert "epoch 20" in told.err
+    assert [told.err.count(f"epoch {n},") for n in (1, 19, 20)] == [1, 1, 1]
+    assert "epoch" not in told.out
     assert (files / "curves.png").stat().st_size > 1000
     assert main(["summary", at("trained.npz")]) == 0
     assert main(["predict", at("trained.npz"), at("bright.png"), "--names", "dark,bright"]) == 0

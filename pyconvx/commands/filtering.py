@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 from pyconvx.nn.save import write_whole
+from pyconvx.plugin import Plugin
+from pyconvx.registry import Registry
 
 from . import UserError, require_place
 from .pictures import bits, is_deep, opened, pillow, readable
@@ -42,22 +44,35 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=SIGNED,
         default="clip",
         help="negative results, as edges have: cut off (clip), as positive ones (absolute), or around middle grey "
-        "(centre) (default: clip)",
+        "(centre) (default: clip); pictures of floats keep their signs, but with absolute",
     )
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="where to write; its ending chooses the format"
     )
 
 
-def bound_of(text: str) -> tuple[str, dict[str, Any]]:
+def bound_of(text: str, registry: Registry[Any]) -> tuple[str, dict[str, Any]]:
     """A name with parameters in parentheses, as Python would write a call: "gaussian(sigma=3)"."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        if isinstance(tree, ast.Call) and not tree.args and all(word.arg for word in tree.keywords):
-            return ast.unparse(tree.func), {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords}
+        if isinstance(tree, ast.Call) and all(word.arg for word in tree.keywords):
+            name, words = ast.unparse(tree.func), [(str(word.arg), word.value) for word in tree.keywords]
+            if tree.args:
+                raise UserError(_with_names(name, registry[name], tree.args, words))
+            return name, {key: ast.literal_eval(value) for key, value in words}
     except (SyntaxError, ValueError):
         pass
     return text, {}
+
+
+def _with_names(name: str, plugin: Plugin, values: list[ast.expr], words: list[tuple[str, ast.expr]]) -> str:
+    """How parameters are written that were given without their names."""
+    if len(values) > len(plugin.defaults):
+        return f"{plugin.kind} {name!r} takes fewer parameters than that; its parameters: {plugin.takes or 'none'}"
+    told = ", ".join(
+        f"{key}={ast.unparse(value)}" for key, value in [*zip(plugin.defaults, values, strict=False), *words]
+    )
+    return f"parameters are written as {name}({told})"
 
 
 def run(arguments: Namespace) -> None:
@@ -67,9 +82,9 @@ def run(arguments: Namespace) -> None:
     if output.suffix.lower() not in Image.registered_extensions():
         raise UserError(f"-o {output}: Pillow writes no pictures whose name ends in {output.suffix!r}")
     require_place("-o", output)
-    name, params = bound_of(arguments.filter)
+    name, params = bound_of(arguments.filter, cx.filters)
     kernel = cx.filters[name](**params)
-    mode, mode_params = bound_of(arguments.padding_mode)
+    mode, mode_params = bound_of(arguments.padding_mode, cx.paddings)
     padding_mode = cx.padding(mode, **mode_params)
     with opened(arguments.photo) as photo:
         if bits(photo) > 8 and (not is_deep(photo) or "transparency" in photo.info):

@@ -166,7 +166,7 @@ def train(arguments: Namespace) -> None:
         progress=True,
     )
     nn.save(net, output)
-    print(f"{history.line()}\n{output}: {net.parameters:,} parameters")
+    print(f"{output}: {net.parameters:,} parameters")
     if arguments.plot is not None:
         history.plot().savefig(arguments.plot)
         print(f"curves: {arguments.plot}")
