@@ -58,6 +58,24 @@ class Window(NamedTuple):
         return self.before + self.source + self.after
 
 
+def told(value: Any) -> str:
+    """What was given, as an error message quotes it: of an array its form alone."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    return repr(value)
+
+
+def sample_shape(given: Any) -> tuple[int, ...]:
+    """The shape of a sample; TypeError or ValueError for what is none."""
+    try:
+        shape = tuple(operator.index(n) for n in given)
+    except TypeError:
+        raise TypeError(f"input_shape must be a tuple of ints, without N, got {told(given)}") from None
+    if any(n < 1 for n in shape):
+        raise ValueError(f"input_shape must be a tuple of positive ints, without N, got {told(given)}")
+    return shape
+
+
 def integer(name: str, value: Any, low: int) -> int:
     """`value` as an int that is at least `low`; TypeError or ValueError otherwise."""
     if isinstance(value, (bool, np.bool_)):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import pyconvx as cx
@@ -229,3 +230,51 @@ def test_every_compiled_module_has_a_stub():
 
 def test_the_package_is_marked_as_typed():
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_operations_tell_what_they_return():
+    functions = [getattr(cx, name) for name in cx.__all__ if hasattr(getattr(cx, name), "plan")]
+    assert len(functions) >= 18
+    for function in functions:
+        pools = function in (cx.pool1d, cx.pool2d, cx.pool3d)
+        returns = "Array | tuple[Array, Array]" if pools else "Array"
+        assert inspect.signature(function).return_annotation == function.__annotations__["return"] == returns
+
+
+X = np.ones((1, 4, 4, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cx.conv2d(X), r"^conv2d\(\): missing a required argument: 'filters'"),
+        (lambda: cx.conv1d(X, X, X, X), r"^conv1d\(\): too many positional arguments"),
+        (lambda: cx.conv2d(X, X, strides=2), r"^conv2d\(\): got an unexpected keyword argument 'strides'"),
+        (lambda: cx.vjp(cx.conv_transpose2d, X), r"^conv_transpose2d\(\): missing a required argument: 'filters'"),
+        (lambda: cx.output_shape(cx.conv2d, X.shape), r"^conv2d\(\): missing a required argument: 'filters'"),
+        (lambda: cx.pool2d(X), r"^pool2d\(\): missing a required argument: 'size'"),
+        (lambda: cx.unpool2d(X, X), r"^unpool2d\(\): missing a required argument: 'output_shape'"),
+        (lambda: cx.pool2d(X, 2, "avg", power=2), "pooling 'avg' has no parameter 'power'"),
+        (lambda: cx.activate(X), r"^activate\(\) missing"),
+        (lambda: cx.Conv2D(3), r"^Conv2D.__init__\(\) missing 1 required positional argument: 'kernel_size'"),
+        (lambda: cx.MaxPool1D(2, "avg"), r"^MaxPool1D.__init__\(\) takes 2 positional arguments"),
+        (lambda: cx.conv2d("a", X), "^x must be"),
+    ],
+)
+def test_a_wrong_call_is_told_of_what_was_called(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "form"),
+    [
+        (lambda: cx.output_shape(cx.conv2d, X, X), r"\(1, 4, 4, 2\) and dtype float64"),
+        (lambda: cx.Sequential(cx.Conv2D(3, 2)).build(X), r"\(1, 4, 4, 2\) and dtype float64"),
+        (lambda: cx.Dense(3).summary(X), r"\(1, 4, 4, 2\) and dtype float64"),
+        (lambda: cx.plot.network(cx.Conv2D(3, 2), X), r"\(1, 4, 4, 2\) and dtype float64"),
+    ],
+)
+def test_an_array_in_place_of_a_shape_is_told_by_its_form(call, form):
+    with pytest.raises(TypeError, match=rf"got an array of shape {form}$"):
+        call()

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 import pyconvx as cx
 from pyconvx.nn.save import write_whole
-from pyconvx.plugin import Plugin
-from pyconvx.registry import Registry
 
 from . import UserError, require_place
 from .pictures import bits, is_deep, opened, pillow, readable
@@ -51,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def bound_of(text: str, registry: Registry[Any]) -> tuple[str, dict[str, Any]]:
+def bound_of(text: str, registry: Any) -> tuple[str, dict[str, Any]]:
     """A name with parameters in parentheses, as Python would write a call: "gaussian(sigma=3)"."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
@@ -65,7 +63,7 @@ def bound_of(text: str, registry: Registry[Any]) -> tuple[str, dict[str, Any]]:
     return text, {}
 
 
-def _with_names(name: str, plugin: Plugin, values: list[ast.expr], words: list[tuple[str, ast.expr]]) -> str:
+def _with_names(name: str, plugin: Any, values: list[ast.expr], words: list[tuple[str, ast.expr]]) -> str:
     """How parameters are written that were given without their names."""
     if len(values) > len(plugin.defaults):
         return f"{plugin.kind} {name!r} takes fewer parameters than that; its parameters: {plugin.takes or 'none'}"

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast
 import numpy as np
 
 from .._core import Calls, Repeat, now
-from ..geometry import count, per_axis
+from ..geometry import count, per_axis, told
 from .arrays import Array, stand_in
 from .parallel import num_threads
 
@@ -79,25 +79,25 @@ def operation(arrays: int) -> Callable[[Callable[P, Plan[R]]], Callable[P, R]]:
 
 def ranked(planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: int) -> Callable[P, R]:
     """The same for one rank of a planner that takes it first; `#` in the docstring stands for the rank."""
+    planned = _at_rank(planner, rank)
 
     def function(*args: P.args, **options: P.kwargs) -> R:
-        plan = planner(rank, *args, **options)
+        plan = planned(*args, **options)
         return attempt(plan, plan.run)
 
-    return _dress_ranked(function, planner, rank, arrays)
+    return _dress_ranked(function, planned, planner, rank, arrays)
 
 
 REMEMBERED = 2**19
 """Bytes of index tables that a call which is to be repeated may hold."""
 
 
-def repeated(planner: Callable[Concatenate[int, P], Repeatable[R]], rank: int, arrays: int) -> Callable[P, R]:
-    """The same where calls that come again skip the planning."""
-
-    def plan(*args: P.args, **options: P.kwargs) -> Repeatable[R]:
-        return planner(rank, *args, **options)
-
-    return _dress_ranked(_repeating(plan, arrays), planner, rank, arrays)
+def repeated(
+    planner: Callable[Concatenate[int, P], Repeatable[R]], rank: int, arrays: int, returns: str = "Array"
+) -> Callable[P, R]:
+    """The same where calls that come again skip the planning; returns: the type of the result, as `help` shows it."""
+    plan = _at_rank(planner, rank)
+    return _dress_ranked(_repeating(plan, arrays), plan, planner, rank, arrays, returns)
 
 
 def repeated_operation(planner: Callable[P, Repeatable[R]]) -> Callable[P, R]:
@@ -123,16 +123,47 @@ def _repeating(planner: Callable[P, Repeatable[R]], arrays: int) -> Callable[P, 
     return function
 
 
-def _dress_ranked(
-    function: Callable[P, R], planner: Callable[Concatenate[int, P], Plan[R]], rank: int, arrays: int
-) -> Callable[P, R]:
-    def plan(*args: P.args, **options: P.kwargs) -> Plan[R]:
-        return planner(rank, *args, **options)
+def _at_rank(planner: Callable[Concatenate[int, P], T], rank: int) -> Callable[P, T]:
+    """A planner for one rank; arguments that it does not take are told of as those of the public function."""
+    name, signature = _name_at(planner, rank), _signature_after_rank(planner)
 
+    def plan(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return planner(rank, *args, **options)
+        except TypeError:
+            _bind(name, signature, args, options)
+            raise
+
+    return plan
+
+
+def _name_at(planner: Callable[..., Any], rank: int) -> str:
+    return f"{planner.__name__}{rank}d"
+
+
+def _signature_after_rank(planner: Callable[..., Any]) -> inspect.Signature:
     signature = inspect.signature(planner)
-    signature = signature.replace(parameters=list(signature.parameters.values())[1:])
-    doc = (planner.__doc__ or "").replace("#", str(rank))
-    return _dress(function, f"{planner.__name__}{rank}d", doc, planner.__module__, signature, plan, arrays)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _bind(name: str, signature: inspect.Signature, args: Any, options: Any) -> inspect.BoundArguments:
+    """Arguments by name; TypeError that names the function if it does not take them."""
+    try:
+        return signature.bind(*args, **options)
+    except TypeError as error:
+        raise TypeError(f"{name}(): {error}") from None
+
+
+def _dress_ranked(
+    function: Callable[P, R],
+    plan: Callable[P, Plan[R]],
+    planner: Callable[..., Any],
+    rank: int,
+    arrays: int,
+    returns: str = "Array",
+) -> Callable[P, R]:
+    doc, signature = (planner.__doc__ or "").replace("#", str(rank)), _signature_after_rank(planner)
+    return _dress(function, _name_at(planner, rank), doc, planner.__module__, signature, plan, arrays, returns)
 
 
 def attempt(plan: Plan[Any], compute: Callable[[], T]) -> T:
@@ -153,11 +184,13 @@ def _dress(
     signature: inspect.Signature,
     plan: Callable[P, Plan[R]],
     arrays: int,
+    returns: str = "Array",
 ) -> Callable[P, R]:
     public = cast(Any, function)
     public.__name__ = public.__qualname__ = name
-    public.__doc__, public.__module__, public.__signature__ = doc, module, signature
-    public.__annotations__ = {k: v.annotation for k, v in signature.parameters.items()}
+    public.__doc__, public.__module__ = doc, module
+    public.__signature__ = signature.replace(return_annotation=returns)
+    public.__annotations__ = {**{k: v.annotation for k, v in signature.parameters.items()}, "return": returns}
     public.plan, public.arrays = plan, arrays
     return function
 
@@ -174,7 +207,7 @@ def supposed(function: Any, /, *shapes: Any, **options: Any) -> Plan[Any]:
     """The plan of a call with a shape in place of each array; the arrays of the plan have no memory of their own."""
     plan, arrays = plan_of(function, "function")
     signature = inspect.signature(function)
-    given = signature.bind(*shapes, **options)
+    given = _bind(function.__name__, signature, shapes, options)
     for name in [*signature.parameters][:arrays]:
         if given.arguments.get(name) is not None:
             given.arguments[name] = _array_of(name, given.arguments[name])
@@ -183,7 +216,7 @@ def supposed(function: Any, /, *shapes: Any, **options: Any) -> Plan[Any]:
 
 def _array_of(name: str, shape: Any) -> Array:
     if isinstance(shape, np.ndarray) or not isinstance(shape, Sequence) or isinstance(shape, (str, bytes)):
-        raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {shape!r}")
+        raise TypeError(f"{name} must be given as a shape, a tuple of ints, got {told(shape)}")
     dtype = np.dtype(np.intp if name == "indices" else np.float32)
     sizes = per_axis(f"shape of {name}", shape, len(shape), 0)
     return stand_in(count(sizes, dtype.itemsize, name), dtype)

@@ -435,5 +435,5 @@ def global_pool(
     return _pool(rank, x, kind, params, layout, make, False, not arrays.flag("keepdims", keepdims), out)
 
 
-pool1d, pool2d, pool3d = (repeated(pool, rank, 1) for rank in (1, 2, 3))
+pool1d, pool2d, pool3d = (repeated(pool, rank, 1, "Array | tuple[Array, Array]") for rank in (1, 2, 3))
 adaptive_pool1d, adaptive_pool2d, adaptive_pool3d = (repeated(adaptive_pool, rank, 1) for rank in (1, 2, 3))

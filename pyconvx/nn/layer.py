@@ -7,7 +7,6 @@ from dataclasses import MISSING, Field, dataclass, fields
 from fractions import Fraction
 from functools import cache
 from inspect import getattr_static, isroutine
-from operator import index
 from threading import RLock
 from typing import Any, ClassVar, TypeVar
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from .. import functional
 from ..activation import activation, pull
 from ..functional.arrays import as_gradient, check_layout, compute_dtypes
-from ..geometry import integer
+from ..geometry import integer, sample_shape
 from ..padding import padding
 from ..pooling import pooling
 from .initializers import initializers
@@ -35,7 +34,6 @@ __all__ = [
     "Spans",
     "built_shape",
     "channel_axis",
-    "checked_shape",
     "floating",
     "generator",
     "is_rectifier",
@@ -199,7 +197,7 @@ class Layer:
         seed: an int or a Generator; the same int gives the same parameters. dtype: float32 or float64. Raises
         ValueError for a shape that the layer cannot take, TypeError for another dtype.
         """
-        shape = checked_shape(input_shape)
+        shape = sample_shape(input_shape)
         self.output_shape(shape)
         self._build(shape, generator(seed), floating(dtype), anew=True)
         return self
@@ -280,7 +278,7 @@ class Layer:
         if self.input_shape is None:
             with _building:
                 if self.input_shape is None:
-                    shape = checked_shape(x.shape[1:])
+                    shape = sample_shape(x.shape[1:])
                     self.output_shape(shape)
                     dtype = np.float64 if x.dtype == np.float64 else np.float32
                     self._build(shape, generator(0), np.dtype(dtype), anew=False)
@@ -341,28 +339,18 @@ def floating(dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def checked_shape(given: Any) -> Shape:
-    """The shape of a sample; TypeError or ValueError for what is none."""
-    try:
-        shape = tuple(index(n) for n in given)
-    except TypeError:
-        raise TypeError(f"input_shape must be a tuple of ints, without N, got {given!r}") from None
-    if any(n < 1 for n in shape):
-        raise ValueError(f"input_shape must be a tuple of positive ints, without N, got {given!r}")
-    return shape
-
-
 L = TypeVar("L", bound=Layer)
 
 
 def ranks(layer: type[L]) -> tuple[type[L], type[L], type[L]]:
     """A layer over any number of spatial axes as three classes, named for 1, 2 and 3; # in its docstring is that."""
     name = layer.__name__.strip("_")
-    made = []
+    made: list[type[L]] = []
     for rank in (1, 2, 3):
         doc = (layer.__doc__ or "").replace("#", str(rank))
         members = {"rank": rank, "__doc__": doc, "__module__": layer.__module__}
-        made.append(type(f"{name}{rank}D", (layer,), members))
+        # once more a dataclass, so that errors of its constructor have its name
+        made.append(dataclass(eq=False, repr=False)(type(f"{name}{rank}D", (layer,), members)))
     return made[0], made[1], made[2]
 
 

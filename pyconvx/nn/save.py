@@ -1,4 +1,4 @@
-"""Networks in files: .npz, and .safetensors where that package is installed. May import the layers and config."""
+"""Networks in files: .npz, and .safetensors where that package is installed. May import layers, config and geometry."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..geometry import sample_shape
 from .config import from_config, to_config
-from .layer import Array, Layer, Params, Shape, built_shape, checked_shape
+from .layer import Array, Layer, Params, Shape, built_shape
 from .npz import arrays_in, names_in, opened, text_in
 
 __all__ = ["arrays_of", "check_arrays", "check_names", "load", "part_of", "raise_unless_damaged", "save", "write_whole"]
@@ -112,7 +113,7 @@ def load(path: str | Path) -> Layer:
             about = json.loads(text)
             if not isinstance(about, Mapping) or about.get("format") != FORMAT:
                 raise ValueError(f"it is of no format known here ({FORMAT})")
-            net, shape = from_config(about.get("network")), checked_shape(about.get("input_shape"))
+            net, shape = from_config(about.get("network")), sample_shape(about.get("input_shape"))
             net.output_shape(shape)
             _put(net, shape, read(_wanted(net, shape)))
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a network is made of, as a table. May import the layers."""
+"""What a network is made of, as a table. May import the layers and geometry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .layer import Layer, Shape, Span, checked_shape, spatial_of
+from ..geometry import sample_shape
+from .layer import Layer, Shape, Span, spatial_of
 from .sequential import Parallel, Sequential
 
 __all__ = ["Summary", "summary"]
@@ -75,7 +76,7 @@ def summary(net: Layer, input_shape: Any) -> Summary:
     Dense(10)                     (10,)             15,370         15,360              all            15,370
     15,826 parameters, 476,160 multiply-adds for one sample
     """
-    shape = checked_shape(input_shape)
+    shape = sample_shape(input_shape)
     net.output_shape(shape)
     rows: list[tuple[str, ...]] = []
     _add(net, shape, 0, [], (), rows)

@@ -1,4 +1,4 @@
-"""A network as a row of volumes. May import page."""
+"""A network as a row of volumes. May import page and geometry."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from ..geometry import sample_shape
 from .page import COLOURS, INK, axes_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def network(net: Any, input_shape: Any, *, title: str = "", ax: Axes | None = No
     >>> import pyconvx as cx
     >>> figure = network(cx.Sequential(cx.Conv2D(6, 5), cx.MaxPool2D(2), cx.Flatten(), cx.Dense(10)), (32, 32, 3))
     """
-    volumes = _volumes(net, tuple(input_shape))
+    volumes = _volumes(net, sample_shape(input_shape))
     boxes = [_box(volume) for volume in volumes]
     tallest = max(height + SHEAR[1] * depth for _, height, depth in boxes)
     top = tallest + 0.2 + 0.24 * max(len(volume.layers) for volume in volumes)
