@@ -12,6 +12,7 @@ from networks import bits, data, dense
 
 import pyconvx as cx
 from pyconvx import nn
+from pyconvx.nn.checkpoint import digest
 
 rng = np.random.default_rng(0)
 
@@ -109,6 +110,60 @@ def test_what_is_watched_must_be_the_same(tmp_path):
     double = dense(2).build((4,), dtype=np.float64)
     with pytest.raises(ValueError, match="is of float32, that of the network of float64"):
         nn.fit(double, x, labels, epochs=4, checkpoint=path, keep_best=True)
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    x, labels = data()
+    more = data(8)
+    path = tmp_path / "training.npz"
+    nn.fit(dense(2), x, labels, checkpoint=path, validation=more)
+    nn.fit(dense(2), np.asfortranarray(x), labels.tolist(), checkpoint=path, validation=more)
+    others = (
+        (x + 1, labels, more),
+        (x, 1 - labels, more),
+        (x[::-1], labels[::-1], more),
+        (x, labels, (more[0] + 1, more[1])),
+    )
+    for other_x, other_labels, watched in others:
+        net = dense(2).build((4,))
+        before = bits(net)
+        with pytest.raises(ValueError, match="its data was other"):
+            nn.fit(net, other_x, other_labels, epochs=2, checkpoint=path, validation=watched)
+        assert bits(net) == before
+
+
+def test_large_data_is_told_apart_by_some_samples():
+    x = np.zeros((2**13, 2**10), np.float32)
+    before = digest(x)
+    x[-1, -1] = 1
+    assert digest(x) != before
+    assert digest(x) == digest(x.copy()) != digest(x[:, :-1])
+
+
+def test_a_checkpoint_that_knows_no_digest_of_its_data_goes_on(tmp_path):
+    x, labels = data()
+    path = tmp_path / "training.npz"
+    nn.fit(dense(2), x, labels, checkpoint=path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    about = json.loads(arrays["about"].tobytes())
+    del about["settings"]["data"]
+    np.savez(path, **{**arrays, "about": np.frombuffer(json.dumps(about).encode(), np.uint8)})
+    assert nn.fit(dense(2), x, labels, epochs=2, checkpoint=path).epochs == 2
+    with pytest.raises(ValueError, match="its data was other"):
+        nn.fit(dense(2), x + 1, labels, epochs=3, checkpoint=path)
+
+
+def test_a_checkpoint_of_more_epochs_is_refused(tmp_path):
+    x, labels = data()
+    path = tmp_path / "training.npz"
+    history = nn.fit(dense(2), x, labels, epochs=3, checkpoint=path)
+    assert nn.fit(dense(2), x, labels, epochs=3, checkpoint=path).loss == history.loss
+    net = dense(2).build((4,))
+    before = bits(net)
+    with pytest.raises(ValueError, match="it holds 3 epochs, more than epochs=2"):
+        nn.fit(net, x, labels, epochs=2, checkpoint=path)
+    assert bits(net) == before
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path):

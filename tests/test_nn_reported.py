@@ -464,3 +464,42 @@ def test_a_network_shows_how_its_branches_are_merged():
 def test_a_shape_is_made_of_whole_numbers(shape):
     with pytest.raises(TypeError, match="input_shape"):
         cx.Sequential(nn.Conv2D(1, 3)).build(shape)
+
+
+def shares_of(kind, classes=1000):
+    """Shares of so many classes in a dtype, as softmax gives them."""
+    return cx.activate(rng.standard_normal((6, classes)) * 4, "softmax").astype(kind)
+
+
+def test_targets_that_are_no_shares_are_told_before_a_training():
+    x = rng.standard_normal((6, 4)).astype(np.float32)
+    good = [shares_of(kind) for kind in (np.float16, np.float32, np.float64)]
+    one_hot = np.eye(1000)[:6]
+    for target in (*good, one_hot, one_hot.astype(bool), one_hot.astype(int), np.arange(6), np.arange(994, 1000)):
+        nn.fit(cx.Dense(1000), x, target)
+    good = np.moveaxis(shares_of(np.float32, 12).reshape(6, 3, 4), -1, 1)
+    good /= good.sum(1, keepdims=True)
+    by_channel = nn.loss("cross_entropy", axis=1)
+    nn.fit(cx.Conv1D(4, 1, layout="channels_first"), np.ones((6, 2, 3)), good, loss=by_channel)
+    for target in (
+        -shares_of(np.float32),
+        2 * shares_of(np.float32),
+        rng.standard_normal((6, 1000)),
+        np.zeros((6, 1000)),
+    ):
+        with pytest.raises(ValueError, match=r"shares of classes.*for regression loss='mse'"):
+            nn.fit(cx.Dense(1000), x, target)
+        with pytest.raises(ValueError, match=r"shares of classes.*for regression loss='mse'"):
+            nn.fit(cx.Dense(1000), x, np.arange(6), validation=(x, target))
+        nn.fit(cx.Dense(1000), x, target, loss="mse")
+    with pytest.raises(ValueError, match="shares of classes"):
+        nn.fit(cx.Conv1D(4, 1, layout="channels_first"), np.ones((6, 2, 3)), good * 2, loss=by_channel)
+
+
+def test_labels_of_all_samples_are_looked_at_before_a_training():
+    x, net = rng.standard_normal((6, 4)), cx.Dense(2)
+    net.build((4,))
+    before = bits(net)
+    with pytest.raises(ValueError, match=r"labels must be in 0\.\.\.1, got -1\.\.\.7"):
+        nn.fit(net, x, [0, 1, 0, 1, -1, 7], batch_size=2)
+    assert bits(net) == before

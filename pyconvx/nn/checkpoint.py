@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -12,14 +13,16 @@ import numpy as np
 
 from ..geometry import integer
 from .history import History
-from .layer import Layer, Params, Shape
+from .layer import Array, Layer, Params, Shape
 from .npz import arrays_in, names_in, opened, text_in
 from .optimizers import Optimizer
 from .save import arrays_of, check_arrays, check_names, part_of, raise_unless_damaged, write_whole
 
-__all__ = ["copy_of", "restore", "resume", "write_checkpoint"]
+__all__ = ["copy_of", "digest", "restore", "resume", "write_checkpoint"]
 
 ABOUT = "about"
+LOOKED_AT = 2**24
+"""Bytes of an array that its digest is made of, at most, but for those of one sample."""
 Settings = dict[str, Any]
 
 
@@ -52,8 +55,19 @@ def write_checkpoint(
     write_whole(path, lambda file: np.savez(file, **arrays))
 
 
-def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tuple[History, Params]:
-    """What a checkpoint holds, once all of it is known to fit."""
+def digest(*data: Array) -> str:
+    """A number that other data has another of: of their forms and elements, of large arrays those of some samples."""
+    found = hashlib.sha256()
+    for array in data:
+        found.update(f"{array.shape} {array.dtype.str}".encode())
+        samples = max(1, LOOKED_AT * len(array) // max(1, array.nbytes))
+        rows = array if samples >= len(array) else array[np.linspace(0, len(array) - 1, samples).astype(np.intp)]
+        found.update(rows.tobytes())
+    return found.hexdigest()[:16]
+
+
+def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings, epochs: int) -> tuple[History, Params]:
+    """What a checkpoint of so many epochs at most holds, once all of it is known to fit."""
     try:
         with opened(path) as file:
             about = json.loads(text_in(file, ABOUT))
@@ -69,6 +83,8 @@ def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tup
             if parts["net"][key].dtype != array.dtype:
                 raise ValueError(f"its {key} is of {parts['net'][key].dtype}, that of the network of {array.dtype}")
         history = _history(about["history"])
+        if history.epochs > epochs:
+            raise ValueError(f"it holds {history.epochs} epochs, more than epochs={epochs}")
         steps = integer("steps", about["steps"], history.epochs)
     except Exception as error:
         raise_unless_damaged(error)
@@ -79,10 +95,12 @@ def resume(path: Path, net: Layer, chosen: Optimizer, settings: Settings) -> tup
 
 
 def _check_settings(was: Settings, now: Settings) -> None:
-    """ValueError unless they are the same."""
+    """ValueError unless they are the same; a checkpoint may know no digest of its data, as those once did."""
     for name in [*now, *(was.keys() - now.keys())]:
-        if was.get(name) != now.get(name):
+        if name != "data" and was.get(name) != now.get(name):
             raise ValueError(f"{name} was {was.get(name)!r}, is {now.get(name)!r}")
+    if was.get("data", now["data"]) != now["data"]:
+        raise ValueError("its data was other than this, of training or of validation")
 
 
 def _wanted(names: Sequence[str], net: Layer) -> dict[str, Shape]:

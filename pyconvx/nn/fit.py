@@ -13,11 +13,11 @@ import numpy as np
 
 from ..geometry import integer, real
 from ..plugin import Bound
-from .checkpoint import copy_of, restore, resume, write_checkpoint
+from .checkpoint import copy_of, digest, restore, resume, write_checkpoint
 from .evaluate import are_labels, count_right, evaluate, pairs
 from .history import History
 from .layer import Array, Layer, Params, Run
-from .losses import loss_and_gradient, losses
+from .losses import check_targets, loss_and_gradient, losses
 from .optimizers import Optimizer, clip_gradients, optimizer
 from .schedules import factor, schedules
 
@@ -57,11 +57,13 @@ def fit(
     epoch are kept, not the last ones. seed: of the order of samples and of dropout, the same for any number of threads.
     callbacks: called with the history and the network after every epoch, which is the last one if one of them returns
     True. checkpoint: a path (.npz) written after every epoch; where it exists, training goes on from there, with the
-    same bits as if it had not been interrupted. progress: a line for each epoch, and a bar where tqdm is installed.
+    same bits as if it had not been interrupted: `epochs` counts those that it holds, too. progress: a line for each
+    epoch, and a bar where tqdm is installed.
 
     An optimizer that has taken steps goes on with what it remembers of them. If the training fails or is interrupted,
     the network is left as after the last whole step, or with keep_best as it was best. Raises ValueError for arguments
-    that do not fit, for a checkpoint of another training, and for a loss that is not finite.
+    that do not fit, for a checkpoint of another training (other data, settings or network) or of more epochs, and for a
+    loss that is not finite.
 
     >>> import numpy as np, pyconvx as cx
     >>> x = np.random.default_rng(0).standard_normal((64, 4))
@@ -99,10 +101,14 @@ def fit(
     if path is not None and (path.suffix != ".npz" or not path.parent.is_dir()):
         raise ValueError(f"checkpoint must end in .npz, in a folder that there is, got {str(path)!r}")
     for some_x, some_y in ((x, y), *([] if validation is None else [validation])):
-        evaluate(net, some_x[:1], some_y[:1], loss=loss)  # before any time is spent
+        out = net(some_x[:1])
+        check_targets(loss, out, some_y)
+        loss_and_gradient(loss, out, some_y[:1])  # before any time is spent
     settings, history, best = training.settings(), History(), dict[str, Array]()
+    if path is not None:
+        settings["data"] = digest(x, y, *(validation or ()))
     if path is not None and path.exists():
-        history, best = resume(path, net, training.optimizer, settings)
+        history, best = resume(path, net, training.optimizer, settings, training.epochs)
     try:
         while history.epochs < training.epochs and not _patient_enough(history, patience):
             training.epoch(history)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cache
 from inspect import getattr_static, isroutine
 from threading import RLock
+from types import FunctionType
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -345,13 +346,23 @@ L = TypeVar("L", bound=Layer)
 def ranks(layer: type[L]) -> tuple[type[L], type[L], type[L]]:
     """A layer over any number of spatial axes as three classes, named for 1, 2 and 3; # in its docstring is that."""
     name = layer.__name__.strip("_")
-    made: list[type[L]] = []
+    made = []
     for rank in (1, 2, 3):
         doc = (layer.__doc__ or "").replace("#", str(rank))
-        members = {"rank": rank, "__doc__": doc, "__module__": layer.__module__}
-        # once more a dataclass, so that errors of its constructor have its name
-        made.append(dataclass(eq=False, repr=False)(type(f"{name}{rank}D", (layer,), members)))
+        init = _renamed(layer.__init__, f"{name}{rank}D.__init__")
+        members = {"rank": rank, "__doc__": doc, "__module__": layer.__module__, "__init__": init}
+        made.append(type(f"{name}{rank}D", (layer,), members))
     return made[0], made[1], made[2]
+
+
+def _renamed(function: Any, name: str) -> Any:
+    """A copy of a function, whose arguments are told of under that name."""
+    copy: Any = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copy.__qualname__ = name
+    return copy
 
 
 @dataclass(eq=False, repr=False)

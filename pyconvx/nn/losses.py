@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..plugin import Bound, Plugin, calling, narrower, returned
 from ..registry import Registry
 
-__all__ = ["Loss", "loss", "loss_and_gradient", "losses"]
+__all__ = ["Loss", "check_targets", "loss", "loss_and_gradient", "losses"]
 
 Array = NDArray[Any]
 
@@ -33,6 +33,9 @@ class Loss(Plugin):
         super().__post_init__()
         self._check_companion("gradient", self.gradient, ("y", "target"))
 
+
+SLACK = 1e-3
+"""By how much the shares of a sample may miss 1: sums of float16 and float32 do."""
 
 losses: Registry[Loss] = Registry(Loss.kind, Loss, "pyconvx.losses")
 """Every loss by name."""
@@ -70,6 +73,33 @@ def loss_and_gradient(given: str | Loss | Bound[Loss], y: Array, target: Any) ->
     return float(each.mean(dtype=np.float64)), np.asarray(slope / len(y), y.dtype)
 
 
+def check_targets(given: Any, y: Array, target: Array) -> None:
+    """ValueError for labels or shares of any number of samples that cross_entropy cannot take, by the shape of some y.
+
+    What other losses take, and targets of another shape, are told when they are computed.
+    """
+    bound = losses.resolve(given)
+    if bound.plugin.function is not cross_entropy:
+        return
+    axis = bound.params["axis"]
+    classes, last = y.shape[axis], _last(y, target, axis)
+    if target.ndim < y.ndim and target.dtype.kind in "iu":
+        _check_labels(target, classes)
+    elif target.ndim == y.ndim and last.shape[-1] == classes and target.dtype.kind in "biuf":
+        sums = last.sum(-1, dtype=np.float64)
+        if not (last.min() >= -SLACK and np.abs(sums - 1).max() <= SLACK):
+            raise ValueError(
+                f"cross_entropy takes labels, or shares of classes, none negative, that add up to 1; got targets from "
+                f"{last.min():.4g} to {last.max():.4g}, which add up to {sums.min():.4g}...{sums.max():.4g}; for "
+                f"regression loss='mse'"
+            )
+
+
+def _check_labels(target: Array, classes: int) -> None:
+    if target.size and not (target.min() >= 0 and target.max() < classes):
+        raise ValueError(f"labels must be in 0...{classes - 1}, got {target.min()}...{target.max()}")
+
+
 def _alike(y: Array, target: Array) -> Array:
     """The difference of predictions and targets of one shape."""
     if target.shape != y.shape:
@@ -92,8 +122,7 @@ def _shared(each: Array, classes: int = 1) -> Array:
 def _shares(y: Array, target: Array, label_smoothing: float) -> tuple[Array, Array]:
     """Logarithms of softmax over the last axis, and the shares that they ought to have."""
     if target.dtype.kind in "iu" and target.shape == y.shape[:-1]:
-        if target.size and not (target.min() >= 0 and target.max() < y.shape[-1]):
-            raise ValueError(f"labels must be in 0...{y.shape[-1] - 1}, got {target.min()}...{target.max()}")
+        _check_labels(target, y.shape[-1])
         wanted = (np.arange(y.shape[-1]) == target[..., None]).astype(y.dtype)
     else:
         _alike(y, target)
