@@ -384,3 +384,34 @@ def test_one_epoch_is_a_whole_one():
         axes.figure.draw_without_rendering()
         low, high = axes.get_xlim()
         assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
+@pytest.mark.parametrize("draw", [plot.feature_map, plot.picture_filter, plot.feature_maps, plot.feature_grid])
+def test_what_is_not_finite_has_a_colour_of_its_own(draw):
+    values = np.array([[np.nan, np.inf, -np.inf, 0.0, 1.0, -1.0]])
+    image = draw(values if draw in (plot.feature_map, plot.picture_filter) else values[..., None]).axes[0].images[0]
+    nan, *infinite, zero, one, minus = map(tuple, image.to_rgba(image.get_array())[0].tolist())
+    assert infinite == [nan, nan]
+    assert nan[3] == 1
+    assert nan == to_rgba("#9e9e9e")
+    assert len({nan, zero, one, minus}) == 4
+
+
+def test_poolings_are_named_with_their_parameters():
+    def names(*arguments, **options):
+        told = texts(plot.pooling_before_after(np.ones((9, 9)), 3, *arguments, **options))
+        return [text.rpartition(",")[0] for text in told if "," in text]
+
+    assert names(["max", "avg", cx.pooling("percentile", q=10)]) == ["before", "max", "avg", "percentile(q=10)"]
+    assert names("percentile", q=20, padding="same") == ["before", "percentile(q=20)"]
+    assert names(cx.pooling("avg", count_include_pad=True)) == ["before", "avg(count_include_pad=True)"]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_the_ring_says_what_it_marks(watched):
+    history = cx.nn.History(loss=[3.0, 2.0, 1.0], accuracy=[0.1, 0.2, 0.3])
+    if watched:
+        history.validation_loss, history.validation_accuracy = [3.0, 1.0, 2.0], [0.1, 0.2, 0.9]
+    for axes in plot.training_curves(history).axes:
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert labels[-1] == ("lowest validation loss" if watched else "lowest training loss")

@@ -59,7 +59,8 @@ def training_curves(history: Any, *, what: str | None = None, title: str = "", a
     """Draw what each epoch of a training came to, from the History that `nn.fit` returned.
 
     what: "loss" or "accuracy"; by default both where there are both, side by side, or the loss on the `ax` that is
-    given. A ring marks the best epoch. Raises ValueError for a history without an epoch, or without accuracies.
+    given. In each a ring marks the epoch of the lowest validation loss, or of the lowest training loss where nothing was
+    held back. Raises ValueError for a history without an epoch, or without accuracies.
 
     >>> import pyconvx as cx
     >>> figure = training_curves(cx.nn.History(loss=[2.0, 1.0], validation_loss=[2.1, 1.5]))
@@ -86,7 +87,8 @@ def training_curves(history: Any, *, what: str | None = None, title: str = "", a
             axes.plot(epochs, numbers, style, color=colour, linewidth=1.8, marker=".", label=name)
     watched = values["validation"] or values["training"]
     if len(watched) > history.best:
-        ring: dict[str, Any] = {"facecolors": "none", "edgecolors": INK, "s": 60, "zorder": 3, "label": "best epoch"}
+        label = f"lowest {'validation' if history.validation_loss else 'training'} loss"
+        ring: dict[str, Any] = {"facecolors": "none", "edgecolors": INK, "s": 60, "zorder": 3, "label": label}
         axes.scatter([history.best + 1], [watched[history.best]], **ring)
     axes.legend(frameon=False, fontsize=8)
     axes.set_xlabel("epoch", fontsize=8.5)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import integer
-from .page import INK, SIGNED, axes_of, frame, limit_of, number_text, one_map, pixels_of
+from .page import INK, axes_of, colours_of_signs, frame, limit_of, number_text, one_map, pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,8 @@ def picture(image: ArrayLike, *, title: str = "", ax: Axes | None = None) -> Fig
 
 
 def feature_map(values: ArrayLike, *, title: str = "", limit: float | None = None, ax: Axes | None = None) -> Figure:
-    """Draw one feature map, (H, W) or (H, W, 1): orange is negative, white is zero, purple is positive.
+    """Draw one feature map, (H, W) or (H, W, 1): orange is negative, white is zero, purple is positive,
+    grey what is not finite.
 
     `limit` is the absolute value that gets the full colour; by default the largest one in the map.
 
@@ -42,7 +43,7 @@ def feature_map(values: ArrayLike, *, title: str = "", limit: float | None = Non
     numbers = one_map(values, "values")
     figure, axes = axes_of(ax, title, 3.0, 3.0)
     bound = limit_of(numbers, limit)
-    axes.imshow(numbers, cmap=SIGNED, vmin=-bound, vmax=bound, interpolation="nearest")
+    axes.imshow(numbers, cmap=colours_of_signs(), vmin=-bound, vmax=bound, interpolation="nearest")
     frame(axes)
     return figure
 
@@ -60,7 +61,7 @@ def picture_filter(
     cells = one_map(weights, "weights")
     figure, axes = axes_of(ax, title, 2.0, 2.0)
     bound = 1.6 * limit_of(cells, None)  # paler than a feature map, so that the numbers can be read
-    axes.imshow(cells, cmap=SIGNED, vmin=-bound, vmax=bound, interpolation="nearest")
+    axes.imshow(cells, cmap=colours_of_signs(), vmin=-bound, vmax=bound, interpolation="nearest")
     if numbers or (numbers is None and max(cells.shape) <= 3):
         from .fitted import FittedTexts
 
@@ -101,7 +102,7 @@ def feature_maps(
         place = Affine2D.from_values(across / width, up / width, 0.0, -1.0 / height, left, 1.0)
         sheet = axes.imshow(
             stack[:, :, k],
-            cmap=SIGNED,
+            cmap=colours_of_signs(),
             vmin=-bound,
             vmax=bound,
             interpolation="nearest",
@@ -220,7 +221,7 @@ def _grid(tiles: Any, columns: int, bound: float, labels: list[str] | None, titl
     for i, tile in enumerate(tiles):
         top, left = i // columns * step[0], i % columns * step[1]
         extent = (left, left + width, top + height, top)
-        axes.imshow(tile, cmap=SIGNED, vmin=-bound, vmax=bound, interpolation="nearest", extent=extent)
+        axes.imshow(tile, cmap=colours_of_signs(), vmin=-bound, vmax=bound, interpolation="nearest", extent=extent)
         axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=INK, linewidth=0.5))
         if labels:
             texts.write(left + width / 2, top + 1.02 * height, labels[i], (step[1], gap), va="top")

@@ -2,7 +2,7 @@
 importing this package is quick and never fails. Imports NumPy alone.
 
 One scale of colours, safe for the colour-blind, serves all signed numbers: orange is negative, white zero, purple
-positive. Lines and areas take the colours of Okabe and Ito.
+positive, grey no number or infinite. Lines and areas take the colours of Okabe and Ito.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 __all__ = [
     "COLOURS",
     "FAINT",
     "INK",
-    "SIGNED",
+    "NOT_FINITE",
     "axes_of",
+    "colours_of_signs",
     "enclose",
     "frame",
     "limit_of",
@@ -35,6 +37,7 @@ __all__ = [
 SIGNED = "PuOr"  # matplotlib's name of the colour scale
 INK = "#222222"
 FAINT = "#8a8a8a"
+NOT_FINITE = "#9e9e9e"
 LARGEST = 40.0  # inches of a figure, in either direction
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -78,6 +81,13 @@ def enclose(figure: Figure, axes: Axes) -> None:
     figure.set_size_inches(width, height)
     left, low = inside.x0 - page.x0, inside.y0 - page.y0
     axes.set_position((left / width, low / height, inside.width / width, inside.height / height))
+
+
+def colours_of_signs() -> Colormap:
+    """The scale of colours for signed numbers, with one of its own for what is not finite."""
+    from matplotlib import colormaps
+
+    return colormaps[SIGNED].with_extremes(bad=NOT_FINITE)
 
 
 def number_text(number: float, digits: int = 3) -> str:

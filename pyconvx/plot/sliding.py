@@ -12,7 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import functional
 from ..geometry import Window, conv_windows
-from .page import COLOURS, FAINT, INK, SIGNED, axes_of, limit_of, new_figure, number_text, number_width, one_map
+from .page import (
+    COLOURS,
+    FAINT,
+    INK,
+    NOT_FINITE,
+    axes_of,
+    colours_of_signs,
+    limit_of,
+    new_figure,
+    number_text,
+    number_width,
+    one_map,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -193,15 +205,14 @@ def _cells(
     empty: Any = frozenset(),
 ) -> None:
     """Numbers in cells of the colours of their signs; cells that are pale, or empty."""
-    from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
-    colours, bound = colormaps[SIGNED], limit_of(numbers, None)
+    colours, bound = colours_of_signs(), limit_of(numbers, None)
     for (row, column), number in np.ndenumerate(numbers):
         x, y = corner[0] + column, corner[1] + row
         here = (row, column)
-        shade = "white" if here in empty else colours(0.5 + 0.3 * number / bound)
-        cell = Rectangle((x, y), 1, 1, facecolor=shade, edgecolor=FAINT, linewidth=0.5)
+        shade: Any = colours(0.5 + 0.3 * number / bound) if np.isfinite(number) else NOT_FINITE
+        cell = Rectangle((x, y), 1, 1, facecolor="white" if here in empty else shade, edgecolor=FAINT, linewidth=0.5)
         cell.set_alpha(0.35 if here in pale else 1.0)
         texts.axes.add_patch(cell)
         text, room = number_text(number, DIGITS), (1, 1)

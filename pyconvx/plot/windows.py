@@ -6,6 +6,7 @@ May import page, the plugins, geometry and the operations.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,21 @@ from numpy.typing import ArrayLike
 from .. import functional
 from ..geometry import receptive_field as field_of
 from ..padding import padding
-from .page import COLOURS, FAINT, INK, SIGNED, axes_of, frame, limit_of, number_text, number_width, one_map, pixels_of
+from ..plugin import Bound
+from ..pooling import pooling
+from .page import (
+    COLOURS,
+    FAINT,
+    INK,
+    axes_of,
+    colours_of_signs,
+    frame,
+    limit_of,
+    number_text,
+    number_width,
+    one_map,
+    pixels_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +73,9 @@ def padding_strip(
     for row, (mode, numbers) in enumerate(zip(bound, rows, strict=True)):
         shade = np.clip(numbers / (2.4 * n), -1, 1)[None]
         extent = (-0.5, width - 0.5, row + 0.4, row - 0.4)
-        shown = axes.imshow(shade, cmap=SIGNED, vmin=-1, vmax=1, extent=extent, aspect="auto", interpolation="nearest")
+        shown = axes.imshow(
+            shade, cmap=colours_of_signs(), vmin=-1, vmax=1, extent=extent, aspect="auto", interpolation="nearest"
+        )
         for column, (number, ink) in enumerate(zip(numbers, _ink_on(shown, shade)[0], strict=True)):
             inside = before <= column < before + n
             weight = "bold" if inside else "normal"
@@ -122,11 +139,11 @@ def pooling_before_after(
     """
     numbers = one_map(values, "values")
     several = isinstance(kinds, Sequence) and not isinstance(kinds, str)
-    kinds = tuple(kinds) if several else (kinds,)
+    params = {key: value for key, value in options.items() if key not in signature(functional.pool2d).parameters}
     maps = [("before", numbers)]
-    for kind in kinds:
+    for kind in kinds if several else (kinds,):
         maps.append(
-            (str(getattr(kind, "name", kind)), functional.pool2d(numbers[..., None], size, kind, **options)[..., 0])
+            (_told(pooling(kind, **params)), functional.pool2d(numbers[..., None], size, kind, **options)[..., 0])
         )
     ratio = numbers.shape[0] / numbers.shape[1]
     told = [drawn for _, drawn in maps if max(drawn.shape) <= READABLE]
@@ -150,11 +167,18 @@ def pooling_before_after(
     return figure
 
 
+def _told(bound: Bound[Any]) -> str:
+    """A bound plugin as it is called, without parameters that have their defaults."""
+    defaults = bound.plugin.defaults
+    own = [f"{key}={value!r}" for key, value in bound.params.items() if repr(value) != repr(defaults.get(key))]
+    return f"{bound.name}({', '.join(own)})" if own else bound.name
+
+
 def _shades(drawn: Any, before: Any, signed: bool) -> dict[str, Any]:
     """The scale of the map before, or that of what goes beyond it, as sums do."""
     if signed:
         bound = max(limit_of(before, None), limit_of(drawn, None))
-        return {"cmap": SIGNED, "vmin": -bound, "vmax": bound}
+        return {"cmap": colours_of_signs(), "vmin": -bound, "vmax": bound}
     low, high = _range(before)
     least, most = _range(drawn)
     if least < low or most > high:
@@ -169,7 +193,7 @@ def _range(numbers: Any) -> tuple[float, float]:
 
 def _ink_on(shown: Any, numbers: Any) -> Any:
     """For each number of a map the colour that is legible on its shade."""
-    shades = shown.cmap(shown.norm(numbers))
+    shades = shown.cmap(shown.norm(np.ma.masked_invalid(numbers)))
     return np.where(shades[..., :3] @ (0.299, 0.587, 0.114) < 0.5, "white", INK)
 
 
