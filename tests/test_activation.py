@@ -425,3 +425,9 @@ def test_a_single_number_has_no_axis(name):
             assert y.shape == ()
             assert y == cx.activate(x, name) == cx.activate([x], name)[0]
             assert pullback(1.0)[0].shape == ()
+
+
+@pytest.mark.parametrize("name", ["softmax", "glu"])
+def test_a_number_has_no_axis(name):
+    with pytest.raises(ValueError, match=rf"x must have an axis for activation {name}\(\), got the shape \(\)"):
+        cx.activate(3.0, name)

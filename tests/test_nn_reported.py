@@ -1,6 +1,10 @@
 """What reviewers of the networks found: each stays mended."""
 
+import dataclasses
+import inspect
 import json
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -503,3 +507,64 @@ def test_labels_of_all_samples_are_looked_at_before_a_training():
     with pytest.raises(ValueError, match=r"labels must be in 0\.\.\.1, got -1\.\.\.7"):
         nn.fit(net, x, [0, 1, 0, 1, -1, 7], batch_size=2)
     assert bits(net) == before
+
+
+@pytest.mark.parametrize("made", [lambda net: net, cx.nn.frozen])
+def test_a_network_says_which_layer_takes_no_such_x(made):
+    inner = cx.Sequential(cx.Activation("relu"), cx.Conv2D(2, 1))
+    net = cx.Sequential(cx.MaxPool2D(2), cx.Conv2D(4, 1, activation="tanh"), inner, cx.Flatten(), cx.Dense(2))
+    net.build((4, 4, 3))
+    net, wrong = made(net), np.ones((2, 4, 4, 5), np.float32)
+    calls = [lambda: net(wrong)] * 3
+    if made is not cx.nn.frozen:
+        calls += [lambda: net(wrong, training=True), lambda: net.vjp(wrong), lambda: nn.fit(net, wrong, [0, 1])]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^layer 1, Conv2D\(4, 1, .*channels"):
+            call()
+    with pytest.raises(ValueError, match=r"^layer \d, Dense\(2\): "):
+        net(np.ones((2, 6, 6, 3), np.float32))
+
+
+def test_a_network_in_a_network_says_which_layer_takes_no_such_x():
+    net = cx.Sequential(cx.Flatten(), cx.Sequential(cx.Activation("relu"), cx.Dense(2))).build((4,))
+    with pytest.raises(ValueError, match=r"^layer 1, Sequential\(.*\): layer 1, Dense\(2\): "):
+        net(np.ones((2, 5), np.float32))
+
+
+def test_a_plugin_that_fails_in_a_network_is_told_as_it_was():
+    class Own(ValueError):
+        pass
+
+    @cx.activations.register("failing_in_a_network")
+    def failing(x):
+        raise Own("no")
+
+    try:
+        net = cx.Sequential(cx.Activation("failing_in_a_network"))
+        for training in (False, True):
+            with pytest.raises(Own, match=r"^no\b"):
+                net(np.ones((1, 2)), training=training)
+    finally:
+        cx.activations.unregister("failing_in_a_network")
+
+
+def test_safetensors_that_are_missing_are_asked_for(monkeypatch, tmp_path):
+    (tmp_path / "b.safetensors").write_bytes(b"")
+    for name in ("safetensors", "safetensors.numpy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for call in (
+        lambda: nn.save(cx.Dense(2).build((3,)), tmp_path / "a.safetensors"),
+        lambda: nn.load(tmp_path / "b.safetensors"),
+    ):
+        with pytest.raises(ImportError, match="pip install safetensors"):
+            call()
+
+
+@pytest.mark.parametrize("layer", [cx.Conv2D, cx.ConvTranspose2D, cx.DepthwiseConv2D, cx.SeparableConv2D, cx.Pool2D])
+def test_a_layer_tells_of_every_option(layer):
+    own = {field.name for field in dataclasses.fields(layer)} - {"bias"}
+    assert own <= set(re.findall(r"\w+", layer.__doc__))
+    function = {cx.Pool2D: cx.pool2d, cx.ConvTranspose2D: cx.conv_transpose2d}.get(layer, cx.conv2d)
+    for name in inspect.signature(function).parameters.keys() - own - {"x", "bias", "params"}:
+        with pytest.raises(TypeError, match=name):
+            layer(2, 2, **{name: None}) if layer is not cx.DepthwiseConv2D else layer(2, **{name: None})

@@ -716,3 +716,17 @@ def test_places_done_together_have_the_bits_of_each_alone(isa, kind, params, cha
                 window = x[:, :, place * stride : place * stride + reach]
                 one = cx.pool2d(window, size, kind, stride=(stride, 1), dilation=dilation, **params)
                 np.testing.assert_array_equal(y[:, :, place : place + 1], one)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("lp", "p"), ("percentile", "q"), ("logsumexp", "temperature"), ("softmax", "temperature"), ("mixed", "alpha")],
+)
+@pytest.mark.parametrize("value", [[1, 2], np.array([1, 2])])
+def test_a_parameter_of_a_statistic_is_one_number(kind, name, value):
+    for call in (
+        lambda: cx.pool2d(np.ones((4, 4, 1)), 2, kind, **{name: value}),
+        lambda: cx.global_pool(np.ones((1, 4, 4, 1)), kind, **{name: value}),
+    ):
+        with pytest.raises(TypeError, match=f"{name} of pooling '{kind}' must be one number, got"):
+            call()

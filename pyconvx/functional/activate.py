@@ -132,6 +132,8 @@ def activate(
     if keeps_rows(bound):
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
             raise TypeError(f"axis must be an int, got {axis!r}")
+        if array.ndim == 0:
+            raise ValueError(f"x must have an axis for activation {bound!r}, got the shape ()")
         if not -array.ndim <= axis < array.ndim:
             raise ValueError(f"axis must be in {-array.ndim}...{array.ndim - 1} for x of shape {shape}, got {axis}")
         rows = int(axis) % array.ndim - array.ndim

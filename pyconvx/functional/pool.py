@@ -243,6 +243,7 @@ def _pool(
     bound = pooling(kind, **params)
     divisor_of(bound)
     if bound.plugin.kernel in STATISTICS:
+        _check_numbers(bound)
         evaluate(bound, np.zeros((1, 1), np.float32))  # its function knows which parameters it takes
     if return_indices and bound.plugin.kernel not in EXTREMA:
         raise ValueError(f"return_indices is for the kinds max and min, got {bound.name!r}")
@@ -352,6 +353,12 @@ def pool(
         return out, axes, modes, border
 
     return _pool(rank, x, kind, params, layout, make, arrays.flag("return_indices", return_indices), False, out)
+
+
+def _check_numbers(bound: Bound[Pooling]) -> None:
+    for key, value in bound.params.items():
+        if np.ndim(value):
+            raise TypeError(f"{key} of pooling {bound.name!r} must be one number, got {value!r}")
 
 
 def _empty_window(window: Window) -> bool:

@@ -16,7 +16,7 @@ from .layer import Array, Layer, Run
 from .layout import channels_last_inside
 from .links import Dtype, Unit, unit_of
 from .pieces import Memory, segments
-from .sequential import Parallel, Sequential
+from .sequential import Parallel, Sequential, one_after_another
 
 __all__ = ["Chain"]
 
@@ -86,10 +86,10 @@ class Chain:
         try:
             return self._done(x, run)
         except (TypeError, ValueError) as error:
-            if self.inside is self.layers or not _all_own(self.layers):
+            if not _all_own(self.layers):
                 raise
             refused = error
-        _one_by_one(self.layers, x, run)  # which tell of themselves what is wrong
+        one_after_another(self.layers, x, run)  # which tell of themselves what is wrong
         raise refused
 
     def _done(self, x: Array, run: Run) -> Array:

@@ -220,7 +220,8 @@ class _Convolution(_Options):
 class _Conv(_Convolution):
     """A convolution over # spatial axes: `conv#d` with filters of its own.
 
-    filters: how many; kernel_size: an int, or one per spatial axis. All other options are those of `conv#d`;
+    filters: how many; kernel_size: an int, or one per spatial axis. stride, padding, padding_mode, dilation, groups,
+    activation, layout: as for `conv#d`, whose algorithm and out a layer does not have. bias: whether there is one;
     initializer, bias_initializer: names in `nn.initializers`. Parameters: filters, and bias unless bias=False.
 
     >>> import numpy as np, pyconvx as cx
@@ -246,8 +247,10 @@ class _Conv(_Convolution):
 class _ConvTranspose(_Convolution):
     """A transposed convolution over # spatial axes: `conv_transpose#d` with filters of its own.
 
-    filters: channels of the result; kernel_size: an int, or one per spatial axis. All other options are those of
-    `conv_transpose#d`. Parameters: filters (channels of x, *kernel, filters // groups), and bias unless bias=False.
+    filters: channels of the result; kernel_size: an int, or one per spatial axis. stride, padding, output_padding,
+    padding_mode, dilation, groups, activation, layout: as for `conv_transpose#d`, whose out a layer does not have.
+    bias, initializer, bias_initializer: as for `Conv#D`. Parameters: filters (channels of x, *kernel, filters // groups),
+    and bias unless bias=False.
 
     >>> import numpy as np, pyconvx as cx
     >>> layer = cx.nn.ConvTranspose#D(3, 2, stride=2)
@@ -290,7 +293,8 @@ class _ConvTranspose(_Convolution):
 class _DepthwiseConv(_Convolution):
     """A convolution over # spatial axes of each channel by itself, with `multiplier` filters for each.
 
-    kernel_size: an int, or one per spatial axis. All other options are those of `conv#d`. Parameters: filters
+    kernel_size: an int, or one per spatial axis. stride, padding, padding_mode, dilation, activation, layout, bias,
+    initializer, bias_initializer: as for `Conv#D`; there are as many groups as channels. Parameters: filters
     (C * multiplier, *kernel, 1), and bias unless bias=False.
 
     >>> import numpy as np, pyconvx as cx
@@ -320,7 +324,8 @@ class _SeparableConv(_Options):
     """A convolution over # spatial axes in two steps: each channel by itself, then filters of one tap over them all.
 
     filters: how many at the second step; kernel_size, multiplier, stride, padding, padding_mode, dilation: of the first
-    one; bias, activation: of the second. Parameters: depthwise, filters, and bias unless bias=False.
+    one; bias, bias_initializer, activation: of the second; layout, initializer: of both. Parameters: depthwise, filters,
+    and bias unless bias=False.
 
     >>> import numpy as np, pyconvx as cx
     >>> layer = cx.nn.SeparableConv#D(6, 3, padding="same")

@@ -36,7 +36,8 @@ class _Pool(Operation):
     """Pooling over # spatial axes: `pool#d` as a layer.
 
     size: of the windows, an int or one per spatial axis; kind: a name in `poolings`, or a bound one such as
-    ``cx.pooling("lp", p=3)``. All other options are those of `pool#d`.
+    ``cx.pooling("lp", p=3)``, which is how it takes parameters. stride, padding, padding_mode, dilation, ceil_mode,
+    layout: as for `pool#d`, whose return_indices and out a layer does not have.
 
     >>> import numpy as np, pyconvx as cx
     >>> cx.nn.Pool#D(2, "avg")(np.ones((1, *(8,) * #, 3))).shape == (1, *(4,) * #, 3)
@@ -94,7 +95,7 @@ class _Pool(Operation):
 
 @dataclass(eq=False, repr=False)
 class _MaxPool(_Pool):
-    """The largest elements of windows over # spatial axes: `Pool#D(size, "max")`.
+    """The largest elements of windows over # spatial axes: `Pool#D(size, "max")`, with its options.
 
     >>> import numpy as np, pyconvx as cx
     >>> cx.nn.MaxPool#D(2)(np.ones((1, *(8,) * #, 3))).shape == (1, *(4,) * #, 3)
@@ -106,7 +107,9 @@ class _MaxPool(_Pool):
 
 @dataclass(eq=False, repr=False)
 class _AvgPool(_Pool):
-    """The means of windows over # spatial axes: `Pool#D(size, "avg")`.
+    """The means of windows over # spatial axes: `Pool#D(size, "avg")`, with its options.
+
+    Parameters of avg are written as ``Pool#D(2, cx.pooling("avg", count_include_pad=True))``.
 
     >>> import numpy as np, pyconvx as cx
     >>> cx.nn.AvgPool#D(2)(np.ones((1, *(8,) * #, 3))).shape == (1, *(4,) * #, 3)

@@ -10,6 +10,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,11 +52,10 @@ def save(net: Layer, path: str | Path) -> None:
         arrays[CONFIG] = np.frombuffer(about.encode(), np.uint8)
         write_whole(path, lambda file: np.savez(file, **arrays))
     elif path.suffix == ".safetensors":
-        from safetensors.numpy import save
-
+        safetensors = _module("safetensors.numpy")
         plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
         metadata = {CONFIG: about, CHECKSUM: _checksum(about, plain)}
-        write_whole(path, lambda file: file.write(save(plain, metadata=metadata)))
+        write_whole(path, lambda file: file.write(safetensors.save(plain, metadata=metadata)))
     else:
         raise ValueError(f"path must end in .npz or .safetensors, got {str(path)!r}")
 
@@ -163,7 +163,7 @@ def _npz(path: Path) -> Iterator[tuple[str, Read]]:
 
 @contextmanager
 def _safetensors(path: Path) -> Iterator[tuple[str, Read]]:
-    from safetensors import safe_open
+    safetensors = _module("safetensors")
 
     def read(wanted: Mapping[str, Shape]) -> Params:
         check_names(file.keys(), wanted)
@@ -174,11 +174,19 @@ def _safetensors(path: Path) -> Iterator[tuple[str, Read]]:
             raise ValueError("it is damaged: its checksum is another one")
         return arrays
 
-    with safe_open(path, framework="numpy") as file:
+    with safetensors.safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         if CONFIG not in metadata:
             raise ValueError(f"it has no text {CONFIG!r}")
         yield metadata[CONFIG], read
+
+
+def _module(name: str) -> Any:
+    """One of safetensors; ImportError says what to install."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError("files that end in .safetensors need that package: pip install safetensors") from error
 
 
 def _checksum(text: str, arrays: Params) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .layer import Array, Layer, LayerPullback, Params, Run, Shape, channel_axis
 if TYPE_CHECKING:
     from .chain import Chain
 
-__all__ = ["Parallel", "Residual", "Sequential"]
+__all__ = ["Parallel", "Residual", "Sequential", "one_after_another"]
 
 T = TypeVar("T")
 
@@ -224,7 +224,7 @@ class Sequential(_Group):
             try:
                 shapes.append(layer.output_shape(shapes[-1]))
             except ValueError as error:
-                raise ValueError(f"layer {i}, {layer!r}: {error}") from error
+                _refuse(i, layer, error)
         return shapes
 
     def inputs(self, input_shape: Shape) -> list[Shape]:
@@ -237,18 +237,22 @@ class Sequential(_Group):
         if not run.training:  # there is no new state
             if (chain := self.own_chain) is not None:
                 return chain(x, run)
-            for layer in self.layers:
-                x = layer.forward(x, run)
-            return x
-        for forward in self._each("forward", run):
-            x = forward(x)
+            return one_after_another(self.layers, x, run)
+        for i, forward in enumerate(self._each("forward", run)):
+            try:
+                x = forward(x)
+            except ValueError as error:
+                _refuse(i, self.layers[i], error)
         return x
 
     def pull(self, x: Array, run: Run) -> tuple[Array, LayerPullback]:
         pullbacks, results = [], []
-        for pull in self._each("pull", run):
+        for i, pull in enumerate(self._each("pull", run)):
             results.append(x)
-            x, pullback = pull(x)
+            try:
+                x, pullback = pull(x)
+            except ValueError as error:
+                _refuse(i, self.layers[i], error)
             pullbacks.append(pullback)
         if not run.inner and any(np.may_share_memory(x, each) for each in results[1:]):
             x = x.copy()  # what layers made for one another, and may read again, is not for a caller to change
@@ -262,6 +266,23 @@ class Sequential(_Group):
             return gy, _numbered(reversed(found))
 
         return x, back
+
+
+def one_after_another(layers: Sequence[Layer], x: Array, run: Run) -> Array:
+    """The result of layers without training; the ValueError of one says which it is."""
+    for i, layer in enumerate(layers):
+        try:
+            x = layer.forward(x, run)
+        except ValueError as error:
+            _refuse(i, layer, error)
+    return x
+
+
+def _refuse(i: int, layer: Layer, error: ValueError) -> NoReturn:
+    """Raise the error of layer i with its place; one of a plugin, which a note names, or of another class as it is."""
+    if type(error) is not ValueError or getattr(error, "__notes__", None):
+        raise error
+    raise ValueError(f"layer {i}, {layer!r}: {error}") from error
 
 
 class Parallel(_Group):

@@ -59,8 +59,8 @@ def training_curves(history: Any, *, what: str | None = None, title: str = "", a
     """Draw what each epoch of a training came to, from the History that `nn.fit` returned.
 
     what: "loss" or "accuracy"; by default both where there are both, side by side, or the loss on the `ax` that is
-    given. In each a ring marks the epoch of the lowest validation loss, or of the lowest training loss where nothing was
-    held back. Raises ValueError for a history without an epoch, or without accuracies.
+    given. In each a ring marks the epoch of the lowest validation loss, or of the lowest training loss where nothing
+    was held back. Raises ValueError for a history without an epoch, or without accuracies.
 
     >>> import pyconvx as cx
     >>> figure = training_curves(cx.nn.History(loss=[2.0, 1.0], validation_loss=[2.1, 1.5]))
