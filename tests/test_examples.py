@@ -1,14 +1,17 @@
 """Each example runs as a user runs it: in a process of its own, outside the checkout, without a warning."""
 
+import runpy
 import struct
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.py"))
+FOLDER = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
 
 
 def test_there_are_examples():
@@ -41,3 +44,14 @@ def test_fashion_mnist_runs_on_any_such_folder(tmp_path):
     assert "test accuracy" in result.stdout
     assert (tmp_path / "fashion_mnist.npz").is_file()
     assert (tmp_path / "fashion_mnist.png").is_file()
+
+
+def test_the_package_of_plugins_tells_cython_where_pyconvx_is(monkeypatch):
+    """Beside an editable install, whose import hook Cython does not ask, it would not find the .pxd files."""
+    told = {}
+    build = types.SimpleNamespace(cythonize=lambda extensions, **options: told.update(options))
+    tools = types.SimpleNamespace(Extension=lambda *args, **options: None, setup=lambda **options: None)
+    for name, module in (("Cython", types.ModuleType("Cython")), ("Cython.Build", build), ("setuptools", tools)):
+        monkeypatch.setitem(sys.modules, name, module)
+    runpy.run_path(str(FOLDER / "plugin_package" / "setup.py"))
+    assert any((Path(folder) / "pyconvx" / "compiled.pxd").is_file() for folder in told.get("include_path", ()))

@@ -249,8 +249,8 @@ class _ConvTranspose(_Convolution):
 
     filters: channels of the result; kernel_size: an int, or one per spatial axis. stride, padding, output_padding,
     padding_mode, dilation, groups, activation, layout: as for `conv_transpose#d`, whose out a layer does not have.
-    bias, initializer, bias_initializer: as for `Conv#D`. Parameters: filters (channels of x, *kernel, filters // groups),
-    and bias unless bias=False.
+    bias, initializer, bias_initializer: as for `Conv#D`. Parameters: filters (channels of x, *kernel,
+    filters // groups), and bias unless bias=False.
 
     >>> import numpy as np, pyconvx as cx
     >>> layer = cx.nn.ConvTranspose#D(3, 2, stride=2)
@@ -324,8 +324,8 @@ class _SeparableConv(_Options):
     """A convolution over # spatial axes in two steps: each channel by itself, then filters of one tap over them all.
 
     filters: how many at the second step; kernel_size, multiplier, stride, padding, padding_mode, dilation: of the first
-    one; bias, bias_initializer, activation: of the second; layout, initializer: of both. Parameters: depthwise, filters,
-    and bias unless bias=False.
+    one; bias, bias_initializer, activation: of the second; layout, initializer: of both. Parameters: depthwise,
+    filters, and bias unless bias=False.
 
     >>> import numpy as np, pyconvx as cx
     >>> layer = cx.nn.SeparableConv#D(6, 3, padding="same")
