@@ -15,9 +15,23 @@ import numpy as np
 from ._core import _compiled
 from ._core._compiled import MOST_PARAMETERS, Compiled
 
-__all__ = ["ACTIVATION_FORMS", "GRADIENT_FORMS", "POOLING_FORMS", "Compiled", "Form", "cannot_fail", "compiled_of"]
+__all__ = [
+    "ACTIVATION_FORMS",
+    "GRADIENT_FORMS",
+    "POOLING_FORMS",
+    "Compiled",
+    "Foreign",
+    "Form",
+    "cannot_fail",
+    "compiled_of",
+    "foreign_of",
+]
 
 SIZES = {"float32": 4, "float64": 8}
+
+
+Foreign = tuple[int, int, int]
+"""A function: the code of its form, its address, and that of data of its own, or 0."""
 
 
 class Form(NamedTuple):
@@ -130,6 +144,8 @@ class _Functions(Compiled):
 
     certain: frozenset[int] = frozenset()
     """Sizes of elements whose function cannot fail: it returns nothing, and it is none of Python's, which may raise."""
+    functions: tuple[Mapping[int, Foreign], Mapping[int, Foreign]]
+    """The functions and their gradients, by size of element."""
 
 
 def cannot_fail(compiled: Any, dtype: np.dtype[Any]) -> bool:
@@ -137,7 +153,12 @@ def cannot_fail(compiled: Any, dtype: np.dtype[Any]) -> bool:
     return isinstance(compiled, _Functions) and dtype.itemsize in compiled.certain
 
 
-def _certain(given: Any, functions: Mapping[int, tuple[int, int, int]]) -> frozenset[int]:
+def foreign_of(compiled: Any, dtype: np.dtype[Any], backward: bool = False) -> Foreign | None:
+    """The function for elements of that dtype, or of its gradient, if a plugin brings one."""
+    return compiled.functions[backward].get(dtype.itemsize) if isinstance(compiled, _Functions) else None
+
+
+def _certain(given: Any, functions: Mapping[int, Foreign]) -> frozenset[int]:
     """The sizes of elements for which a function was given by its address alone: a capsule may be Cython's."""
     each = {SIZES[np.dtype(key).name]: one for key, one in given.items()} if isinstance(given, Mapping) else {}
     return frozenset(
@@ -147,12 +168,12 @@ def _certain(given: Any, functions: Mapping[int, tuple[int, int, int]]) -> froze
     )
 
 
-def _functions(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, tuple[int, int, int]]:
+def _functions(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, Foreign]:
     """For each size of element: form, address and address of data."""
     if given is None:
         return {}
     if isinstance(given, Mapping):
-        found: dict[int, tuple[int, int, int]] = {}
+        found: dict[int, Foreign] = {}
         for key, function in given.items():
             try:
                 dtype = np.dtype(key).name if key is not None and np.dtype(key).isnative else repr(key)
@@ -168,7 +189,7 @@ def _functions(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, tupl
     return _function(what, given, forms)
 
 
-def _function(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, tuple[int, int, int]]:
+def _function(what: str, given: Any, forms: tuple[Form, ...]) -> dict[int, Foreign]:
     """The same of one function, for each size of element that its form serves."""
     signature, address, user = _unpacked(what, given)
     shape = _shape(signature)
@@ -204,7 +225,10 @@ def compiled_of(
         raise ValueError(
             f"{label} has {len(parameters)} parameters, and compiled functions get {MOST_PARAMETERS} at most"
         )
-    keep = [list(each.values()) if isinstance(each, Mapping) else each for each in (forward[1], backward[1])]
+    keep = [list(each.values()) if isinstance(each, Mapping) else [each] for each in (forward[1], backward[1])]
+    checked = any(form == _compiled.CHECKED_ROW for found in (there, back) for form, _, _ in found.values())
+    if checked and any(type(each).__name__ == "_FuncPtr" for some in keep for each in some):  # of a CDLL
+        label += ": if it returns nothing, set restype = None, for ctypes takes int for granted"
     made = _Functions(label, there, back, rowwise, keep)
-    made.certain = _certain(forward[1], there)
+    made.certain, made.functions = _certain(forward[1], there), (there, back)
     return made

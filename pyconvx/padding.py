@@ -67,11 +67,11 @@ class PaddingMode(Plugin):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.joint, bool):
-            raise TypeError(f"joint of {self.kind} {self.name!r} must be True or False (a bool), got {self.joint!r}")
         ranks = self.ranks
         if not isinstance(ranks, tuple) or not ranks or not all(type(rank) is int and rank > 0 for rank in ranks):
             raise TypeError(f"ranks of {self.kind} {self.name!r} must be a tuple of positive ints, got {ranks!r}")
+        if not set(ranks) <= set(RANKS):
+            raise ValueError(f"ranks of {self.kind} {self.name!r} must be among {RANKS}, got {ranks!r}")
         if ranks != RANKS and not self.joint:
             raise TypeError(f"{self.kind} {self.name!r} takes ranks= only with joint=True")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -98,6 +98,12 @@ class Plugin:
         return f"{self.kind} {self.name!r} (registered by {self.owner})"
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name, None)
+            if each.type in (bool, "bool") and not isinstance(value, bool):
+                raise TypeError(
+                    f"{each.name} of {self.kind} {self.name!r} must be True or False (a bool), got {value!r}"
+                )
         defaults = self._parameters_of("function", self.function, self._leading())
         object.__setattr__(self, "defaults", MappingProxyType(defaults))
 
@@ -253,7 +259,14 @@ def numbers(bound: Bound[Any]) -> tuple[float, ...] | None:
     if not all(isinstance(value, (int, float)) for value in values):
         return None
     with calling(bound.plugin):
-        return tuple(map(float, values))
+        return tuple(_as_double(key, value) for key, value in bound.params.items())
+
+
+def _as_double(key: str, value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise OverflowError(f"{key} is larger than compiled code can take, a double: {error}") from None
 
 
 class calling:

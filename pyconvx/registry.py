@@ -126,6 +126,8 @@ class Registry(Mapping[str, P], Generic[P]):
             with loading(f"{self.kind} {name!r}", offer):
                 function = offer.load()
                 if name not in self._entries[0]:  # its module has not registered it, or under another name
+                    if isinstance(function, type):
+                        raise TypeError(f"{function!r} is a class, and a function is wanted")
                     try:
                         self.register(name, function)
                     except ValueError:

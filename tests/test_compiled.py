@@ -755,3 +755,23 @@ def test_the_loops_of_the_page_on_poolings(tmp_path):
     compiled = form(("rms", ctypes.CDLL(str(target))))
     with cx.poolings.temporarily("rms", lambda w: np.sqrt((w * w).mean(-1)), compiled={"float32": compiled}):
         cx.testing.check_pooling("rms", examples=20)
+
+
+def test_a_function_of_ctypes_without_restype_is_told_what_to_set():
+    function = ctypes.CDLL(None).getpid
+    real = ctypes.POINTER(ctypes.c_double)
+    function.argtypes = [real, real, ctypes.c_ssize_t, ctypes.c_void_p]
+    with (
+        cx.activations.temporarily("unset", np.square, compiled=function),
+        pytest.raises(RuntimeError, match="anything but 0") as caught,
+    ):
+        cx.activate(np.ones(3), "unset")
+    assert "restype = None" in caught.value.__notes__[-1]
+
+
+def test_a_parameter_that_no_double_holds_is_named():
+    with (
+        cx.activations.temporarily("large", lambda x, k=1: x, compiled=both(activation, np.square, 1)),
+        pytest.raises(OverflowError, match="k is larger than"),
+    ):
+        cx.activate(np.ones(3), cx.activation("large", k=10**400))

@@ -290,3 +290,33 @@ def test_the_list_tells_all_of_it(acme):
 
 def test_nothing_is_read_at_import(acme):
     assert run(acme, 'print("importlib.metadata" in sys.modules, cx.pad([1, 2], 1, "mirror"))') == ["False [2 1 2 1]"]
+
+
+def test_a_class_is_no_function(acme):
+    install(acme, "Classy", "0.1", {"activations": {"kind": "classy.kinds:Kind"}}, kinds="class Kind: pass")
+    told = run(
+        acme,
+        """
+        try:
+            cx.activations["kind"]
+        except cx.BrokenPluginError as error:
+            print(error)
+        """,
+    )
+    assert told[-1].endswith("is a class, and a function is wanted")
+
+
+def test_checks_tell_of_every_kind_that_has_the_name(acme):
+    install(acme, "Broken", "0.3", {"paddings": {"relu": "broken.bad:bad"}}, bad="import acme_has_no_such_module")
+    told = run(
+        acme,
+        """
+        try:
+            cx.testing.checks("relu")
+        except cx.BrokenPluginError as error:
+            print(error)
+        """,
+    )
+    assert "padding mode 'relu', offered by Broken 0.3" in told[-2]
+    assert told[-1].startswith("activation 'relu' (registered by pyconvx.")
+    assert told[-1].endswith("can be loaded")

@@ -713,6 +713,12 @@ def test_fields_that_say_nothing_are_refused(fields, message):
         cx.paddings.register("bad", wrapped, **fields)
 
 
+@pytest.mark.parametrize("ranks", [(4,), (1, 2, 3, 4)])
+def test_ranks_that_no_operation_has_are_refused(ranks):
+    with pytest.raises(ValueError, match=r"ranks of padding mode 'bad' must be among \(1, 2, 3\), got"):
+        cx.paddings.register("bad", wrapped, joint=True, ranks=ranks)
+
+
 def test_a_joint_mode_can_be_pickled():
     bound = mode("globe", poles=True)
     assert pickle.loads(pickle.dumps(bound)) == bound

@@ -91,7 +91,7 @@ ARROWS = {
     "windows": PLUGINS | {"padding", "geometry", "remember", "_core"},
     "functional": OPERATIONS,
     "": OPERATIONS | {"functional", "offers", "nn", "plot", "listing"},
-    "testing": OPERATIONS | {"functional", "offers", "nn", ""},
+    "testing": OPERATIONS | {"compiled", "functional", "offers", "nn", ""},
     "plot": OPERATIONS | {"functional"},
     "nn": OPERATIONS | {"functional", "plot"},
     "demo": {"", "plot"},

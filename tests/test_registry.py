@@ -444,3 +444,23 @@ def test_messages_have_the_article_of_the_kind():
 def test_the_list_says_what_is_wrong_with_a_plugin():
     with cx.poolings.temporarily("masked", lambda w: np.ma.masked_equal(w.max(-1), 4)):
         assert "(ValueError: function of pooling 'masked' (registered by" in str(cx.plugins("poolings"))
+
+
+@pytest.mark.parametrize(
+    ("registry", "field"),
+    [
+        (cx.activations, "rowwise"),
+        (cx.activations, "propagates_nan"),
+        (cx.activations, "limits"),
+        (cx.activations, "surrogate"),
+        (cx.poolings, "exact"),
+        (cx.poolings, "indexed"),
+        (cx.poolings, "ordered"),
+        (cx.paddings, "joint"),
+    ],
+)
+@pytest.mark.parametrize("value", ["no", 0, None, np.True_], ids=repr)
+def test_what_is_true_or_false_is_a_bool(registry, field, value):
+    with pytest.raises(TypeError, match=rf"{field} of {registry.kind} 'bad' must be True or False"):
+        registry.register("bad", lambda *arrays: arrays[0], **{field: value})
+    assert "bad" not in registry

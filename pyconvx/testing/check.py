@@ -5,11 +5,15 @@ Imports the laws and the registries. Runs are deterministic: the same plugin mee
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import hypothesis
+import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Flaky, Unsatisfiable, UnsatisfiedAssumption
 
@@ -22,7 +26,7 @@ from ..pooling import Pooling, poolings
 from ..registry import Registry, UnknownNameError
 from . import reference
 from .laws import LAWS
-from .laws.law import Law, Refuted, Subject, told
+from .laws.law import Law, Part, Refuted, Subject, told
 
 __all__ = [
     "Check",
@@ -44,6 +48,9 @@ DEFINITIONS = {
 }
 """What `like` may name."""
 
+PACKAGE = Path(__file__).parent.parent
+OTHERS = (PACKAGE, Path(str(np.__file__)).parent, Path(hypothesis.__file__).parent)  # whose lines are not a plugin's
+
 REGISTRIES: tuple[Registry[Any], ...] = (paddings, activations, poolings)
 
 
@@ -59,6 +66,13 @@ class LawBroken(AssertionError):
         return "\n\n".join(self.args[0].values())
 
 
+class Failure(NamedTuple):
+    """What is wrong, in words, and the exception that tells where, unless it is a result that is wrong."""
+
+    message: str
+    cause: BaseException | None = None
+
+
 @dataclass(frozen=True)
 class Check:
     """One law of one plugin, to be tried: call it."""
@@ -70,13 +84,18 @@ class Check:
     def __call__(self) -> None:
         """Try the law on as many cases; raise LawBroken for the simplest case found where it does not hold."""
         __tracebackhide__ = True  # pytest shows the message alone
-        message = self.failure()
-        if message is not None:
-            raise LawBroken({self.law.name: message})
+        found = self.found()
+        if found is not None:
+            raise LawBroken({self.law.name: found.message}) from found.cause
 
     def failure(self) -> str | None:
         """What is wrong, in words, or None."""
-        failures: list[tuple[Any, Exception]] = []
+        found = self.found()
+        return None if found is None else found.message
+
+    def found(self) -> Failure | None:
+        """What is wrong, or None."""
+        failures: list[tuple[Any, BaseException]] = []
         refusals: list[tuple[Any, BaseException | None]] = []
 
         def holds(case: Any) -> None:
@@ -85,6 +104,12 @@ class Check:
             except UnsatisfiedAssumption as error:
                 refusals.append((case, error.__context__))
                 raise
+            except Part as error:
+                failures.append((error.case, error.error))
+                raise
+            except SystemExit as error:  # of the plugin: the run goes on
+                failures.append((case, error))
+                raise RuntimeError("a plugin has ended the program") from error
             except Exception as error:
                 failures.append((case, error))
                 raise
@@ -122,20 +147,41 @@ class Check:
         notes = getattr(error, "__notes__", ())
         return (note for note in notes if self.subject.bound.plugin.name in note and "holds(" not in note)
 
-    def _told(self, case: Any, error: Exception, more: str = "") -> str:
+    def _told(self, case: Any, error: BaseException, more: str = "") -> Failure:
         plugin = self.subject.bound.plugin
         if isinstance(error, Refuted):
             seen, expected = error.seen, error.expected
         else:
             notes = "".join(f" ({note})" for note in self._own_notes(error))
-            seen, expected = f"{type(error).__name__}: {error}{notes}", "no exception"
-        return (
+            seen, expected = f"{type(error).__name__}: {error}{notes}{_place(error)}", "no exception"
+            if _by_the_library(error):
+                expected = "what the library takes"
+        message = (
             f"{plugin.kind} {self.subject.bound!r} (registered by {plugin.owner}) breaks a law.\n"
             f"  law      {self.law.name}: {self.law.statement}\n"
             f"  for      {_indented(told(case))}\n"
             f"  seen     {_indented(seen)}\n"
             f"  expected {_indented(expected)}{more}"
         )
+        return Failure(message, None if isinstance(error, Refuted) else error)
+
+
+def _lines(error: BaseException) -> list[traceback.FrameSummary]:
+    return list(traceback.extract_tb(error.__traceback__))
+
+
+def _place(error: BaseException) -> str:
+    """The last line that was run of neither pyconvx, NumPy nor Hypothesis: the plugin's."""
+    for line in reversed(_lines(error)):
+        if line.filename.startswith("<") or not any(Path(line.filename).is_relative_to(other) for other in OTHERS):
+            return f" ({line.filename}, line {line.lineno}, in {line.name})"
+    return ""
+
+
+def _by_the_library(error: BaseException) -> bool:
+    """Whether the library has refused what the plugin returned."""
+    raised_in = Path(_lines(error)[-1].filename)
+    return raised_in.is_relative_to(PACKAGE) and not raised_in.is_relative_to(PACKAGE / "testing")
 
 
 def _indented(text: str) -> str:
@@ -146,7 +192,8 @@ def checks(given: str | Plugin | Bound[Any], *, like: Any = None, examples: int 
     """Every law of a plugin: a name (of any kind; of several, if it is in several registries), or a bound plugin.
 
     like, examples: as for `check_padding`, `check_activation` and `check_pooling`. Raises UnknownNameError for a name
-    that no registry has, TypeError for anything else that is no such plugin, and what wrong options raise there.
+    that no registry has, BrokenPluginError for one that cannot be loaded, TypeError for anything else that is no such
+    plugin, and what wrong options raise there.
 
     >>> import pyconvx as cx
     >>> [check.law.name for check in cx.testing.checks("reflect")][4:7]
@@ -154,15 +201,30 @@ def checks(given: str | Plugin | Bound[Any], *, like: Any = None, examples: int 
     >>> cx.testing.checks("reflect", examples=5)[4]()  # raises LawBroken if the law does not hold
     """
     if isinstance(given, str):
-        found = [registry.resolve(given) for registry in REGISTRIES if given in registry]
-        if not found:
-            raise UnknownNameError(_unknown(given))
+        found = _all_named(given)
     else:
         plugin = given.plugin if isinstance(given, Bound) else given
         found = [registry.resolve(given) for registry in REGISTRIES if registry.kind == getattr(plugin, "kind", None)]
         if not found:
             raise TypeError(f"plugin must be a name, a padding mode, an activation or a pooling, got {given!r}")
     return [check for bound in found for check in _checks(bound, like, examples)]
+
+
+def _all_named(name: str) -> list[Bound[Any]]:
+    """The plugins of a name in every registry that has it; if one cannot be loaded, each is told."""
+    found, broken = [], []
+    for registry in REGISTRIES:
+        if name in registry:
+            try:
+                found.append(registry.resolve(name))
+            except BrokenPluginError as error:
+                broken.append(error)
+    if broken:
+        others = [f"{bound.plugin} can be loaded" for bound in found]
+        raise BrokenPluginError("\n".join([*map(str, broken), *others])) from broken[0]
+    if not found:
+        raise UnknownNameError(_unknown(name))
+    return found
 
 
 def _unknown(name: str) -> str:
@@ -187,14 +249,17 @@ def _checks(bound: Bound[Any], like: Any, examples: int) -> list[Check]:
 
 
 def _run(all_checks: Iterable[Check]) -> None:
-    """Raise LawBroken with whatever is wrong."""
-    messages = {}
+    """Raise LawBroken with whatever is wrong, up to what could break the program."""
+    failures: dict[str, Failure] = {}
     for check in all_checks:
-        message = check.failure()
-        if message is not None:
-            messages[check.law.name] = message
-    if messages:
-        raise LawBroken(messages)
+        found = check.found()
+        if found is not None:
+            failures[check.law.name] = found
+            if check.law.guards:
+                break
+    if failures:
+        causes = (found.cause for found in failures.values() if found.cause is not None)
+        raise LawBroken({name: found.message for name, found in failures.items()}) from next(causes, None)
 
 
 def check_padding(

@@ -3,9 +3,11 @@
 import pickle
 import subprocess
 import sys
+from ctypes import CFUNCTYPE, POINTER, c_double, c_int, c_ssize_t, c_void_p
 
 import numpy as np
 import pytest
+from foreign import activation, array, both
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
@@ -68,6 +70,44 @@ def test_an_exception_of_the_plugin_is_told():
     assert "w = array([[0., 0., 0.]])" in message
 
 
+def test_an_exception_is_told_with_its_line_and_kept_as_the_cause():
+    def looks_up(x):
+        return {}["alpha"]
+
+    line = looks_up.__code__.co_firstlineno + 1
+    with cx.activations.temporarily("looks_up", looks_up), pytest.raises(LawBroken) as info:
+        check_activation("looks_up", examples=2)
+    assert f"KeyError: 'alpha' ({__file__}, line {line}, in looks_up)" in str(info.value)
+    assert isinstance(info.value.__cause__, KeyError)
+    with cx.activations.temporarily("looks_up", looks_up), pytest.raises(LawBroken) as info:
+        checks("looks_up")[0]()
+    assert isinstance(info.value.__cause__, KeyError)
+
+
+def test_what_the_library_does_not_take_is_no_exception_of_the_plugin():
+    with cx.poolings.temporarily("keeps", lambda w: w):
+        told = failure("keeps", "result_form").splitlines()
+    assert "must return an array of shape" in told[3]
+    assert told[4] == "  expected what the library takes"
+
+
+def test_a_plugin_that_ends_the_program_breaks_the_law():
+    with cx.activations.temporarily("ends", lambda x: sys.exit(3)), pytest.raises(LawBroken) as info:
+        check_activation("ends", examples=2)
+    assert "seen     SystemExit: 3" in str(info.value)
+
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    with cx.activations.temporarily("ends", interrupted), pytest.raises(KeyboardInterrupt):
+        check_activation("ends", examples=2)
+
+
+def test_a_convolution_is_told_with_the_mode_under_test():
+    with cx.paddings.temporarily("shy", lambda i, n: np.clip(i, 0, n - 1) if n < 2 else i[:0]):
+        assert "'padding_mode': shy()" in failure("shy", "in_convolution")
+
+
 def test_what_happens_only_sometimes_is_told():
     calls = iter(range(10**6))
 
@@ -107,7 +147,7 @@ def test_like_is_a_definition():
         check_padding("mine", like=lambda x, before, after: np.pad(x, (before, after), "edge"), examples=3)
         with pytest.raises(LawBroken) as info:
             check_padding("mine", like="wrap", examples=30)
-    assert info.value.laws == ("definition",)
+    assert info.value.laws == ("definition", "definition_each")
 
 
 def test_a_padding_mode_may_refuse_what_no_window_reads():
@@ -311,3 +351,34 @@ except AttributeError as error:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_what_writes_beyond_its_memory_is_called_by_no_other_law():
+    def call(x, y, n, user):
+        array(y, n + 1)[...] = 2
+        return 0
+
+    real = POINTER(c_double)
+    function = CFUNCTYPE(c_int, real, real, c_ssize_t, c_void_p)(call)
+    with (
+        cx.activations.temporarily("long", lambda x: x * 0 + 2, propagates_nan=False, compiled=function),
+        pytest.raises(LawBroken) as info,
+    ):
+        check_activation("long", examples=5)
+    assert info.value.laws[-1] == "compiled_memory"
+    told = str(info.value).split("\n\n")[-1].splitlines()
+    assert told[2:] == [
+        "  for      rows = 1, length = 1, dtype = 'float64', seed = 0",
+        "  seen     y[1] was written to",
+        "  expected nothing beside its 1 elements",
+    ]
+
+
+def test_a_compiled_form_is_told_beside_what_python_says():
+    function = both(activation, lambda x: x * 3 if x.size == 17 else x * 2)
+    with cx.activations.temporarily("seventeen", lambda x: x * 2, compiled=function):
+        told = failure("seventeen", "compiled_each").splitlines()
+    assert told[2] == "  for      rows = 17, length = 1, dtype = 'float64', seed = 0"
+    seen, expected = told[3].split(" is ")[1], told[4].split()[1]
+    assert float(seen) == 1.5 * float(expected)
+    assert told[4].endswith("by the Python form")

@@ -88,7 +88,7 @@ def test_no_examples(folder):
 def test_laws_are_counted(folder):
     output, status = run(folder, "--collect-only", "-q", "--pyconvx-plugin", "edge", "-k", "interior or adjoint")
     assert status == 0
-    assert "2/14 tests collected (12 deselected)" in output
+    assert "2/15 tests collected (13 deselected)" in output
 
 
 def test_other_runs_import_nothing_more(folder):

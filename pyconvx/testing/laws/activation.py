@@ -17,17 +17,19 @@ from ...plugin import Bound, accepted, returned
 from .. import reference
 from ..strategies.windows import LAYOUTS, array_shape
 from . import numeric, purity
-from .compiled import Long, long_laws
+from .compiled import Long, agree, gradient_agrees, gy_for, long_laws
 from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Subject, require_close
 from .maps import RowMap
+from .memory import Function, call_row, memory_laws
 from .ranks import CONV
-from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws, wide_law
+from .shared import compiled_laws, many_law, numeric_laws, parameters_law, purity_laws, wide_law
 
 Array = NDArray[Any]
 
 LONGEST = 64  # of the rows that an activation is asked to take at first
 WIDE = (65, 100, 128, 256, 1000)  # and then
+BLOCKS = (128, 256, 1024)  # numbers that compiled forms are asked for, too
 SHORT, LONGER = 4, (9, 17, LONGEST)  # how many of the shortest rows that it takes are common, and from where on others
 
 
@@ -55,9 +57,10 @@ def lengths(bound: Bound[ActivationFunction]) -> list[int]:
 
 def wide(subject: Subject) -> list[int]:
     """Lengths beyond those, of a rowwise activation."""
-    bound = subject.bound
-    if not bound.plugin.rowwise:
-        return []
+    return _longer(subject.bound) if subject.bound.plugin.rowwise else []
+
+
+def _longer(bound: Bound[ActivationFunction]) -> list[int]:
     return [n for n in WIDE if all(size in (1, n) for size in _sizes(bound)) and _takes(bound, n)]
 
 
@@ -193,7 +196,7 @@ def _run(subject: Subject, case: Block | Long) -> Array:
 
 def compiled(subject: Subject, case: Block | Long) -> None:
     """The compiled rows against the Python function."""
-    numeric.compared(row_map(subject), case.array, _run(subject, case), "as compiled")
+    agree(row_map(subject), case.array, _run(subject, case))
 
 
 def _run_back(subject: Subject, case: Block | Long) -> Array:
@@ -211,11 +214,8 @@ def _run_back(subject: Subject, case: Block | Long) -> Array:
 
 def compiled_gradient(subject: Subject, case: Block | Long) -> None:
     """The gradient by compiled rows against that by the Python functions."""
-    rows, got = case.array, _run_back(subject, case)
-    results = output_length(subject.bound, rows.shape[-1]) if subject.bound.plugin.rowwise else rows.shape[-1]
-    shape = (len(rows), results) if keeps_rows(subject.bound) else (len(rows) * results,)
-    gy = varied(shape, rows.dtype).reshape(len(rows), -1)
-    numeric.gradient_compared(row_map(subject), rows, gy, got, "as compiled")
+    rows = case.array
+    gradient_agrees(row_map(subject), rows, gy_for(row_map(subject), rows), _run_back(subject, case))
 
 
 def _long(subject: Subject) -> list[tuple[int, int]]:
@@ -226,8 +226,8 @@ def _long(subject: Subject) -> list[tuple[int, int]]:
 
 def _each(subject: Subject) -> list[tuple[int, int]]:
     if not keeps_rows(subject.bound):
-        return [(n, 1) for n in range(1, LONGEST + 1)]
-    return [(2, length) for length in taken(subject.bound)]
+        return [(n, 1) for n in (*range(1, LONGEST + 1), *BLOCKS)]
+    return [(2, length) for length in (*taken(subject.bound), *_longer(subject.bound))]
 
 
 def _as_many_as(elements: int) -> Callable[[Subject], list[tuple[int, int]]]:
@@ -238,6 +238,19 @@ def _as_many_as(elements: int) -> Callable[[Subject], list[tuple[int, int]]]:
         return [(elements // length, length)]
 
     return sizes
+
+
+def _placed(subject: Subject) -> list[tuple[int, int]]:
+    if not keeps_rows(subject.bound):
+        return [(n, 1) for n in (*range(1, 18), 31, 33, 64, 65, *BLOCKS, 40_000)]
+    return [(2, length) for length in (*lengths(subject.bound), *_longer(subject.bound))]
+
+
+def _run_placed(subject: Subject, function: Function, rows: Array, begins: int) -> Array:
+    """Elements in one row, or each row that must not be cut by itself."""
+    if keeps_rows(subject.bound):
+        return np.stack([call_row(function, row, begins) for row in rows])
+    return call_row(function, rows.ravel(), begins)[:, None]
 
 
 _all, _many = _as_many_as(70_001), _as_many_as(2**19)
@@ -308,6 +321,7 @@ LAWS = (
         row_map,
         ((_takes_gy, _linear), (_is_defined, definition), *_BY_COMPILED),
     ),
+    *memory_laws(_placed, row_map, _run_placed, _run_placed, _compiles, _compiles_back),
     parameters_law(_rows, row_map, _BY_COMPILED),
     Law(
         "linear",
@@ -337,12 +351,13 @@ LAWS = (
         compiled_gradient,
         _compiles_back,
     ),
-    compiled_law(_rows, row_map, _run, _compiles),
+    *compiled_laws(_rows, row_map, [_run], [_run_back], (_compiles, _compiles_back)),
     *long_laws(
         "long rows",
         _long,
         _each,
         (_many, _many),
+        row_map,
         _run,
         _run_back,
         compiled,

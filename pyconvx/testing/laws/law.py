@@ -6,12 +6,14 @@ for a case where the sentence is false.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from hypothesis.errors import UnsatisfiedAssumption
 from numpy.typing import NDArray
 
 from ...plugin import Bound
@@ -44,6 +46,25 @@ class Refuted(AssertionError):
         return f"{self.seen}; expected {self.expected}"
 
 
+class Part(Exception):
+    """An error in one part of a case that has several."""
+
+    def __init__(self, case: Any, error: Exception) -> None:
+        super().__init__(case, error)
+        self.case, self.error = case, error
+
+
+@contextmanager
+def part(case: Any) -> Iterator[None]:
+    """Context of one part of a case, which is told instead of the whole."""
+    try:
+        yield
+    except UnsatisfiedAssumption:
+        raise
+    except Exception as error:
+        raise Part(case, error) from error
+
+
 def always(subject: Subject) -> bool:
     """A law that every plugin of its kind is held to."""
     return True
@@ -60,6 +81,8 @@ class Law:
     applies: Callable[[Subject], bool] = always
     share: float = 1.0
     """Of the examples that a run asks for: costly laws take fewer."""
+    guards: bool = False
+    """Whether those after it are not tried where it does not hold: they could break the program."""
 
 
 @dataclass(frozen=True)

@@ -315,11 +315,11 @@ def defined(row_map: RowMap, rows: Array, definition: Callable[[Array], Array]) 
     _require_close("result", row_map.forward(rows, at), want, allowed, "by definition", rows.dtype)
 
 
-def compared(row_map: RowMap, rows: Array, want: Array, why: str) -> None:
-    """Results against those of another form, within rounding of the dtype of the rows."""
+def compared(row_map: RowMap, rows: Array, got: Array, why: str) -> None:
+    """Results of another form against those of the map, within rounding of the dtype of the rows."""
     at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
-    got = row_map.forward(rows, at)
-    allowed = allowance(row_map.forward, rows, at, got, eps, magnitude(rows))
+    want = row_map.forward(rows, at)
+    allowed = allowance(row_map.forward, rows, at, want, eps, magnitude(rows))
     _require_close("result", got, want, allowed, why, rows.dtype)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from ..bounds import as_reduction
 from ..strategies.arrays import REALS
 from ..strategies.pool import PoolCase, adaptive_cases, pool_cases
 from . import numeric, purity
-from .compiled import long_laws
+from .compiled import agree, gradient_agrees, gy_for, long_laws
 from .inputs import Table, blocks, near, near_or_far, varied
 from .law import Block, Law, Refuted, Subject, require_close, shown
 from .maps import RowMap, allowance, magnitude
+from .memory import Function, call_slopes, call_windows, memory_laws
 from .ranks import ADAPTIVE, POOL
-from .shared import compiled_law, many_law, numeric_laws, parameters_law, purity_laws, wide_law
+from .shared import compiled_laws, many_law, numeric_laws, parameters_law, purity_laws, wide_law
 
 Array = NDArray[Any]
 
@@ -229,7 +231,7 @@ def _run(subject: Subject, case: Rows, beside: bool = False) -> Array:
 def compiled(subject: Subject, case: Rows) -> None:
     """Windows one after another and side by side, against the Python function."""
     for beside, where in LAID:
-        numeric.compared(row_map(subject), case.array, _run(subject, case, beside), f"as compiled, {where}")
+        agree(row_map(subject), case.array, _run(subject, case, beside), f", {where}")
 
 
 def _run_back(subject: Subject, case: Rows, beside: bool = False) -> Array:
@@ -246,18 +248,30 @@ def _run_back(subject: Subject, case: Rows, beside: bool = False) -> Array:
 
 def compiled_gradient(subject: Subject, case: Rows) -> None:
     """The gradient of windows one after another and side by side, against that by the Python function."""
-    w, gy = case.array, varied((len(case.array), 1), case.array.dtype)
+    w, gy = case.array, gy_for(row_map(subject), case.array)
     for beside, where in LAID:
-        got = _run_back(subject, case, beside)
-        numeric.gradient_compared(row_map(subject), w, gy, got, f"as compiled, {where}")
+        gradient_agrees(row_map(subject), w, gy, _run_back(subject, case, beside), f", {where}")
 
 
 def _long(subject: Subject) -> list[tuple[int, int]]:
-    return [(1, 65), (3, 130), (2, 257), (1, 600), (513, 2), (1027, 3), (70, 9)]
+    return [(1, 65), (3, 130), (2, 257), (1, 600), (513, 2), (1027, 3), (70, 9), (2500, 2)]
 
 
 def _each(subject: Subject) -> list[tuple[int, int]]:
-    return [*((2, k) for k in range(1, 66)), *((n, 3) for n in range(1, 66))]
+    taps, windows = (*range(1, 66), 81, 100, 128), (*range(1, 66), 112, 128, 224)
+    return [*((2, k) for k in taps), *((n, 3) for n in windows)]
+
+
+def _placed(subject: Subject) -> list[tuple[int, int]]:
+    return [*((n, 3) for n in (*range(1, 18), 31, 33, 64, 65, 128, 1500)), *((9, k) for k in (1, 2, 4, 9, 25, 100))]
+
+
+def _run_placed(subject: Subject, function: Function, w: Array, begins: int) -> Array:
+    return call_windows(function, w, begins)[:, None]
+
+
+def _run_back_placed(subject: Subject, function: Function, w: Array, begins: int) -> Array:
+    return call_slopes(function, w, _reduced(subject.bound, w), begins)
 
 
 def _all(subject: Subject) -> list[tuple[int, int]]:
@@ -355,6 +369,7 @@ LAWS = (
         row_map,
         ((_is_unordered, any_order), (_is_defined, definition), *_BY_COMPILED),
     ),
+    *memory_laws(_placed, row_map, _run_placed, _run_back_placed, _has_compiled_twin, _has_compiled_gradient),
     parameters_law(_windows, row_map, _BY_COMPILED),
     Law(
         "any_order",
@@ -397,12 +412,19 @@ LAWS = (
         compiled_gradient,
         _has_compiled_gradient,
     ),
-    compiled_law(_windows, row_map, _run, _has_compiled_twin),
+    *compiled_laws(
+        _windows,
+        row_map,
+        [partial(_run, beside=beside) for beside, _ in LAID],
+        [partial(_run_back, beside=beside) for beside, _ in LAID],
+        (_has_compiled_twin, _has_compiled_gradient),
+    ),
     *long_laws(
         "long rows and wide windows",
         _long,
         _each,
         (_many, _many_back),
+        row_map,
         _run,
         _run_back,
         compiled,

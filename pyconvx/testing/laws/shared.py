@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...plugin import bind
 from . import numeric, purity
-from .compiled import Sizes, long_cases
+from .compiled import Sizes, gradient_agrees_anywhere, gy_for, long_cases
 from .inputs import FLOATS, Table, anywhere, near, near_or_far, special
 from .law import Block, Law, Refuted, Subject, shown
 from .maps import RowMap
@@ -24,7 +24,7 @@ Cases = Callable[[Subject], st.SearchStrategy[Any]]
 Compared = Callable[[Subject, Any], None]
 Applies = Callable[[Subject], bool]
 
-FACTORS = (0.8, 1.25)  # by which a parameter differs from what it is
+FACTORS = (0.8, 1.25, -1)  # by which a parameter differs from what it is
 
 
 def purity_laws(cases: Cases, calls: Callable[[Subject, Any], list[purity.Call]]) -> tuple[Law, ...]:
@@ -174,24 +174,41 @@ def wide_law(
     return Law("wide", statement, cases, holds, lambda subject: bool(lengths(subject)), share=0.03)
 
 
-def compiled_law(
+def compiled_laws(
     cases: Callable[..., Cases],
     row_map: Callable[[Subject], RowMap],
-    run: Callable[[Subject, Any], Array],
-    applies: Applies,
-) -> Law:
-    """The law about what is not finite, or huge, in a compiled form, whose results `run(subject, case)` gives."""
+    runs: Sequence[Callable[[Subject, Any], Array]],
+    runs_back: Sequence[Callable[[Subject, Any], Array]],
+    applies: tuple[Applies, Applies],
+) -> tuple[Law, Law]:
+    """The laws about what is not finite, or huge, in a compiled form and its gradient, which each of the runs gives."""
 
     def holds(subject: Subject, case: Any) -> None:
-        numeric.compared_anywhere(row_map(subject), case.array, run(subject, case), "by the Python form, for")
+        for run in runs:
+            numeric.compared_anywhere(row_map(subject), case.array, run(subject, case), "by the Python form, for")
 
-    return Law(
-        "compiled_anywhere",
-        "Its compiled form is its Python form for huge numbers, NaN and infinities, too, as far as it is declared what "
-        "they give.",
-        cases(special),
-        holds,
-        applies,
+    def holds_back(subject: Subject, case: Any) -> None:
+        rows, maps = case.array, row_map(subject)
+        for run_back in runs_back:
+            gradient_agrees_anywhere(maps, rows, gy_for(maps, rows), run_back(subject, case))
+
+    return (
+        Law(
+            "compiled_anywhere",
+            "Its compiled form is its Python form for huge numbers, NaN and infinities, too, as far as it is declared "
+            "what they give.",
+            cases(special),
+            holds,
+            applies[0],
+        ),
+        Law(
+            "compiled_gradient_anywhere",
+            "The gradient of its compiled form is that of its Python form for huge numbers, too, and a NaN or an "
+            "infinity changes no other.",
+            cases(special),
+            holds_back,
+            applies[1],
+        ),
     )
 
 
@@ -212,7 +229,11 @@ class Changed:
 
 
 def _another(value: float, factor: float) -> float:
-    """A number of the same type that is a little less or more."""
+    """A number of the same type that is a little less or more, or of the other sign; of a truth value the other one."""
+    if isinstance(value, bool):
+        return not value
+    if factor < 0 and value:
+        return -value
     if isinstance(value, int):
         return value + (1 if factor > 1 else -1)
     return value * factor or (factor - 1) / 8
@@ -227,7 +248,12 @@ def parameters_law(
 
     def found(subject: Subject) -> list[tuple[str, float]]:
         params = subject.bound.params.items()
-        return [(name, value) for name, value in params if type(value) in (int, float) and math.isfinite(value)]
+        return [(name, value) for name, value in params if type(value) in (bool, int, float) and math.isfinite(value)]
+
+    def in_another_order(before: float, case: Changed, others: Sequence[tuple[str, float]]) -> bool:
+        """Whether it has gone past another parameter, as a lower limit above an upper one."""
+        values = [value for name, value in others if name != case.parameter and not isinstance(value, bool)]
+        return not isinstance(before, bool) and any((value < before) != (value < case.value) for value in values)
 
     def changed(subject: Subject) -> st.SearchStrategy[Changed]:
         parameter = st.sampled_from(found(subject))
@@ -235,21 +261,23 @@ def parameters_law(
             lambda named, factor, rows: Changed(named[0], _another(named[1], factor), rows),
             parameter,
             st.sampled_from(FACTORS),
-            cases(near, "float64")(subject),
+            cases(near)(subject),
         )
 
     def holds(subject: Subject, case: Changed) -> None:
         bound, before = subject.bound, subject.bound.params[case.parameter]
-        if any((value < before) != (value < case.value) for name, value in found(subject) if name != case.parameter):
-            return  # such as a lower limit above an upper one
+        if in_another_order(before, case, found(subject)):
+            return
         try:
             other = replace(subject, bound=bind(bound.plugin, {**bound.params, case.parameter: case.value}))
             maps = row_map(other)
-            maps.forward(case.array, np.arange(len(case.array)))
+            y = maps.forward(case.array, np.arange(len(case.array)))
         except Exception:  # a plugin may refuse other values, however it does
             return
-        if maps.backward is not None and not bound.plugin.surrogate:
-            numeric.slope(maps, case.array)
+        if before * case.value < 0 and not np.isfinite(y).all():
+            return  # it has no meaning with this sign
+        if maps.backward is not None and not bound.plugin.surrogate and before * case.value >= 0:
+            numeric.slope(maps, case.array.astype(np.float64))
         for applies, compare in compared:
             if applies(other):
                 compare(other, case)

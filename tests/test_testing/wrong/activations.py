@@ -2,11 +2,12 @@
 
 import itertools
 import time
+from ctypes import CFUNCTYPE, POINTER, addressof, c_ssize_t, c_void_p
 from functools import partial
 
 import numpy as np
+from foreign import ELEMENTS, array, both
 from foreign import activation as foreign_activation
-from foreign import both
 
 from .wrong import wrong
 
@@ -586,3 +587,105 @@ def compiled_rows_end_at_64(x):
 @activation("compiled_anywhere", compiled=both(foreign_activation, lambda x: np.where(np.abs(x) < 1e12, x**3, 0)))
 def compiled_cube_of_huge_numbers_is_zero(x):
     return x**3
+
+
+def leaky(x, slope):
+    return np.where(x > 0, x, slope * x)
+
+
+@activation(
+    "parameters",
+    compiled={
+        "float32": foreign_activation(lambda x: leaky(x, 0.1), "float32"),
+        "float64": foreign_activation(leaky, "float64", 1),
+    },
+)
+def compiled_for_one_slope_only_in_float32(x, slope=0.1):
+    return leaky(x, slope).astype(x.dtype)
+
+
+@activation("parameters", compiled=both(foreign_activation, np.square))
+def compiled_ignores_a_truth_value(x, squared=True):
+    return x**2 if squared else x * 1
+
+
+@activation("parameters", derivative=lambda x, y: 2 * x)
+def derivative_ignores_a_truth_value(x, cubed=False):
+    return x**3 if cubed else x**2
+
+
+@activation("parameters", compiled=both(foreign_activation, lambda x, slope: abs(slope) * x, 1))
+def compiled_for_positive_slopes_only(x, slope=2.0):
+    return slope * x
+
+
+@activation("compiled_each", compiled=both(foreign_activation, lambda x: x**2 * (x.size != 128)))
+def compiled_wrong_for_128_numbers(x):
+    return x**2
+
+
+@activation("compiled_each", rowwise=True, compiled=both(foreign_activation, lambda x: softmax(x) * (x.size <= 64)))
+def compiled_rows_wrong_beyond_64(x):
+    return softmax(x)
+
+
+@activation(
+    "compiled_gradient_anywhere",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: np.where(np.abs(x) < 2e4, 2 * x, 0)),
+)
+def compiled_derivative_ends_at_20000(x):
+    return x**2
+
+
+@activation(
+    "compiled_gradient_anywhere",
+    derivative=lambda x, y: 2 * x,
+    compiled_derivative=both(foreign_activation, lambda x: 2 * x + 0 * x[0]),
+)
+def compiled_derivative_spreads_nan(x):
+    return x**2
+
+
+def by_address(dtype, fill):
+    """A compiled function `fill(x, y, n)` of pointers."""
+    real = POINTER(ELEMENTS[dtype])
+    return CFUNCTYPE(None, real, real, c_ssize_t, c_void_p)(lambda x, y, n, user: fill(x, y, n))
+
+
+def beyond_the_end(x, y, n):
+    array(y, n + 1)[...] = array(x, n + 1) ** 2
+
+
+def if_aligned(x, y, n, factor=1.0):
+    aligned = addressof(x.contents) % 16 == 0
+    array(y, n)[...] = array(x, n) * (factor if aligned else 2 * factor)
+
+
+@activation("compiled_memory", compiled={dtype: by_address(dtype, beyond_the_end) for dtype in ELEMENTS})
+def compiled_writes_beyond_the_end(x):
+    return x**2
+
+
+@activation("compiled_memory", compiled={dtype: by_address(dtype, if_aligned) for dtype in ELEMENTS})
+def compiled_needs_aligned_memory(x):
+    return 1 * x
+
+
+@activation("compiled_memory", compiled={"float32": by_address("float32", beyond_the_end)})
+def compiled_float32_writes_beyond_the_end(x):
+    return x**2
+
+
+@activation("compiled_memory", compiled=both(foreign_activation, lambda x: x**2 * (np.arange(x.size) < 32768)))
+def compiled_counts_in_16_bits(x):
+    return x**2
+
+
+@activation(
+    "compiled_gradient_memory",
+    derivative=lambda x, y: np.full_like(x, 3),
+    compiled_derivative={dtype: by_address(dtype, lambda x, y, n: array(y, n + 1).fill(3)) for dtype in ELEMENTS},
+)
+def compiled_derivative_writes_beyond_the_end(x):
+    return 3 * x

@@ -37,7 +37,7 @@ def wrong_far_away(i, n):
     return np.where(i < -8, n - 1, np.clip(i, 0, n - 1))
 
 
-@padding("definition", like="edge")
+@padding("definition_each", like="edge")
 def wrong_for_an_axis_of_17(i, n):
     return np.where((i < 0) & (n == 17), 1, np.clip(i, 0, n - 1))
 
@@ -266,3 +266,35 @@ def beyond_the_axis_after_60(i, n):
 def moves_elements_of_long_axes(i, n):
     inside = (i >= 0) & (i < n) & (n > 40)
     return np.where(inside, np.minimum(i + 1, n - 1), i % n)
+
+
+def padded_by_edge(x, before, after):
+    return np.pad(x, (before, after), "edge")
+
+
+@padding("definition_each", like=padded_by_edge)
+def wrong_for_64_elements(i, n):
+    return np.where((i < 0) & (n == 64), 1, np.clip(i, 0, n - 1))
+
+
+@padding("definition_each", like=lambda x, before, after: np.pad(x, (before, after), "wrap"))
+def wraps_long_axes_one_too_far(i, n):
+    return np.where((i < 0) | (i >= n), (i + (n > 150)) % n, i)
+
+
+@padding("definition_each", like=padded_by_edge)
+def wrong_beyond_400(i, n):
+    return np.where(i < -400, n - 1, np.clip(i, 0, n - 1))
+
+
+@padding("definition definition_each", like=lambda x, before, after: np.pad(x, (before, after), "reflect"))
+def refuses_by_mistake(i, n):
+    if i.size and (i.min() <= -n or i.max() >= 2 * n - 1):
+        np.zeros(3) + np.zeros(2)
+    i = np.abs(i)
+    return np.where(i >= n, 2 * (n - 1) - i, i)
+
+
+@padding("definition_each", joint=True, ranks=(2,), like=lambda x, pad_width: np.pad(x, pad_width, "wrap"))
+def wrong_beyond_26_rows(i, n):
+    return i[0] % n[0], (i[1] + ((i[1] < 0) & (n[0] > 26))) % n[1]

@@ -1,7 +1,7 @@
 """Poolings that are wrong, each in one way."""
 
 import time
-from ctypes import CFUNCTYPE, POINTER, c_int, c_ssize_t, c_void_p
+from ctypes import CFUNCTYPE, POINTER, addressof, c_int, c_ssize_t, c_void_p
 from functools import partial
 
 import numpy as np
@@ -440,4 +440,116 @@ def unsigned_integers_by_way_of_float64(w):
 
 @pooling("wide", compiled=both(foreign_pooling, lambda w: w.sum(-1) * (w.shape[-1] != 125)))
 def compiled_wrong_for_125_elements(w):
+    return w.sum(-1)
+
+
+def sum_of_powers(w, power):
+    return (np.abs(w) ** power).sum(-1)
+
+
+@pooling(
+    "parameters",
+    compiled={
+        "float32": foreign_pooling(lambda w: (w * w).sum(-1), "float32"),
+        "float64": foreign_pooling(sum_of_powers, "float64", 1),
+    },
+)
+def compiled_for_one_power_only_in_float32(w, power=2.0):
+    return sum_of_powers(w, power)
+
+
+@pooling("parameters", compiled=both(foreign_pooling, lambda w: w.mean(-1)))
+def compiled_ignores_a_truth_value_of_windows(w, mean=True):
+    return w.mean(-1) if mean else w.sum(-1)
+
+
+@pooling(
+    "compiled_long",
+    compiled=both(foreign_pooling, lambda w: w.sum(-1) * (np.arange(len(w)) < 1100)),
+)
+def compiled_leaves_out_windows_beyond_1100(w):
+    return w.sum(-1)
+
+
+@pooling("compiled_threads", compiled=both(foreign_pooling, lambda w: w.sum(-1) * (len(w) < 256)))
+def compiled_wrong_in_large_blocks(w):
+    return w.sum(-1)
+
+
+@pooling("compiled_each", compiled=both(foreign_pooling, lambda w: w.sum(-1) + (w.shape[-1] in (81, 100, 128))))
+def compiled_wrong_for_100_elements(w):
+    return w.sum(-1)
+
+
+@pooling("compiled_each", compiled=both(foreign_pooling, lambda w: w.sum(-1) + (len(w) == 224)))
+def compiled_wrong_for_224_windows(w):
+    return w.sum(-1)
+
+
+@pooling(
+    "compiled_gradient_anywhere",
+    gradient=lambda w, y: 2 * w,
+    compiled_gradient=both(pooling_gradient, lambda w, y: np.where(np.abs(w) < 2e4, 2 * w, 0)),
+)
+def compiled_gradient_ends_at_20000(w):
+    return (w * w).sum(-1)
+
+
+@pooling(
+    "compiled_gradient_anywhere",
+    gradient=lambda w, y: 2 * w,
+    compiled_gradient=both(pooling_gradient, lambda w, y: 2 * w + 0 * y[0]),
+)
+def compiled_gradient_spreads_nan(w):
+    return (w * w).sum(-1)
+
+
+def one_window_too_many(dtype):
+    real = POINTER(ELEMENTS[dtype])
+
+    def call(rows, taps, y, n, user):
+        array(y, n + 1)[...] = sum(array(rows[tap], n + 1) for tap in range(taps))
+        return 0
+
+    return CFUNCTYPE(c_int, POINTER(real), c_ssize_t, real, c_ssize_t, c_void_p)(call)
+
+
+@pooling("compiled_memory", compiled={dtype: one_window_too_many(dtype) for dtype in ELEMENTS})
+def compiled_fills_one_window_too_many(w):
+    return w.sum(-1)
+
+
+def one_slope_too_many(dtype):
+    real = POINTER(ELEMENTS[dtype])
+
+    def call(rows, taps, y, slopes, n, user):
+        for tap in range(taps):
+            array(slopes[tap], n + 1)[...] = 1 / taps
+        return 0
+
+    return CFUNCTYPE(c_int, POINTER(real), c_ssize_t, real, POINTER(real), c_ssize_t, c_void_p)(call)
+
+
+@pooling(
+    "compiled_gradient_memory",
+    gradient=lambda w, y: np.full_like(w, 1 / w.shape[-1]),
+    compiled_gradient={dtype: one_slope_too_many(dtype) for dtype in ELEMENTS},
+)
+def compiled_gradient_fills_one_window_too_many(w):
+    return w.mean(-1)
+
+
+def if_rows_are_aligned(dtype):
+    real = POINTER(ELEMENTS[dtype])
+
+    def call(rows, taps, y, n, user):
+        factor = 1 if addressof(rows[0].contents) % 16 == 0 else 2
+        array(y, n)[...] = factor * sum(array(rows[tap], n) for tap in range(taps))
+        return 0
+
+    return CFUNCTYPE(c_int, POINTER(real), c_ssize_t, real, c_ssize_t, c_void_p)(call)
+
+
+@pooling("compiled_memory", compiled={dtype: if_rows_are_aligned(dtype) for dtype in ELEMENTS})
+def compiled_needs_aligned_rows(w):
     return w.sum(-1)
