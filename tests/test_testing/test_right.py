@@ -49,7 +49,7 @@ def failures(plugin, per_law):
 
 @named
 def test_no_false_alarm(plugin):
-    assert failures(plugin, lambda _: 3) == []
+    assert failures(plugin, lambda _: 2) == []
 
 
 @pytest.mark.slow
