@@ -26,7 +26,7 @@ def batches(draw):
 
 
 @every_isa
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(drawn=batches(), threads=st.sampled_from([1, 3]))
 def test_they_are_what_numpy_says_in_more_digits(isa, drawn, threads):
     x, gy, axis = drawn

@@ -68,7 +68,7 @@ def test_pieces_have_the_bits_of_a_whole(case, algorithm, threads, isa, monkeypa
 
 
 @pytest.mark.parametrize("isa", _core.supported())
-@pytest.mark.parametrize("bright", [1e3, 1e5, 1e7, 1e-6])
+@pytest.mark.parametrize("bright", [1e3, 1e7, 1e-6])
 def test_what_is_usual_is_asked_of_whole_samples(bright, isa):
     rng = np.random.default_rng(10)
     x, filters = rng.standard_normal((2, 32, 160, 160), np.float32), rng.standard_normal((32, 32, 3, 3), np.float32)
@@ -79,8 +79,8 @@ def test_what_is_usual_is_asked_of_whole_samples(bright, isa):
         y = cx.conv2d(x, filters, padding=1, layout="channels_first")
         for threads in (1, 2, 1):
             with cx.threads(threads):
-                for _ in range(3):
-                    np.testing.assert_array_equal(cx.conv2d(x, filters, padding=1, layout="channels_first"), y)
+                for _ in range(2):
+                    assert np.array_equal(cx.conv2d(x, filters, padding=1, layout="channels_first"), y)
     of_rows = [abs(each).max(axis=(0, 1, 3)) for each in (y - want, want)]
     assert (of_rows[0] < 2e-5 * np.maximum(of_rows[1], 100)).all(), np.argmax(of_rows[0])
 
