@@ -12,7 +12,7 @@ cdef enum:
     SEGMENT_PRODUCTS = 1 << 20      # of a block, unless a pair of rows has more
     FRAMED_PRODUCTS = 1 << 22       # of one that lays rows of x out
     FRAMED_TAPS = 15                # from so many on that is worth it, where places lie at borders: rows are not paired
-    FRAMED_BYTES = 1 << 19          # of the rows that are laid out at once
+    FRAMED_BYTES = 1 << 19          # of the rows that a row of places reads then
     CROWDED = 2048                  # columns a multiple of so many bytes apart share few lines of the nearest cache
     SEVERAL = 8                     # columns that then have no room there
 
@@ -255,7 +255,8 @@ cdef class Depthwise(Convolution):
         cdef _Scratch rows = _Scratch(middle.length * sizeof(pair_t), 1)
         self.keep += (panels, rows, cut_row(last, most, job.task.y_stride[2], &job.row))
         job.length = (last.length - 1) * (<Axis> axes[2]).rise + reach_of(last)
-        cdef bint crowded = pixel % CROWDED == 0 and job.length >= SEVERAL
+        cdef bint crowded = abs(source.stride[2]) * x.itemsize % CROWDED == 0 and job.length >= SEVERAL \
+            and middle.taps > 1     # or no row is read again
         job.pitch = source.channels + (VECTOR_BYTES // x.itemsize if crowded else 0)
         job.line, job.slots, job.edges = job.length * job.pitch, 0, False
         longest_run(codes_from(last, 0), job.length, &job.run0, &job.run1)

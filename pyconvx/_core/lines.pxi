@@ -61,7 +61,7 @@ cdef void lay_line(const task_t *task, const real *image, Py_ssize_t a, Py_ssize
             for channel in range(channels):
                 memset(row + channel * channel_step, 0, length * sizeof(real))
         else:
-            memset(row, 0, length * channels * sizeof(real))
+            memset(row, 0, length * place_step * sizeof(real))
         return
     if (a | b) < 0 and (s.border.elements == NULL or a == NOTHING or b == NOTHING):
         run1 = run0

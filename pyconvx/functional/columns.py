@@ -29,6 +29,12 @@ COSTS = {16: (3, 1.25)}
 """What turning one output of a place takes in products, and what a product here takes in those of a lane of filters; by
 lanes of a vector, and with fewer:"""
 SLOW = 8, 1.1
+HIGH = 1.04
+"""The same for more filters than half a vector holds."""
+SINGLE = {"float32": 7, "float64": 5}
+"""Filters of a group that are few for a single channel."""
+LONG = 64
+"""Places of a row from which on turning the result costs less, with 16 lanes, than doing such filters one by one."""
 PART, PHASED = 1.5, 4.3
 """Outputs that are turned in the time that an element of x takes, and one of a row that is taken apart for a stride."""
 ALONE = 3
@@ -52,7 +58,7 @@ def unfit(problem: Problem) -> str | None:
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
     together = not problem.apart or (channels_together(problem.x) and problem.x.shape[-1] > 1)
-    if together and _filled(problem):
+    if together and not _single(problem) and _filled(problem):
         return "channels lie together: lanes of filters need no turning, and few of them are empty"
     return unsuited(problem, together)
 
@@ -60,7 +66,7 @@ def wasteful(problem: Problem) -> str | None:
 def unsuited(problem: Problem, together: bool = False) -> str | None:
     """Why lanes of filters are likely to be faster at a problem where channels lie apart, or together."""
     (outputs, channels), taps = problem.per_group, math.prod(axis.taps for axis in problem.axes)
-    if outputs < (2 if channels > 1 else 5):
+    if outputs < (2 if channels > 1 else 3 if together else 5):
         return f"a group has {outputs} filters: they do not make up for laying out what they multiply"
     most = _core.kernels.COLUMNS_AT_ONCE if together or outputs <= FEW else MANY
     if taps > 1 and taps * channels > most:
@@ -68,6 +74,8 @@ def unsuited(problem: Problem, together: bool = False) -> str | None:
     if problem.axes[2].rise > 2 and outputs < STRIDED:
         return f"taking rows apart for a stride of {problem.strides[2]} costs much beside so few filters"
     lengths, lanes = [axis.length for axis in problem.axes], _core.kernels.LANES[problem.x.dtype.name]
+    if together and _single(problem) and (lengths[2] < LONG or lanes < 16):
+        return f"turning {lengths[2]} places of a row costs more than doing so few filters one by one"
     if (lengths[2] < 2 * lanes) if taps > 1 else (math.prod(lengths[1:]) < lanes):
         return "places of a row, or of all rows for one tap, do not fill a tile"
     return None
@@ -81,8 +89,15 @@ def per_place(problem: Problem) -> float:
     laid: int = channels * math.prod(max(axis.rise, 1) for axis in problem.axes)  # elements for each place
     part = PHASED if problem.axes[2].rise > 1 else PART
     turning, loaded = COSTS.get(lanes, SLOW)
+    loaded *= 1 if outputs <= lanes // 2 else HIGH
     products: int = channels * math.prod(axis.taps for axis in problem.axes)
     return products * loaded * _rows(outputs) + turning * (outputs + part * laid)
+
+
+def _single(problem: Problem) -> bool:
+    """Whether a few filters read one channel: then only `planes` are as fast, where rows are short."""
+    outputs, channels = problem.per_group
+    return channels == 1 and outputs <= SINGLE[problem.x.dtype.name]
 
 
 def _filled(problem: Problem) -> bool:

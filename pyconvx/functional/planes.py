@@ -18,8 +18,6 @@ __all__ = ["in_strips", "kernel", "unfit", "wasteful"]
 
 MANY_TAPS = 25
 """Taps from which laying rows out channel by channel costs little beside the products."""
-SINGLE = {"float32": 7, "float64": 5}
-"""Most filters of a group that read a single channel in rows of a vector or more."""
 STRIPS = range(2, 12)
 """Rows of taps that strips are for."""
 STRIDED = range(2, 8)
@@ -59,9 +57,9 @@ def wasteful(problem: Problem) -> str | None:
     taps = math.prod(axis.taps for axis in problem.axes)
     most = 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
     if channels == 1:
-        most = 4 if axis.length < lanes else SINGLE[problem.x.dtype.name]
+        most = 4 if axis.length < axis.rise * lanes else columns.SINGLE[problem.x.dtype.name]
     suits = columns.wasteful if channels_together(problem.x) else columns.unsuited  # or `bands`, with their bits
-    if outputs > 1 < channels and suits(problem) is None and columns.unfit(problem) is None:
+    if outputs > 1 and suits(problem) is None and columns.unfit(problem) is None:
         return "`columns` do more filters at a time"
     if outputs > most:
         return f"a group has {outputs} filters, more than {most}: lanes of filters are fuller"
