@@ -45,9 +45,9 @@ STRIDED = 32
 
 def unfit(problem: Problem) -> str | None:
     """Why columns cannot do a problem; None if they can."""
-    taps, channels = math.prod(axis.taps for axis in problem.axes), problem.per_group[1]
-    if taps * channels > PRODUCTS:
-        return f"it is for at most {PRODUCTS} products per place, the filters have {taps * channels}"
+    products = _products(problem)
+    if products > PRODUCTS:
+        return f"it is for at most {PRODUCTS} products per place, the filters have {products}"
     if not problem.axes[0].ordered or 0 in (problem.axes[1].rise, problem.axes[2].rise):
         return "places do not read evenly in the index tables"
     if abs(problem.axes[1].step) > GAPS or abs(problem.axes[2].step) > GAPS:
@@ -65,12 +65,12 @@ def wasteful(problem: Problem) -> str | None:
 
 def unsuited(problem: Problem, together: bool = False) -> str | None:
     """Why lanes of filters are likely to be faster at a problem where channels lie apart, or together."""
-    (outputs, channels), taps = problem.per_group, math.prod(axis.taps for axis in problem.axes)
+    (outputs, channels), taps, products = problem.per_group, _taps(problem), _products(problem)
     if outputs < (2 if channels > 1 else 3 if together else 5):
         return f"a group has {outputs} filters: they do not make up for laying out what they multiply"
     most = _core.kernels.COLUMNS_AT_ONCE if together or outputs <= FEW else MANY
-    if taps > 1 and taps * channels > most:
-        return f"turning what lies apart costs little beside {taps * channels} products per place"
+    if taps > 1 and products > most:
+        return f"turning what lies apart costs little beside {products} products per place"
     if problem.axes[2].rise > 2 and outputs < STRIDED:
         return f"taking rows apart for a stride of {problem.strides[2]} costs much beside so few filters"
     lengths, lanes = [axis.length for axis in problem.axes], _core.kernels.LANES[problem.x.dtype.name]
@@ -79,6 +79,15 @@ def unsuited(problem: Problem, together: bool = False) -> str | None:
     if (lengths[2] < 2 * lanes) if taps > 1 else (math.prod(lengths[1:]) < lanes):
         return "places of a row, or of all rows for one tap, do not fill a tile"
     return None
+
+
+def _taps(problem: Problem) -> int:
+    return math.prod(int(axis.taps) for axis in problem.axes)
+
+
+def _products(problem: Problem) -> int:
+    """Products of a place and a filter."""
+    return problem.per_group[1] * _taps(problem)
 
 
 def per_place(problem: Problem) -> float:
@@ -90,8 +99,7 @@ def per_place(problem: Problem) -> float:
     part = PHASED if problem.axes[2].rise > 1 else PART
     turning, loaded = COSTS.get(lanes, SLOW)
     loaded *= 1 if outputs <= lanes // 2 else HIGH
-    products: int = channels * math.prod(axis.taps for axis in problem.axes)
-    return products * loaded * _rows(outputs) + turning * (outputs + part * laid)
+    return _products(problem) * loaded * _rows(outputs) + turning * (outputs + part * laid)
 
 
 def _single(problem: Problem) -> bool:
@@ -102,9 +110,8 @@ def _single(problem: Problem) -> bool:
 
 def _filled(problem: Problem) -> bool:
     """Whether lanes of filters are full enough to be faster where channels lie together."""
-    (outputs, channels), lanes = problem.per_group, _core.kernels.LANES[problem.x.dtype.name]
-    products: int = channels * math.prod(axis.taps for axis in problem.axes)
-    return products * _lanes(outputs, lanes) <= per_place(problem)
+    lanes = _core.kernels.LANES[problem.x.dtype.name]
+    return _products(problem) * _lanes(problem.per_group[0], lanes) <= per_place(problem)
 
 
 def _lanes(outputs: int, lanes: int) -> int:

@@ -6,6 +6,7 @@ Imports the compiled forms of plugins and the comparisons of laws.
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, c_int, c_ssize_t, c_void_p
 from dataclasses import dataclass, replace
@@ -165,11 +166,12 @@ def memory_laws(
         def all_hold(subject: Subject, series: Series) -> None:
             for dtype in FLOATS:
                 function = function_of(subject, dtype, backward)
-                for case in series if function is not None else ():
-                    for begins in BEGINS:
-                        one = replace(case, dtype=dtype)
-                        with part(one):
-                            compare(subject, function, one, begins, backward)  # type: ignore[arg-type]
+                if function is None:
+                    continue
+                for case, begins in itertools.product(series, BEGINS):
+                    one = replace(case, dtype=dtype)
+                    with part(one):
+                        compare(subject, function, one, begins, backward)
 
         return all_hold
 
