@@ -1,0 +1,115 @@
+"""Rounding that does not grow, and numbers that are huge or not finite, which stay in their windows."""
+
+import numpy as np
+import pytest
+from convolutions import PROMISE, conv
+
+import pyconvx as cx
+from pyconvx import _core
+
+from .candidates import ALONE, DENSE, FORMS, NAMES, close, reach
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("name", "kernel", "stride"), [*((name, 3, 1) for name in NAMES), *FORMS])
+def test_what_is_not_finite_stays_in_its_windows(name, kernel, stride, value):
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((2, 17, 19, 20)).astype(np.float32)
+    groups = 20 if name in ALONE else 1
+    filters = rng.standard_normal((20, kernel, kernel, 20 // groups)).astype(np.float32)
+    options = dict(padding="same", stride=stride, groups=groups)
+    clean = cx.conv2d(x, filters, algorithm=name, **options)
+    x[1, 8, 7, 3] = value
+    y = cx.conv2d(x, filters, algorithm=name, **options)
+    reached = reach(x.shape, (1, 8, 7, 3), filters.shape, options)
+    assert (~np.isfinite(y) == reached).all()
+    assert np.abs(y - clean)[~reached].max() <= PROMISE * np.abs(clean).max()
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("x_shape", "filters_shape"),
+    [
+        ((5, 5, 512), (3, 3, 3, 512)),
+        ((9, 9, 2048), (16, 3, 3, 2048)),
+        ((6, 6, 6, 300), (16, 3, 3, 3, 300)),
+        ((10_050, 1), (1, 10_000, 1)),
+        ((200_100, 1), (1, 200_000, 1)),
+        ((290, 320, 1), (1, 280, 280, 1)),
+        ((290, 30, 2), (40, 280, 20, 2)),
+        ((1, 1, 200_000), (2, 1, 1, 200_000)),
+    ],
+)
+def test_rounding_does_not_grow_with_the_number_of_products(x_shape, filters_shape, dtype, isa):
+    promise = PROMISE if dtype == np.float32 else 1e-14
+    rank = len(x_shape) - 1
+    for value in (0.1, 1 / 3, 0.7):  # equal terms round equally: normal data hides what this shows
+        x, filters = np.full(x_shape, value, dtype), np.full(filters_shape, value, dtype)
+        exact = np.longdouble(dtype(value)) ** 2 * np.prod(filters_shape[1:])
+        with _core.using(isa):
+            y = conv(rank)(x, filters)
+            assert np.abs(y - exact).max() <= promise * exact
+            if rank > 1 and filters_shape[1] == 3:  # a tap at one corner: where Winograd rounds worst
+                exact = np.longdouble(dtype(value)) ** 2 * filters_shape[-1]
+                for kernel, stride in ((3, 1), (3, 2), (4, 1), (5, 1)):
+                    corner = np.zeros((len(filters), *filters_shape[1:-3], kernel, kernel, filters_shape[-1]), dtype)
+                    corner[(slice(None), *(0,) * rank)] = value
+                    y = conv(rank)(x, cx.prepare(corner), stride=stride)
+                    assert np.abs(y - exact).max() <= promise * exact
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_a_depthwise_sum_of_many_taps_keeps_its_digits(isa):
+    x, filters = np.full((10_050, 4), 0.1, np.float32), np.full((4, 10_000, 1), 0.1, np.float32)
+    with _core.using(isa):
+        y = cx.conv1d(x, filters, groups=4)
+    exact = np.float64(np.float32(0.1)) ** 2 * 10_000
+    assert np.abs(y - exact).max() <= PROMISE * exact
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(("name", "kernel", "stride"), [*((name, 3, 1) for name in DENSE), *FORMS])
+def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, kernel, stride, isa):
+    rng = np.random.default_rng(7)
+    filters = rng.standard_normal((32, kernel, kernel, 32)).astype(np.float32)
+    options = dict(padding="same", stride=stride)
+    for value in (1e4, 1e6, 1e12, 1e30):
+        x = rng.standard_normal((2, 31, 29, 32)).astype(np.float32)
+        x[1, 10, 12, 3] = value
+        with _core.using(isa):
+            y = cx.conv2d(x, filters, algorithm=name, **options)
+        exact = cx.conv2d(x.astype(np.float64), filters.astype(np.float64), algorithm="direct", **options)
+        unseen = ~reach(x.shape, (1, 10, 12, 3), filters.shape, options)
+        assert np.abs(y - exact)[unseen].max() <= PROMISE * np.abs(exact[unseen]).max()
+
+
+def test_values_that_only_the_transform_overflows_are_done_again():
+    x, filters = np.full((8, 8, 16), 1e37, np.float32), np.full((16, 3, 3, 16), 1e-3, np.float32)
+    y = cx.conv2d(x, filters, algorithm="winograd")
+    assert np.isfinite(y).all()
+    close(y, cx.conv2d(x, filters, algorithm="plain"))
+
+
+def test_filters_that_are_not_finite_leave_winograd_out():
+    x, filters = np.ones((32, 32, 16), np.float32), np.ones((16, 3, 3, 16), np.float32)
+    assert cx.explain(cx.conv2d, x.shape, filters.shape).algorithm == "winograd"
+    filters[0, 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match="infinities"):
+        cx.conv2d(x, filters, algorithm="winograd")
+    assert np.isinf(cx.conv2d(x, filters)[..., 0]).all()
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("shape", [(1, 48, 48, 16), (6, 14, 14, 16)])
+def test_what_stands_for_missing_elements_does_not_blur_the_others(shape, share, isa):
+    """Where most of a picture is masked, as the land in a chart of the sea, tiles of fill values are the usual ones."""
+    rng = np.random.default_rng(0)
+    x, filters = rng.standard_normal(shape).astype(np.float32), rng.standard_normal((16, 3, 3, 16)).astype(np.float32)
+    first = round(share * shape[2])
+    x[:, :, :first] = 1e20
+    with _core.using(isa):
+        y = cx.conv2d(x, filters, algorithm="winograd")
+    expected = cx.conv2d(x, filters, algorithm="plain")
+    np.testing.assert_allclose(y[:, :, first:], expected[:, :, first:], rtol=1e-4, atol=1e-3)

@@ -1,0 +1,1 @@
+"""What reviewers of the networks found: each stays mended."""

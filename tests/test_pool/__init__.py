@@ -1,0 +1,1 @@
+"""Pooling and unpooling: every registered kind against the reference, gradients, indices, ties, NaN."""
