@@ -1,6 +1,7 @@
 """What convolution and its transpose are both held to, options as the reference takes them, and drawn cases."""
 
 import numpy as np
+from isas import ISAS, under
 
 import pyconvx as cx
 from pyconvx.testing import reference
@@ -42,38 +43,47 @@ def filters_of(case):
     return case.filters.shape[0]
 
 
-def within_reference(case, algorithm):
+def within_reference(case, *algorithms):
+    """By each of these algorithms, on every instruction set."""
     x, filters, bias = case.plain
     options, magnitudes = referring(case)
     want = reference.conv(x, filters, bias, **options)
     size = reference.conv(absolute(x), absolute(filters), absolute(bias), **magnitudes)
-    got = conv(case.rank)(*case.arguments, **case.options, algorithm=algorithm)
-    assert got.dtype == np.result_type(*(a for a in case.plain if a is not None))
-    bound = gamma(roundings(terms(case), options["padding_mode"], case.rank), compute_dtype(got.dtype)) * size
-    if algorithm == "auto":  # which may transform; its promise is 1e-5 of the largest element
-        relative = 1e-14 if got.dtype == np.float64 else 1e-5
-        bound = bound + relative * np.abs(want).max(initial=0)
-    assert_within(got, want, bound, "conv")
+    dtype = np.result_type(*(a for a in case.plain if a is not None))
+    exact = gamma(roundings(terms(case), options["padding_mode"], case.rank), compute_dtype(dtype)) * size
+    for isa in ISAS:
+        for algorithm in algorithms:
+            with under(isa):
+                got = conv(case.rank)(*case.arguments, **case.options, algorithm=algorithm)
+                assert got.dtype == dtype
+                bound = exact
+                if algorithm == "auto":  # which may transform; its promise is 1e-5 of the largest element
+                    bound = exact + (1e-14 if dtype == np.float64 else 1e-5) * np.abs(want).max(initial=0)
+                assert_within(got, want, bound, f"conv by {algorithm}")
 
 
 def gradients_within_reference(case):
+    """On every instruction set."""
     x, filters, bias = case.plain
     options, magnitudes = referring(case)
-    function = conv(case.rank)
-    y, pullback = cx.vjp(function, *case.arguments, **case.options)
-    np.testing.assert_array_equal(y, function(*case.arguments, **case.options))
-    gy = np.random.default_rng(5).standard_normal(y.shape).astype(y.dtype)
-    got = pullback(gy)
+    function, dtype = conv(case.rank), np.result_type(*(a for a in case.plain if a is not None))
+    shape = cx.output_shape(function, x.shape, filters.shape, **case.options)
+    gy = np.random.default_rng(5).standard_normal(shape).astype(dtype)
     want = reference.conv_vjp(x, filters, bias, gy=gy, **options)
     size = reference.conv_vjp(absolute(x), absolute(filters), absolute(bias), gy=absolute(gy), **magnitudes)
-    assert len(got) == len(want)
     # each sum has at most one term for every element of y and tap, and the weights of an odd mode in gx as well
-    many = y.size * int(np.prod(case.filters.shape))
-    factor = gamma(min(roundings(many, options["padding_mode"], case.rank), 10**5), compute_dtype(y.dtype))
-    for name, one, expected, magnitude in zip(("gx", "gfilters", "gbias"), got, want, size, strict=False):
-        assert_within(one, expected, factor * magnitude, name)
-    for one, again in zip(got, pullback(gy), strict=True):
-        np.testing.assert_array_equal(one, again)
+    many = gy.size * int(np.prod(case.filters.shape))
+    factor = gamma(min(roundings(many, options["padding_mode"], case.rank), 10**5), compute_dtype(dtype))
+    for isa in ISAS:
+        with under(isa):
+            y, pullback = cx.vjp(function, *case.arguments, **case.options)
+            np.testing.assert_array_equal(y, function(*case.arguments, **case.options))
+            got = pullback(gy)
+            assert len(got) == len(want)
+            for name, one, expected, magnitude in zip(("gx", "gfilters", "gbias"), got, want, size, strict=False):
+                assert_within(one, expected, factor * magnitude, name)
+            for one, again in zip(got, pullback(gy), strict=True):
+                np.testing.assert_array_equal(one, again)
 
 
 def check_layouts_agree(function, case):

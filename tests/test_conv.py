@@ -13,9 +13,9 @@ from convolutions import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isas import ISAS, under
 
 import pyconvx as cx
-from pyconvx import _core
 from pyconvx.functional import conv
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import (
@@ -28,41 +28,30 @@ from pyconvx.testing.bounds import (
 from pyconvx.testing.strategies import FORMS, REALS, Drawn, conv_cases, drawn, mode_names
 
 CONV = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
-every_isa = pytest.mark.parametrize("isa", _core.supported())
 
 
-@every_isa
-@pytest.mark.parametrize("algorithm", ["auto", "direct", "plain"])
 @given(case=conv_cases())
-def test_equals_the_reference(isa, algorithm, case):
-    with _core.using(isa):
-        within_reference(case, algorithm)
+def test_equals_the_reference(case):
+    within_reference(case, "auto", "direct", "plain")
 
 
 @pytest.mark.slow
-@every_isa
-@pytest.mark.parametrize("algorithm", ["auto", "direct", "plain"])
 @settings(max_examples=600)
 @given(case=conv_cases())
-def test_equals_the_reference_at_length(isa, algorithm, case):
-    with _core.using(isa):
-        within_reference(case, algorithm)
+def test_equals_the_reference_at_length(case):
+    within_reference(case, "auto", "direct", "plain")
 
 
-@every_isa
 @given(case=conv_cases(values=("normal", "whole")))
-def test_gradients_equal_the_reference(isa, case):
-    with _core.using(isa):
-        gradients_within_reference(case)
+def test_gradients_equal_the_reference(case):
+    gradients_within_reference(case)
 
 
 @pytest.mark.slow
-@every_isa
 @settings(max_examples=600)
 @given(case=conv_cases(values=("normal", "whole")))
-def test_gradients_equal_the_reference_at_length(isa, case):
-    with _core.using(isa):
-        gradients_within_reference(case)
+def test_gradients_equal_the_reference_at_length(case):
+    gradients_within_reference(case)
 
 
 @given(case=conv_cases(dtypes=("float64",), values=("normal",), empty=False), seed=st.integers(0, 99))
@@ -165,26 +154,26 @@ def test_dtype_rules(x, filters, bias):
         assert gradient.dtype == (array.dtype if array.dtype.kind == "f" else dtype)
 
 
-@every_isa
-@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 @settings(max_examples=30)
 @given(case=conv_cases(dtypes=("float32",), values=("normal",), empty=False), data=st.data())
-def test_a_special_value_reaches_exactly_its_windows(isa, special, case, data):
+def test_a_special_value_reaches_exactly_its_windows(case, data):
     if int(np.prod(case.x.shape)) == 0:
         return
     magnitudes = referring(case)[1]
     x, filters, bias = case.plain
     at = np.unravel_index(data.draw(st.integers(0, x.size - 1)), x.shape)
-    x[at] = special
     seen = np.zeros(x.shape)
     seen[at] = 1
     # where the element takes part: a sum of positive terms is positive there. Weights that cancel do not occur.
     group = {**magnitudes, "padding_mode": _without_constant(magnitudes["padding_mode"])}
     touched = reference.conv(seen, np.ones(filters.shape), **group) > 0
-    with _core.using(isa):
-        for algorithm in ("auto", "direct", "plain"):
-            y = CONV[case.rank](x, filters, bias, **case.options, algorithm=algorithm)
-            np.testing.assert_array_equal(~np.isfinite(y), touched, err_msg=algorithm)
+    for special in (np.nan, np.inf, -np.inf):
+        x[at] = special
+        for isa in ISAS:
+            with under(isa):
+                for algorithm in ("auto", "direct", "plain"):
+                    y = CONV[case.rank](x, filters, bias, **case.options, algorithm=algorithm)
+                    np.testing.assert_array_equal(~np.isfinite(y), touched, err_msg=f"{algorithm}, {special}")
 
 
 def _without_constant(mode):

@@ -10,9 +10,9 @@ from convolutions import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isas import ISAS, under
 
 import pyconvx as cx
-from pyconvx import _core
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import (
     absolute,
@@ -24,7 +24,6 @@ from pyconvx.testing.strategies import FORMS, REALS, conv_cases, conv_transpose_
 
 CONV = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
 TRANSPOSE = {1: cx.conv_transpose1d, 2: cx.conv_transpose2d, 3: cx.conv_transpose3d}
-every_isa = pytest.mark.parametrize("isa", _core.supported())
 
 
 def most_terms(case, y):
@@ -34,43 +33,45 @@ def most_terms(case, y):
 
 
 def within_reference(case):
+    """On every instruction set."""
     x, filters, bias = case.plain
     options, magnitudes = referring(case)
     want = reference.conv_transpose(x, filters, bias, **options)
     size = reference.conv_transpose(absolute(x), absolute(filters), absolute(bias), **magnitudes)
-    got = TRANSPOSE[case.rank](*case.arguments, **case.options)
-    assert got.dtype == np.result_type(*(a for a in case.plain if a is not None))
-    # one output element sees at most every input element and filter weight, so this counts its terms from above
-    terms = min(most_terms(case, got), x.size * int(np.prod(case.filters.shape)) * 3**case.rank + 2)
-    assert_within(got, want, gamma(terms, compute_dtype(got.dtype)) * size, "conv_transpose")
-    y, pullback = cx.vjp(TRANSPOSE[case.rank], *case.arguments, **case.options)
-    np.testing.assert_array_equal(y, got)
-    gy = np.random.default_rng(3).standard_normal(y.shape).astype(y.dtype)
-    gradients = pullback(gy)
+    dtype = np.result_type(*(a for a in case.plain if a is not None))
+    gy = np.random.default_rng(3).standard_normal(want.shape).astype(dtype)
     expected = reference.conv_transpose_vjp(x, filters, bias, gy=gy, **options)
     sizes = reference.conv_transpose_vjp(absolute(x), absolute(filters), absolute(bias), gy=absolute(gy), **magnitudes)
-    factor = gamma(most_terms(case, y), compute_dtype(got.dtype))
-    assert len(gradients) == len(expected)
-    for name, one, other, magnitude in zip(("gx", "gfilters", "gbias"), gradients, expected, sizes, strict=False):
-        assert_within(one, other, factor * magnitude, name)
-    for one, again in zip(gradients, pullback(gy), strict=True):
-        np.testing.assert_array_equal(one, again)
+    # one output element sees at most every input element and filter weight, so this counts its terms from above
+    terms = min(most_terms(case, want), x.size * int(np.prod(case.filters.shape)) * 3**case.rank + 2)
+    factor = gamma(most_terms(case, want), compute_dtype(dtype))
+    for isa in ISAS:
+        with under(isa):
+            got = TRANSPOSE[case.rank](*case.arguments, **case.options)
+            assert got.dtype == dtype
+            assert_within(got, want, gamma(terms, compute_dtype(dtype)) * size, "conv_transpose")
+            y, pullback = cx.vjp(TRANSPOSE[case.rank], *case.arguments, **case.options)
+            np.testing.assert_array_equal(y, got)
+            gradients = pullback(gy)
+            assert len(gradients) == len(expected)
+            for name, one, other, magnitude in zip(
+                ("gx", "gfilters", "gbias"), gradients, expected, sizes, strict=False
+            ):
+                assert_within(one, other, factor * magnitude, name)
+            for one, again in zip(gradients, pullback(gy), strict=True):
+                np.testing.assert_array_equal(one, again)
 
 
-@every_isa
 @given(case=conv_transpose_cases(values=("normal", "whole")))
-def test_value_and_gradients_equal_the_reference(isa, case):
-    with _core.using(isa):
-        within_reference(case)
+def test_value_and_gradients_equal_the_reference(case):
+    within_reference(case)
 
 
 @pytest.mark.slow
-@every_isa
 @settings(max_examples=600)
 @given(case=conv_transpose_cases(values=("normal", "whole")))
-def test_value_and_gradients_equal_the_reference_at_length(isa, case):
-    with _core.using(isa):
-        within_reference(case)
+def test_value_and_gradients_equal_the_reference_at_length(case):
+    within_reference(case)
 
 
 @given(case=conv_cases(dtypes=("float64",), values=("whole",), empty=False), seed=st.integers(0, 99))

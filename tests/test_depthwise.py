@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from convolutions import conv, gradients_within_reference, within_reference
 from hypothesis import given, settings
+from isas import ISAS, under
 
 import pyconvx as cx
 from pyconvx import _core
@@ -13,28 +14,22 @@ every_isa = pytest.mark.parametrize("isa", _core.supported())
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-@every_isa
 @given(case=conv_cases(forms=FORMS, depthwise=True))
-def test_equals_the_reference(isa, case):
-    with _core.using(isa):
-        within_reference(case, "depthwise")
+def test_equals_the_reference(case):
+    within_reference(case, "depthwise")
 
 
-@every_isa
 @given(case=conv_cases(forms=FORMS, values=("normal", "whole"), depthwise=True))
-def test_gradients_equal_the_reference(isa, case):
-    with _core.using(isa):
-        gradients_within_reference(case)
+def test_gradients_equal_the_reference(case):
+    gradients_within_reference(case)
 
 
 @pytest.mark.slow
-@every_isa
 @settings(max_examples=1000)
 @given(case=conv_cases(forms=FORMS, values=("normal", "whole"), depthwise=True))
-def test_equals_the_reference_at_length(isa, case):
-    with _core.using(isa):
-        within_reference(case, "depthwise")
-        gradients_within_reference(case)
+def test_equals_the_reference_at_length(case):
+    within_reference(case, "depthwise")
+    gradients_within_reference(case)
 
 
 THREE = cx.padding("constant", value=3)
@@ -64,7 +59,6 @@ def test_the_bits_are_those_of_one_thread(kernel, stride, dilation, channels, dt
         assert np.array_equal(one, other)
 
 
-@every_isa
 @every_dtype
 @pytest.mark.parametrize("kernel", [(5, 5), (9, 9), (3, 9), (8, 2)])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), ((1, 3), 1), (1, 2), (2, 3)])
@@ -75,24 +69,25 @@ def test_the_bits_are_those_of_one_thread(kernel, stride, dilation, channels, dt
         *(("zeros", THREE), (THREE, "zeros"), ("reflect", THREE), (THREE, cx.padding("constant", value=5))),
     ],
 )
-def test_many_taps_at_borders(mode, stride, dilation, kernel, dtype, isa):
+def test_many_taps_at_borders(mode, stride, dilation, kernel, dtype):
     x, filters = arguments((2, 19, 22, 21), kernel, dtype)
     bias = np.arange(21, dtype=dtype)
     options = dict(padding=5, padding_mode=mode, stride=stride, dilation=dilation, groups=21)
-    with _core.using(isa), cx.threads(2):
-        y, pullback = cx.vjp(cx.conv2d, x, filters, bias, algorithm="depthwise", activation="relu", **options)
-        gx, gfilters, _ = pullback(y)
     wide = [array.astype(np.float64) for array in (x, filters, bias)]
     want, exact = cx.vjp(cx.conv2d, *wide, algorithm="plain", activation="relu", **options)
+    wants = want, *exact(want)[:2]
     close = 1e-5 if dtype is np.float32 else 1e-13
-    for got, expected in zip((y, gx, gfilters), (want, *exact(want)[:2]), strict=True):
-        assert np.abs(got - expected).max() <= close * np.abs(expected).max()
+    for isa in ISAS:
+        with under(isa), cx.threads(2):
+            y, pullback = cx.vjp(cx.conv2d, x, filters, bias, algorithm="depthwise", activation="relu", **options)
+            for got, expected in zip((y, *pullback(y)[:2]), wants, strict=True):
+                assert np.abs(got - expected).max() <= close * np.abs(expected).max()
 
 
-def beside_plain(x, filters, **options):
-    """Results of both kernels for elements that may be anything."""
+def by(name, x, filters, **options):
+    """The result of a kernel for elements that may be anything."""
     with np.errstate(invalid="ignore"):
-        return [cx.conv2d(x, filters, algorithm=name, **options) for name in ("depthwise", "plain")]
+        return cx.conv2d(x, filters, algorithm=name, **options)
 
 
 @every_isa
@@ -115,9 +110,10 @@ def test_zeros_beside_x_are_passed_over(kernel, padding, size, dtype, isa):
         wild[2, 0, 0], wild[7, -1, -1] = np.inf, np.nan
         with _core.using(isa):
             prepared = cx.prepare(filters)
-            for array, taps in ((x, filters), (spoiled, filters), (x, wild), (x, prepared)):
-                for _ in range(2):  # the second call is done by a kernel that is ready
-                    got, want = beside_plain(array, taps, **options)
+            for array, forms in ((x, (filters, prepared)), (spoiled, (filters,)), (x, (wild,))):
+                want = by("plain", array, forms[0], **options)
+                for taps in forms * 2:  # the second call is done by a kernel that is ready
+                    got = by("depthwise", array, taps, **options)
                     np.testing.assert_allclose(got, want, atol=1e-5 if dtype is np.float32 else 1e-13, rtol=0)
 
 
@@ -130,7 +126,8 @@ def test_columns_that_are_crowded_in_the_caches(kernel, mode, dtype, isa):
     x, filters = arguments((2, 10, 11, channels), kernel, dtype)
     for options in ({}, {"stride": 2}, {"dilation": 2}, {"stride": (3, 1), "dilation": (1, 2)}):
         with _core.using(isa):
-            got, want = beside_plain(x, filters, padding=4, padding_mode=mode, groups=channels, **options)
+            given = dict(padding=4, padding_mode=mode, groups=channels, **options)
+            got, want = (by(name, x, filters, **given) for name in ("depthwise", "plain"))
         np.testing.assert_allclose(got, want, atol=2e-5 if dtype is np.float32 else 1e-13, rtol=0)
 
 
@@ -223,18 +220,18 @@ def test_long_rows_are_cut_into_segments():
             assert np.abs(got - want).max() <= 1e-6 * np.abs(want).max()
 
 
-@every_isa
 @every_dtype
 @pytest.mark.parametrize("mode", ["zeros", "odd_reflect"])
 @pytest.mark.parametrize("kernel", [(17, 17), (1, 300), (3, 70)])
-def test_gradients_of_many_taps(kernel, mode, dtype, isa):
+def test_gradients_of_many_taps(kernel, mode, dtype):
     x, filters = arguments((2, 20, 310, 10), kernel, dtype)
     options = dict(padding="same", padding_mode=mode, groups=10)
     gy = np.random.default_rng(1).standard_normal(x.shape)
-    with _core.using(isa):
-        got = cx.vjp(cx.conv2d, x, filters, **options)[1](gy.astype(dtype))[1]
     want = cx.vjp(cx.conv2d, x.astype("d"), filters.astype("d"), algorithm="plain", **options)[1](gy)[1]
-    assert np.abs(got - want).max() <= (1e-5 if dtype == np.float32 else 1e-14) * np.abs(want).max()
+    for isa in ISAS:
+        with under(isa):
+            got = cx.vjp(cx.conv2d, x, filters, **options)[1](gy.astype(dtype))[1]
+            assert np.abs(got - want).max() <= (1e-5 if dtype == np.float32 else 1e-14) * np.abs(want).max()
 
 
 def test_gradients_of_very_many_places_are_summed_in_parts():
@@ -264,10 +261,9 @@ def test_what_reads_nothing_is_no_neighbour_of_what_reads(kernel, channels, dtyp
     assert np.abs(got - want).max() <= (1e-5 if dtype == np.float32 else 1e-13)
 
 
-@every_isa
 @pytest.mark.parametrize("mode", ["zeros", "edge", "reflect"])
 @pytest.mark.parametrize("dilation", [1, 2, 3])
-def test_any_strides_read_nothing_but_x(dilation, mode, isa):
+def test_any_strides_read_nothing_but_x(dilation, mode):
     """All combinations of strides with 3 x 3 taps; what lies around x in memory is NaN."""
     rng = np.random.default_rng(2)
     around = np.full((3, 24, 30, 8), np.nan, np.float32)
@@ -276,9 +272,10 @@ def test_any_strides_read_nothing_but_x(dilation, mode, isa):
     for stride in np.ndindex(5, 5):
         options = dict(stride=tuple(s + 1 for s in stride), dilation=dilation, padding=2, padding_mode=mode, groups=8)
         want = cx.conv2d(x.astype("d"), filters.astype("d"), algorithm="plain", **options)
-        with _core.using(isa):
-            got = cx.conv2d(x, filters, algorithm="depthwise", **options)
-        assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max(), stride
+        for isa in ISAS:
+            with under(isa):
+                got = cx.conv2d(x, filters, algorithm="depthwise", **options)
+                assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max(), stride
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -4,42 +4,45 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isas import ISAS, under
 from poolings import POOL, largest_window, told, value_within_reference, well_conditioned
 
 import pyconvx as cx
-from pyconvx import _core
 from pyconvx.testing import reference
 from pyconvx.testing.bounds import as_reduction, assert_within, gamma, pooling_error
 from pyconvx.testing.strategies import LAYOUTS, adaptive_cases, drawn, pool_cases
 
-from .cases import every_isa, every_kind, leaves_a_window_empty
+from .cases import every_kind, leaves_a_window_empty
 
 ADAPTIVE = {1: cx.adaptive_pool1d, 2: cx.adaptive_pool2d, 3: cx.adaptive_pool3d}
 
 
 def gradient_within_reference(case, seed):
+    """On every instruction set."""
     kind, options = told(case)
     x = well_conditioned(case)
-    arguments = (case.size, case.kind)
-    y, pullback = cx.vjp(POOL[case.rank], x, *arguments, **case.options, **case.params)
-    np.testing.assert_array_equal(y, POOL[case.rank](x, *arguments, **case.options, **case.params))
-    gy = np.random.default_rng(seed).standard_normal(y.shape)
-    (gx,) = pullback(gy)
+    f, arguments = POOL[case.rank], (case.size, case.kind)
+    gy = np.random.default_rng(seed).standard_normal(
+        cx.output_shape(f, x.shape, *arguments, **case.options, **case.params)
+    )
     want = reference.pool_vjp(x, case.size, kind, gy=gy, rank=case.rank, **options)
-    assert gx.shape == x.shape
-    # float64 slopes of order 1 to 100 on well separated elements: 1e-9 is far above rounding, far below a mistake
-    np.testing.assert_allclose(gx, want, rtol=1e-9, atol=1e-9 * max(1, np.abs(gy).sum()))
-    np.testing.assert_array_equal(gx, pullback(gy)[0])
+    for isa in ISAS:
+        with under(isa):
+            y, pullback = cx.vjp(f, x, *arguments, **case.options, **case.params)
+            np.testing.assert_array_equal(y, f(x, *arguments, **case.options, **case.params))
+            (gx,) = pullback(gy)
+            assert gx.shape == x.shape
+            # float64 slopes of order 1 to 100 on well separated elements: 1e-9 is far above rounding, far below a
+            # mistake
+            np.testing.assert_allclose(gx, want, rtol=1e-9, atol=1e-9 * max(1, np.abs(gy).sum()))
+            np.testing.assert_array_equal(gx, pullback(gy)[0])
 
 
-@every_isa
 @every_kind
 @settings(max_examples=25)
 @given(data=st.data())
-def test_equals_the_reference(isa, kind, data):
-    case = data.draw(pool_cases(kinds=(kind,)))
-    with _core.using(isa):
-        value_within_reference(case)
+def test_equals_the_reference(kind, data):
+    value_within_reference(data.draw(pool_cases(kinds=(kind,))))
 
 
 @every_kind
@@ -50,36 +53,35 @@ def test_gradient_equals_the_reference(kind, data, seed):
 
 
 @pytest.mark.slow
-@every_isa
 @every_kind
 @settings(max_examples=400)
 @given(data=st.data(), seed=st.integers(0, 99))
-def test_equals_the_reference_at_length(isa, kind, data, seed):
+def test_equals_the_reference_at_length(kind, data, seed):
     case = data.draw(pool_cases(kinds=(kind,)))
-    with _core.using(isa):
-        value_within_reference(case)
-        gradient_within_reference(case, seed)
+    value_within_reference(case)
+    gradient_within_reference(case, seed)
 
 
-@every_isa
 @pytest.mark.parametrize("kind", ["max", "min", "avg", "sum"])
 @given(data=st.data())
-def test_float32_gradient_of_compiled_kinds(isa, kind, data):
+def test_float32_gradient_of_compiled_kinds(kind, data):
     case = data.draw(pool_cases(kinds=(kind,), dtypes=("float32",), values=("normal", "whole")))
     reference_kind, options = told(case)
     x = case.x.plain
     if "odd" in str(case.options["padding_mode"]) and kind in ("max", "min"):
         return  # rounding decides between elements that the exact sums do not tell apart
-    with _core.using(isa):
-        y, pullback = cx.vjp(POOL[case.rank], x, case.size, kind, **case.options, **case.params)
-        gy = np.random.default_rng(1).integers(-4, 5, y.shape).astype(np.float32)
-        (gx,) = pullback(gy)
+    f, arguments = POOL[case.rank], {**case.options, **case.params}
+    shape = cx.output_shape(f, x.shape, case.size, kind, **arguments)
+    gy = np.random.default_rng(1).integers(-4, 5, shape).astype(np.float32)
     want = reference.pool_vjp(x, case.size, reference_kind, gy=gy, rank=case.rank, **options)
-    assert gx.dtype == np.float32
-    if kind in ("max", "min"):  # whole numbers: exact, wherever ties go
-        np.testing.assert_array_equal(gx, want)
-    else:
-        assert_within(gx, want, gamma(200, np.float32) * (np.abs(gy).sum() + 1) * 2 * 3**case.rank, kind)
+    for isa in ISAS:
+        with under(isa):
+            (gx,) = cx.vjp(f, x, case.size, kind, **arguments)[1](gy)
+            assert gx.dtype == np.float32
+            if kind in ("max", "min"):  # whole numbers: exact, wherever ties go
+                np.testing.assert_array_equal(gx, want)
+            else:
+                assert_within(gx, want, gamma(200, np.float32) * (np.abs(gy).sum() + 1) * 2 * 3**case.rank, kind)
 
 
 @every_kind
