@@ -6,12 +6,16 @@ from ctypes import CFUNCTYPE, POINTER, c_double, c_float, c_int, c_ssize_t, c_vo
 import numpy as np
 
 ELEMENTS = {"float32": c_float, "float64": c_double}
+DTYPES = {c_float: np.dtype(np.float32), c_double: np.dtype(np.float64)}
 NAMES = []  # of capsules, which do not keep them alive
 
 
 def array(pointer, n):
     """A view of n elements."""
-    return np.ctypeslib.as_array(pointer, (n,)) if n else np.empty(0)
+    if not n:
+        return np.empty(0)
+    kind = pointer._type_  # np.ctypeslib.as_array does the same in several times as long, and callbacks are many
+    return np.frombuffer((kind * n).from_address(ctypes.addressof(pointer.contents)), DTYPES[kind])
 
 
 def parameters(user, count):

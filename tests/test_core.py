@@ -267,22 +267,23 @@ INTERRUPT = """
     import os, signal, threading, time
     import numpy as np, pyconvx as cx
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job inherits ignored
-    cx.set_num_threads({threads})
     {make}
-    started = []
-    def interrupt():
-        while not started:
-            time.sleep(0.001)
-        time.sleep(0.3)
-        started.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-    threading.Thread(target=interrupt, daemon=True).start()
-    try:
-        started.append(0)
-        while True:
-            {call}
-    except KeyboardInterrupt:
-        print(time.monotonic() - started[1])
+    for threads in (1, 2):
+        cx.set_num_threads(threads)
+        started = []
+        def interrupt():
+            while not started:
+                time.sleep(0.001)
+            time.sleep(0.15)
+            started.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt, daemon=True).start()
+        try:
+            started.append(0)
+            while True:
+                {call}
+        except KeyboardInterrupt:
+            print(time.monotonic() - started[1])
     small = cx.conv2d(np.ones((5, 5, 1)), np.ones((1, 3, 3, 1)))
     assert (small == 9).all()
 """
@@ -354,14 +355,16 @@ def test_what_two_signal_handlers_raise_reaches_the_caller(threads):
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", LONG_CALLS)
-def test_ctrl_c_is_answered(threads, name):
+def test_ctrl_c_is_answered(name):
+    """By one thread and by two."""
     make, call = LONG_CALLS[name]
-    run = python(INTERRUPT.format(threads=threads, make=make, call=call))
+    run = python(INTERRUPT.format(make=make, call=call))
     assert run.returncode == 0, run.stderr
+    waited = [float(line) for line in run.stdout.splitlines()]
+    assert len(waited) == 2
     # 0.1 s is promised on a machine to itself; a loaded one may delay the signal, a whole call takes many seconds
-    assert float(run.stdout) < 1.0
+    assert max(waited) < 1.0
 
 
 def test_a_signal_handler_may_compute_and_its_exception_arrives():

@@ -107,11 +107,13 @@ def alive():
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_tables_of_long_axes_do_not_pile_up(backward):
+def test_tables_of_long_axes_do_not_pile_up(backward, monkeypatch):
+    remember.forget()
+    monkeypatch.setattr(remember, "BUDGET", 2**23)
     filters = np.ones((1, 3, 1), np.float32)
     options = dict(padding=1, padding_mode="wrap")
     before = alive()
-    for n in range(200_000, 200_020):
+    for n in range(25_000, 25_020):  # whose tables take more together
         y, pullback = cx.vjp(cx.conv1d, np.ones((n, 1), np.float32), filters, **options)
         if backward:
             pullback(y)

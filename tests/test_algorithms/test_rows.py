@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from convolutions import PROMISE, conv
+from isas import ISAS, under
 
 import pyconvx as cx
 from pyconvx import _core
@@ -32,21 +33,20 @@ def depthwise_cases(count, seed):
         yield rank, x, filters, rng.standard_normal(channels).astype(dtype), options
 
 
-@pytest.mark.parametrize("isa", _core.supported())
-def test_depthwise_agrees_with_the_reference(isa):
+def test_depthwise_agrees_with_the_reference():
     for rank, x, filters, bias, options in depthwise_cases(60, 7):
         wide = [array.astype(np.float64) for array in (x, filters, bias)]
         want = reference.conv(*wide, **options)
-        with _core.using(isa):
-            assert np.abs(conv(rank)(x, filters, bias, algorithm="depthwise", **options) - want).max() <= (
-                (PROMISE if x.dtype == np.float32 else 1e-14) * np.abs(want).max()
-            )
-            # gx runs the candidate through the adjoint's tables: reversed taps, gaps, mixes
-            y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
-            gy = np.random.default_rng(8).standard_normal(y.shape).astype(x.dtype)
-            got = pullback(gy)[0]
+        gy = np.random.default_rng(8).standard_normal(want.shape).astype(x.dtype)
         exact = cx.vjp(conv(rank), *wide, algorithm="plain", **options)[1](gy.astype(np.float64))[0]
-        assert np.abs(got - exact).max() <= (PROMISE if x.dtype == np.float32 else 1e-14) * np.abs(exact).max()
+        bound = PROMISE if x.dtype == np.float32 else 1e-14
+        for isa in ISAS:
+            with under(isa):
+                got = conv(rank)(x, filters, bias, algorithm="depthwise", **options)
+                assert np.abs(got - want).max() <= bound * np.abs(want).max()
+                # gx runs the candidate through the adjoint's tables: reversed taps, gaps, mixes
+                gx = cx.vjp(conv(rank), x, filters, bias, **options)[1](gy)[0]
+                assert np.abs(gx - exact).max() <= bound * np.abs(exact).max()
 
 
 def picture_cases(count, seed):
@@ -69,27 +69,27 @@ def picture_cases(count, seed):
         yield rank, x, filters, rng.standard_normal(outputs * groups).astype(dtype), options
 
 
-@pytest.mark.parametrize("isa", _core.supported())
-def test_lanes_of_places_agree_with_the_reference(isa):
-    forwards = 0
+def test_lanes_of_places_agree_with_the_reference():
+    forwards = dict.fromkeys(ISAS, 0)
     for rank, x, filters, bias, options in picture_cases(80, 9):
         wide = [array.astype(np.float64) for array in (x, filters, bias)]
         bound = PROMISE if x.dtype == np.float32 else 1e-14
         want = reference.conv(*wide, **options)
-        with _core.using(isa):
-            y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
-            gy = np.random.default_rng(8).standard_normal(y.shape).astype(x.dtype)
-            gx = pullback(gy)[0]
-            try:
-                got = conv(rank)(x, filters, bias, algorithm="planes", **options)
-            except ValueError:  # the second window axis' table may be sparse
-                got = y
-            else:
-                forwards += 1
+        gy = np.random.default_rng(8).standard_normal(want.shape).astype(x.dtype)
         exact = cx.vjp(conv(rank), *wide, algorithm="plain", **options)[1](gy.astype(np.float64))[0]
-        for result, expected in ((y, want), (got, want), (gx, exact)):
-            assert np.abs(result - expected).max() <= bound * np.abs(expected).max()
-    assert forwards > 60
+        for isa in ISAS:
+            with under(isa):
+                y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
+                gx = pullback(gy)[0]
+                try:
+                    got = conv(rank)(x, filters, bias, algorithm="planes", **options)
+                except ValueError:  # the second window axis' table may be sparse
+                    got = y
+                else:
+                    forwards[isa] += 1
+                for result, expected in ((y, want), (got, want), (gx, exact)):
+                    assert np.abs(result - expected).max() <= bound * np.abs(expected).max()
+    assert min(forwards.values()) > 60
 
 
 def row_cases(count, seed):
@@ -103,28 +103,28 @@ def row_cases(count, seed):
         yield rank, x, filters, bias, {**options, "stride": tuple(int(n) for n in rng.integers(1, 4, rank))}
 
 
-@pytest.mark.parametrize("isa", _core.supported())
-def test_tiles_along_rows_have_the_bits_of_the_direct_kernel(isa):
-    fits = 0
+def test_tiles_along_rows_have_the_bits_of_the_direct_kernel():
+    fits = dict.fromkeys(ISAS, 0)
     for rank, x, filters, bias, options in row_cases(120, 14):
-        with _core.using(isa):
-            want = conv(rank)(x, filters, bias, algorithm="direct", **options)
-            try:
-                got = conv(rank)(x, filters, bias, algorithm="bands", **options)
-            except ValueError:  # taps too far apart
-                continue
-            fits += 1
-            if np.prod(filters.shape[1:-1]) <= 512:  # else it adds its sum up in parts
-                assert np.array_equal(got, want)
-            close(got, want)
-            y, pullback = cx.vjp(conv(rank), x, filters, bias, **options)
-            gy = np.random.default_rng(8).standard_normal(y.shape).astype(x.dtype)
-            gx = pullback(gy)[0]
         wide = [None if array is None else array.astype(np.float64) for array in (x, filters, bias)]
-        exact = cx.vjp(conv(rank), *wide, algorithm="plain", **options)[1](gy.astype(np.float64))[0]
+        plain, pullback = cx.vjp(conv(rank), *wide, algorithm="plain", **options)
+        gy = np.random.default_rng(8).standard_normal(plain.shape).astype(x.dtype)
+        exact = pullback(gy.astype(np.float64))[0]
         bound = PROMISE if x.dtype == np.float32 else 1e-14
-        assert np.abs(gx - exact).max() <= bound * np.abs(exact).max()
-    assert fits > 100
+        for isa in ISAS:
+            with under(isa):
+                want = conv(rank)(x, filters, bias, algorithm="direct", **options)
+                try:
+                    got = conv(rank)(x, filters, bias, algorithm="bands", **options)
+                except ValueError:  # taps too far apart
+                    continue
+                fits[isa] += 1
+                if np.prod(filters.shape[1:-1]) <= 512:  # else it adds its sum up in parts
+                    assert np.array_equal(got, want)
+                close(got, want)
+                gx = cx.vjp(conv(rank), x, filters, bias, **options)[1](gy)[0]
+                assert np.abs(gx - exact).max() <= bound * np.abs(exact).max()
+    assert min(fits.values()) > 100
 
 
 @pytest.mark.parametrize("isa", _core.supported())

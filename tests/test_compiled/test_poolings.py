@@ -74,7 +74,7 @@ GEOMETRIES = [
 @pytest.mark.parametrize("channels", [1, 2, 5, 70, 300])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_pooling_is_compiled(geometry, channels, dtype):
-    x = rng.standard_normal((2, 9, 10, channels)).astype(dtype)
+    x = rng.standard_normal((2 if channels < 300 else 1, 9, 10, channels)).astype(dtype)
     with registered("poolings", "spread", spread, gradient=spread_gradient):
         want, back = cx.vjp(cx.pool2d, x, kind="spread", **geometry)
         gy = rng.standard_normal(want.shape).astype(dtype)

@@ -18,6 +18,7 @@ LINEAR = ("sum", "avg")
 
 
 @pytest.mark.parametrize("kind", [k for k in kind_names() if not cx.poolings[k].exact])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_other_kinds_promote_integers_and_memory_form_does_not_matter(kind, data):
     case = data.draw(pool_cases(kinds=(kind,), dtypes=REALS, forms=FORMS))
@@ -33,6 +34,7 @@ def test_other_kinds_promote_integers_and_memory_form_does_not_matter(kind, data
 
 
 @pytest.mark.parametrize("kind", [k for k in kind_names() if k != "stochastic"])
+@settings(max_examples=25)
 @given(data=st.data(), seed=st.integers(0, 99))
 def test_a_permuted_window_has_the_same_pooling(kind, data, seed):
     """Exactly where the kind sorts or compares, else within the rounding of another order."""
