@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -78,7 +78,6 @@ def bound_of_error(y, dtype):
 # Numbers are drawn once for all activations: drawing takes longer than computing.
 
 
-@settings(max_examples=100)
 @given(x=hnp.arrays("float32", st.integers(0, 40), elements=st.floats(-30, 30, width=32)))
 def test_float32_is_right_to_a_few_units_in_the_last_place(x):
     for name in ELEMENTWISE:
@@ -88,7 +87,6 @@ def test_float32_is_right_to_a_few_units_in_the_last_place(x):
         assert (np.abs(y - expected) <= bound_of_error(expected, np.float32)).all(), name
 
 
-@settings(max_examples=100)
 @given(x=hnp.arrays("float64", st.integers(0, 40), elements=st.floats(-30, 30)))
 def test_float64_is_the_definition(x):
     for name in ELEMENTWISE:
@@ -98,7 +96,6 @@ def test_float64_is_the_definition(x):
         assert (np.abs(value(name, *x) - expected) <= bound_of_error(expected, np.float64) + cancels).all(), name
 
 
-@settings(max_examples=100)
 @given(x=hnp.arrays("float32", st.integers(1, 40), elements=st.floats(-30, 30, width=32)))
 def test_float32_derivative_is_that_of_float64(x):
     # silu, mish and gelu have a minimum near -1, where their derivative is a difference of terms below 1
@@ -114,7 +111,6 @@ KINKS = np.array([-3, -1, -0.5, 0, 0.5, 1, 3, 6, 20])
 SMOOTH = st.floats(-25, 25).filter(lambda v: np.abs(v - KINKS).min() > 1e-3)
 
 
-@settings(max_examples=100)
 @given(
     rows=hnp.arrays("float64", (3, 4), elements=SMOOTH), slopes=hnp.arrays("float64", (3, 4), elements=st.floats(-2, 2))
 )

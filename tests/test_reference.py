@@ -114,9 +114,9 @@ def test_convolution_is_a_sum_over_positions(case):
     assert y[(*at, f)] == total
 
 
-def differences(forward, arguments, gradients, gy, seed=0):
+def differences(forward, arguments, gradients, gy, what=""):
     """Each gradient against a central difference along one random direction; exact arguments are of order 1."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     for at, gradient in enumerate(gradients):
         step = random.standard_normal(gradient.shape)
         moved = [
@@ -125,7 +125,7 @@ def differences(forward, arguments, gradients, gy, seed=0):
         ]
         change = (moved[0] - moved[1]).sum() / 2e-6
         size = np.abs(moved[0]).sum() + np.abs(gradient * step).sum() + 1
-        assert abs(change - (gradient * step).sum()) <= 1e-7 * size
+        assert abs(change - (gradient * step).sum()) <= 1e-7 * size, what
 
 
 @given(case=conv_cases(dtypes=("float64",), values=("normal",), empty=False))
@@ -159,19 +159,19 @@ def test_pooling_gradients(kind, case):
     differences(lambda x: reference.pool(x, case.size, kind, **options), [x], [gx], gy)
 
 
-@pytest.mark.parametrize("kind", NAMED)
 @given(case=adaptive_cases(kinds=("max",), dtypes=("float64",), empty=False), seed=st.integers(0, 99))
-def test_slopes_of_every_kind(kind, case, seed):
+def test_slopes_of_every_kind(case, seed):
     """On elements that are 0.01 apart, steps of 1e-6 change no order."""
     random = np.random.default_rng(seed)
     x = 0.5 + 0.01 * random.permutation(int(np.prod(case.x.shape))).reshape(case.x.shape)
     options = {**case.options, "rank": case.rank}
-    y = reference.adaptive_pool(x, case.size, kind, **options)
-    if kind == "std" and (y < 1e-9).any():
-        return  # a kink
-    gy = random.standard_normal(y.shape)
-    gx = reference.adaptive_pool_vjp(x, case.size, kind, gy=gy, **options)
-    differences(lambda x: reference.adaptive_pool(x, case.size, kind, **options), [x], [gx], gy)
+    for kind in NAMED:
+        y = reference.adaptive_pool(x, case.size, kind, **options)
+        if kind == "std" and (y < 1e-9).any():
+            continue  # a kink
+        gy = random.standard_normal(y.shape)
+        gx = reference.adaptive_pool_vjp(x, case.size, kind, gy=gy, **options)
+        differences(lambda x, kind=kind: reference.adaptive_pool(x, case.size, kind, **options), [x], [gx], gy, kind)
 
 
 @pytest.mark.parametrize("name", reference.ACTIVATIONS)
