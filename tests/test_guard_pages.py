@@ -153,7 +153,9 @@ def convolution(functions, rng, number):
         )
     else:
         options["algorithm"] = name
-    x_shape = shape_of(int(rng.integers(0, 3)), sizes(rng, rank), read, layout)
+    wide = name == "winograd" and either(rng)  # tiles that lie in x beside one another
+    spatial = (*sizes(rng, rank - 1), odd(rng, 71)) if wide else sizes(rng, rank)
+    x_shape = shape_of(int(rng.integers(0, 3)), spatial, read, layout)
     filters_shape = shape_of(groups * outer, kernel, inner, layout)
     biased, prepared, into, nan = either(rng), either(rng), either(rng), either(rng, 0.1)
     form, threads, seed = one_of(rng, "plain", "plain", "reversed", "second"), one_of(rng, 1, 1, 3), rng.integers(2**31)

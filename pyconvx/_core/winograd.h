@@ -42,7 +42,18 @@
 
 typedef vector_f32 vf;
 
-/* d and v: the inputs of a line, and their points. */
+/* d and v: the inputs of a line, and their points. For vectors of more than one type. */
+#define WINOGRAD_IN_BODY(vector) \
+    { \
+        const vector even1 = d[4] - 2.0f * d[2], odd1 = (d[3] - 2.0f * d[1]) * ROOT_HALF; \
+        const vector even2 = d[4] - 0.5f * d[2], odd2 = (d[3] - 0.5f * d[1]) * ROOT_TWO; \
+        v[0] = (d[0] - 2.5f * d[2]) + d[4]; \
+        v[1] = even1 + odd1; \
+        v[2] = even1 - odd1; \
+        v[3] = even2 + odd2; \
+        v[4] = even2 - odd2; \
+        v[5] = (d[1] - 2.5f * d[3]) + d[5]; \
+    }
 ALWAYS_INLINE void winograd_in(const int form, const int narrow, const vf *d, vf *v)
 {
     if (narrow) {
@@ -64,14 +75,7 @@ ALWAYS_INLINE void winograd_in(const int form, const int narrow, const vf *d, vf
         UNROLL for (int i = 0; i < 4; i++) v[5 + i] = d[1 + 2 * i];
         return;
     }
-    const vf even1 = d[4] - 2.0f * d[2], odd1 = (d[3] - 2.0f * d[1]) * ROOT_HALF;
-    const vf even2 = d[4] - 0.5f * d[2], odd2 = (d[3] - 0.5f * d[1]) * ROOT_TWO;
-    v[0] = (d[0] - 2.5f * d[2]) + d[4];
-    v[1] = even1 + odd1;
-    v[2] = even1 - odd1;
-    v[3] = even2 + odd2;
-    v[4] = even2 - odd2;
-    v[5] = (d[1] - 2.5f * d[3]) + d[5];
+    WINOGRAD_IN_BODY(vf)
 }
 
 /* m and y: the points of a line of sums, and its outputs. For vectors of more than one type. */

@@ -9,6 +9,8 @@
 # infinity, a NaN or the rounding of an element far larger than others, are reported, for another algorithm to do again.
 
 cdef extern from "winograd_fused.h":
+    enum:
+        FUSED_TILES
     ctypedef struct fused_inputs_t:
         Py_ssize_t depth, depth_step, channels, run, run_step, second, third
 
@@ -25,10 +27,12 @@ cdef enum:
     WINOGRAD_BYTES = 1 << 20        # of transformed inputs that a block may take, where that leaves it enough tiles
 
 
-cdef struct tile_column_t:
-    bint inner                      # tiles have all of their places there, and rows of inputs lie together in x
-    Py_ssize_t first                # the first of these inputs
-    Py_ssize_t place[MOST_OUT]      # of the last axis
+cdef struct tile_strip_t:
+    Py_ssize_t spread               # elements from a tile to the next
+    Py_ssize_t lanes                # of the vectors they are transformed in, and
+    Py_ssize_t shared               # tiles that have all inputs of a column in one of these
+    Py_ssize_t length               # elements of a row
+    fused_inputs_t inputs
 
 
 cdef struct winograd_t:
@@ -40,11 +44,10 @@ cdef struct winograd_t:
     Py_ssize_t padded               # channels of all groups, rounded up to whole vectors
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
-    bint fused                      # products and transforms of a few tiles at a time: no sums in memory, and
-    fused_inputs_t inputs           # their inputs, of which
-    Py_ssize_t beside               # so many tiles share a vector
-    const tile_column_t *columns    # NULL if none do
-    Py_ssize_t sums_at, laid_at, folded_at, mix_at
+    bint fused                      # products and transforms of a few tiles at a time: no sums in memory
+    const tile_column_t *columns    # where they lie in strips, NULL if they do not, and
+    tile_strip_t close, apart       # strips of neighbours, and of other tiles, as whose inputs any others lie, too
+    Py_ssize_t sums_at, folded_at, mix_at
 
 
 cdef Py_ssize_t cut_tiles(const int *narrow, Py_ssize_t tiles, Py_ssize_t kind, Py_ssize_t *heights,
@@ -325,7 +328,7 @@ cdef class Winograd(Convolution):
         if job.fused:
             job.slices = 1
             arrange_fused(job)
-        if job.fused and job.beside > 1:
+        if job.fused and in_strips(job.tiling.fold * job.task.source.channels):
             columns = np.empty(job.tiling.tiles[1] * sizeof(tile_column_t), np.uint8)
             job.columns = <const tile_column_t *> cnp.PyArray_DATA(columns)
             find_columns(job, <tile_column_t *> job.columns)

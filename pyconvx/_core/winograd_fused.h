@@ -26,16 +26,36 @@ typedef struct {
     ptrdiff_t second, third; /* from the first tile of a run to these two; the fourth is as far from the third as the second from the first */
 } fused_inputs_t;
 
+/* Elements of a row of a strip of tiles, and what is read beyond them. */
+#define STRIP_ROW (6 * FUSED_TILES * LANES_F32 + LANES_F32)
+
 #define BITS 32
 #include "real.h"
+#include "strip.h"
 #include "fused.h"
 #if HALVES
 #define BITS 32
 #define HALVED
 #include "real.h"
+#include "strip.h"
 #include "fused.h"
 #endif
 #include "real.h"
+
+/* Lanes of the vectors that strips are transformed in: of twice as many, a tile of few channels would leave most empty. */
+static ptrdiff_t strip_lanes(ptrdiff_t run) { return TILE_FULL == 14 && 2 * run <= LANES_F32 ? LANES_F32 / 2 : LANES_F32; }
+
+static void winograd_strip(const float *const *lines, ptrdiff_t fold, ptrdiff_t n, ptrdiff_t run, ptrdiff_t spread,
+                           ptrdiff_t shared, float *v, float *sizes)
+{
+#if HALVES
+    if (strip_lanes(run) < LANES_F32) {
+        strip_half_f32(lines, fold, n, run, spread, shared, v, sizes);
+        return;
+    }
+#endif
+    strip_f32(lines, fold, n, run, spread, shared, v, sizes);
+}
 
 /* width: lanes of the panel; of them the first `count` are outputs, at most FUSED_VECTORS vectors. past: these are whole, and
    written past the caches. */
@@ -50,44 +70,6 @@ static void winograd_fused(int form, const float *v, const fused_inputs_t *input
     }
 #endif
     fused_f32(form, v, inputs, u, width, bias, targets, first, count, past, checks);
-}
-
-/* The inputs of a tile, beside those of other tiles: the elements of `fold` rows become one input, `run` of each.
-   lines: the rows of the tile. laid[row of an input][input][lane], from the lane on where those of the tile begin; behind
-   them, but within the vector, there may be anything until the next tile is laid there. */
-NEVER_INLINE void lay_beside(const float *const *lines, ptrdiff_t fold, ptrdiff_t run, float *laid)
-{
-#if HALVES
-#define COPY(bits, lanes) \
-    for (ptrdiff_t row = 0; row < fold; row++) \
-        for (int i = 0; i < 6; i++) { \
-            const float *line = lines[i * fold + row]; \
-            UNROLL for (int j = 0; j < 6; j++, laid += FUSED_POINT, line += run) \
-                _mm##bits##_storeu_ps(laid, _mm##bits##_maskload_ps(line, lanes)); \
-        }
-    const __m256i order = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), few = _mm256_set1_epi32((int)run);
-    const __m256i wide = _mm256_castps_si256(_mm256_cmp_ps(_mm256_cvtepi32_ps(order), _mm256_cvtepi32_ps(few), 1));
-    if (run <= 4) {
-        const __m128i narrow = _mm256_castsi256_si128(wide);
-        COPY(, narrow)
-    } else
-        COPY(256, wide)
-#undef COPY
-#else
-    for (ptrdiff_t row = 0; row < fold; row++)
-        for (int i = 0; i < 6; i++)
-            for (int j = 0; j < 6; j++, laid += FUSED_POINT) copy_few(laid, lines[i * fold + row] + j * run, run);
-#endif
-}
-
-/* The points v[x * FUSED_POINT] of a vector of inputs that lie side by side; sizes[lane] become the sums of magnitudes that
-   are larger. */
-NEVER_INLINE void winograd_beside(const float *laid, float *v, float *sizes)
-{
-    const float *rows[36];
-    UNROLL_LINE for (int i = 0; i < 36; i++) rows[i] = laid + i * FUSED_POINT;
-    const vf size = winograd_input_vector(3, 0, 0, rows, 0, LANES_F32, LANES_F32, v, FUSED_POINT);
-    *(vf *)sizes = larger(size, *(const vf *)sizes);
 }
 
 /* Whether none of a vector of checks is infinite or NaN. */

@@ -3,15 +3,15 @@
 
 cdef extern from "winograd_fused.h":
     enum:
-        FUSED_TILES
         FUSED_VECTORS
         FUSED_POINT
         FUSED_TILE
     void winograd_fused(int form, const float *v, const fused_inputs_t *inputs, const float *u, Py_ssize_t width,
                         const float *bias, float **targets, Py_ssize_t first, Py_ssize_t count,
                         bint past, float *checks) noexcept nogil
-    void lay_beside(const float **lines, Py_ssize_t fold, Py_ssize_t run, float *laid) noexcept nogil
-    void winograd_beside(const float *laid, float *v, float *sizes) noexcept nogil
+    Py_ssize_t strip_lanes(Py_ssize_t run) noexcept nogil
+    void winograd_strip(const float **lines, Py_ssize_t fold, Py_ssize_t n, Py_ssize_t run, Py_ssize_t spread,
+                        Py_ssize_t shared, float *v, float *sizes) noexcept nogil
     bint fine(const float *checks) noexcept nogil
 
 cdef enum:
@@ -19,26 +19,6 @@ cdef enum:
     FUSED_SHARED = 8                # if each has fewer lots of FUSED_TILES, all of its own
     FUSED_LINE = 16                 # elements of a line of the cache
     MOST_PRODUCTS = 64              # of a point: the sums of more are worth the way through memory
-    MOST_BESIDE = 8                 # elements of an input of which tiles share a vector
-
-    ROWS_KNOWN = 2 * FUSED_TILES    # rows of tiles: two lots lie in as many at most, and no more are held at once
-
-cdef struct tile_row_t:
-    Py_ssize_t q                    # its number, or -1
-    Py_ssize_t depth                # place of the first axis
-    bint inner                      # all rows of inputs that its tiles read are in x, and they have all of their places
-    const float *image              # the sample,
-    Py_ssize_t at[MOST_SIDE * MOST_FOLD]    # where rows of inputs lie in it,
-    float *places[MOST_OUT]         # and rows of places
-
-
-cdef struct lot_t:
-    Py_ssize_t count
-    const tile_row_t *row[FUSED_TILES]      # of each tile, and its column, if it is an inner one of both,
-    const tile_column_t *column[FUSED_TILES]
-    tile_t tiles[FUSED_TILES]       # and else where it lies
-    float *targets[FUSED_TILES * MOST_OUT * MOST_OUT]
-
 
 cdef bint fuses(bint strided, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t channels) noexcept nogil:
     return not strided and products <= MOST_PRODUCTS and (groups == 1 or LANES_F32 % channels == 0)
@@ -51,186 +31,100 @@ def fusible(bint strided, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t cha
     return fuses(strided, products, groups, channels)
 
 
-cdef Py_ssize_t beside(Py_ssize_t run) noexcept nogil:
-    cdef Py_ssize_t tiles = FUSED_TILES
-    while tiles > 1 and (tiles * run > LANES_F32 or run > MOST_BESIDE):
-        tiles //= 2
-    return tiles
+def in_strips(Py_ssize_t run):
+    """Whether tiles whose inputs are rows of `run` elements are transformed a strip of them at a time."""
+    return run <= LANES_F32
 
 
-def tiles_beside(Py_ssize_t run):
-    """How many tiles lie side by side in a vector of inputs, whose rows are `run` elements: more than one where these
-    fill half of a vector at most.
+cdef Py_ssize_t tile_at(Py_ssize_t t, Py_ssize_t shared, Py_ssize_t spread, Py_ssize_t lanes) noexcept nogil:
+    """Where the inputs of a tile begin for a point: in a vector of `lanes` after those of the tiles before."""
+    cdef Py_ssize_t vector = t // shared, beside = FUSED_POINT // lanes
+    return vector // beside * FUSED_TILE + vector % beside * lanes + t % shared * spread
+
+
+cdef void arrange_inputs(const winograd_t *job, Py_ssize_t rows, Py_ssize_t run, Py_ssize_t shared, Py_ssize_t spread,
+                         Py_ssize_t lanes, fused_inputs_t *inputs) noexcept nogil:
+    """Where the inputs of some tiles lie: `rows` times `run` elements for each point, in vectors of `lanes`; `shared`
+    tiles in each, `spread` elements from one to the next.
     """
-    return beside(run)
+    cdef Py_ssize_t beside = FUSED_POINT // lanes, vectors = FUSED_TILES // shared
+    inputs.depth, inputs.channels, inputs.run = job.task.source.axis[0].taps, job.channels, run
+    inputs.second, inputs.third = tile_at(1, shared, spread, lanes), tile_at(2, shared, spread, lanes)
+    inputs.run_step = (vectors + beside - 1) // beside * FUSED_TILE
+    inputs.depth_step = rows * inputs.run_step
+
+
+cdef void arrange_strip(winograd_t *job, Py_ssize_t spread, tile_strip_t *strip) noexcept nogil:
+    """The same for tiles that begin `spread` elements apart in rows of a strip."""
+    cdef Py_ssize_t run = job.tiling.fold * job.task.source.channels
+    strip.spread, strip.shared, strip.lanes = spread, FUSED_TILES, strip_lanes(run)
+    while (strip.shared - 1) * spread + run > strip.lanes:
+        strip.shared //= 2
+    strip.length = (FUSED_TILES - 1) * spread + job.tiling.side * run
+    arrange_inputs(job, job.tiling.fold, run, strip.shared, spread, strip.lanes, &strip.inputs)
 
 
 cdef void arrange_fused(winograd_t *job) noexcept nogil:
     """Where the inputs of some tiles lie in scratch, and how much of it they take."""
-    cdef fused_inputs_t *inputs = &job.inputs
-    cdef Py_ssize_t fold = job.tiling.fold, channels = job.task.source.channels, length = job.tiling.side * fold
-    cdef Py_ssize_t shared, rows
-    job.beside = beside(fold * channels)
-    shared = FUSED_TILES // job.beside
-    inputs.depth, inputs.channels = job.task.source.axis[0].taps, job.channels
-    if job.beside > 1:
-        rows = fold
-        inputs.run, inputs.second, inputs.third = fold * channels, fold * channels, 2 * fold * channels
-        if shared > 1:
-            inputs.third = FUSED_TILE
+    cdef Py_ssize_t fold = job.tiling.fold, run = fold * job.task.source.channels
+    if run <= LANES_F32:
+        arrange_strip(job, job.tiling.outputs * run, &job.close)
+        arrange_strip(job, job.tiling.side * run, &job.apart)
     else:
-        rows = job.padded // LANES_F32
-        inputs.run, inputs.second, inputs.third = FUSED_POINT, FUSED_TILE, 2 * FUSED_TILE
-    inputs.run_step = shared * FUSED_TILE
-    inputs.depth_step = rows * inputs.run_step
-    job.laid_at = rounded(inputs.depth * inputs.depth_step * sizeof(float))
-    job.folded_at = job.laid_at
-    if job.beside > 1:
-        job.folded_at += rounded(inputs.depth_step * sizeof(float))
-        job.mix_at = job.folded_at + rounded(FUSED_TILES * length * length * channels * sizeof(float))
+        arrange_inputs(job, job.padded // LANES_F32, FUSED_POINT, 1, 0, LANES_F32, &job.apart.inputs)
+    # tiles that lie apart share vectors with no more others than neighbours do
+    job.folded_at = rounded(job.apart.inputs.depth * job.apart.inputs.depth_step * sizeof(float))
+    if run <= LANES_F32:
+        job.mix_at = job.folded_at + rounded(job.tiling.side * fold * job.apart.length * sizeof(float))
     else:
         job.mix_at = job.folded_at + folded_size(job)
-
-
-cdef void find_columns(const winograd_t *job, tile_column_t *columns) noexcept nogil:
-    """Where tiles lie along a row of them."""
-    cdef const source_t *s = &job.task.source
-    cdef const tiling_t *tiling = &job.tiling
-    cdef Py_ssize_t codes[MOST_SIDE * MOST_FOLD]
-    cdef Py_ssize_t t, i, differ
-    for t in range(tiling.tiles[1]):
-        differ = s.stride[2] ^ s.channels
-        tile_codes(s, tiling, 1, t, codes)
-        for i in range(tiling.side * tiling.fold):
-            # what stands in a square where no tap reads is multiplied by taps that are zero
-            if tiling.fold == 1 or codes[i] != NOTHING or codes[0] + i >= s.length[2]:
-                differ |= codes[i] ^ (codes[0] + i)
-        columns[t].inner = differ == 0 and codes[0] >= 0 and tiling.count[1][t] == tiling.outputs
-        columns[t].first = codes[0]
-        for i in range(tiling.outputs if columns[t].inner else 0):
-            columns[t].place[i] = s.axis[2].place[tiling.first[1][t] + i * tiling.spacing[1]]
-
-
-cdef void find_row(const winograd_t *job, Py_ssize_t q, tile_row_t *row) noexcept nogil:
-    """Where the tiles of row q lie."""
-    cdef const source_t *s = &job.task.source
-    cdef const tiling_t *tiling = &job.tiling
-    cdef Py_ssize_t t = q % tiling.tiles[0], n = q // tiling.tiles[0] // s.axis[0].length, i
-    cdef Py_ssize_t signs = 0
-    cdef float *y = <float *> job.task.y + n * job.task.y_n
-    row.q, row.depth = q, q // tiling.tiles[0] % s.axis[0].length
-    row.image = <const float *> job.task.x + n * s.stride_n
-    for i in range(s.axis[0].taps):
-        signs |= s.axis[0].code[s.axis[0].row[row.depth] + i * s.axis[0].step]
-    tile_codes(s, tiling, 0, t, row.at)
-    for i in range(tiling.side * tiling.fold):
-        if tiling.fold > 1 and row.at[i] == NOTHING and i > 0:
-            row.at[i] = row.at[i - 1]       # what no tap reads, as in find_columns: folded tiles have no other NOTHING
-        else:
-            signs |= row.at[i]
-            row.at[i] *= s.stride[1]
-    row.inner = signs >= 0 and tiling.count[0][t] == tiling.outputs
-    y += s.axis[0].place[row.depth] * job.task.y_stride[0]
-    for i in range(tiling.outputs if row.inner else 0):
-        row.places[i] = y + s.axis[1].place[tiling.first[0][t] + i * tiling.spacing[0]] * job.task.y_stride[1]
-
-
-cdef void find_lot(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t until, tile_row_t *rows,
-                   lot_t *lot) noexcept nogil:
-    """The next few tiles and their places; rows: what is known of ROWS_KNOWN rows of tiles, the last ones."""
-    cdef Py_ssize_t outputs = job.tiling.outputs, t, q, i, j
-    cdef Py_ssize_t at = tile0 // job.tiling.tiles[1], column = tile0 % job.tiling.tiles[1]
-    cdef Py_ssize_t across[MOST_OUT]
-    cdef float **targets = lot.targets
-    cdef tile_row_t *row
-    lot.count = max(0, min(<Py_ssize_t> FUSED_TILES, until - tile0))
-    for t in range(lot.count):
-        lot.row[t] = NULL
-        row = &rows[at % ROWS_KNOWN]
-        if job.columns != NULL and row.q != at:
-            find_row(job, at, row)
-        if job.columns != NULL and row.inner and job.columns[column].inner:
-            lot.row[t], lot.column[t] = row, job.columns + column
-            for j in range(outputs):
-                across[j] = job.columns[column].place[j] * job.task.y_stride[2]
-            for i in range(outputs):
-                for j in range(outputs):
-                    targets[i * outputs + j] = row.places[i] + across[j]
-        else:
-            find_tile(&job.task.source, &job.tiling, tile0 + t, &lot.tiles[t])
-            tile_places(&job.task.source, &job.tiling, &lot.tiles[t], <float *> job.task.y, job.task.y_n,
-                        job.task.y_stride, targets)
-        targets += outputs * outputs
-        column += 1
-        if column == job.tiling.tiles[1]:
-            at, column = at + 1, 0
-    if lot.count < FUSED_TILES:
-        memset(targets, 0, (FUSED_TILES - lot.count) * outputs * outputs * sizeof(float *))
-
-
-cdef void tile_lines(const winograd_t *job, const lot_t *lot, Py_ssize_t t, Py_ssize_t tap, const float **lines,
-                     float *laid, float *mix) noexcept nogil:
-    """Pointers to the rows of a tile, whose elements lie one after the other: in x, or `laid` out."""
-    cdef const source_t *s = &job.task.source
-    cdef const float *constants = <const float *> job.task.constants
-    cdef const tile_row_t *row = lot.row[t]
-    cdef const tile_t *tile = &lot.tiles[t]
-    cdef const float *pointer
-    cdef const float *x
-    cdef Py_ssize_t i, j, a, length = job.tiling.side * job.tiling.fold
-    a = s.axis[0].code[s.axis[0].row[tile.depth if row == NULL else row.depth] + tap * s.axis[0].step]
-    if row != NULL:
-        x = row.image + a * s.stride[0] + lot.column[t].first * s.stride[2]
-        for i in range(length):
-            lines[i] = x + row.at[i]
-        return
-    x = <const float *> job.task.x + tile.n * s.stride_n
-    for i in range(length):
-        lines[i] = laid
-        for j in range(length):
-            pointer = tap_row(s, x, constants, a, tile.codes[0][i], tile.codes[1][j], mix)
-            copy_few(laid, constants + AXES * s.channels if pointer == NULL else pointer, s.channels)
-            laid += s.channels
 
 
 cdef void transform_fused(const winograd_t *job, const lot_t *lot, char *scratch, float *sizes) noexcept nogil:
     """Transform the inputs of some tiles; sizes: of each tile, as transform_inputs returns it."""
     cdef const float *rows[POINTS * MOST_FOLD]
+    cdef const fused_inputs_t *inputs = &job.apart.inputs
     cdef Py_ssize_t t, d
     for t in range(lot.count):
         sizes[t] = 0
-        for d in range(job.inputs.depth):
+        for d in range(inputs.depth):
             tile_inputs(&job.task.source, &job.tiling, &lot.tiles[t], d, <const float *> job.task.x,
                         <const float *> job.task.constants, rows, <float *> (scratch + job.folded_at),
                         <float *> (scratch + job.mix_at))
             sizes[t] = max(sizes[t], transform_inputs(
                 &job.task.source, &job.tiling, 0, rows,
-                (<float *> scratch) + d * job.inputs.depth_step + t * FUSED_TILE, FUSED_POINT, job.inputs.run_step))
+                (<float *> scratch) + d * inputs.depth_step + t * FUSED_TILE, FUSED_POINT, inputs.run_step))
 
 
-cdef void transform_beside(const winograd_t *job, const lot_t *lot, char *scratch, float *sizes) noexcept nogil:
-    """The same for tiles whose inputs lie side by side in vectors."""
+cdef void transform_strip(const winograd_t *job, const lot_t *lot, char *scratch, float *sizes) noexcept nogil:
+    """The same for tiles in a strip: where their rows lie in x, or laid out."""
+    cdef const tile_strip_t *strip = &job.close if lot.neighbours else &job.apart
+    cdef const source_t *s = &job.task.source
     cdef const float *lines[MOST_SIDE * MOST_FOLD]
-    cdef float of_lanes[FUSED_TILES][LANES_F32]
-    cdef float *laid = <float *> (scratch + job.laid_at)
-    cdef float *elements = <float *> (scratch + job.folded_at)
-    cdef Py_ssize_t fold = job.tiling.fold, run = job.inputs.run, length = job.tiling.side * fold
-    cdef Py_ssize_t shared = FUSED_TILES // job.beside, t, d, q, i
-    memset(of_lanes, 0, sizeof(of_lanes))
-    for d in range(job.inputs.depth):
-        for t in range(lot.count):
-            tile_lines(job, lot, t, d, lines, elements + t * length * length * job.task.source.channels,
-                       <float *> (scratch + job.mix_at))
-            lay_beside(lines, fold, run, laid + t // job.beside * fold * FUSED_TILE + t % job.beside * run)
-        for i in range(shared):
-            for q in range(fold):
-                winograd_beside(laid + (i * fold + q) * FUSED_TILE,
-                                (<float *> scratch) + d * job.inputs.depth_step + q * job.inputs.run_step
-                                + i * FUSED_TILE, of_lanes[i])
+    cdef float of_lanes[FUSED_TILES * LANES_F32]
+    cdef float *laid = <float *> (scratch + job.folded_at)
+    cdef const float *x
+    cdef Py_ssize_t fold = job.tiling.fold, run = strip.inputs.run, length = job.tiling.side * fold
+    cdef Py_ssize_t t, d, q, i, at
     for t in range(lot.count):
         sizes[t] = 0
-        for i in range(run):
-            sizes[t] = max(sizes[t], of_lanes[t // job.beside][t % job.beside * run + i])
+    for i in range(length):
+        lines[i] = laid + i * strip.length
+    for d in range(strip.inputs.depth):
+        if lot.neighbours and lot.inner:
+            x = lot.row[0].image + lot.column[0].first * s.channels
+            x += s.axis[0].code[s.axis[0].row[lot.row[0].depth] + d * s.axis[0].step] * s.stride[0]
+            for i in range(length):
+                lines[i] = x + lot.row[0].at[i]
+        else:
+            lay_lot(job, lot, d, laid, strip.length, strip.spread, <float *> (scratch + job.mix_at))
+        for q in range(fold):
+            winograd_strip(lines + q, fold, strip.length, run, strip.spread, strip.shared,
+                           (<float *> scratch) + d * strip.inputs.depth_step + q * strip.inputs.run_step, of_lanes)
+            for t in range(lot.count):
+                at = t // strip.shared * strip.lanes + t % strip.shared * strip.spread
+                for i in range(at, at + run):
+                    sizes[t] = max(sizes[t], of_lanes[i])
 
 
 cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
@@ -244,18 +138,20 @@ cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexce
     cdef lot_t *lot = &lots[0]
     cdef lot_t *following = &lots[1]
     cdef Py_ssize_t tile0 = block * job.at_once, t, i
-    memset(scratch, 0, job.folded_at)   # of tiles that are not there, nothing else is multiplied
     for i in range(ROWS_KNOWN):
         rows[i].q = -1
     find_lot(job, tile0, until, rows, lot)
     while lot.count > 0:
         find_lot(job, tile0 + lot.count, until, rows, following)
-        if job.beside > 1:
-            transform_beside(job, lot, scratch, job.sizes + tile0)
+        if lot.count < FUSED_TILES:     # of tiles that are not there, nothing else is multiplied
+            memset(scratch, 0, job.mix_at)
+        if job.columns != NULL:
+            transform_strip(job, lot, scratch, job.sizes + tile0)
         else:
             transform_fused(job, lot, scratch, job.sizes + tile0)
         memset(checks, 0, sizeof(checks))
-        fill_fused(job, <const float *> scratch, lot.targets, following.targets, checks)
+        fill_fused(job, &job.close.inputs if lot.neighbours else &job.apart.inputs, <const float *> scratch,
+                   lot.targets, following.targets, checks)
         for t in range(lot.count):
             if not (fine(checks + t * LANES_F32) and (lot.row[t] != NULL or lot.tiles[t].regular)):
                 job.flagged[tile0 + t] = 1
@@ -267,10 +163,10 @@ cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexce
         PASSED()
 
 
-cdef void fill_fused(const winograd_t *job, const float *inputs, float **targets, float **soon,
-                     float *checks) noexcept nogil:
+cdef void fill_fused(const winograd_t *job, const fused_inputs_t *inputs, const float *v, float **targets,
+                     float **soon, float *checks) noexcept nogil:
     """All outputs of a few tiles; those of the next ones are on their way then."""
-    cdef Py_ssize_t depth = job.inputs.depth, wide = LANES_F32 * TILE_VECTORS
+    cdef Py_ssize_t depth = inputs.depth, wide = LANES_F32 * TILE_VECTORS
     cdef Py_ssize_t places = FUSED_TILES * job.tiling.outputs * job.tiling.outputs
     cdef Py_ssize_t group, first, width, valid, channel, i
     cdef const float *panel
@@ -288,6 +184,6 @@ cdef void fill_fused(const winograd_t *job, const float *inputs, float **targets
                 memcpy(start, (<const float *> job.task.bias) + group * job.outputs + first, valid * sizeof(float))
             for i in range(places if (group * job.outputs + first) % FUSED_LINE == 0 and not job.task.past else 0):
                 PREFETCH(soon[i] + group * job.outputs + first)
-            winograd_fused(job.tiling.form, inputs + channel // job.inputs.run * job.inputs.run_step
-                           + channel % job.inputs.run, &job.inputs, panel, width, start, targets,
+            winograd_fused(job.tiling.form, v + channel // inputs.run * inputs.run_step + channel % inputs.run, inputs,
+                           panel, width, start, targets,
                            group * job.outputs + first, valid, job.task.past, checks)

@@ -43,19 +43,22 @@ FOLDS = 4  # largest stride whose inputs are folded
 class Costs(NamedTuple):
     """What a tile takes whose products and transforms are done together, in multiplications of vectors, as measured."""
 
-    tile: int  # to find it and transform a vector of its channels
-    fold: int  # to find and transform a vector of each further row of the squares that are folded
-    vector: int  # to transform each further vector of channels
-    outputs: int  # to transform a vector of outputs back
-    place: int  # what a place takes that is summed tap by tap, beside multiplications
-    few: int = 0  # what a tile of 2 x 2 places takes less, of more outputs than half a vector
+    tile: int  # to find it
+    inputs: int  # to transform a vector of its channels
+    fold: int  # to find each further row of the squares that are folded
+    output: int  # to transform a vector of outputs back, for each place of the tile
+    products: int  # of a vector of filters with a channel
+    place: int  # what a place takes that is summed tap by tap, beside multiplications, and
+    columns: float  # what a tap takes of a channel beside them, if that is done by `columns`
 
 
-COSTS = {16: Costs(560, 840, 100, 50, 15, 200), 8: Costs(1150, 2250, 100, 140, 40)}  # by lanes of a vector; with fewer:
-NARROW = Costs(700, 1000, 100, 100, 30)
-BESIDE = {16: COSTS[16]._replace(tile=480, fold=600), 8: COSTS[8]._replace(tile=1080, fold=1600)}
-"""The same where tiles lie side by side in vectors, whose channels fill half of one at most."""
-PRODUCTS = 38  # of a vector of filters with a channel of a tile
+COSTS = {16: Costs(165, 395, 855, 7, 38, 30, 0.3), 8: Costs(505, 345, 2575, 12, 49, 49, 0.5)}  # by lanes; with fewer:
+NARROW = Costs(1460, 76, 2240, 10, 47, 42, 0.5)
+STRIPS = {16: Costs(133, 27, 220, 9, 38, 12, 0.3), 8: Costs(390, 17, 310, 12, 49, 22, 0.5)}
+"""The same where tiles are transformed in strips of neighbours; `inputs`: an element of the rows of a tile."""
+NARROW_STRIPS = Costs(310, 0, 130, 8, 45, 15, 0.5)
+HALF = 0.75  # of what a vector of outputs takes, where they fill half of one at most
+CALL = 1000  # multiplications of vectors that a call takes more
 EXCHANGE = 14  # to bring a vector of channels together, or take one of outputs apart, of each place
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
@@ -157,21 +160,27 @@ def fusible(problem: Problem, form: Form) -> bool:
 def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     """What sums over taps take, in parts of what tiles take that are transformed."""
     (outputs, channels), lanes = problem.per_group, _core.kernels.LANES["float32"]
-    shared = _core.kernels.tiles_beside(channels * problem.groups * form.fold) > 1
-    taps, costs = [int(axis.taps) for axis in problem.axes], (BESIDE if shared else COSTS).get(lanes, NARROW)
-    half = 0 < outputs % lanes <= _core.kernels.LEAST_LANES["float32"]
-    vectors = problem.groups * (outputs // lanes + 0.5 if half else -(-outputs // lanes))
-    inputs = -(-channels * problem.groups * form.fold // lanes) * form.fold * taps[0]
-    tile: float = costs.tile + costs.fold * (form.fold - 1) + costs.vector * (inputs - form.fold)
-    tile -= costs.few if form.out == 2 and form.fold == 1 and 2 * outputs > lanes else 0
-    tile += vectors * (costs.outputs + PRODUCTS * products_of(problem, form))
+    run, taps = channels * problem.groups * form.fold, [int(axis.taps) for axis in problem.axes]
+    whole, half = divmod(outputs, lanes)
+    part = 0.0 if half == 0 else 0.5 if half <= _core.kernels.LEAST_LANES["float32"] else 1.0
+    vectors, back = problem.groups * (whole + part), problem.groups * (whole + max(part, HALF * (half > 0)))
+    inputs = -(-run // lanes) * form.fold * taps[0]
+    if _core.kernels.in_strips(run):
+        costs = STRIPS.get(lanes, NARROW_STRIPS)
+        tile: float = costs.tile + costs.inputs * run * taps[0]
+    else:
+        costs = COSTS.get(lanes, NARROW)
+        tile = costs.tile + costs.inputs * inputs
+    tile += costs.fold * (form.fold - 1)
+    tile += back * (costs.output * form.out**2 + costs.products * products_of(problem, form))
     if problem.apart:
         tile += EXCHANGE * form.out**2 * (vectors + inputs)
     places, products = math.prod(int(axis.length) for axis in problem.axes[1:]), math.prod(taps) * channels * vectors
+    sums = products + costs.place
     if not problem.apart and columns.wasteful(problem) is None and columns.unfit(problem) is None:
-        products = min(products, problem.groups * columns.per_place(problem) / lanes)
-    sums = places * (products + costs.place)
-    return sums / (tile * len(tiles[0][0]) * len(tiles[1][0]))
+        some = problem.groups * columns.per_place(problem) / lanes
+        sums = min(sums, some + costs.columns * math.prod(taps) * channels + 4)
+    return places * sums / (tile * len(tiles[0][0]) * len(tiles[1][0]) + CALL)
 
 
 def _sure_form(problem: Problem) -> Form:
