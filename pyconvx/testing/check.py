@@ -41,13 +41,6 @@ __all__ = [
 
 EXAMPLES = 100
 
-DEFINITIONS = {
-    PaddingMode.kind: (*reference.PADDINGS, *reference.JOINT),
-    ActivationFunction.kind: tuple(reference.ACTIVATIONS),
-    Pooling.kind: tuple(reference.REDUCTIONS),
-}
-"""What `like` may name."""
-
 PACKAGE = Path(__file__).parent.parent
 OTHERS = (PACKAGE, Path(str(np.__file__)).parent, Path(hypothesis.__file__).parent)  # whose lines are not a plugin's
 
@@ -238,14 +231,26 @@ def _unknown(name: str) -> str:
     return "\n".join(said)
 
 
+def _definitions(plugin: Plugin) -> tuple[str, ...]:
+    """The built-ins that `like` may name."""
+    known: dict[str, Iterable[str]] = {
+        PaddingMode.kind: reference.JOINT if getattr(plugin, "joint", False) else reference.PADDINGS,
+        ActivationFunction.kind: reference.ACTIVATIONS,
+        Pooling.kind: reference.REDUCTIONS,
+    }
+    return tuple(known[plugin.kind])
+
+
 def _checks(bound: Bound[Any], like: Any, examples: int) -> list[Check]:
-    definitions = DEFINITIONS[bound.plugin.kind]
+    plugin, definitions = bound.plugin, _definitions(bound.plugin)
     if integer("examples", examples, 1) and isinstance(like, str) and like not in definitions:
         raise ValueError(f"like must be a function or one of {', '.join(definitions)}, got {like!r}")
     if not (like is None or isinstance(like, str) or callable(like)):
-        raise TypeError(f"like must be a function or the name of a built-in {bound.plugin.kind}, got {like!r}")
+        raise TypeError(f"like must be a function or the name of a built-in {plugin.kind}, got {like!r}")
+    if like is None and plugin.owner.startswith("pyconvx.") and bound.name in definitions:
+        like = bound.name  # a built-in is what the reference says
     subject = Subject(bound, like)
-    return [Check(subject, law, examples) for law in LAWS[bound.plugin.kind] if law.applies(subject)]
+    return [Check(subject, law, examples) for law in LAWS[plugin.kind] if law.applies(subject)]
 
 
 def _run(all_checks: Iterable[Check]) -> None:

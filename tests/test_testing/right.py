@@ -116,6 +116,16 @@ def exponential_without_derivative(x):
     return np.exp(x)
 
 
+@right("activations", derivative=lambda x, y: y, limits=True)
+def exponential_that_is_its_own_derivative(x):
+    return np.exp(x)
+
+
+@right("activations", derivative=lambda x, y: sigmoid(x), like=lambda x: np.log(1 + np.exp(x)))
+def softplus_whose_definition_overflows(x):
+    return np.logaddexp(x, 0).astype(x.dtype)
+
+
 @right("activations", rowwise=True, gradient=lambda x, y, gy: gy - gy.mean(-1, keepdims=True))
 def centred(x):
     return x - x.mean(-1, keepdims=True)

@@ -17,9 +17,9 @@ from ...plugin import Bound, accepted, returned
 from .. import reference
 from ..strategies.windows import LAYOUTS, array_shape
 from . import numeric, purity
-from .compiled import Long, agree, gradient_agrees, gy_for, long_laws
+from .compiled import CompiledForm, Long, long_laws
 from .inputs import Table, blocks, near, near_or_far, varied
-from .law import Block, Law, Subject, require_close
+from .law import Block, Law, Subject, is_defined, require_close
 from .maps import RowMap
 from .memory import Function, call_row, memory_laws
 from .ranks import CONV
@@ -168,21 +168,14 @@ def result_form(subject: Subject, case: Block) -> None:
             returned(plugin, what, run(x, *given), x.shape, x.dtype)
 
 
-def _definition(subject: Subject) -> Any:
-    like = subject.definition(reference.ACTIVATIONS)
-    if isinstance(like, str):
-        params = subject.bound.params if like == subject.bound.name else {}
-        return lambda x: reference.activate(x, like, **params)
-    return like
-
-
-def _is_defined(subject: Subject) -> bool:
-    return _definition(subject) is not None
-
-
 def definition(subject: Subject, case: Block) -> None:
     """`like`, or the reference for a built-in."""
-    numeric.defined(row_map(subject), case.array, _definition(subject))
+    like = subject.like
+    if isinstance(like, str):
+        params = subject.bound.params if like == subject.bound.name else {}
+        numeric.defined(row_map(subject), case.array, lambda x: reference.activate(x, subject.like, **params))
+    else:
+        numeric.defined(row_map(subject), case.array, like)
 
 
 def _run(subject: Subject, case: Block | Long) -> Array:
@@ -192,11 +185,6 @@ def _run(subject: Subject, case: Block | Long) -> Array:
     y = cx.activate(seen, subject.bound)
     require_close("x after the compiled function", seen, x, 0, "as before")
     return y.reshape(len(case.array), -1)
-
-
-def compiled(subject: Subject, case: Block | Long) -> None:
-    """The compiled rows against the Python function."""
-    agree(row_map(subject), case.array, _run(subject, case))
 
 
 def _run_back(subject: Subject, case: Block | Long) -> Array:
@@ -210,12 +198,6 @@ def _run_back(subject: Subject, case: Block | Long) -> Array:
     require_close("x after the compiled gradient", seen, x, 0, "as before")
     require_close("y after the compiled gradient", y, result, 0, "as before")
     return gx.reshape(rows.shape)
-
-
-def compiled_gradient(subject: Subject, case: Block | Long) -> None:
-    """The gradient by compiled rows against that by the Python functions."""
-    rows = case.array
-    gradient_agrees(row_map(subject), rows, gy_for(row_map(subject), rows), _run_back(subject, case))
 
 
 def _long(subject: Subject) -> list[tuple[int, int]]:
@@ -303,7 +285,7 @@ def in_convolution(subject: Subject, case: Convolution) -> None:
             require_close(f"gradient of {name}", gradient, chained, allowed, "by the chain rule")
 
 
-_BY_COMPILED = ((_compiles, compiled), (_compiles_back, compiled_gradient))
+FORM = CompiledForm(row_map, _compiles, _compiles_back, (("", _run, _run_back),))
 
 LAWS = (
     *purity_laws(_rows(near), calls),
@@ -319,10 +301,10 @@ LAWS = (
         "All that is said of rows holds for rows of up to a thousand elements, too.",
         wide,
         row_map,
-        ((_takes_gy, _linear), (_is_defined, definition), *_BY_COMPILED),
+        ((_takes_gy, _linear), (is_defined, definition), *FORM.compared),
     ),
-    *memory_laws(_placed, row_map, _run_placed, _run_placed, _compiles, _compiles_back),
-    parameters_law(_rows, row_map, _BY_COMPILED),
+    *memory_laws(FORM, _placed, _run_placed, _run_placed),
+    parameters_law(_rows, row_map, FORM.compared),
     Law(
         "linear",
         "Its gradient is linear in gy.",
@@ -332,39 +314,13 @@ LAWS = (
     ),
     Law(
         "definition",
-        "It is what its definition says.",
-        _rows(near),
+        "It is what its definition says, but where that overflows far from zero.",
+        _rows(near_or_far),
         definition,
-        _is_defined,
+        is_defined,
     ),
-    Law(
-        "compiled",
-        "Its compiled form is its Python form, within rounding.",
-        _rows(near_or_far),
-        compiled,
-        _compiles,
-    ),
-    Law(
-        "compiled_gradient",
-        "The gradient of its compiled form is that of its Python form, within rounding.",
-        _rows(near_or_far),
-        compiled_gradient,
-        _compiles_back,
-    ),
-    *compiled_laws(_rows, row_map, [_run], [_run_back], (_compiles, _compiles_back)),
-    *long_laws(
-        "long rows",
-        _long,
-        _each,
-        (_many, _many),
-        row_map,
-        _run,
-        _run_back,
-        compiled,
-        compiled_gradient,
-        _compiles,
-        _compiles_back,
-    ),
+    *compiled_laws(_rows, FORM),
+    *long_laws("long rows", FORM, _long, _each, (_many, _many)),
     Law(
         "in_convolution",
         "A convolution with it is the convolution and then it, in rank 1 to 3 and either layout, with the gradients of "

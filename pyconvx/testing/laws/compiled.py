@@ -81,6 +81,37 @@ class Long:
 Sizes = Callable[[Subject], Sequence[tuple[int, int]]]
 """Numbers of rows, with their lengths."""
 
+Applies = Callable[[Subject], bool]
+Run = Callable[[Subject, Any], Array]
+"""What a compiled form makes of the rows of a case."""
+
+
+@dataclass(frozen=True)
+class CompiledForm:
+    """The compiled forms of one kind of plugins: what has them, and how they are run, forward and backward."""
+
+    row_map: Callable[[Subject], RowMap]
+    applies: Applies
+    applies_back: Applies
+    runs: tuple[tuple[str, Run, Run], ...]
+    """By where rows lie in x, in words."""
+
+    def agrees(self, subject: Subject, case: Any) -> None:
+        """Results are those of the Python form."""
+        for where, run, _ in self.runs:
+            agree(self.row_map(subject), case.array, run(subject, case), where and f", {where}")
+
+    def gradient_agrees(self, subject: Subject, case: Any) -> None:
+        """Gradients are those of the Python form."""
+        rows, maps = case.array, self.row_map(subject)
+        for where, _, run_back in self.runs:
+            gradient_agrees(maps, rows, gy_for(maps, rows), run_back(subject, case), where and f", {where}")
+
+    @property
+    def compared(self) -> tuple[tuple[Applies, Callable[[Subject, Any], None]], ...]:
+        """Both, with the plugins that they are said of."""
+        return (self.applies, self.agrees), (self.applies_back, self.gradient_agrees)
+
 
 def long_cases(sizes: Sizes) -> Callable[[Subject], st.SearchStrategy[Long]]:
     def cases(subject: Subject) -> st.SearchStrategy[Long]:
@@ -110,24 +141,12 @@ def series_cases(sizes: Sizes) -> Callable[[Subject], st.SearchStrategy[Series]]
     return cases
 
 
-def long_laws(
-    what: str,
-    sizes: Sizes,
-    each: Sizes,
-    many: tuple[Sizes, Sizes],
-    row_map: Callable[[Subject], RowMap],
-    run: Callable[[Subject, Long], Array],
-    run_back: Callable[[Subject, Long], Array],
-    compared: Callable[[Subject, Long], None],
-    compared_back: Callable[[Subject, Long], None],
-    applies: Callable[[Subject], bool],
-    applies_back: Callable[[Subject], bool],
-) -> tuple[Law, ...]:
+def long_laws(what: str, form: CompiledForm, sizes: Sizes, each: Sizes, many: tuple[Sizes, Sizes]) -> tuple[Law, ...]:
     """The laws on cases of `sizes`, on those of `each` size, and of `many` numbers for threads, forward and backward;
     `what` names them.
-
-    `compared(subject, case)` holds compiled results to those of the Python form; `run` returns them.
     """
+    row_map = form.row_map
+    _, run, run_back = form.runs[0]
 
     def agrees(subject: Subject, rows: Array, got: Array, at: Array) -> None:
         agree(row_map(subject), rows[at], got[at])
@@ -167,25 +186,25 @@ def long_laws(
             "compiled_each",
             f"Its compiled form is its Python form {number}.",
             series_cases(each),
-            in_turn(compared),
-            applies,
+            in_turn(form.agrees),
+            form.applies,
             0.02,
         ),
         Law(
             "compiled_gradient_each",
             f"The gradient of its compiled form is that of its Python form {number}.",
             series_cases(each),
-            in_turn(compared_back),
-            applies_back,
+            in_turn(form.gradient_agrees),
+            form.applies_back,
             0.02,
         ),
-        law("compiled_long", f"{same} {what}, too.", sizes, compared, applies, 0.15),
+        law("compiled_long", f"{same} {what}, too.", sizes, form.agrees, form.applies, 0.15),
         law(
             "compiled_gradient_long",
             f"The gradient of its compiled form is that of its Python form on {what}, too.",
             sizes,
-            compared_back,
-            applies_back,
+            form.gradient_agrees,
+            form.applies_back,
             0.15,
         ),
         law(
@@ -194,7 +213,7 @@ def long_laws(
             "rounding.",
             many[0],
             in_threads(run, agrees),
-            applies,
+            form.applies,
             0.03,
         ),
         law(
@@ -203,7 +222,7 @@ def long_laws(
             "within rounding.",
             many[1],
             in_threads(run_back, agrees_back),
-            applies_back,
+            form.applies_back,
             0.03,
         ),
     )

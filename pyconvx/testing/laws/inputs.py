@@ -23,26 +23,37 @@ Table = Callable[[int], NDArray[np.float32]]
 FORM, NUMBERS = 4, 75  # bytes
 FLOATS = ("float64", "float32")
 SIMPLE = (0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 0.25, -0.75, 1.5, -5, 6, 7, -8, -17, 25, -0.0, 1e-3, -1e-6, -4e-3)
-FAR = (30, 50, 89, 100, 300, 720, 1000, 3000, 10000)
-"""exp overflows at 88.8 in float32 and at 709.8 in float64; what is exact there goes on to 10^4."""
+NEAR = 30  # the largest of the numbers that feature maps usually hold
+FAR = (NEAR, 50, 89, 100, 300, 720, 1000, 3000, 10000, 40000, 1000000)
+"""exp overflows at 88.8 in float32 and at 709.8 in float64; what is exact there goes on."""
 HUGE = (1e5, 1e10, 1e15)
 
 
 def near(seed: int) -> NDArray[np.float32]:
     """Numbers as feature maps hold them."""
     random = np.random.default_rng(seed)
-    usual, wide = 3 * random.standard_normal(256), random.uniform(-30, 30, 256)
+    usual, wide = 3 * random.standard_normal(256), random.uniform(-NEAR, NEAR, 256)
     return _table(SIMPLE, np.where(random.random(256) < 0.5, usual, wide))
 
 
 def far(seed: int) -> NDArray[np.float32]:
     """Large numbers of both signs, where slopes can still be told by differences."""
     random = np.random.default_rng(seed)
-    return _table((*FAR, *(-x for x in FAR)), random.choice((-1, 1), 256) * 10 ** random.uniform(1.5, 4, 256))
+    return _table((*FAR, *(-x for x in FAR)), random.choice((-1, 1), 256) * 10 ** random.uniform(1.5, 6, 256))
+
+
+def crowded(seed: int) -> NDArray[np.float32]:
+    """Large numbers that differ little from each other, as of temperatures in kelvin."""
+    random = np.random.default_rng(seed)
+    offset = random.choice((-1, 1)) * 10 ** random.uniform(2, 4)
+    numbers: NDArray[np.float64] = offset * (1 + 10 ** random.uniform(-4, -1) * random.standard_normal(256))
+    return numbers.astype(np.float32)
 
 
 def near_or_far(seed: int) -> NDArray[np.float32]:
-    """Either."""
+    """Either, and now and then all far from zero and near each other."""
+    if seed % 8 == 7:
+        return crowded(seed)
     return np.stack([near(seed)[:128], far(seed)[:128]], 1).ravel()
 
 

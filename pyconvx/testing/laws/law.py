@@ -6,7 +6,7 @@ for a case where the sentence is false.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -27,12 +27,7 @@ class Subject:
 
     bound: Bound[Any]
     like: Any = None
-    """A plain definition: see `check_padding`, `check_activation` and `check_pooling`."""
-
-    def definition(self, names: Container[str]) -> Any:
-        """What it should be like: `like`, the name of the built-in that it is if that is one of `names`, or None."""
-        built_in = self.bound.plugin.owner.startswith("pyconvx.") and self.bound.name in names
-        return self.bound.name if self.like is None and built_in else self.like
+    """What it should be: a plain definition (see `check_padding` and its like), the name of a built-in, or None."""
 
 
 class Refuted(AssertionError):
@@ -68,6 +63,11 @@ def part(case: Any) -> Iterator[None]:
 def always(subject: Subject) -> bool:
     """A law that every plugin of its kind is held to."""
     return True
+
+
+def is_defined(subject: Subject) -> bool:
+    """A law about plugins of which somebody has said what they should be like."""
+    return subject.like is not None
 
 
 @dataclass(frozen=True)

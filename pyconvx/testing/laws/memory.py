@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from ..._core import _compiled
 from ...compiled import Foreign, foreign_of
 from ...plugin import numbers
-from .compiled import Long, Series, Sizes, agree, gradient_agrees, series_cases
+from .compiled import Applies, CompiledForm, Long, Series, Sizes, agree, gradient_agrees, series_cases
 from .inputs import FLOATS
 from .law import Law, Refuted, Subject, part, require_same
-from .maps import RowMap
 
 Array = NDArray[Any]
 
@@ -142,18 +141,11 @@ Run = Callable[[Subject, Function, Array, int], Array]
 """What a compiled function makes of rows, which begin so many elements beyond an aligned address."""
 
 
-def memory_laws(
-    sizes: Sizes,
-    row_map: Callable[[Subject], RowMap],
-    run: Run,
-    run_back: Run,
-    applies: Callable[[Subject], bool],
-    applies_back: Callable[[Subject], bool],
-) -> tuple[Law, Law]:
+def memory_laws(form: CompiledForm, sizes: Sizes, run: Run, run_back: Run) -> tuple[Law, Law]:
     """The laws about memory on rows of those sizes, for a compiled form and its gradient."""
 
     def compare(subject: Subject, function: Function, case: Long, begins: int, backward: bool) -> None:
-        maps, rows = row_map(subject), case.array
+        maps, rows = form.row_map(subject), case.array
         where = f", for memory that begins {begins} elements beyond an aligned address"
         got = (run_back if backward else run)(subject, function, rows, begins)
         if backward:
@@ -175,7 +167,7 @@ def memory_laws(
 
         return all_hold
 
-    def has(backward: bool, applies: Callable[[Subject], bool]) -> Callable[[Subject], bool]:
+    def has(backward: bool, applies: Applies) -> Applies:
         return lambda subject: applies(subject) and any(function_of(subject, each, backward) for each in FLOATS)
 
     where = "wherever they begin"
@@ -185,7 +177,7 @@ def memory_laws(
             f"Its compiled form writes the results that it is asked for and nothing beside them, {where}.",
             series_cases(sizes),
             holds(False),
-            has(False, applies),
+            has(False, form.applies),
             0.01,
             guards=True,
         ),
@@ -194,7 +186,7 @@ def memory_laws(
             f"Its compiled gradient writes what it is asked for and nothing beside it, {where}.",
             series_cases(sizes),
             holds(True),
-            has(True, applies_back),
+            has(True, form.applies_back),
             0.01,
             guards=True,
         ),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .differences import sides, slopes
-from .inputs import uneven, varied
+from .inputs import NEAR, uneven, varied
 from .law import Refuted, require_close, shown
 from .maps import MOVES, RowMap, allowance, magnitude
 from .purity import slack
@@ -23,6 +23,7 @@ Array = NDArray[Any]
 EPS32 = float(np.finfo(np.float32).eps)
 LARGEST32 = float(np.finfo(np.float32).max)
 NOISE = 2.0**-46  # what 64 roundings of float64 amount to
+LONGER, FINE = 2.0 ** -np.arange(10, 17, 2), 2.0**-33  # steps, relative to a row; float32 tells 2^-24
 FEW = 997  # rows at a time, where there are many
 FEWER = (5, 29, 64, 65, 100, 128, 255, 256, 513)  # at a time, of the first ones
 FAR_FROM_EACH = 4  # places from a row to one whose gy is of another size
@@ -256,14 +257,15 @@ def _but(free: Array, got: Array, want: Array, allowed: Array) -> tuple[Array, A
 
 
 def precision(row_map: RowMap, rows: Array) -> None:
-    """float32 against float64, within a few roundings of float32."""
+    """float32 against float64, within a few roundings of float32; where results overflow, gradients may be anything."""
     at, narrow, wide = _places(rows), rows.astype(np.float32), rows.astype(np.float64)
+    overflown = ~np.isfinite(row_map.forward(narrow, at)).all(-1, keepdims=True)
     for what, function, scale in _both(row_map, rows):
         got, want = function(narrow, at), function(wide, at)
         allowed = allowance(function, wide, at, want, EPS32, scale)
         if not (np.abs(got - want) <= allowed).all():  # such as of a sine of huge numbers
             allowed = allowance(function, wide, at, want, EPS32, scale, MOVES)
-        free = ~np.isfinite(want) | (np.abs(want) + allowed > LARGEST32)
+        free = ~np.isfinite(want) | (np.abs(want) + allowed > LARGEST32) | (overflown & (what == "gradient"))
         require_close(f"{what} in float32", *_but(free, got, want, allowed), "as in float64")
 
 
@@ -281,6 +283,27 @@ def digits(row_map: RowMap, rows: Array) -> None:
             changes = np.isfinite(y) & np.isfinite(z) & (np.abs(y - z) > NOISE * (1 + np.abs(y)))
         if changes.sum() > 1 and narrow[changes].all():  # one may be a step that was crossed by chance
             raise Refuted(f"{what} is {shown(y)} in float64, which float32 holds", "more digits, as of another input")
+        _require_fine(what, function, x, at, y)
+
+
+def _require_fine(what: str, function: Callable[[Array, Array], Array], x: Array, at: Array, y: Array) -> None:
+    """Where rows are made longer by less than float32 tells, results change at the rate that longer steps agree on.
+
+    Else some term of them has been computed in float32, and stays as it was.
+    """
+    steps = np.concatenate([LONGER, -LONGER])
+    with np.errstate(all="ignore"):
+        rates = np.stack([(function(x * (1 + step), at) - y) / step for step in steps])
+        rate, largest = rates.mean(0), np.abs(rates).max(0)
+        fine = (function(x * (1 + FINE), at) - y) / FINE
+        agreed = np.ptp(rates, 0) <= 0.02 * largest
+        off = agreed & (np.abs(fine - rate) > 0.1 * largest + 2.0**-10 * (magnitude(x) + np.abs(y)))
+    if off.sum() > 1:
+        place = tuple(np.argwhere(off)[0])
+        raise Refuted(
+            f"{what} changes at the rate {fine[place]:.4g} where x is multiplied by 1 + {FINE:.2g}",
+            f"{rate[place]:.4g}, as by 1 + {LONGER[0]:.2g}: part of it seems to be computed in float32",
+        )
 
 
 def _require_close(what: str, got: Array, want: Array, allowed: Array, why: str, dtype: Any, about: Any = None) -> None:
@@ -303,16 +326,22 @@ def _too_large(forward: Callable[[Array, Array], Array], rows: Array) -> Array:
 
 
 def defined(row_map: RowMap, rows: Array, definition: Callable[[Array], Array]) -> None:
-    """Results against those of `definition`, of rows (P, n) in float64, within rounding of the dtype of the rows."""
+    """Results against those of `definition`, of rows (P, n) in float64, within rounding of the dtype of the rows.
+
+    A plain definition may overflow where numbers are large.
+    """
 
     def plain(rows: Array, at: Array) -> Array:
         with np.errstate(all="ignore"):
             return np.asarray(definition(rows), np.float64)
 
     at, eps = _places(rows), float(np.finfo(rows.dtype).eps)
-    want = plain(rows.astype(np.float64), at)
+    want, got = plain(rows.astype(np.float64), at), row_map.forward(rows, at)
     allowed = allowance(plain, rows, at, want, eps, magnitude(rows))
-    _require_close("result", row_map.forward(rows, at), want, allowed, "by definition", rows.dtype)
+    if got.shape == want.shape:
+        large = np.abs(rows).max(-1, keepdims=True, initial=0) > NEAR
+        got, want, allowed = _but(large & ~np.isfinite(want), got, want, allowed)
+    _require_close("result", got, want, allowed, "by definition", rows.dtype, rows)
 
 
 def compared(row_map: RowMap, rows: Array, got: Array, why: str) -> None:

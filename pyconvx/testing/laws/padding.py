@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,97 +24,16 @@ from ..strategies.conv import ConvCase, conv_cases
 from ..strategies.pad import PadCase, joint_pad_cases, pad_cases
 from ..strategies.pool import PoolCase, pool_cases
 from . import purity
+from .extensions import Axes, Extension, Lines, axes, beyond, extensions
 from .inputs import varied
-from .law import Law, Refuted, Subject, part, require_close
+from .law import Law, Refuted, Subject, is_defined, part, require_close
 from .ranks import CONV, POOL
-from .shared import purity_laws
+from .shared import Changed, changed, has_changeable, purity_laws, turned_round, with_another
 
 Array = NDArray[Any]
-Lines = list[NDArray[np.intp]]
 
 ALONE = 80  # coordinates that are asked for one by one
-SIZES = (*range(1, 66), 100, 127, 128, 150, 224, 256, 400, 1000)  # of axes that are compared with a definition
-JOINT_SIZE = 40  # the same of a joint mode, from 1 on along one axis
 USUAL = (2, 4, 6, 12)  # lengths of axes, one of which a joint rule takes
-
-
-@dataclass(frozen=True)
-class Extension:
-    """An axis of n elements, and how far it is extended at either end; for a joint mode one number of each per axis."""
-
-    n: Any
-    before: Any
-    after: Any
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return self.n if isinstance(self.n, tuple) else (self.n,)
-
-    @property
-    def width(self) -> tuple[tuple[int, int], ...]:
-        """As numpy.pad takes it."""
-        if isinstance(self.n, tuple):
-            return tuple(zip(self.before, self.after, strict=True))
-        return ((self.before, self.after),)
-
-    @property
-    def lines(self) -> Lines:
-        """The coordinates of each axis."""
-        ranges = zip(self.sizes, self.width, strict=True)
-        return [np.arange(-before, n + after, dtype=np.intp) for n, (before, after) in ranges]
-
-
-def _extensions(subject: Subject) -> st.SearchStrategy[Extension]:
-    """Axes from one element on, with pads shorter and much longer than they are, and now and then long ones. A joint
-    mode gets mostly even ones.
-    """
-    amounts = st.integers(0, 4) | st.integers(0, 30)  # ranges begin alike, so that each can be simplified to 1
-    if not subject.bound.plugin.joint:
-        usual = st.integers(1, 5) | st.integers(1, 12) | st.integers(1, 33)
-        short = st.builds(Extension, usual, amounts, amounts)
-        return _seldom(short, st.builds(Extension, st.integers(1, 150), st.integers(0, 300), st.integers(0, 300)))
-    length, few = st.integers(1, 3).map(lambda n: 2 * n) | st.integers(1, 5), st.integers(0, 3) | st.integers(0, 9)
-
-    def of(rank: int) -> st.SearchStrategy[Extension]:
-        amount = few if rank < 3 else st.integers(0, 3)
-        drawn = st.builds(Extension, *(st.tuples(*[numbers] * rank) for numbers in (length, amount, amount)))
-        n, pad = (60, 300) if rank == 1 else (24, 60)
-        long = st.tuples(st.integers(6, n), *[length] * (rank - 1)).flatmap(st.permutations).map(tuple)
-        wide = st.tuples(st.integers(0, pad), *[st.integers(0, 2)] * (rank - 1)).flatmap(st.permutations).map(tuple)
-        return _seldom(drawn, st.builds(Extension, long, wide, wide))
-
-    return st.sampled_from(subject.bound.plugin.ranks).flatmap(of)
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Axes of many lengths, each extended little at one end and far at the other, and the other way round."""
-
-    sizes: tuple[Any, ...]
-    little: int
-    far: int
-
-    def __iter__(self) -> Iterator[Extension]:
-        for n in self.sizes:
-            some, more = ((each,) * len(n) if isinstance(n, tuple) else each for each in (self.little, self.far))
-            yield Extension(n, some, more)
-            yield Extension(n, more, some)
-
-
-def _axes(subject: Subject) -> st.SearchStrategy[Axes]:
-    if not subject.bound.plugin.joint:
-        return st.builds(Axes, st.just(SIZES), st.integers(0, 4), st.integers(0, 1100))
-
-    def of(rank: int) -> st.SearchStrategy[Axes]:
-        few, axis = st.integers(0, 2 if rank == 3 else 4), st.integers(0, rank - 1)
-        sizes = axis.map(lambda at: tuple((*[2] * at, n, *[4] * (rank - 1 - at)) for n in range(1, JOINT_SIZE + 1)))
-        return st.builds(Axes, sizes, few, few)
-
-    return st.sampled_from(subject.bound.plugin.ranks).flatmap(of)
-
-
-def _seldom(usual: st.SearchStrategy[Extension], other: st.SearchStrategy[Extension]) -> st.SearchStrategy[Extension]:
-    return st.integers(0, 9).flatmap(lambda turn: other if turn == 9 else usual)
 
 
 def _finite(subject: Subject) -> bool:
@@ -258,6 +176,20 @@ def independent(subject: Subject, case: Extension) -> None:
     require_close("index map", backwards, together, allowed, f"{why} in whatever order they are given")
 
 
+def parameters(subject: Subject, case: Changed) -> None:
+    """The index map for another value, unless the rule refuses that, however it does."""
+    other = with_another(subject, case)
+    if other is None or turned_round(subject, case):
+        return
+    try:
+        _rule(other.bound, _mesh(case.rows.lines), case.rows.sizes)
+    except UnsatisfiedAssumption:
+        raise
+    except Exception:
+        return
+    independent(other, case.rows)
+
+
 def _padded(bound: Bound[PaddingMode], case: Extension, x: Array) -> tuple[Array, Any, Array]:
     """The padded x, its pullback, and the weights (L, elements + 1) by which it must have been made."""
     reads = _reads(bound, case.lines, case.sizes)
@@ -319,15 +251,13 @@ def not_finite(subject: Subject, case: Extension) -> None:
 
 
 def _definition(subject: Subject) -> Any:
-    known = (*reference.PADDINGS, *reference.JOINT)
-    like, joint = subject.definition(known), subject.bound.plugin.joint
-    if isinstance(like, str):
-        if like not in (reference.JOINT if joint else reference.PADDINGS):
-            raise ValueError(f"like must be a mode that is{'' if joint else ' not'} joint, as {subject.bound!r}")
-        functions: Any = reference.JOINT if joint else reference.PADDINGS
-        mode = (like, accepted(functions[like], subject.bound.params, 2))
-        return lambda x, *width: reference.pad(x, width[0] if joint else width, mode)
-    return like
+    """`like`, or the reference for a built-in, as a function of x and width."""
+    like, joint = subject.like, subject.bound.plugin.joint
+    if not isinstance(like, str):
+        return like
+    functions: Any = reference.JOINT if joint else reference.PADDINGS
+    mode = (like, accepted(functions[like], subject.bound.params, 2))
+    return lambda x, *width: reference.pad(x, width[0] if joint else width, mode)
 
 
 def definition(subject: Subject, case: Extension) -> None:
@@ -348,10 +278,6 @@ def definition_each(subject: Subject, case: Axes) -> None:
     for one in case:
         with suppress(UnsatisfiedAssumption), part(one):
             definition(subject, one)
-
-
-def _defined(subject: Subject) -> bool:
-    return _definition(subject) is not None
 
 
 def _close(what: str, got: Array, want: Array) -> None:
@@ -420,42 +346,50 @@ def in_pooling(subject: Subject, case: PoolCase) -> None:
 
 
 LAWS = (
-    *purity_laws(_extensions, calls),
+    *purity_laws(extensions, calls),
     Law(
         "index_range",
         "A coordinate outside the axis takes elements 0 to n - 1 or OUTSIDE, by finite weights, however far it is "
         "(a rule may refuse pads as long as the axis by a ValueError, and a joint one sizes that it is not for).",
-        _extensions,
+        beyond,
         index_range,
     ),
-    Law("interior", "An element of the axis maps to itself.", _extensions, interior),
+    Law("interior", "An element of the axis maps to itself.", extensions, interior),
     Law(
         "independent",
         "What a coordinate takes does not depend on which others are asked for.",
-        _extensions,
+        extensions,
         independent,
     ),
-    Law("adjoint", "The gradient of pad is the adjoint of pad.", _extensions, adjoint, _finite),
-    Law("gradient_sum", "The gradient of pad adds up to the weights of all that is read.", _extensions, gradient_sum),
+    Law(
+        "parameters",
+        "With other values of its parameters, if the rule takes them, it is an index map, too.",
+        changed(extensions),
+        parameters,
+        has_changeable,
+        share=0.3,
+    ),
+    Law("adjoint", "The gradient of pad is the adjoint of pad.", extensions, adjoint, _finite),
+    Law("gradient_sum", "The gradient of pad adds up to the weights of all that is read.", extensions, gradient_sum),
     Law(
         "not_finite",
         "A NaN or an infinity reaches exactly the coordinates that take its element.",
-        _extensions,
+        extensions,
         not_finite,
     ),
     Law(
         "definition",
         "It is what its definition says, wherever that gives a result.",
-        _extensions,
+        extensions,
         definition,
-        _defined,
+        is_defined,
     ),
     Law(
         "definition_each",
         "It is what its definition says for axes of any length from 1 on, and far beyond them.",
-        _axes,
+        axes,
         definition_each,
-        _defined,
+        is_defined,
         share=0.05,
     ),
     Law(

@@ -21,9 +21,9 @@ from ..bounds import as_reduction
 from ..strategies.arrays import REALS
 from ..strategies.pool import PoolCase, adaptive_cases, pool_cases
 from . import numeric, purity
-from .compiled import agree, gradient_agrees, gy_for, long_laws
+from .compiled import CompiledForm, long_laws
 from .inputs import Table, blocks, near, near_or_far, varied
-from .law import Block, Law, Refuted, Subject, require_close, shown
+from .law import Block, Law, Refuted, Subject, is_defined, require_close, shown
 from .maps import RowMap, allowance, magnitude
 from .memory import Function, call_slopes, call_windows, memory_laws
 from .ranks import ADAPTIVE, POOL
@@ -33,10 +33,8 @@ Array = NDArray[Any]
 
 
 LENGTHS = (*(1, 2, 3, 4, 5) * 4, *range(6, 26), 36, 49)  # of windows, half of them short
-WIDE = (27, 49, 64, 81, 125, 128, 130, 300)  # of windows, as of 3 x 3 x 3 and 9 x 9 elements
+WIDE = (27, 49, 64, 81, 125, 128, 130, 784)  # of windows, as of 3 x 3 x 3, 9 x 9 and, of global ones, 28 x 28 elements
 
-
-LAID = ((False, "one after another"), (True, "side by side"))
 Rows = Any  # a case with rows of numbers: Block, Long, Changed
 
 
@@ -191,27 +189,17 @@ def _require_elements(y: Array, w: Array) -> None:
             raise Refuted(f"result is {shown(value.item())} for {w.dtype}", f"one of {shown(window)}")
 
 
-def _definition(subject: Subject) -> Any:
-    like = subject.definition(reference.REDUCTIONS)
-    if isinstance(like, str):
-        definition = reference.REDUCTIONS[like]
-        params = accepted(definition, subject.bound.params, 1)
-        return lambda w: definition(w, **params)
-    return like
-
-
-def _is_defined(subject: Subject) -> bool:
-    return _definition(subject) is not None
-
-
 def _is_unordered(subject: Subject) -> bool:
     return not subject.bound.plugin.ordered
 
 
 def definition(subject: Subject, case: Block) -> None:
     """`like`, or the reference for a built-in."""
-    like = _definition(subject)
-    numeric.defined(row_map(subject), case.array, lambda w: np.asarray(like(w)).reshape(-1, 1))
+    like, params = subject.like, {}
+    if isinstance(like, str):
+        like = reference.REDUCTIONS[like]
+        params = accepted(like, subject.bound.params, 1)
+    numeric.defined(row_map(subject), case.array, lambda w: np.asarray(like(w, **params)).reshape(-1, 1))
 
 
 def _laid(w: Array, beside: bool) -> Array:
@@ -228,12 +216,6 @@ def _run(subject: Subject, case: Rows, beside: bool = False) -> Array:
     return y.reshape(-1, 1)
 
 
-def compiled(subject: Subject, case: Rows) -> None:
-    """Windows one after another and side by side, against the Python function."""
-    for beside, where in LAID:
-        agree(row_map(subject), case.array, _run(subject, case, beside), f", {where}")
-
-
 def _run_back(subject: Subject, case: Rows, beside: bool = False) -> Array:
     """The gradient of windows in x, which is left as it is, as their results are."""
     x, k = _laid(case.array, beside), case.array.shape[-1]
@@ -244,13 +226,6 @@ def _run_back(subject: Subject, case: Rows, beside: bool = False) -> Array:
     require_close("x after the compiled gradient", seen, x, 0, "as before")
     require_close("y after the compiled gradient", y, result, 0, "as before")
     return gx[0].T.copy() if beside else gx.reshape(-1, k)
-
-
-def compiled_gradient(subject: Subject, case: Rows) -> None:
-    """The gradient of windows one after another and side by side, against that by the Python function."""
-    w, gy = case.array, gy_for(row_map(subject), case.array)
-    for beside, where in LAID:
-        gradient_agrees(row_map(subject), w, gy, _run_back(subject, case, beside), f", {where}")
 
 
 def _long(subject: Subject) -> list[tuple[int, int]]:
@@ -343,7 +318,15 @@ def _against_reference(
         require_close("gradient of pooling", pullback(gy)[0], gradient, allowed, "as by plain NumPy with this gradient")
 
 
-_BY_COMPILED = ((_has_compiled_twin, compiled), (_has_compiled_gradient, compiled_gradient))
+FORM = CompiledForm(
+    row_map,
+    _has_compiled_twin,
+    _has_compiled_gradient,
+    (
+        ("one after another", _run, _run_back),
+        ("side by side", partial(_run, beside=True), partial(_run_back, beside=True)),
+    ),
+)
 
 LAWS = (
     *purity_laws(_windows(near), calls),
@@ -367,10 +350,10 @@ LAWS = (
         "of elements, too.",
         lambda subject: WIDE,
         row_map,
-        ((_is_unordered, any_order), (_is_defined, definition), *_BY_COMPILED),
+        ((_is_unordered, any_order), (is_defined, definition), *FORM.compared),
     ),
-    *memory_laws(_placed, row_map, _run_placed, _run_back_placed, _has_compiled_twin, _has_compiled_gradient),
-    parameters_law(_windows, row_map, _BY_COMPILED),
+    *memory_laws(FORM, _placed, _run_placed, _run_back_placed),
+    parameters_law(_windows, row_map, FORM.compared),
     Law(
         "any_order",
         "The order of elements in a window does not matter, unless ordered=True is declared.",
@@ -393,45 +376,13 @@ LAWS = (
     ),
     Law(
         "definition",
-        "It is what its definition says.",
-        _windows(near),
+        "It is what its definition says, but where that overflows far from zero.",
+        _windows(near_or_far),
         definition,
-        _is_defined,
+        is_defined,
     ),
-    Law(
-        "compiled",
-        "Its compiled form is its Python form, within rounding.",
-        _windows(near_or_far),
-        compiled,
-        _has_compiled_twin,
-    ),
-    Law(
-        "compiled_gradient",
-        "The gradient of its compiled form is that of its Python form, within rounding.",
-        _windows(near_or_far),
-        compiled_gradient,
-        _has_compiled_gradient,
-    ),
-    *compiled_laws(
-        _windows,
-        row_map,
-        [partial(_run, beside=beside) for beside, _ in LAID],
-        [partial(_run_back, beside=beside) for beside, _ in LAID],
-        (_has_compiled_twin, _has_compiled_gradient),
-    ),
-    *long_laws(
-        "long rows and wide windows",
-        _long,
-        _each,
-        (_many, _many_back),
-        row_map,
-        _run,
-        _run_back,
-        compiled,
-        compiled_gradient,
-        _has_compiled_twin,
-        _has_compiled_gradient,
-    ),
+    *compiled_laws(_windows, FORM),
+    *long_laws("long rows and wide windows", FORM, _long, _each, (_many, _many_back)),
     Law(
         "in_pooling",
         "Windows of every geometry, rank and layout are reduced by it, with their gradients.",

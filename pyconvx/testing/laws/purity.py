@@ -5,6 +5,7 @@ Written for calls of a plugin's functions; imports NumPy and the forms of arrays
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -57,24 +58,35 @@ def copies(arrays: Sequence[Array]) -> list[Array]:
 
 
 def input_untouched(calls: Sequence[Call]) -> None:
-    """Arrays that may be written to are as before."""
+    """Arrays that may be written to are as before, and so are the random numbers that all of the program shares."""
+    np.random.random()  # noqa: NPY002 - so that no seed gives their state
     for call in calls:
-        given = call.fresh()
+        given, random = call.fresh(), _shared_random()
         call.results(given)
         for after, before in zip(given, call.arrays, strict=True):
             require_same(f"an array that {call.what} was given", after, before, "as before the call")
+        if _shared_random() != random:
+            raise Refuted(f"{call.what} seeded NumPy's global random numbers, or drew some", "them as they were before")
+
+
+def _shared_random() -> tuple[Any, ...]:
+    """What tells the next random numbers of numpy.random itself."""
+    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    return state["state"]["key"].tobytes(), state["state"]["pos"]
 
 
 def repeatable(calls: Sequence[Call]) -> None:
-    """Called twice, with another call between; and for arrays that have changed in place."""
+    """Called again, with calls of every function between; and for arrays that have changed in place."""
     for call in calls:
         given, other = call.fresh(), call.fresh(turned=True)
         first = call.results(given)
         kept = copies(first)
         between = copies(call.results(other))
         call.require_same(first, kept, "after the next call, as before it")
-        call.require_same(call.results(given), kept, "as when called before")
-        call.require_same(call.results(given), kept, "as when called before")
+        for turned in (True, False):
+            for each in calls:  # a gradient may not rest on what the function has seen last
+                each.results(each.fresh(turned))
+            call.require_same(call.results(given), kept, "as when called before")
         for array, values in zip(given, other, strict=True):
             array[...] = values
         for got, want in zip(call.results(given), between, strict=True):
@@ -82,23 +94,26 @@ def repeatable(calls: Sequence[Call]) -> None:
 
 
 def many_threads(calls: Sequence[Call]) -> None:
-    """Four threads and two inputs, each thread giving way after every line of the plugin."""
+    """Four threads and two inputs, each thread giving way after every line of the plugin.
+
+    They come first: what a plugin keeps for inputs like these is not made by one thread alone.
+    """
     for call in calls:
         inputs = [call.fresh(turned) for turned in (False, True)]
-        wants = [copies(call.results(arrays)) for arrays in inputs]
 
-        def turns(thread: int, call: Call = call, inputs: Any = inputs, wants: Any = wants) -> None:
+        def turns(thread: int, call: Call = call, inputs: Any = inputs) -> list[tuple[int, list[Array]]]:
             before = sys.gettrace()
             sys.settrace(_give_way)
             try:
-                got = [call.results(inputs[turn % 2]) for turn in range(thread, thread + TURNS)]
+                return [(turn % 2, copies(call.results(inputs[turn % 2]))) for turn in range(thread, thread + TURNS)]
             finally:
                 sys.settrace(before)
-            for turn, results in enumerate(got, thread):
-                call.require_same(results, wants[turn % 2], "as in a thread by itself")
 
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(turns, range(THREADS)))
+            found = list(pool.map(turns, range(THREADS)))
+        wants = [copies(call.results(arrays)) for arrays in inputs]
+        for which, results in itertools.chain.from_iterable(found):
+            call.require_same(results, wants[which], "as in a thread by itself")
 
 
 def _give_way(frame: FrameType, event: str, argument: Any) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...plugin import bind
 from . import numeric, purity
-from .compiled import Sizes, gradient_agrees_anywhere, gy_for, long_cases
+from .compiled import Applies, CompiledForm, Sizes, gradient_agrees_anywhere, gy_for, long_cases
 from .inputs import FLOATS, Table, anywhere, near, near_or_far, special
 from .law import Block, Law, Refuted, Subject, shown
 from .maps import RowMap
@@ -22,7 +22,6 @@ from .maps import RowMap
 Array = NDArray[Any]
 Cases = Callable[[Subject], st.SearchStrategy[Any]]
 Compared = Callable[[Subject, Any], None]
-Applies = Callable[[Subject], bool]
 
 FACTORS = (0.8, 1.25, -1)  # by which a parameter differs from what it is
 
@@ -34,9 +33,14 @@ def purity_laws(cases: Cases, calls: Callable[[Subject, Any], list[purity.Call]]
         return Law(name, statement, cases, lambda subject, case: check(calls(subject, case)), share=share)
 
     return (
-        law("input_untouched", "It leaves the arrays that it is given as they are.", purity.input_untouched),
-        law("repeatable", "It gives the same bits whenever it is called, and remembers nothing.", purity.repeatable),
+        # first, before a plugin has met most of what it may keep something for
         law("many_threads", "It gives the same bits in many threads at once.", purity.many_threads, share=0.05),
+        law(
+            "input_untouched",
+            "It leaves the arrays that it is given, and NumPy's global random numbers, as they are.",
+            purity.input_untouched,
+        ),
+        law("repeatable", "It gives the same bits whenever it is called, and remembers nothing.", purity.repeatable),
         law(
             "any_memory",
             "It works on views, on arrays in any order and on read-only ones, and leaves them as they are.",
@@ -174,40 +178,49 @@ def wide_law(
     return Law("wide", statement, cases, holds, lambda subject: bool(lengths(subject)), share=0.03)
 
 
-def compiled_laws(
-    cases: Callable[..., Cases],
-    row_map: Callable[[Subject], RowMap],
-    runs: Sequence[Callable[[Subject, Any], Array]],
-    runs_back: Sequence[Callable[[Subject, Any], Array]],
-    applies: tuple[Applies, Applies],
-) -> tuple[Law, Law]:
-    """The laws about what is not finite, or huge, in a compiled form and its gradient, which each of the runs gives."""
+def compiled_laws(cases: Callable[..., Cases], form: CompiledForm) -> tuple[Law, ...]:
+    """The laws about a compiled form and its gradient, on numbers as usual and on what is huge or not finite."""
 
-    def holds(subject: Subject, case: Any) -> None:
-        for run in runs:
-            numeric.compared_anywhere(row_map(subject), case.array, run(subject, case), "by the Python form, for")
+    def anywhere(subject: Subject, case: Any) -> None:
+        for _, run, _ in form.runs:
+            maps = form.row_map(subject)
+            numeric.compared_anywhere(maps, case.array, run(subject, case), "by the Python form, for")
 
-    def holds_back(subject: Subject, case: Any) -> None:
-        rows, maps = case.array, row_map(subject)
-        for run_back in runs_back:
+    def gradient_anywhere(subject: Subject, case: Any) -> None:
+        rows, maps = case.array, form.row_map(subject)
+        for _, _, run_back in form.runs:
             gradient_agrees_anywhere(maps, rows, gy_for(maps, rows), run_back(subject, case))
 
     return (
+        Law(
+            "compiled",
+            "Its compiled form is its Python form, within rounding.",
+            cases(near_or_far),
+            form.agrees,
+            form.applies,
+        ),
+        Law(
+            "compiled_gradient",
+            "The gradient of its compiled form is that of its Python form, within rounding.",
+            cases(near_or_far),
+            form.gradient_agrees,
+            form.applies_back,
+        ),
         Law(
             "compiled_anywhere",
             "Its compiled form is its Python form for huge numbers, NaN and infinities, too, as far as it is declared "
             "what they give.",
             cases(special),
-            holds,
-            applies[0],
+            anywhere,
+            form.applies,
         ),
         Law(
             "compiled_gradient_anywhere",
             "The gradient of its compiled form is that of its Python form for huge numbers, too, and a NaN or an "
             "infinity changes no other.",
             cases(special),
-            holds_back,
-            applies[1],
+            gradient_anywhere,
+            form.applies_back,
         ),
     )
 
@@ -239,6 +252,50 @@ def _another(value: float, factor: float) -> float:
     return value * factor or (factor - 1) / 8
 
 
+def changeable(subject: Subject) -> list[tuple[str, float]]:
+    """The parameters that are numbers or truth values, with what they are."""
+    params = subject.bound.params.items()
+    return [(name, value) for name, value in params if type(value) in (bool, int, float) and math.isfinite(value)]
+
+
+def has_changeable(subject: Subject) -> bool:
+    """Whether there is one."""
+    return bool(changeable(subject))
+
+
+def changed(cases: Cases) -> Cases:
+    """Cases with another value of a parameter."""
+
+    def of(subject: Subject) -> st.SearchStrategy[Changed]:
+        return st.builds(
+            lambda named, factor, rows: Changed(named[0], _another(named[1], factor), rows),
+            st.sampled_from(changeable(subject)),
+            st.sampled_from(FACTORS),
+            cases(subject),
+        )
+
+    return of
+
+
+def with_another(subject: Subject, case: Changed) -> Subject | None:
+    """The plugin with the other value; None if that has gone past another parameter, as a lower limit above an upper
+    one, or is refused.
+    """
+    before = subject.bound.params[case.parameter]
+    others = [value for name, value in changeable(subject) if name != case.parameter and not isinstance(value, bool)]
+    if not isinstance(before, bool) and any((value < before) != (value < case.value) for value in others):
+        return None
+    try:
+        return replace(subject, bound=bind(subject.bound.plugin, {**subject.bound.params, case.parameter: case.value}))
+    except Exception:
+        return None
+
+
+def turned_round(subject: Subject, case: Changed) -> bool:
+    """Whether the other value has the other sign."""
+    return bool(subject.bound.params[case.parameter] * case.value < 0)
+
+
 def parameters_law(
     cases: Callable[..., Cases],
     row_map: Callable[[Subject], RowMap],
@@ -246,37 +303,18 @@ def parameters_law(
 ) -> Law:
     """The law about parameters; `compared` holds compiled forms to those in Python, where they apply."""
 
-    def found(subject: Subject) -> list[tuple[str, float]]:
-        params = subject.bound.params.items()
-        return [(name, value) for name, value in params if type(value) in (bool, int, float) and math.isfinite(value)]
-
-    def in_another_order(before: float, case: Changed, others: Sequence[tuple[str, float]]) -> bool:
-        """Whether it has gone past another parameter, as a lower limit above an upper one."""
-        values = [value for name, value in others if name != case.parameter and not isinstance(value, bool)]
-        return not isinstance(before, bool) and any((value < before) != (value < case.value) for value in values)
-
-    def changed(subject: Subject) -> st.SearchStrategy[Changed]:
-        parameter = st.sampled_from(found(subject))
-        return st.builds(
-            lambda named, factor, rows: Changed(named[0], _another(named[1], factor), rows),
-            parameter,
-            st.sampled_from(FACTORS),
-            cases(near)(subject),
-        )
-
     def holds(subject: Subject, case: Changed) -> None:
-        bound, before = subject.bound, subject.bound.params[case.parameter]
-        if in_another_order(before, case, found(subject)):
+        other, negative = with_another(subject, case), turned_round(subject, case)
+        if other is None:
             return
         try:
-            other = replace(subject, bound=bind(bound.plugin, {**bound.params, case.parameter: case.value}))
             maps = row_map(other)
             y = maps.forward(case.array, np.arange(len(case.array)))
         except Exception:  # a plugin may refuse other values, however it does
             return
-        if before * case.value < 0 and not np.isfinite(y).all():
+        if negative and not np.isfinite(y).all():
             return  # it has no meaning with this sign
-        if maps.backward is not None and not bound.plugin.surrogate and before * case.value >= 0:
+        if maps.backward is not None and not subject.bound.plugin.surrogate and not negative:
             numeric.slope(maps, case.array.astype(np.float64))
         for applies, compare in compared:
             if applies(other):
@@ -286,8 +324,8 @@ def parameters_law(
         "parameters",
         "With other values of its parameters its gradient is the slope of its function, too, and its compiled form its "
         "Python form.",
-        changed,
+        changed(cases(near)),
         holds,
-        lambda subject: bool(found(subject)),
+        has_changeable,
         share=0.5,
     )

@@ -95,6 +95,26 @@ def minus_one_for_outside(i, n):
 
 
 @padding("index_range")
+def counts_coordinates_in_bytes(i, n):
+    return (i % n).astype(np.int8)
+
+
+@padding("index_range")
+def counts_coordinates_in_16_bits(i, n):
+    return (i % n).astype(np.int16)
+
+
+@padding("index_range")
+def beyond_the_axis_after_1000(i, n):
+    return np.where(np.abs(i) > 1000, n, i % n)
+
+
+@padding("parameters")
+def shift_leads_beyond_the_axis(i, n, shift=0):
+    return np.where((i >= 0) & (i < n), i, np.clip(i, 0, n - 1) + shift)
+
+
+@padding("index_range")
 def wraps_one_too_late(i, n):
     return i % (n + 1)
 
@@ -232,6 +252,11 @@ def torus_that_weighs_its_elements(i, n):
 def torus_with_infinite_weights(i, n):
     inside = (i[0] >= 0) & (i[0] < n[0]) & (i[1] >= 0) & (i[1] < n[1])
     return (i[0] % n[0], i[1] % n[1]), np.where(inside, 1, np.inf)
+
+
+@joint("index_range")
+def torus_that_counts_in_bytes(i, n):
+    return (i[0] % n[0]).astype(np.int8), i[1] % n[1]
 
 
 @joint("index_range interior")
