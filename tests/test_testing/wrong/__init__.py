@@ -1,6 +1,6 @@
 """Plugins that are wrong, each in one way, with the laws that must say so."""
 
-from . import activations, paddings, poolings
+from . import activations, compiled_activations, compiled_poolings, paddings, poolings
 from .wrong import WRONG
 
-__all__ = ["WRONG", "activations", "paddings", "poolings"]
+__all__ = ["WRONG", "activations", "compiled_activations", "compiled_poolings", "paddings", "poolings"]
