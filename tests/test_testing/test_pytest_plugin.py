@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 
 def test_each_law_is_a_test_of_its_own(folder):
-    output, status = run(folder, "-p", "mine", "--pyconvx-plugin", "lame", "--pyconvx-examples", "20")
+    output, status = run(folder, "-p", "mine", "--pyconvx-plugin", "lame", "--pyconvx-examples", "4")
     assert status == 1
     assert "pyconvx::activation::lame::result_form PASSED" in output
     assert "pyconvx::activation::lame::slope FAILED" in output
@@ -64,7 +64,7 @@ def test_several_plugins_beside_the_tests_that_are_there(folder):
 
 def test_a_test_of_one_line(folder):
     (folder / "test_mine.py").write_text(
-        "import mine, pyconvx as cx\ntest_fine = cx.testing.law_tests('fine', like='wrap', examples=20)\n"
+        "import mine, pyconvx as cx\ntest_fine = cx.testing.law_tests('fine', like='wrap', examples=4)\n"
     )
     output, status = run(folder)
     assert status == 1

@@ -83,7 +83,7 @@ def sorts_coordinates(i, n):
     return np.clip(np.sort(i), 0, n - 1)
 
 
-@padding("input_untouched any_memory in_convolution")
+@padding("input_untouched any_memory")
 def writes_to_its_coordinates(i, n):
     i %= n
     return i
