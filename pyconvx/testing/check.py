@@ -123,9 +123,9 @@ class Check:
         except Exception as error:
             if isinstance(error, Unsatisfiable) and refusals:
                 case, refusal = refusals[-1]
-                told = "a refusal" if refusal is None else f"{type(refusal).__name__}: {refusal}"
+                said = "a refusal" if refusal is None else f"{type(refusal).__name__}: {refusal}"
                 return self._told(
-                    case, Refuted(f"{told}, as for every case that was tried", "a result for some of them")
+                    case, Refuted(f"{said}, as for every case that was tried", "a result for some of them")
                 )
             if not failures:
                 raise

@@ -83,7 +83,7 @@ class Function:
         status = PROTOTYPES[form](address)(*arguments, user)
         success = SUCCESS.get(form, 0)
         if status not in (None, success):
-            raise Refuted(f"it returned {status}", f"{success}, as of a call that has not failed")
+            raise Refuted(f"the compiled function returned {status}", f"{success}, as of a call that has not failed")
 
 
 def function_of(subject: Subject, dtype: str, backward: bool) -> Function | None:
@@ -146,7 +146,7 @@ def memory_laws(form: CompiledForm, sizes: Sizes, run: Run, run_back: Run) -> tu
 
     def compare(subject: Subject, function: Function, case: Long, begins: int, backward: bool) -> None:
         maps, rows = form.row_map(subject), case.array
-        where = f", for memory that begins {begins} elements beyond an aligned address"
+        where = f", in memory that begins {begins * rows.itemsize} bytes beyond an aligned address"
         got = (run_back if backward else run)(subject, function, rows, begins)
         if backward:
             results = maps.forward(rows[:1], np.arange(1)).shape[-1]

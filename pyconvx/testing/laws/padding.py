@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.errors import UnsatisfiedAssumption
 from numpy.typing import NDArray
@@ -67,9 +66,9 @@ def _reject_if_allowed(bound: Bound[PaddingMode], lines: Any, sizes: tuple[int, 
     """
     pairs = list(zip(lines, sizes, strict=True))
     if any(i.size and (i.min() <= -n or i.max() >= 2 * n - 1) for i, n in pairs):
-        reject()
+        raise UnsatisfiedAssumption
     if bound.plugin.joint and _refuses(bound, sizes) and not all(_refuses(bound, (n,) * len(sizes)) for n in USUAL):
-        reject()
+        raise UnsatisfiedAssumption
 
 
 def _refuses(bound: Bound[PaddingMode], sizes: tuple[int, ...]) -> bool:
@@ -290,7 +289,7 @@ def _or_refused(bound: Bound[PaddingMode], call: Any) -> Any:
         return call()
     except ValueError as error:
         if any(repr(bound.name) in note for note in getattr(error, "__notes__", ())):
-            reject()
+            raise UnsatisfiedAssumption from error
         raise
 
 
