@@ -42,6 +42,7 @@ cdef struct winograd_t:
     Py_ssize_t groups, outputs, channels, group_size, panels_per_group
     Py_ssize_t at_once, slices
     Py_ssize_t padded               # channels of all groups, rounded up to whole vectors
+    Py_ssize_t point                # elements from the inputs of tiles for a point to those for the next
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
     bint fused                      # products and transforms of a few tiles at a time: no sums in memory
@@ -129,7 +130,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
                         <float *> (scratch + job.folded_at), <float *> (scratch + job.mix_at))
             size = max(size, transform_inputs(s, &job.tiling, tile.narrow, rows,
                                               inputs + (t * depth + d) * job.padded,
-                                              job.at_once * depth * job.padded, lanes))
+                                              job.point, lanes))
         if block % job.slices == 0:
             job.sizes[tile0 + t] = size
     for d in range(depth):
@@ -151,7 +152,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         valid = min(width, job.outputs - first)
         memset(start, 0, sizeof(start))
         panel = job.panels + group * job.group_size + first * POINTS * depth * job.channels
-        point_step = job.at_once * width
+        point_step = spaced(job.at_once * width)
         for kind in range(kinds):
             for sub in range(parts[kind]):
                 for i in range(heights[kind][sub]):
@@ -160,7 +161,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
             of, kind = filters_of[x], kind_of[x]
             for sub in range(parts[kind]):
                 multiply_f32(heights[kind][sub], width, tile_rows[kind] + sub * depth * TILE_FULL, taps, depth,
-                             x * job.at_once * depth * job.padded + group * job.channels, job.channels,
+                             x * job.point + group * job.channels, job.channels,
                              panel + of * depth * job.channels * width, start, 0, to[kind] + sub * TILE_FULL,
                              x * point_step)
         if job.task.bias != NULL:
@@ -322,8 +323,9 @@ cdef class Winograd(Convolution):
             job.at_once = (job.at_once + FUSED_TILES - 1) // FUSED_TILES * FUSED_TILES
             tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
         job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
-        job.sums_at = rounded(one * job.at_once)
-        job.folded_at = job.sums_at + rounded(points * job.at_once * TILE_VECTORS * VECTOR_BYTES)
+        job.point = spaced(job.at_once * panels.depth * job.padded)
+        job.sums_at = rounded(points * job.point * sizeof(float))
+        job.folded_at = job.sums_at + rounded(points * spaced(job.at_once * TILE_VECTORS * lanes) * sizeof(float))
         job.mix_at = job.folded_at + folded_size(job)
         if job.fused:
             job.slices = 1

@@ -17,7 +17,6 @@ cdef extern from "winograd_fused.h":
 cdef enum:
     FUSED_BLOCK = 16                # tiles of a block where threads share them, or
     FUSED_SHARED = 8                # if each has fewer lots of FUSED_TILES, all of its own
-    FUSED_LINE = 16                 # elements of a line of the cache
     MOST_PRODUCTS = 64              # of a point: the sums of more are worth the way through memory
 
 cdef bint fuses(bint strided, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t channels) noexcept nogil:
@@ -182,7 +181,7 @@ cdef void fill_fused(const winograd_t *job, const fused_inputs_t *inputs, const 
             if job.task.bias != NULL:
                 memset(start, 0, sizeof(start))     # beyond the last output
                 memcpy(start, (<const float *> job.task.bias) + group * job.outputs + first, valid * sizeof(float))
-            for i in range(places if (group * job.outputs + first) % FUSED_LINE == 0 and not job.task.past else 0):
+            for i in range(places if (group * job.outputs + first) % LINE == 0 and not job.task.past else 0):
                 PREFETCH(soon[i] + group * job.outputs + first)
             winograd_fused(job.tiling.form, v + channel // inputs.run * inputs.run_step + channel % inputs.run, inputs,
                            panel, width, start, targets,

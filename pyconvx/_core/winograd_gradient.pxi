@@ -26,6 +26,8 @@ cdef struct slopes_t:
     Py_ssize_t chunks               # blocks that share the parts
     Py_ssize_t padded               # channels of all panels of a group, with their empty lanes
     Py_ssize_t filled               # filters, rounded up to whole vectors
+    Py_ssize_t input_point          # elements from what tiles have for a point to what they have for the next,
+    Py_ssize_t slope_point          # of inputs and of slopes
     Py_ssize_t tile0, tiles         # now
     Py_ssize_t place[SLOPE_TILES]   # of each tile: its place among them
     Py_ssize_t begin[4]             # of each kind of points: the places of the tiles that have it
@@ -65,12 +67,12 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
                 size = max(size, winograd_input(
                     3, tile.narrow, shifted, 0, min(width, job.channels - first),
                     job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + place * width,
-                    job.tiles * job.groups * depth * job.padded, lanes, False))
+                    job.input_point, lanes, False))
     tile_places(s, &job.tiling, &tile, <float *> job.gy, job.gy_n, job.gy_stride, places)
     for first from 0 <= first < job.groups * job.outputs by lanes:
         slope = max(slope, winograd_slope(
             tile.narrow, <const float **> places, first, min(lanes, job.groups * job.outputs - first),
-            job.slopes + place * job.filled + first, job.tiles * job.filled))
+            job.slopes + place * job.filled + first, job.slope_point))
     job.sizes[t] = size * slope
 
 
@@ -93,7 +95,7 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef Py_ssize_t filters = cut_at(job.outputs, job.parts, part1) - first
     cdef Py_ssize_t start = panel % job.panels * wide
     cdef Py_ssize_t width = wide if job.channels - start > lanes else lanes
-    cdef Py_ssize_t valid = min(width, job.channels - start)
+    cdef Py_ssize_t valid = min(width, job.channels - start), point = spaced(filters * width)
     cdef float *sums = <float *> (job.scratch + worker * job.scratch_size)
     cdef double *total
     cdef const float *rows[SLOPE_TILES]
@@ -105,15 +107,15 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
         kind = LEFT_OUT(True, x // 6) + 2 * LEFT_OUT(True, x % 6)
         begin, count = job.begin[kind], job.end[kind] - job.begin[kind]
         for t in range(count):
-            rows[t] = job.slopes + (x * job.tiles + begin + t) * job.filled + group * job.outputs
+            rows[t] = job.slopes + x * job.slope_point + (begin + t) * job.filled + group * job.outputs
         for part in range(part0, part1):
             f = cut_at(job.outputs, job.parts, part)
             outer_f32(cut_at(job.outputs, job.parts, part + 1) - f, <int> (width // lanes), rows, count, f,
-                      job.inputs + job.tiles * (((x * job.groups + group) * depth + d) * job.padded + start)
-                      + begin * width, sums + (x * filters + f - first) * width)
+                      job.inputs + x * job.input_point + job.tiles * ((group * depth + d) * job.padded + start)
+                      + begin * width, sums + x * point + (f - first) * width)
     for m in range(filters):
         for lane from 0 <= lane < width by lanes:
-            winograd_taps(sums + m * width + lane, filters * width, taps + lane, width)
+            winograd_taps(sums + m * width + lane, point, taps + lane, width)
         if job.totals != NULL:
             total = job.totals + (panel * job.outputs + first + m) * 9 * wide
             for k in range(9 * width):
@@ -191,15 +193,17 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     job.chunks = min(job.parts, max((job.parts * TILE_FULL + MOST_FILTERS - 1) // MOST_FILTERS,
                                     (threads + all_panels - 1) // all_panels))
     cdef Py_ssize_t blocks = all_panels * job.chunks
-    cdef Py_ssize_t slopes_at = rounded(at_once * POINTS * groups * depth * job.padded * sizeof(float))
-    cdef Py_ssize_t sizes_at = slopes_at + rounded(at_once * POINTS * job.filled * sizeof(float))
+    job.input_point = spaced(at_once * groups * depth * job.padded)
+    job.slope_point = spaced(at_once * job.filled)
+    cdef Py_ssize_t slopes_at = rounded(POINTS * job.input_point * sizeof(float))
+    cdef Py_ssize_t sizes_at = slopes_at + rounded(POINTS * job.slope_point * sizeof(float))
     cdef Py_ssize_t largest_at = sizes_at + rounded(at_once * sizeof(float))
     cdef Py_ssize_t totals_at = largest_at + rounded(blocks * sizeof(float))
     cdef Py_ssize_t totals_size = all_panels * job.outputs * 9 * wide * sizeof(double) if lots > 1 else 0
     cdef _Scratch shared = _Scratch(totals_at + totals_size, 1)
     cdef Py_ssize_t mix = POINTS * job.source.channels * sizeof(float) if job.source.mixed else 0
     cdef Py_ssize_t filters = (job.parts + job.chunks - 1) // job.chunks * TILE_FULL
-    cdef _Scratch own = _Scratch(max(mix, POINTS * filters * TILE_VECTORS * VECTOR_BYTES), threads)
+    cdef _Scratch own = _Scratch(max(mix, POINTS * spaced(filters * wide) * sizeof(float)), threads)
     job.inputs = <float *> shared.first
     job.slopes = <float *> (shared.first + slopes_at)
     job.sizes = <float *> (shared.first + sizes_at)
