@@ -23,7 +23,9 @@ Array = NDArray[Any]
 EPS32 = float(np.finfo(np.float32).eps)
 LARGEST32 = float(np.finfo(np.float32).max)
 NOISE = 2.0**-46  # what 64 roundings of float64 amount to
-LONGER, FINE = 2.0 ** -np.arange(10, 17, 2), 2.0**-33  # steps, relative to a row; float32 tells 2^-24
+LONGER, FINE = 2.0 ** -np.arange(10, 17, 2), 2.0**-27
+"""Steps, relative to a row. float32 tells 2^-24; the rounding of steep functions in float64, as of 1 - y * y times
+10,000, is small beside what they change in the shorter one."""
 FEW = 997  # rows at a time, where there are many
 FEWER = (5, 29, 64, 65, 100, 128, 255, 256, 513)  # at a time, of the first ones
 FAR_FROM_EACH = 4  # places from a row to one whose gy is of another size

@@ -444,8 +444,9 @@ def tabulating():
 
     def function(x):
         if x.size not in tables:
-            tables[x.size] = np.ones(x.size, x.dtype)
-            tables[x.size] *= 2
+            tables[x.size] = np.zeros(x.size, x.dtype)
+            for _ in range(32):
+                tables[x.size] += 1
         return x * tables[x.size].astype(x.dtype).reshape(x.shape)
 
     return function
