@@ -89,6 +89,22 @@ def test_any_threads_and_results_have_the_same_bits(isa, case, offset, beside, n
 
 
 @pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize("side", [side for side in SIDES if side[1] > 1 and side[0] > 3], ids="{0[0]} by {0[1]}".format)
+@pytest.mark.parametrize(("factor", "mode"), [(3000, "wrap"), (3000, "edge"), (np.nan, "wrap"), (np.nan, "zeros")])
+def test_what_no_tap_reads_does_not_depend_on_other_samples(isa, side, factor, mode):
+    (taps, stride), rng = side, np.random.default_rng(0)
+    for width, channels in ((29, 1), (30, 2), (33, 3)):
+        x = rng.standard_normal((3, 9, width, channels)).astype(np.float32)
+        filters = rng.standard_normal((8, taps, taps, channels)).astype(np.float32)
+        x[:, :, 0] *= factor  # so that tiles are done again that see it, or may not be
+        options = {"stride": stride, "padding": 6, "padding_mode": ("zeros", mode), "algorithm": "winograd"}
+        with _core.using(isa):
+            together = cx.conv2d(x, filters, **options)
+            for n in range(len(x)):
+                np.testing.assert_array_equal(cx.conv2d(x[n : n + 1], filters, **options)[0], together[n])
+
+
+@pytest.mark.parametrize("isa", _core.supported())
 @settings(max_examples=60)
 @given(
     case=cases(),

@@ -72,7 +72,7 @@ ALWAYS_INLINE void NAME(fused_body)(const int form, const int vectors, const int
                     if (targets[i * outputs + j] == NULL) continue;
                     if (WRITES_PAST && WIDTHS > 1 && whole && past) WRITE_PAST(target, sum);
                     else if (whole || count - k * LANES >= LANES) *(VECTOR *)target = sum;
-#if defined(PART) || MASKED_LOADS < 2 /* a masked store, where loads of that kind take longer, takes as long as ten */
+#if defined(PART) || MASKED_LOADS < 2 /* where masks take time, a store with one takes as long as ten others */
                     else copy_few(target, (const float *)&sum, count - k * LANES);
 #else
                     else store_f32(target, count - k * LANES, sum);

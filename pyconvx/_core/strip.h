@@ -1,4 +1,4 @@
-/* The points of FUSED_TILES tiles of one row: include after real.h, from winograd_fused.h. */
+/* The points of FUSED_TILES tiles whose rows lie one after the other: include after real.h, from winograd_fused.h. */
 
 ALWAYS_INLINE void NAME(strip_in)(const VECTOR *d, VECTOR *v) WINOGRAD_IN_BODY(VECTOR)
 
@@ -9,8 +9,9 @@ ALWAYS_INLINE VECTOR NAME(absolute)(VECTOR x) { return (VECTOR)((NAME(strip_bits
 
 /* Tiles begin `spread` elements apart in rows of n elements, a vector at least, and an input is `run` of them.
    lines[i * fold]: the rows of inputs. `shared` tiles lie within a vector of elements, and so do their points:
-   v[point][element] of a vector, with anything between the tiles; the next follows within FUSED_POINT elements, if it has
-   room there, and else FUSED_TILE further on. sizes[vector][element]: sums of magnitudes. */
+   v[point][element] of a vector, with anything between the tiles and behind them; the next follows within FUSED_POINT
+   elements, if it has room there, and else FUSED_TILE further on, as `tile_at` tells. sizes[vector][element]: sums of
+   magnitudes. */
 NEVER_INLINE void NAME(strip)(const float *const *lines, ptrdiff_t fold, ptrdiff_t n, ptrdiff_t run, ptrdiff_t spread,
                               ptrdiff_t shared, float *v, float *sizes)
 {

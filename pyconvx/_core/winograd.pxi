@@ -46,6 +46,7 @@ cdef struct winograd_t:
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
     bint fused                      # products and transforms of a few tiles at a time: no sums in memory
+    bint unread                     # some inputs of tiles are read by no tap
     const tile_column_t *columns    # where they lie in strips, NULL if they do not, and
     tile_strip_t close, apart       # strips of neighbours, and of other tiles, as whose inputs any others lie, too
     Py_ssize_t sums_at, folded_at, mix_at
@@ -330,7 +331,8 @@ cdef class Winograd(Convolution):
         if job.fused:
             job.slices = 1
             arrange_fused(job)
-        if job.fused and in_strips(job.tiling.fold * job.task.source.channels):
+        job.unread = job.task.source.axis[1].taps % panels.fold != 0 or job.task.source.axis[2].taps % panels.fold != 0
+        if job.fused and strips(job.tiling.fold * job.task.source.channels):
             columns = np.empty(job.tiling.tiles[1] * sizeof(tile_column_t), np.uint8)
             job.columns = <const tile_column_t *> cnp.PyArray_DATA(columns)
             find_columns(job, <tile_column_t *> job.columns)

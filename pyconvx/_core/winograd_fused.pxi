@@ -30,9 +30,13 @@ def fusible(bint strided, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t cha
     return fuses(strided, products, groups, channels)
 
 
+cdef inline bint strips(Py_ssize_t run) noexcept nogil:
+    return run <= LANES_F32
+
+
 def in_strips(Py_ssize_t run):
     """Whether tiles whose inputs are rows of `run` elements are transformed a strip of them at a time."""
-    return run <= LANES_F32
+    return strips(run)
 
 
 cdef Py_ssize_t tile_at(Py_ssize_t t, Py_ssize_t shared, Py_ssize_t spread, Py_ssize_t lanes) noexcept nogil:
@@ -66,17 +70,17 @@ cdef void arrange_strip(winograd_t *job, Py_ssize_t spread, tile_strip_t *strip)
 cdef void arrange_fused(winograd_t *job) noexcept nogil:
     """Where the inputs of some tiles lie in scratch, and how much of it they take."""
     cdef Py_ssize_t fold = job.tiling.fold, run = fold * job.task.source.channels
-    if run <= LANES_F32:
+    cdef Py_ssize_t laid
+    if strips(run):
         arrange_strip(job, job.tiling.outputs * run, &job.close)
         arrange_strip(job, job.tiling.side * run, &job.apart)
+        laid = rounded(job.tiling.side * fold * job.apart.length * sizeof(float))
     else:
         arrange_inputs(job, job.padded // LANES_F32, FUSED_POINT, 1, 0, LANES_F32, &job.apart.inputs)
-    # tiles that lie apart share vectors with no more others than neighbours do
+        laid = folded_size(job)
+    # of neighbours, as many tiles share a vector or more, and their rows are shorter
     job.folded_at = rounded(job.apart.inputs.depth * job.apart.inputs.depth_step * sizeof(float))
-    if run <= LANES_F32:
-        job.mix_at = job.folded_at + rounded(job.tiling.side * fold * job.apart.length * sizeof(float))
-    else:
-        job.mix_at = job.folded_at + folded_size(job)
+    job.mix_at = job.folded_at + laid
 
 
 cdef void transform_fused(const winograd_t *job, const lot_t *lot, char *scratch, float *sizes) noexcept nogil:
@@ -129,7 +133,6 @@ cdef void transform_strip(const winograd_t *job, const lot_t *lot, char *scratch
 cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
     cdef const winograd_t *job = <const winograd_t *> given
     cdef Py_ssize_t until = min((block + 1) * job.at_once, job.tiling.all)
-    cdef Py_ssize_t places = job.tiling.outputs * job.tiling.outputs
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef float checks[FUSED_TILES * LANES_F32]
     cdef tile_row_t rows[ROWS_KNOWN]

@@ -36,14 +36,14 @@ cdef void find_columns(const winograd_t *job, tile_column_t *columns) noexcept n
     cdef const source_t *s = &job.task.source
     cdef const tiling_t *tiling = &job.tiling
     cdef Py_ssize_t codes[MOST_SIDE * MOST_FOLD]
-    cdef Py_ssize_t t, i, since, length = tiling.side * tiling.fold, before = 0
+    cdef Py_ssize_t t, i, since, length = tiling.side * tiling.fold
     cdef const Py_ssize_t *row = s.axis[2].row
     for t in range(tiling.tiles[1]):
         tile_codes(s, tiling, 1, t, codes)
         columns[t].follows = t > 0 and tiling.regular[1][t - 1] and tiling.regular[1][t] and tiling.step[1] == 1 \
             and row[tiling.first[1][t]] - row[tiling.first[1][t - 1]] == tiling.outputs * tiling.fold
         if tiling.fold > 1:
-            for i in range(1, length):      # where no tap reads anything may stand: it is multiplied by zero
+            for i in range(1, length):      # where no tap reads anything may stand: products with it are zero, or NaN
                 if codes[i] == NOTHING and 0 <= codes[i - 1] < s.length[2] - 1:
                     codes[i] = codes[i - 1] + 1
         columns[t].since = columns[t].until = since = 0
@@ -76,7 +76,7 @@ cdef void find_row(const winograd_t *job, Py_ssize_t q, tile_row_t *row) noexcep
     tile_codes(s, tiling, 0, t, row.at)
     for i in range(tiling.side * tiling.fold):
         if tiling.fold > 1 and row.at[i] == NOTHING and i > 0:
-            row.at[i] = row.at[i - 1]       # what no tap reads, as in find_columns: folded tiles have no other NOTHING
+            row.at[i] = row.at[i - 1]       # what no tap reads, as in find_columns: inner tiles have no other NOTHING
         else:
             signs |= row.at[i]
             row.at[i] *= s.stride[1]
@@ -119,6 +119,8 @@ cdef void find_lot(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t until, ti
         column += 1
         if column == job.tiling.tiles[1]:
             at, column = at + 1, 0
+    if not lot.inner and job.unread:        # laid over one another, tiles would hold there what their lots make them
+        lot.neighbours = False
     if lot.count < FUSED_TILES:
         memset(targets, 0, (FUSED_TILES - lot.count) * outputs * outputs * sizeof(float *))
 

@@ -58,7 +58,7 @@ STRIPS = {16: Costs(133, 27, 220, 9, 38, 12, 0.3), 8: Costs(390, 17, 310, 12, 49
 """The same where tiles are transformed in strips of neighbours; `inputs`: an element of the rows of a tile."""
 NARROW_STRIPS = Costs(310, 0, 130, 8, 45, 15, 0.5)
 HALF = 0.75  # of what a vector of outputs takes, where they fill half of one at most
-CALL = 1000  # multiplications of vectors that a call takes more
+CALL = 1000  # multiplications of vectors that a call takes more, of one sample, so that others change no choice
 EXCHANGE = 14  # to bring a vector of channels together, or take one of outputs apart, of each place
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
