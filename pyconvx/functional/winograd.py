@@ -48,7 +48,7 @@ class Costs(NamedTuple):
     fold: int  # to find each further row of the squares that are folded
     output: int  # to transform a vector of outputs back, for each place of the tile
     products: int  # of a vector of filters with a channel
-    place: int  # what a place takes that is summed tap by tap, beside multiplications, and
+    place: int  # what a place takes of a group that is summed tap by tap, beside multiplications, and
     columns: float  # what a tap takes of a channel beside them, if that is done by `columns`
 
 
@@ -176,7 +176,7 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     if problem.apart:
         tile += EXCHANGE * form.out**2 * (vectors + inputs)
     places, products = math.prod(int(axis.length) for axis in problem.axes[1:]), math.prod(taps) * channels * vectors
-    sums = products + costs.place
+    sums = products + costs.place * problem.groups
     if not problem.apart and columns.wasteful(problem) is None and columns.unfit(problem) is None:
         some = problem.groups * columns.per_place(problem) / lanes
         sums = min(sums, some + costs.columns * math.prod(taps) * channels + 4)
