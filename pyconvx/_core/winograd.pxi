@@ -46,7 +46,7 @@ cdef struct winograd_t:
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
     bint fused                      # products and transforms of a few tiles at a time: no sums in memory
-    bint unread                     # some inputs of tiles are read by no tap
+    bint unread                     # some inputs of whole tiles are read by no tap
     const tile_column_t *columns    # where they lie in strips, NULL if they do not, and
     tile_strip_t close, apart       # strips of neighbours, and of other tiles, as whose inputs any others lie, too
     Py_ssize_t sums_at, folded_at, mix_at

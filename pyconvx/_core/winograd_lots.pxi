@@ -43,7 +43,7 @@ cdef void find_columns(const winograd_t *job, tile_column_t *columns) noexcept n
         columns[t].follows = t > 0 and tiling.regular[1][t - 1] and tiling.regular[1][t] and tiling.step[1] == 1 \
             and row[tiling.first[1][t]] - row[tiling.first[1][t - 1]] == tiling.outputs * tiling.fold
         if tiling.fold > 1:
-            for i in range(1, length):      # where no tap reads anything may stand: products with it are zero, or NaN
+            for i in range(1, length):      # where no tap reads anything may stand: it cancels, or a NaN is noticed
                 if codes[i] == NOTHING and 0 <= codes[i - 1] < s.length[2] - 1:
                     codes[i] = codes[i - 1] + 1
         columns[t].since = columns[t].until = since = 0
@@ -119,7 +119,7 @@ cdef void find_lot(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t until, ti
         column += 1
         if column == job.tiling.tiles[1]:
             at, column = at + 1, 0
-    if not lot.inner and job.unread:        # laid over one another, tiles would hold there what their lots make them
+    if not lot.inner and job.unread:        # a tile would hold there what the next one lays
         lot.neighbours = False
     if lot.count < FUSED_TILES:
         memset(targets, 0, (FUSED_TILES - lot.count) * outputs * outputs * sizeof(float *))

@@ -24,12 +24,12 @@ cdef enum:
     MOST_POINTS = MOST_SIDE * MOST_SIDE     # in all
     MOST_OUT = 4                    # outputs there
     MOST_FOLD = 4
-    LINE = 16                       # elements of a line of the cache
+    LINE = 16                       # floats of a line of the cache
 
 
 cdef inline Py_ssize_t spaced(Py_ssize_t count) noexcept nogil:
     """Elements from one of many parts of `count` to the next, which are written or read together: an odd number of
-    lines, for otherwise some would share a few places of the nearest cache, which has a power of two.
+    lines, for otherwise many would share a few sets of the nearest cache, of which there is a power of two.
     """
     return ((count + LINE - 1) // LINE | 1) * LINE
 

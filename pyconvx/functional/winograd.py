@@ -58,7 +58,9 @@ STRIPS = {16: Costs(133, 27, 220, 9, 38, 12, 0.3), 8: Costs(390, 17, 310, 12, 49
 """The same where tiles are transformed in strips of neighbours; `inputs`: an element of the rows of a tile."""
 NARROW_STRIPS = Costs(310, 0, 130, 8, 45, 15, 0.5)
 HALF = 0.75  # of what a vector of outputs takes, where they fill half of one at most
-CALL = 1000  # multiplications of vectors that a call takes more, of one sample, so that others change no choice
+CALL = (
+    1000  # multiplications of vectors that a call takes more; charged to each sample, so that others change no choice
+)
 EXCHANGE = 14  # to bring a vector of channels together, or take one of outputs apart, of each place
 
 Tiles = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]
@@ -178,8 +180,8 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     places, products = math.prod(int(axis.length) for axis in problem.axes[1:]), math.prod(taps) * channels * vectors
     sums = products + costs.place * problem.groups
     if not problem.apart and columns.wasteful(problem) is None and columns.unfit(problem) is None:
-        some = problem.groups * columns.per_place(problem) / lanes
-        sums = min(sums, some + costs.columns * math.prod(taps) * channels + 4)
+        some = columns.per_place(problem) / lanes + costs.columns * math.prod(taps) * channels + 4
+        sums = min(sums, problem.groups * some)
     return places * sums / (tile * len(tiles[0][0]) * len(tiles[1][0]) + CALL)
 
 

@@ -6,6 +6,7 @@ Written for calls of a plugin's functions; imports NumPy and the forms of arrays
 from __future__ import annotations
 
 import itertools
+import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -69,10 +70,9 @@ def input_untouched(calls: Sequence[Call]) -> None:
             raise Refuted(f"{call.what} seeded NumPy's global random numbers, or drew some", "them as they were before")
 
 
-def _shared_random() -> tuple[Any, ...]:
+def _shared_random() -> bytes:
     """What tells the next random numbers of numpy.random itself."""
-    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-    return state["state"]["key"].tobytes(), state["state"]["pos"]
+    return pickle.dumps(np.random.get_state(legacy=False))  # noqa: NPY002
 
 
 def repeatable(calls: Sequence[Call]) -> None:
