@@ -151,11 +151,7 @@ def compiled_for_one_slope_only(x, slope=0.1):
 
 
 @activation(
-    "parameters",
-    compiled={
-        "float32": foreign_activation(leaky, "float32"),
-        "float64": foreign_activation(leaky, "float64", 1),
-    },
+    "parameters", compiled=both(foreign_activation, leaky, 1) | {"float32": foreign_activation(leaky, "float32")}
 )
 def compiled_for_one_slope_only_in_float32(x, slope=0.1):
     return leaky(x, slope)

@@ -137,11 +137,7 @@ def compiled_for_one_power_only(w, power=2.0):
 
 
 @pooling(
-    "parameters",
-    compiled={
-        "float32": foreign_pooling(energy, "float32"),
-        "float64": foreign_pooling(sum_of_powers, "float64", 1),
-    },
+    "parameters", compiled=both(foreign_pooling, sum_of_powers, 1) | {"float32": foreign_pooling(energy, "float32")}
 )
 def compiled_for_one_power_only_in_float32(w, power=2.0):
     return sum_of_powers(w, power)
