@@ -29,6 +29,8 @@ def off_line(shape, dtype):
         ("winograd", "float32", (1, 150, 151, 20), (96, 5, 5, 20), {"padding": 2, "padding_mode": "reflect"}),
         ("winograd", "float32", (1, 150, 150, 72), (96, 3, 3, 72), {"padding": 1}),
         ("winograd", "float32", (1, 301, 301, 20), (96, 3, 3, 20), {"padding": 1, "stride": 2}),
+        ("winograd", "float32", (2, 150, 150, 40), (48, 1, 5, 40), {"padding": (0, 2)}),
+        ("winograd", "float32", (2, 150, 150, 20), (48, 9, 1, 20), {"padding": (4, 0), "padding_mode": "reflect"}),
         ("bands", "float32", (2, 150, 150, 3), (48, 3, 3, 3), {"padding": 1}),
         ("bands", "float32", (2, 150, 150, 8), (48, 1, 1, 8), {}),
         ("bands", "float32", (1, 150, 150, 80), (96, 3, 3, 80), {"padding": 1, "dilation": 2}),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx import _core
-from pyconvx.functional import winograd
+from pyconvx.functional import winograd_costs, winograd_forms
 from pyconvx.testing import reference
 from pyconvx.testing.strategies import mode_names
 
@@ -16,7 +16,7 @@ SIDES = [(3, 1), (3, 1), (4, 1), (5, 1), (3, 2), (5, 2), (6, 2), (7, 2), (9, 2),
 
 
 @st.composite
-def cases(draw):
+def squares(draw):
     """x, filters and options of squares of taps, folded or not, in groups or not, with few channels and with many."""
     side, stride = draw(st.sampled_from(SIDES))
     rank, alone = draw(st.sampled_from([2, 2, 3])), stride == 1 or side == 3
@@ -39,6 +39,38 @@ def cases(draw):
     }
     bias = rng.standard_normal(len(filters)).astype(np.float32) if draw(st.booleans()) else None
     return rank, x, filters, bias, options
+
+
+@st.composite
+def lines(draw):
+    """The same of taps along one axis, any, and perhaps some along another."""
+    rank = draw(st.integers(1, 3))
+    along, beside = draw(st.permutations(range(rank)))[0], draw(st.sampled_from([1, 1, 2, 3]))
+    taps, deep = [1] * rank, draw(st.integers(0, rank - 1))
+    taps[deep] = beside
+    taps[along] = draw(st.sampled_from([3, 3, 4, 5, 6, 7, 8, 9, 11, 14, 20]))
+    stride, dilation = ([draw(st.sampled_from([1, 1, 2, 3])) for _ in range(rank)] for _ in range(2))
+    stride[along], most = 1, (1, 3, 9, 29)
+    groups, channels = draw(st.sampled_from([1, 1, 2, 3])), draw(st.sampled_from([1, 2, 5, 8, 16, 20, 33]))
+    outputs = draw(st.integers(1, 40 if groups == 1 else 18))
+    spatial = [max(1, reach - 2 + draw(st.integers(0, most[-1] if i == along else most[3 - rank]))) for i, reach in
+               enumerate((n - 1) * d + 1 for n, d in zip(taps, dilation, strict=True))]  # fmt: skip
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    x = rng.standard_normal((draw(st.integers(1, 2)), *spatial, groups * channels)).astype(np.float32)
+    filters = rng.standard_normal((groups * outputs, *taps, channels)).astype(np.float32)
+    options = {
+        "groups": groups,
+        "stride": tuple(stride),
+        "padding": tuple(draw(st.integers(0, n)) for n in taps),
+        "padding_mode": draw(st.sampled_from(mode_names())),
+        "dilation": tuple(dilation),
+    }
+    bias = rng.standard_normal(len(filters)).astype(np.float32) if draw(st.booleans()) else None
+    return rank, x, filters, bias, options
+
+
+def cases():
+    return st.one_of(squares(), lines())
 
 
 def computed(rank, *arguments, **options):
@@ -142,13 +174,21 @@ def test_what_is_not_finite_stays_in_its_windows(isa, case, value, at, mode):
         ((1, 64, 64, 1), (16, 3, 3, 1), {"padding": 1}, "bands"),
         ((1, 64, 64, 3), (4, 3, 3, 3), {"padding": 1}, "columns"),
         ((1, 100, 100, 2), (4, 5, 5, 2), {"padding": 2}, "columns"),
+        ((1, 1500, 80), (256, 3, 80), {"padding": "same"}, "winograd"),
+        ((1, 4000, 64), (64, 3, 64), {"padding": "same", "dilation": 8}, "winograd"),
+        ((1, 40, 50, 48), (40, 1, 7, 48), {"padding": "same"}, "winograd"),
+        ((1, 40, 50, 48), (40, 7, 1, 48), {"padding": "same"}, "winograd"),
+        ((1, 40, 50, 48), (40, 3, 5, 48), {"padding": "same", "stride": (1, 2)}, "winograd"),
+        ((1, 16, 28, 28, 32), (32, 5, 1, 1, 32), {"padding": "same"}, "winograd"),
+        ((1, 1500, 64), (64, 3, 64), {"padding": "same", "stride": 2}, "bands"),
+        ((1, 16000, 2), (64, 9, 2), {"padding": "same"}, "bands"),
     ],
 )
 def test_it_is_chosen_where_it_pays(isa, x, filters, options, name):
     with _core.using(isa):
-        lanes = _core.kernels.LANES["float32"]
+        lanes, function = _core.kernels.LANES["float32"], getattr(cx, f"conv{len(x) - 2}d")
         if lanes >= 8:  # what it costs was measured with vectors of 8 and 16
-            assert cx.explain(cx.conv2d, x, filters, **options).algorithm == name
+            assert cx.explain(function, x, filters, **options).algorithm == name
 
 
 @pytest.mark.parametrize("isa", _core.supported())
@@ -158,8 +198,8 @@ def test_what_is_saved_grows_with_channels(isa):
         for channels in (1, 2, 4, 8, 16, 32):
             x, filters = np.zeros((1, 40, 40, channels), np.float32), np.ones((32, 3, 3, channels), np.float32)
             problem = cx.conv2d.plan(x, filters).supposed()
-            form = winograd.form_of(problem)
-            times = winograd.saved(problem, form, winograd.tiles_of(problem.axes, form))
+            form = winograd_forms.form_of(problem)
+            times = winograd_costs.saved(problem, form, winograd_forms.tiles_of(problem.axes, form))
             saved[_core.kernels.in_strips(channels)].append(times)
     assert all(each == sorted(each) for each in saved.values())
     assert saved[True][0] < 1 < saved[False][-1]

@@ -105,6 +105,7 @@ class WinogradPanels:
     flipped: bool
     form: int
     fold: int
+    points: int
     def __init__(
         self,
         filters: Array,
@@ -113,7 +114,8 @@ class WinogradPanels:
         flipped: bool,
         form: int,
         fold: int,
-        kernel: tuple[int, int],
+        kernel: tuple[int, ...],
+        order: tuple[int, int, int],
         packing: bool = True,
     ) -> None: ...
     @property
@@ -201,7 +203,7 @@ def filter_gradient(
 def depthwise_filter_gradient(
     x: Array, gy: Array, gradient: Array, axes: Axes, constants: Array, threads: int
 ) -> None: ...
-def fusible(strided: bool, products: int, groups: int, channels: int) -> bool: ...
+def fusible(form: int, products: int, groups: int, channels: int) -> bool: ...
 def in_strips(run: int) -> bool: ...
 def winograd_filter_gradient(
     x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, tiles: Any, threads: int

@@ -17,11 +17,16 @@
 #include <string.h>
 #include "vmaths.h"
 
-/* A form is the number of taps along a side at stride 1, 3 to 5, or WINOGRAD_STRIDED. */
+/* A form is the number of taps along a side at stride 1, 3 to 5, or WINOGRAD_STRIDED. Those of winograd_line.h are
+   WINOGRAD_LINE more than the taps of a line. */
 #define WINOGRAD_STRIDED 2
-#define WINOGRAD_SIDE(form) ((form) == WINOGRAD_STRIDED ? 9 : 6) /* inputs along a side of a tile, and points */
-#define WINOGRAD_TAPS(form) ((form) == WINOGRAD_STRIDED ? 3 : (form))
-#define WINOGRAD_OUT(form) ((form) == WINOGRAD_STRIDED ? 4 : 7 - (form))
+#define WINOGRAD_LINE 8
+#define WINOGRAD_IS_LINE(form) ((form) > WINOGRAD_LINE)
+#define WINOGRAD_SIDE(form) ((form) == WINOGRAD_STRIDED ? 9 : WINOGRAD_IS_LINE(form) ? 8 : 6) /* inputs along a row of a tile, and points */
+#define WINOGRAD_TAPS(form) ((form) == WINOGRAD_STRIDED ? 3 : (form) % WINOGRAD_LINE)
+#define WINOGRAD_OUT(form) ((form) == WINOGRAD_STRIDED ? 4 : WINOGRAD_SIDE(form) + 1 - WINOGRAD_TAPS(form))
+#define WINOGRAD_ROWS(form, side) (WINOGRAD_IS_LINE(form) ? 1 : (side)) /* along a column: as many as along a row, or 1 */
+#define WINOGRAD_FILTER_POINTS(form) (WINOGRAD_IS_LINE(form) ? 8 : 36)
 #define WINOGRAD_FORMS(DO) \
     switch (form) { \
     case WINOGRAD_STRIDED: DO(WINOGRAD_STRIDED); break; \

@@ -1,5 +1,6 @@
 # Convolution by Winograd's algorithms (float32): F(4x4, 3x3), F(3x3, 4x4) and F(2x2, 5x5) at stride 1, with 36 products
-# for 144, 144 and 100, and a form of F(4x4, 3x3) for stride 2, with 81.
+# for 144, 144 and 100, and a form of F(4x4, 3x3) for stride 2, with 81. Where filters have taps along one axis, and are
+# summed over those of another, F(6, 3) to F(3, 6) with 8 products for 18 or 20; more taps are cut into pieces.
 #
 # The result is cut into tiles of a few places (`spacing` places apart: the dilation), whose inputs are transformed; for
 # each point there is one matrix product over the channels, and the sums are transformed back. Inputs are found through
@@ -7,6 +8,12 @@
 # inputs are folded: squares of stride x stride elements become one with as many channels, and taps likewise, which
 # leaves a convolution at stride 1. Tiles that hold what the transform would spread over all of their places, an
 # infinity, a NaN or the rounding of an element far larger than others, are reported, for another algorithm to do again.
+
+cdef extern from "winograd_line.h":
+    float winograd_line_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
+    void winograd_line_outputs(int taps, const float *m, Py_ssize_t lines, Py_ssize_t width, Py_ssize_t step,
+                               const float *bias, float **targets, Py_ssize_t first, Py_ssize_t count, bint past,
+                               unsigned char *flagged) noexcept nogil
 
 cdef extern from "winograd_fused.h":
     enum:
@@ -40,6 +47,8 @@ cdef struct winograd_t:
     tiling_t tiling
     const float *panels
     Py_ssize_t groups, outputs, channels, group_size, panels_per_group
+    Py_ssize_t of_filters           # points that they have
+    Py_ssize_t depth                # sums of a point: taps of the axis that no tile lies along, times pieces of lines
     Py_ssize_t at_once, slices
     Py_ssize_t padded               # channels of all groups, rounded up to whole vectors
     Py_ssize_t point                # elements from the inputs of tiles for a point to those for the next
@@ -70,17 +79,34 @@ cdef Py_ssize_t cut_tiles(const int *narrow, Py_ssize_t tiles, Py_ssize_t kind, 
     return parts
 
 
-cdef void finish_tiles(const task_t *task, float **targets, Py_ssize_t tiles, Py_ssize_t side, Py_ssize_t first,
+cdef void finish_tiles(const winograd_t *job, float **targets, Py_ssize_t tiles, Py_ssize_t first,
                        Py_ssize_t outputs) noexcept nogil:
-    """Apply the activation to outputs, from the first on, of tiles of side x side places: along rows, which go on from
+    """Apply the activation to outputs, from the first on, of some tiles: along rows of their places, which go on from
     one tile to the next.
     """
-    cdef float *row[WINOGRAD_TILES * MOST_OUT]
-    cdef Py_ssize_t i, t
-    for i in range(side):
+    cdef float *row[WINOGRAD_TILES * MOST_ALONG]
+    cdef Py_ssize_t i, t, lines = job.tiling.lines, side = job.tiling.outputs
+    for i in range(lines):
         for t in range(tiles):
-            memcpy(row + t * side, targets + (t * side + i) * side, side * sizeof(float *))
-        finish_targets(task, row, tiles * side, first, outputs)
+            memcpy(row + t * side, targets + (t * lines + i) * side, side * sizeof(float *))
+        finish_targets(&job.task, row, tiles * side, first, outputs)
+
+
+cdef void transform_sums(const winograd_t *job, const float *sums, Py_ssize_t tiles, const int *narrow,
+                         Py_ssize_t width, Py_ssize_t point_step, const float *bias, float **targets, Py_ssize_t first,
+                         Py_ssize_t count, unsigned char *flagged) noexcept nogil:
+    """Fill outputs of some tiles, for `count` filters from the first on; flags the tiles where one is not finite."""
+    cdef Py_ssize_t t, lane
+    if WINOGRAD_IS_LINE(job.tiling.form):
+        winograd_line_outputs(<int> job.tiling.piece, sums, tiles, width, point_step, bias, targets, first, count,
+                              job.task.past, flagged)
+        return
+    for t in range(tiles):
+        for lane from 0 <= lane < count by LANES_F32:
+            if not winograd_output(job.tiling.form, narrow[t], sums + t * width + lane, point_step, bias + lane,
+                                   targets, first + lane, min(<Py_ssize_t> LANES_F32, count - lane), job.task.past):
+                flagged[t] = 1
+        targets += job.tiling.outputs * job.tiling.outputs
 
 
 cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nogil:
@@ -93,7 +119,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef Py_ssize_t all_panels = job.groups * job.panels_per_group
     cdef Py_ssize_t panel0 = block % job.slices * all_panels // job.slices
     cdef Py_ssize_t panel1 = (block % job.slices + 1) * all_panels // job.slices
-    cdef Py_ssize_t depth = s.axis[0].taps
+    cdef Py_ssize_t depth = job.depth
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
     cdef float *inputs = <float *> scratch
     cdef float *sums = <float *> (scratch + job.sums_at)
@@ -105,17 +131,20 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef Py_ssize_t parts[KINDS]
     cdef Py_ssize_t heights[KINDS][WINOGRAD_TILES]
     cdef Py_ssize_t tile_at[KINDS][WINOGRAD_SLOTS]
-    cdef const float *tile_rows[KINDS][WINOGRAD_SLOTS * 8]
+    cdef const float *tile_rows[KINDS][WINOGRAD_SLOTS * MOST_SUMS]
     cdef float *to[KINDS][WINOGRAD_SLOTS]
     cdef int narrow[WINOGRAD_TILES]
     cdef Py_ssize_t kind_of[MOST_POINTS]
-    cdef Py_ssize_t taps[8]
+    cdef Py_ssize_t taps[MOST_SUMS]
     cdef Py_ssize_t filters_of[MOST_POINTS]     # which point of the filters each point of a tile meets
     cdef tile_t tile
-    cdef Py_ssize_t side = job.tiling.side, places = job.tiling.outputs * job.tiling.outputs
+    cdef Py_ssize_t side = job.tiling.side, places = job.tiling.lines * job.tiling.outputs
+    cdef Py_ssize_t points = job.tiling.rows * side
+    cdef bint line = WINOGRAD_IS_LINE(job.tiling.form)
     cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, of, sub, kind, point_step
     cdef Py_ssize_t kinds = 1
     cdef const float *panel
+    cdef float *to_points
     cdef float size
     for t in range(tiles):
         find_tile(s, &job.tiling, tile0 + t, &tile)
@@ -129,15 +158,17 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         for d in range(depth):
             tile_inputs(s, &job.tiling, &tile, d, <const float *> job.task.x, constants, rows,
                         <float *> (scratch + job.folded_at), <float *> (scratch + job.mix_at))
-            size = max(size, transform_inputs(s, &job.tiling, tile.narrow, rows,
-                                              inputs + (t * depth + d) * job.padded,
-                                              job.point, lanes))
+            to_points = inputs + (t * depth + d) * job.padded
+            if line:
+                size = max(size, winograd_line_input(rows, s.channels, to_points, job.point))
+            else:
+                size = max(size, transform_inputs(s, &job.tiling, tile.narrow, rows, to_points, job.point, lanes))
         if block % job.slices == 0:
             job.sizes[tile0 + t] = size
     for d in range(depth):
         taps[d] = d * job.channels
-    for x in range(side * side):
-        filters_of[x] = min(x // side, <Py_ssize_t> 5) * 6 + min(x % side, <Py_ssize_t> 5)
+    for x in range(points):
+        filters_of[x] = x if line else min(x // side, <Py_ssize_t> 5) * 6 + min(x % side, <Py_ssize_t> 5)
         kind_of[x] = LEFT_OUT(kinds > 1, x // side) + 2 * LEFT_OUT(kinds > 1, x % side)
     for kind in range(kinds):
         parts[kind] = cut_tiles(narrow, tiles, kind, heights[kind], tile_at[kind])
@@ -152,13 +183,13 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         width = wide if job.outputs - first > lanes else lanes
         valid = min(width, job.outputs - first)
         memset(start, 0, sizeof(start))
-        panel = job.panels + group * job.group_size + first * POINTS * depth * job.channels
+        panel = job.panels + group * job.group_size + first * job.of_filters * depth * job.channels
         point_step = spaced(job.at_once * width)
         for kind in range(kinds):
             for sub in range(parts[kind]):
                 for i in range(heights[kind][sub]):
                     to[kind][sub * TILE_FULL + i] = sums + tile_at[kind][sub * TILE_FULL + i] * width
-        for x in range(side * side):
+        for x in range(points):
             of, kind = filters_of[x], kind_of[x]
             for sub in range(parts[kind]):
                 multiply_f32(heights[kind][sub], width, tile_rows[kind] + sub * depth * TILE_FULL, taps, depth,
@@ -168,20 +199,14 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
         if job.task.bias != NULL:
             for lane in range(valid):
                 start[lane] = (<const float *> job.task.bias)[group * job.outputs + first + lane]
-        for t in range(tiles):
-            lane = 0
-            while lane < valid:
-                if not winograd_output(job.tiling.form, narrow[t], sums + t * width + lane, point_step, start + lane,
-                                       targets + t * places, group * job.outputs + first + lane,
-                                       min(lanes, valid - lane), job.task.past):
-                    job.flagged[tile0 + t] = 1
-                lane += lanes
+        transform_sums(job, sums, tiles, narrow, width, point_step, start, targets, group * job.outputs + first, valid,
+                       job.flagged + tile0)
     if job.task.past:
         PASSED()
     if job.task.finishing:
         first = output_of(panel0, job.panels_per_group, job.outputs, wide)
         valid = output_of(panel1, job.panels_per_group, job.outputs, wide) - first
-        finish_tiles(&job.task, targets, tiles, job.tiling.outputs, first, valid)
+        finish_tiles(job, targets, tiles, first, valid)
 
 
 cdef Py_ssize_t slices_of(Py_ssize_t tile_blocks, Py_ssize_t panels, int threads, Py_ssize_t outputs) noexcept:
@@ -270,16 +295,25 @@ cdef int once_winograd(const ready_t *ready, const void *x, const void *bias, vo
 
 cdef Py_ssize_t folded_size(const winograd_t *job) noexcept nogil:
     """Bytes for the squares of a tile that fold_inputs may have to gather."""
-    cdef Py_ssize_t points = job.tiling.side * job.tiling.side, fold = job.tiling.fold
+    cdef Py_ssize_t points = job.tiling.rows * job.tiling.side, fold = job.tiling.fold
     return rounded((points * fold + 1) * fold * job.task.source.channels * sizeof(float)) if fold > 1 else 0
+
+
+cdef void arrange_sums(winograd_t *job) noexcept nogil:
+    """Where the points of a block's tiles, and their sums, lie in scratch, and how much of it they take."""
+    cdef Py_ssize_t points = job.tiling.rows * job.tiling.side
+    job.point = spaced(job.at_once * job.depth * job.padded)
+    job.sums_at = rounded(points * job.point * sizeof(float))
+    job.folded_at = job.sums_at + rounded(points * spaced(job.at_once * TILE_VECTORS * LANES_F32) * sizeof(float))
+    job.mix_at = job.folded_at + folded_size(job)
 
 
 cdef class Winograd(Convolution):
     """Winograd(x, panels, y, axes, constants, tiles, threads): for float32.
 
-    tiles: for each of the last two axes (first, count, regular, spacing): three intp arrays, one element per tile, and
-    the places between the outputs of a tile. `fill` returns None, or uint8 (N, places of the first axis, tiles, tiles)
-    not 0 for the tiles that must be done again by another algorithm.
+    tiles: for each of the last two axes in the order of the panels (first, count, regular, spacing): three intp arrays,
+    one element per tile, and the places between the outputs of a tile. `fill` returns None, or uint8 (N, places of the
+    first axis in that order, tiles, tiles) not 0 for the tiles that must be done again by another algorithm.
     """
     cdef winograd_t job
     cdef WinogradPanels panels
@@ -287,10 +321,9 @@ cdef class Winograd(Convolution):
     def __init__(self, cnp.ndarray x, WinogradPanels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants,
                  tuple tiles, int threads):
         cdef winograd_t *job = &self.job
-        cdef cnp.ndarray columns
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         self.begin(job, sizeof(winograd_t), x, y, axes, constants, threads,
-                   1.0 * POINTS * panels.groups * panels.depth * panels.outputs * panels.channels)
+                   1.0 * panels.points * panels.groups * panels.depth * panels.outputs * panels.channels)
         self.panels = panels
         self.keep += (tiles,)
         job.panels = panels.data
@@ -298,13 +331,15 @@ cdef class Winograd(Convolution):
         job.group_size = panels.group_size
         job.task.past = job.task.past and job.outputs % lanes == 0
         job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
-        job.tiling = tiling_of(&job.task.source, tiles, panels.form, panels.fold)
-        if panels.depth != job.task.source.axis[0].taps or panels.depth > 8:
+        job.of_filters, job.depth = panels.points, panels.depth
+        job.tiling = tiling_of(&job.task.source, tiles, panels.form, panels.fold, panels.order)
+        if panels.depth != job.task.source.axis[job.tiling.axis[0]].taps * job.tiling.pieces \
+                or panels.depth > MOST_SUMS:
             raise ValueError("Winograd's algorithm: the filters do not fit")
         job.padded = (job.groups * job.channels + lanes - 1) // lanes * lanes
-        job.fused = fuses(panels.form == WINOGRAD_STRIDED, panels.depth * job.channels, job.groups, job.channels)
+        job.fused = fuses(panels.form, panels.depth * job.channels, job.groups, job.channels)
         job.tiling.alike = job.fused
-        cdef Py_ssize_t points = job.tiling.side * job.tiling.side
+        cdef Py_ssize_t points = job.tiling.rows * job.tiling.side
         cdef Py_ssize_t one = points * panels.depth * job.padded * sizeof(float)
         job.at_once = min(WINOGRAD_TILES, max(TILE_FULL, WINOGRAD_BYTES // one), job.tiling.all)
         cdef Py_ssize_t tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
@@ -323,20 +358,13 @@ cdef class Winograd(Convolution):
                     job.at_once = (lots + self.ready.threads - 1) // self.ready.threads * FUSED_TILES
             job.at_once = (job.at_once + FUSED_TILES - 1) // FUSED_TILES * FUSED_TILES
             tile_blocks = (job.tiling.all + job.at_once - 1) // max(1, job.at_once)
-        job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
-        job.point = spaced(job.at_once * panels.depth * job.padded)
-        job.sums_at = rounded(points * job.point * sizeof(float))
-        job.folded_at = job.sums_at + rounded(points * spaced(job.at_once * TILE_VECTORS * lanes) * sizeof(float))
-        job.mix_at = job.folded_at + folded_size(job)
+        job.unread = job.task.source.axis[1].taps % panels.fold != 0 or job.task.source.axis[2].taps % panels.fold != 0
         if job.fused:
             job.slices = 1
-            arrange_fused(job)
-        job.unread = job.task.source.axis[1].taps % panels.fold != 0 or job.task.source.axis[2].taps % panels.fold != 0
-        if job.fused and strips(job.tiling.fold * job.task.source.channels):
-            columns = np.empty(job.tiling.tiles[1] * sizeof(tile_column_t), np.uint8)
-            job.columns = <const tile_column_t *> cnp.PyArray_DATA(columns)
-            find_columns(job, <tile_column_t *> job.columns)
-            self.keep += (columns,)
+            self.keep += (arrange_fused(job),)
+        else:
+            job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
+            arrange_sums(job)
         job.task.scratch_size = job.mix_at
         if job.task.source.mixed:
             job.task.scratch_size += points * job.task.source.channels * sizeof(float)
@@ -349,7 +377,7 @@ cdef class Winograd(Convolution):
         cdef WinogradPanels mine = self.panels
         return WinogradPanels(
             filters.reshape((filters.shape[0], -1, filters.shape[filters.ndim - 1])), mine.groups, mine.transposed,
-            mine.flipped, mine.form, mine.fold, mine.kernel)
+            mine.flipped, mine.form, mine.fold, mine.kernel, mine.order)
 
     cdef int use(self, void *job, packed) except -1:
         (<winograd_t *> job).panels = (<WinogradPanels?> packed).data
@@ -386,7 +414,9 @@ cdef class Winograd(Convolution):
         self.run(&job, x, bias, y, border)
         if flag_samples(&job) == 0:
             return None
-        shape = job.task.source.batch, job.task.source.axis[0].length, job.tiling.tiles[0], job.tiling.tiles[1]
+        deep = job.task.source.axis[job.tiling.axis[0]].length
+        last = fast_axis(&job.tiling)
+        shape = job.task.source.batch, deep, job.tiling.tiles[1 - last], job.tiling.tiles[last]
         flagged = np.empty(shape, np.uint8)
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> flagged), job.flagged, job.tiling.all)
-        return flagged
+        return flagged if last == 1 else flagged.swapaxes(2, 3)

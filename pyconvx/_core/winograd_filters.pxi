@@ -1,10 +1,14 @@
 # Filters of Winograd's algorithms, transformed and packed.
 
+cdef extern from "winograd_line.h":
+    void winograd_line_filters(int taps, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
+
 cdef enum:
     FILTER_RUN = 8                  # channels of filters transformed at a time
     TAPS_STEP = (FILTER_RUN + 1) * LANES_F32    # a vector more: taps do not share lines of the nearest cache
     POINTS_STEP = (FILTER_RUN * TILE_VECTORS + 1) * LANES_F32   # nor do points
-    MOST_TAPS = 5                   # taps there
+    MOST_TAPS = 5                   # taps along a side of a square, and
+    MOST_TAPS_ALONG = 6             # of a line
 
 
 cdef cnp.ndarray folded_filters(cnp.ndarray filters, tuple kernel, Py_ssize_t fold, Py_ssize_t side):
@@ -22,35 +26,47 @@ cdef cnp.ndarray folded_filters(cnp.ndarray filters, tuple kernel, Py_ssize_t fo
 cdef class WinogradPanels:
     """Transformed filters: [group][panel][point][depth tap][channel][lane].
 
-    filters: (F, taps, C // groups), float32, with taps of a first axis and kernel = taps of two others. form: taps
-    along a side (3, 4 or 5), or WINOGRAD_STRIDED, after squares of fold x fold taps have become channels (groups 1).
-    With `transposed` channels and filters change places; with `flipped` the taps of the last two axes are taken in
-    reverse. `packing` as for Panels.
+    filters: (F, taps, C // groups), float32; kernel: their taps along three axes. form: taps along a side (3, 4 or 5)
+    of the last two, or WINOGRAD_STRIDED, after squares of fold x fold taps have become channels (groups 1); of lines,
+    WINOGRAD_LINE more than the taps of a piece. order: of the axes, lines lie along the last, and sums go over taps of
+    the first; the other has one then. With `transposed` channels and filters change places; with `flipped` the taps of
+    squares and lines are taken in reverse. `packing` as for Panels.
     """
-    cdef readonly Py_ssize_t groups, outputs, channels, depth, fold
+    cdef readonly Py_ssize_t groups, outputs, channels, depth, fold, points
     cdef readonly bint transposed, flipped
     cdef readonly int form
-    cdef tuple kernel
+    cdef tuple kernel, order
+    cdef Py_ssize_t length, pieces      # taps of the filters that `flipped` turns, and the parts they are cut into
+    cdef Py_ssize_t deep_step, step     # taps from one of the first axis to the next, and from one of these
     cdef Py_ssize_t group_size
     cdef object memory
     cdef float *data
 
     def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, int form,
-                 Py_ssize_t fold, tuple kernel, bint packing=True):
-        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), squares = WINOGRAD_TAPS(form) * WINOGRAD_TAPS(form)
-        if not (2 <= form <= MOST_TAPS and 1 <= fold <= MOST_FOLD and (fold == 1 or groups == 1)) \
-                or max(kernel) > WINOGRAD_TAPS(form) * fold or (fold == 1 and kernel[0] * kernel[1] != squares):
+                 Py_ssize_t fold, tuple kernel, tuple order, bint packing=True):
+        cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), piece = WINOGRAD_TAPS(form)
+        deep, across, along = [kernel[i] for i in order]
+        if WINOGRAD_IS_LINE(form):
+            fits = WINOGRAD_LINE + 3 <= form <= WINOGRAD_LINE + MOST_TAPS_ALONG and fold == 1 and across == 1
+        else:
+            fits = 2 <= form <= MOST_TAPS and 1 <= fold <= MOST_FOLD and order == (0, 1, 2) and (
+                across == along == piece if fold == 1 else groups == 1 and max(across, along) <= piece * fold)
+        if not fits:
             raise ValueError("Winograd's algorithm: the filters do not fit")
-        self.groups, self.depth = groups, filters.shape[1] // (kernel[0] * kernel[1])
-        self.transposed, self.flipped, self.form, self.fold, self.kernel = transposed, flipped, form, fold, kernel
+        self.groups, self.transposed, self.flipped, self.form, self.fold = groups, transposed, flipped, form, fold
+        self.kernel, self.order = kernel, order
+        self.points, self.pieces = WINOGRAD_FILTER_POINTS(form), pieces_of(form, along)
+        self.length = along if WINOGRAD_IS_LINE(form) else piece * piece
+        self.deep_step, self.step = (1, deep) if order[0] > order[2] else (self.length, 1)
+        self.depth = deep * self.pieces
         self.outputs, self.channels = filters.shape[0] // groups, filters.shape[2] * fold * fold
         if transposed:
             self.outputs, self.channels = self.channels, self.outputs
-        self.group_size = (self.outputs + lanes - 1) // lanes * lanes * POINTS * self.depth * self.channels
+        self.group_size = (self.outputs + lanes - 1) // lanes * lanes * self.points * self.depth * self.channels
         if not packing:
             return
         if fold > 1:
-            filters = folded_filters(filters, kernel, fold, WINOGRAD_TAPS(form))
+            filters = folded_filters(filters, (across, along), fold, piece)
         cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
         cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
         cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
@@ -65,7 +81,7 @@ cdef class WinogradPanels:
             for group in range(groups):
                 for first from 0 <= first < self.outputs by width:
                     self.transform(origin + group * step_group + first * step_output, step_output, step_tap,
-                                   step_channel, self.data + group * self.group_size + first * POINTS * inner,
+                                   step_channel, self.data + group * self.group_size + first * self.points * inner,
                                    self.outputs - first)
 
     cdef void transform(self, const float *origin, Py_ssize_t step_output, Py_ssize_t step_tap,
@@ -79,25 +95,35 @@ cdef class WinogradPanels:
         cdef float points[POINTS * POINTS_STEP]
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         cdef Py_ssize_t width = lanes * TILE_VECTORS if outputs > lanes else lanes
-        cdef Py_ssize_t all_taps = WINOGRAD_TAPS(self.form) * WINOGRAD_TAPS(self.form)
-        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap, lane
+        cdef Py_ssize_t all_taps = WINOGRAD_TAPS(self.form) * WINOGRAD_ROWS(self.form, WINOGRAD_TAPS(self.form))
+        cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap, lane, since, there
         cdef float *to
         memset(taps, 0, sizeof(taps))
         for d in range(self.depth):
+            since = d % self.pieces * all_taps
+            there = min(all_taps, self.length - since)
+            memset(taps + there * TAPS_STEP, 0, (all_taps - there) * TAPS_STEP * sizeof(float))
             for c from 0 <= c < self.channels by FILTER_RUN:
                 run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
                 for lane from 0 <= lane < min(width, outputs) by lanes:
-                    for k in range(all_taps):
-                        tap = d * all_taps + (all_taps - 1 - k if self.flipped else k)
+                    for k in range(there):
+                        tap = self.length - 1 - since - k if self.flipped else since + k
+                        tap = d // self.pieces * self.deep_step + tap * self.step
                         turn(origin + lane * step_output + tap * step_tap + c * step_channel, step_output, step_channel,
                              taps + k * TAPS_STEP, lanes, 1, min(lanes, outputs - lane), run)
                     for i in range(run):
-                        winograd_filters(self.form, taps + i * lanes, TAPS_STEP, points + i * width + lane, POINTS_STEP)
-                for x in range(POINTS):
+                        self.points_of(taps + i * lanes, points + i * width + lane)
+                for x in range(self.points):
                     to = panel + (x * inner + d * self.channels + c) * width
                     memcpy(to, points + x * POINTS_STEP, run * width * sizeof(float))
                     for i in range(run):
                         PREFETCH(to + (run + i) * width)        # what is written next
+
+    cdef inline void points_of(self, const float *taps, float *points) noexcept nogil:
+        if WINOGRAD_IS_LINE(self.form):
+            winograd_line_filters(WINOGRAD_TAPS(self.form), taps, TAPS_STEP, points, POINTS_STEP)
+        else:
+            winograd_filters(self.form, taps, TAPS_STEP, points, POINTS_STEP)
 
     @property
     def nbytes(self):

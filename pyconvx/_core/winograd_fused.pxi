@@ -19,15 +19,16 @@ cdef enum:
     FUSED_SHARED = 8                # if each has fewer lots of FUSED_TILES, all of its own
     MOST_PRODUCTS = 64              # of a point: the sums of more are worth the way through memory
 
-cdef bint fuses(bint strided, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t channels) noexcept nogil:
-    return not strided and products <= MOST_PRODUCTS and (groups == 1 or LANES_F32 % channels == 0)
+cdef bint fuses(int form, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t channels) noexcept nogil:
+    return form != WINOGRAD_STRIDED and not WINOGRAD_IS_LINE(form) and products <= MOST_PRODUCTS \
+        and (groups == 1 or LANES_F32 % channels == 0)
 
 
-def fusible(bint strided, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t channels):
-    """Whether products and transforms are done together: where a point has few products, and the channels of a group
-    lie within vectors of their own or of whole groups.
+def fusible(int form, Py_ssize_t products, Py_ssize_t groups, Py_ssize_t channels):
+    """Whether products and transforms are done together: for squares, where a point has few products, and the channels
+    of a group lie within vectors of their own or of whole groups.
     """
-    return fuses(strided, products, groups, channels)
+    return fuses(form, products, groups, channels)
 
 
 cdef inline bint strips(Py_ssize_t run) noexcept nogil:
@@ -67,11 +68,17 @@ cdef void arrange_strip(winograd_t *job, Py_ssize_t spread, tile_strip_t *strip)
     arrange_inputs(job, job.tiling.fold, run, strip.shared, spread, strip.lanes, &strip.inputs)
 
 
-cdef void arrange_fused(winograd_t *job) noexcept nogil:
-    """Where the inputs of some tiles lie in scratch, and how much of it they take."""
+cdef object arrange_fused(winograd_t *job):
+    """Where the inputs of some tiles lie in scratch, and how much of it they take; returns what holds the columns of a
+    strip, or None.
+    """
     cdef Py_ssize_t fold = job.tiling.fold, run = fold * job.task.source.channels
     cdef Py_ssize_t laid
+    cdef cnp.ndarray columns = None
     if strips(run):
+        columns = np.empty(job.tiling.tiles[1] * sizeof(tile_column_t), np.uint8)
+        job.columns = <const tile_column_t *> cnp.PyArray_DATA(columns)
+        find_columns(job, <tile_column_t *> job.columns)
         arrange_strip(job, job.tiling.outputs * run, &job.close)
         arrange_strip(job, job.tiling.side * run, &job.apart)
         laid = rounded(job.tiling.side * fold * job.apart.length * sizeof(float))
@@ -81,6 +88,7 @@ cdef void arrange_fused(winograd_t *job) noexcept nogil:
     # of neighbours, as many tiles share a vector or more, and their rows are shorter
     job.folded_at = rounded(job.apart.inputs.depth * job.apart.inputs.depth_step * sizeof(float))
     job.mix_at = job.folded_at + laid
+    return columns
 
 
 cdef void transform_fused(const winograd_t *job, const lot_t *lot, char *scratch, float *sizes) noexcept nogil:
@@ -158,7 +166,7 @@ cdef void winograd_fused_block(void *given, Py_ssize_t block, int worker) noexce
             if not (fine(checks + t * LANES_F32) and (lot.row[t] != NULL or lot.tiles[t].regular)):
                 job.flagged[tile0 + t] = 1
         if job.task.finishing:
-            finish_tiles(&job.task, lot.targets, lot.count, job.tiling.outputs, 0, job.groups * job.outputs)
+            finish_tiles(job, lot.targets, lot.count, 0, job.groups * job.outputs)
         tile0 += lot.count
         lot, following = following, lot
     if job.task.past:

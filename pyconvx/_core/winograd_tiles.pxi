@@ -3,6 +3,10 @@
 cdef extern from "winograd.h":
     enum:
         WINOGRAD_STRIDED
+        WINOGRAD_LINE
+    bint WINOGRAD_IS_LINE(int form) noexcept nogil
+    int WINOGRAD_ROWS(int form, int side) noexcept nogil
+    int WINOGRAD_FILTER_POINTS(int form) noexcept nogil
     int WINOGRAD_SIDE(int form) noexcept nogil
     int WINOGRAD_TAPS(int form) noexcept nogil
     int WINOGRAD_OUT(int form) noexcept nogil
@@ -19,11 +23,14 @@ cdef extern from "winograd.h":
     bint LEFT_OUT(int narrow, Py_ssize_t i) noexcept nogil
 
 cdef enum:
-    POINTS = 36                     # elements of transformed filters, and of a tile but in the strided form
+    POINTS = 36                     # elements of filters of squares, and of tiles but in the strided form
     MOST_SIDE = 9                   # inputs and points along a side of a tile: most, and
     MOST_POINTS = MOST_SIDE * MOST_SIDE     # in all
-    MOST_OUT = 4                    # outputs there
+    MOST_OUT = 4                    # outputs there, but
+    MOST_ALONG = 6                  # of a line
     MOST_FOLD = 4
+    MOST_SUMS = 32                  # taps of the axis that tiles do not lie along, times pieces of those of a line
+    MOST_CODES = 200                # inputs of a tile along an axis: more than MOST_SUMS pieces of a line have
     LINE = 16                       # floats of a line of the cache
 
 
@@ -36,44 +43,70 @@ cdef inline Py_ssize_t spaced(Py_ssize_t count) noexcept nogil:
 
 cdef struct tiling_t:
     int form
-    Py_ssize_t side, outputs        # inputs, and outputs, along a side of a tile
+    Py_ssize_t axis[AXES]           # whose taps are summed, and that tiles lie along: lines along the last of these
+    Py_ssize_t side, outputs        # inputs, and outputs, along a row of a tile
+    Py_ssize_t rows, lines          # of inputs, and of outputs: as many, or 1
+    Py_ssize_t pieces, piece        # parts that the taps of a line are cut into, of so many, with inputs of their own
     Py_ssize_t fold                 # elements along a side of an input
     Py_ssize_t rise[2]              # inputs' elements from one output of a tile to the next
-    const Py_ssize_t *first[2]      # of the tiles along the last two axes: the first place, how many places, and
+    const Py_ssize_t *first[2]      # of the tiles along their axes: the first place, how many places, and
     const Py_ssize_t *count[2]      # whether their inputs lie one after the other in the table
     const Py_ssize_t *regular[2]
     Py_ssize_t tiles[2]
     Py_ssize_t spacing[2]           # places between the outputs of a tile
     Py_ssize_t step[2]              # codes between its inputs
     Py_ssize_t base[2]              # from the code where a place's taps start to the tile's first input
-    Py_ssize_t all                  # tiles of the batch
+    Py_ssize_t all                  # tiles of the batch: those along the later one of their axes follow one another
     bint alike                      # all tiles have all points, narrow ones too
 
 
 cdef struct tile_t:
-    Py_ssize_t n, depth             # sample, and place of the first axis
+    Py_ssize_t n, depth             # sample, and place of the axis that no tile lies along
     Py_ssize_t tile[2]
-    Py_ssize_t codes[2][MOST_SIDE * MOST_FOLD]
+    Py_ssize_t codes[2][MOST_CODES]
     bint regular
     bint plain                      # all inputs are elements of x
     int narrow                      # as in winograd.h
 
 
-cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold):
-    """tiles: for each of the last two axes three intp arrays, one element per tile, and the spacing."""
+cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold, tuple order=(0, 1, 2)):
+    """order: of the axes, tiles lie along the last two, lines along the last. tiles: for each of these two three intp
+    arrays, one element per tile, and the spacing.
+    """
     cdef tiling_t tiling
+    cdef const axis_t *axis
     tiling.form, tiling.side, tiling.outputs, tiling.fold = form, WINOGRAD_SIDE(form), WINOGRAD_OUT(form), fold
-    tiling.all, tiling.alike = s.batch * s.axis[0].length, False
+    tiling.rows, tiling.lines = WINOGRAD_ROWS(form, tiling.side), WINOGRAD_ROWS(form, tiling.outputs)
+    for i in range(AXES):
+        tiling.axis[i] = order[i]
+    tiling.piece = WINOGRAD_TAPS(form)
+    tiling.pieces = pieces_of(form, s.axis[tiling.axis[2]].taps)
+    tiling.all, tiling.alike = s.batch * s.axis[tiling.axis[0]].length, False
     for i in range(2):
+        axis = &s.axis[tiling.axis[i + 1]]
         tiling.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
         tiling.count[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][1])
         tiling.regular[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][2])
         tiling.tiles[i], tiling.spacing[i] = tiles[i][0].size, tiles[i][3]
-        tiling.step[i] = distance(&s.axis[i + 1])
-        tiling.base[i] = min(s.axis[i + 1].step * (s.axis[i + 1].taps - 1), 0)
+        tiling.step[i] = distance(axis)
+        tiling.base[i] = min(axis.step * (axis.taps - 1), 0)
         tiling.rise[i] = 2 if form == WINOGRAD_STRIDED else fold
         tiling.all *= tiling.tiles[i]
     return tiling
+
+
+cdef inline Py_ssize_t pieces_of(int form, Py_ssize_t taps) noexcept nogil:
+    return (taps + WINOGRAD_TAPS(form) - 1) // WINOGRAD_TAPS(form) if WINOGRAD_IS_LINE(form) else 1
+
+
+cdef inline int fast_axis(const tiling_t *tiling) noexcept nogil:
+    """Along which axis, 0 or 1, tiles follow one another."""
+    return 1 if tiling.axis[1] < tiling.axis[2] else 0
+
+
+cdef inline Py_ssize_t inputs_along(const tiling_t *tiling, int k) noexcept nogil:
+    """Elements that a tile reads along an axis, 0 or 1."""
+    return tiling.rows * tiling.fold if k == 0 else (tiling.side + (tiling.pieces - 1) * tiling.piece) * tiling.fold
 
 
 cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexcept nogil:
@@ -85,12 +118,13 @@ cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexce
 
 cdef void find_tile(const source_t *s, const tiling_t *tiling, Py_ssize_t q, tile_t *tile) noexcept nogil:
     """Where a tile lies, and the codes of its inputs: NOTHING beyond the last place."""
-    tile.tile[1] = q % tiling.tiles[1]
-    q //= tiling.tiles[1]
-    tile.tile[0] = q % tiling.tiles[0]
-    q //= tiling.tiles[0]
-    tile.depth = q % s.axis[0].length
-    tile.n = q // s.axis[0].length
+    cdef int last = fast_axis(tiling)
+    tile.tile[last] = q % tiling.tiles[last]
+    q //= tiling.tiles[last]
+    tile.tile[1 - last] = q % tiling.tiles[1 - last]
+    q //= tiling.tiles[1 - last]
+    tile.depth = q % s.axis[tiling.axis[0]].length
+    tile.n = q // s.axis[tiling.axis[0]].length
     tile.plain = (tile_codes(s, tiling, 0, tile.tile[0], tile.codes[0])
                   | tile_codes(s, tiling, 1, tile.tile[1], tile.codes[1])) >= 0
     tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
@@ -100,8 +134,8 @@ cdef void find_tile(const source_t *s, const tiling_t *tiling, Py_ssize_t q, til
 cdef inline Py_ssize_t tile_codes(const source_t *s, const tiling_t *tiling, int k, Py_ssize_t t,
                                   Py_ssize_t *to) noexcept nogil:
     """The codes of inputs that tiles read whose number on an axis, 0 or 1, is t; returns all of their bits."""
-    cdef const axis_t *axis = &s.axis[k + 1]
-    cdef Py_ssize_t i, read, length = tiling.side * tiling.fold, signs = 0
+    cdef const axis_t *axis = &s.axis[tiling.axis[k + 1]]
+    cdef Py_ssize_t i, read, length = inputs_along(tiling, k), signs = 0
     cdef const Py_ssize_t *code = axis.code + axis.row[tiling.first[k][t]] + tiling.base[k]
     read = min(tiling.rise[k] * (tiling.count[k][t] - 1) + axis.taps, length) if tiling.regular[k][t] else 0
     for i in range(read):
@@ -115,25 +149,33 @@ cdef inline Py_ssize_t tile_codes(const source_t *s, const tiling_t *tiling, int
 
 cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t tap, const float *x,
                       const float *constants, const float **rows, float *folded, float *mix) noexcept nogil:
-    """Pointers to the inputs of a tile for a tap of the first axis. If they are folded, each consists of `fold` rows of
-    elements: the first rows of all inputs, then the second ones; what does not lie together is gathered in `folded`.
+    """Pointers to the inputs of a tile for a tap of the axis that no tile lies along, and a piece of a line's own. If
+    they are folded, each consists of `fold` rows of elements: the first rows of all inputs, then the second ones; what
+    does not lie together is gathered in `folded`.
     """
     cdef const float *pointer
+    cdef const axis_t *axis = &s.axis[tiling.axis[0]]
+    cdef const Py_ssize_t *along = tile.codes[1] + tap % tiling.pieces * tiling.piece
     cdef Py_ssize_t i, j, side = tiling.side
-    cdef Py_ssize_t a = s.axis[0].code[s.axis[0].row[tile.depth] + tap * s.axis[0].step]
+    cdef Py_ssize_t a = axis.code[axis.row[tile.depth] + tap // tiling.pieces * axis.step]
+    cdef Py_ssize_t of_row = s.stride[tiling.axis[1]], of_column = s.stride[tiling.axis[2]]
+    cdef Py_ssize_t codes[AXES]
     x += tile.n * s.stride_n
     if tiling.fold > 1:
         fold_inputs(s, tiling, tile, a, x, constants, rows, folded, mix)
         return
     if tile.plain and a >= 0:
-        for i in range(side):
-            pointer = x + a * s.stride[0] + tile.codes[0][i] * s.stride[1]
+        for i in range(tiling.rows):
+            pointer = x + a * s.stride[tiling.axis[0]] + tile.codes[0][i] * of_row
             for j in range(side):
-                rows[i * side + j] = pointer + tile.codes[1][j] * s.stride[2]
+                rows[i * side + j] = pointer + along[j] * of_column
         return
-    for i in range(side):
+    codes[tiling.axis[0]] = a
+    for i in range(tiling.rows):
+        codes[tiling.axis[1]] = tile.codes[0][i]
         for j in range(side):
-            pointer = tap_row(s, x, constants, a, tile.codes[0][i], tile.codes[1][j], mix)
+            codes[tiling.axis[2]] = along[j]
+            pointer = tap_row(s, x, constants, codes[0], codes[1], codes[2], mix)
             if pointer == mix:
                 mix += s.channels
             rows[i * side + j] = constants + AXES * s.channels if pointer == NULL else pointer
@@ -199,16 +241,16 @@ cdef void tile_places(const source_t *s, const tiling_t *tiling, const tile_t *t
     """Pointers to the places of a tile in y, NULL beyond the last."""
     cdef Py_ssize_t i, j, outputs = tiling.outputs
     cdef Py_ssize_t height = tiling.count[0][tile.tile[0]], width = tiling.count[1][tile.tile[1]]
-    cdef const Py_ssize_t *row = s.axis[1].place + tiling.first[0][tile.tile[0]]
-    cdef const Py_ssize_t *column = s.axis[2].place + tiling.first[1][tile.tile[1]]
-    cdef Py_ssize_t across[MOST_OUT]
+    cdef const Py_ssize_t *row = s.axis[tiling.axis[1]].place + tiling.first[0][tile.tile[0]]
+    cdef const Py_ssize_t *column = s.axis[tiling.axis[2]].place + tiling.first[1][tile.tile[1]]
+    cdef Py_ssize_t across[MOST_ALONG]
     cdef float *line
-    if height < outputs or width < outputs:
-        memset(places, 0, outputs * outputs * sizeof(float *))
-    y += tile.n * y_n + s.axis[0].place[tile.depth] * y_stride[0]
+    if height < tiling.lines or width < outputs:
+        memset(places, 0, tiling.lines * outputs * sizeof(float *))
+    y += tile.n * y_n + s.axis[tiling.axis[0]].place[tile.depth] * y_stride[tiling.axis[0]]
     for j in range(width):
-        across[j] = column[j * tiling.spacing[1]] * y_stride[2]
+        across[j] = column[j * tiling.spacing[1]] * y_stride[tiling.axis[2]]
     for i in range(height):
-        line = y + row[i * tiling.spacing[0]] * y_stride[1]
+        line = y + row[i * tiling.spacing[0]] * y_stride[tiling.axis[1]]
         for j in range(width):
             places[i * outputs + j] = line + across[j]

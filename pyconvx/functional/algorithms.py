@@ -108,7 +108,7 @@ CANDIDATES = (
     ),
     Candidate(
         "winograd",
-        "by tiles with fewer multiplications, for square filters",
+        "by tiles with fewer multiplications, for square filters and taps along one axis",
         winograd.unfit,
         winograd.wasteful,
         winograd.kernel,

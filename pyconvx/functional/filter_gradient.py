@@ -1,4 +1,4 @@
-"""The gradient of a convolution with respect to its filters, by the best kernel. May import the core and winograd."""
+"""The gradient of a convolution with respect to its filters, by the best kernel. May import the core and forms."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from . import winograd
 from .arrays import Array, empty
 from .parallel import num_threads
+from .winograd_forms import DEPTH, Form, fills, tiles_of
 
 __all__ = ["filter_gradient"]
 
-FORM = winograd.Form(3, 1, 1, 3, 4)
+FORM = Form(3, 1, 1, 3, 4)
 LEAST = 16
 """Channels, and filters, of a group below which Winograd's transforms cost more than they save."""
 
@@ -40,7 +40,7 @@ def filter_gradient(
         _core.kernels.depthwise_filter_gradient(x, gy, gradient, reads, constants, num_threads())
         return gradient.reshape(shape)
     if algorithm in ("auto", "winograd") and _winograd_pays(x, shape, groups, axes):
-        tiles = winograd.tiles_of(axes, FORM)
+        tiles = tiles_of(axes, FORM)
         if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, reads, constants, tiles, num_threads()):
             return gradient.reshape(shape)
     _core.kernels.filter_gradient(x, gy, gradient, groups, reads, constants, num_threads())
@@ -49,8 +49,8 @@ def filter_gradient(
 
 def _winograd_pays(x: Array, shape: tuple[int, ...], groups: int, axes: tuple[Any, ...]) -> bool:
     """Whether Winograd's F(3x3, 4x4) can do it, in less time than the sum over places."""
-    if x.dtype != np.float32 or axes[1].taps != 3 or axes[2].taps != 3 or axes[0].taps > winograd.DEPTH:
+    if x.dtype != np.float32 or axes[1].taps != 3 or axes[2].taps != 3 or axes[0].taps > DEPTH:
         return False
     if len(x) == 0 or shape[0] // groups < LEAST or shape[-1] < LEAST:
         return False
-    return winograd.fills(axes, FORM) and all(regular.all() for _, _, regular, _ in winograd.tiles_of(axes, FORM))
+    return fills(axes, FORM) and all(regular.all() for _, _, regular, _ in tiles_of(axes, FORM))

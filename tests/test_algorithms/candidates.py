@@ -23,4 +23,6 @@ def reach(shape, at, filters_shape, options):
     return cx.conv2d(hit, np.ones(filters_shape), algorithm="plain", **options) != 0
 
 
-FORMS = [("winograd", kernel, stride) for kernel, stride in ((3, 2), (4, 1), (5, 1), (6, 2), (7, 2), (13, 4))]
+SQUARES = [("winograd", (side, side), stride) for side, stride in ((3, 2), (4, 1), (5, 1), (6, 2), (7, 2), (13, 4))]
+LINES = [("winograd", kernel, 1) for kernel in ((1, 3), (4, 1), (1, 5), (3, 6), (7, 2), (11, 1))]
+FORMS = SQUARES + LINES

@@ -8,16 +8,16 @@ from isas import ISAS, under
 import pyconvx as cx
 from pyconvx import _core
 
-from .candidates import ALONE, DENSE, FORMS, NAMES, close, reach
+from .candidates import ALONE, DENSE, FORMS, LINES, NAMES, close, reach
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(("name", "kernel", "stride"), [*((name, 3, 1) for name in NAMES), *FORMS])
+@pytest.mark.parametrize(("name", "kernel", "stride"), [*((name, (3, 3), 1) for name in NAMES), *FORMS])
 def test_what_is_not_finite_stays_in_its_windows(name, kernel, stride, value):
     rng = np.random.default_rng(5)
     x = rng.standard_normal((2, 17, 19, 20)).astype(np.float32)
     groups = 20 if name in ALONE else 1
-    filters = rng.standard_normal((20, kernel, kernel, 20 // groups)).astype(np.float32)
+    filters = rng.standard_normal((20, *kernel, 20 // groups)).astype(np.float32)
     options = dict(padding="same", stride=stride, groups=groups)
     clean = cx.conv2d(x, filters, algorithm=name, **options)
     x[1, 8, 7, 3] = value
@@ -69,10 +69,10 @@ def test_a_depthwise_sum_of_many_taps_keeps_its_digits(isa):
     assert np.abs(y - exact).max() <= PROMISE * exact
 
 
-@pytest.mark.parametrize(("name", "kernel", "stride"), [*((name, 3, 1) for name in DENSE), *FORMS])
+@pytest.mark.parametrize(("name", "kernel", "stride"), [*((name, (3, 3), 1) for name in DENSE), *FORMS])
 def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, kernel, stride):
     rng = np.random.default_rng(7)
-    filters = rng.standard_normal((32, kernel, kernel, 32)).astype(np.float32)
+    filters = rng.standard_normal((32, *kernel, 32)).astype(np.float32)
     options = dict(padding="same", stride=stride)
     unseen = ~reach((2, 31, 29, 32), (1, 10, 12, 3), filters.shape, options)
     for value in (1e4, 1e6, 1e12, 1e30):
@@ -85,8 +85,23 @@ def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, kernel, s
                 assert np.abs(y - exact)[unseen].max() <= PROMISE * np.abs(exact[unseen]).max(), value
 
 
-def test_values_that_only_the_transform_overflows_are_done_again():
-    x, filters = np.full((8, 8, 16), 1e37, np.float32), np.full((16, 3, 3, 16), 1e-3, np.float32)
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(("name", "kernel", "stride"), LINES)
+def test_lines_keep_their_digits(name, kernel, stride, isa):
+    """With one tap that is not zero, at either end, and terms that round equally."""
+    for value in (0.1, 1 / 3, 0.7):
+        x, exact = np.full((12, 31, 512), value, np.float32), np.longdouble(np.float32(value)) ** 2 * 512
+        for at in (0, -1):
+            filters = np.zeros((16, *kernel, 512), np.float32)
+            filters[:, at, at] = value
+            with _core.using(isa):
+                y = cx.conv2d(x, filters, stride=stride, algorithm=name)
+            assert np.abs(y - exact).max() <= PROMISE * exact
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 3), (1, 6)], ids=str)
+def test_values_that_only_the_transform_overflows_are_done_again(kernel):
+    x, filters = np.full((8, 8, 16), 1e37, np.float32), np.full((16, *kernel, 16), 1e-3, np.float32)
     y = cx.conv2d(x, filters, algorithm="winograd")
     assert np.isfinite(y).all()
     close(y, cx.conv2d(x, filters, algorithm="plain"))

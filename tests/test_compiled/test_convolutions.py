@@ -13,6 +13,7 @@ from .plugins import CUBE, cube, registered, three_squares
 rng = np.random.default_rng(0)
 ALGORITHMS = [
     ("winograd", (20, 20, 20), (20, 3, 3, 20), {}),
+    ("winograd", (20, 31, 20), (20, 5, 1, 20), {}),
     ("direct", (12, 13, 5), (7, 3, 3, 5), {}),
     ("bands", (12, 13, 32), (32, 3, 3, 32), {}),
     ("depthwise", (12, 13, 32), (32, 3, 3, 1), {"groups": 32}),

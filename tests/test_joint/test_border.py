@@ -123,6 +123,8 @@ SHAPES = {
     "depthwise": ((3, 9, 14, 21), (21, 3, 3, 1), 21),
     "planes": ((3, 9, 40, 2), (3, 5, 3, 2), 1),
     "winograd": ((3, 13, 14, 17), (18, 3, 3, 17), 1),
+    "winograd along rows": ((3, 9, 18, 17), (18, 3, 7, 17), 1),
+    "winograd along columns": ((3, 13, 14, 17), (18, 5, 1, 17), 1),
     "dots": ((3, 9, 14, 33), (3, 3, 3, 33), 1),
     "columns": ((3, 9, 20, 5), (7, 3, 3, 5), 1),
     "bands": ((3, 9, 14, 5), (7, 3, 3, 5), 1),
@@ -134,10 +136,10 @@ SHAPES = {
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("special", [False, True], ids=["finite", "special"])
 @every_mode
-@pytest.mark.parametrize("algorithm", SHAPES)
-def test_every_algorithm_reads_the_border(algorithm, name, params, special, layout):
+@pytest.mark.parametrize("which", SHAPES)
+def test_every_algorithm_reads_the_border(which, name, params, special, layout):
     """Also where a kernel has to do something again, because of a NaN or an infinity."""
-    shape, taps, groups = SHAPES[algorithm]
+    (shape, taps, groups), algorithm = SHAPES[which], which.split()[0]
     x, filters = (RNG.standard_normal(each).astype(np.float32) for each in (shape, taps))
     if special:
         x[0, 0, 3, 0], x[-1, -1, -1, -1], x[1, 2, 0, 0] = np.nan, np.inf, 1e20

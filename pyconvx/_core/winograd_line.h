@@ -1,0 +1,116 @@
+/* The transforms of Winograd's algorithms along one axis, with the points 0, +-1, +-1/2, +-2 and infinity: F(6, 3) to F(3, 6),
+   whose lines have 8 inputs. Along one axis alone eight points lose no more digits than six along two.
+
+   The polynomials follow from x (x^2 - 1) (x^2 - 1/4) (x^2 - 4), as in winograd.h. */
+#ifndef PYCONVX_WINOGRAD_LINE_H
+#define PYCONVX_WINOGRAD_LINE_H
+#include "winograd.h"
+
+#define LINE_POINTS 8 /* and inputs of a line */
+#define LINE_OUT(taps) (LINE_POINTS + 1 - (taps))
+
+ALWAYS_INLINE vf line_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
+{
+    vf d[LINE_POINTS], size = {0};
+    UNROLL for (int i = 0; i < LINE_POINTS; i++) {
+        d[i] = load_f32(rows[i] + c, count, 0);
+        size += absolute_f32(d[i]);
+    }
+    const vf even1 = (d[6] - 4.25f * d[4]) + d[2], odd1 = (d[5] - 4.25f * d[3]) + d[1];
+    const vf even2 = (d[6] - 5.0f * d[4]) + 4.0f * d[2], odd2 = 0.5f * d[5] + (2.0f * d[1] - 2.5f * d[3]);
+    const vf even3 = (d[6] - 1.25f * d[4]) + 0.25f * d[2], odd3 = 2.0f * d[5] + (0.5f * d[1] - 2.5f * d[3]);
+    const vf v0 = (d[0] - d[6]) + 5.25f * (d[4] - d[2]), v7 = (d[7] - d[1]) + 5.25f * (d[3] - d[5]);
+    const vf points[LINE_POINTS] = {v0, even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2, even3 + odd3, even3 - odd3, v7};
+    UNROLL for (int i = 0; i < LINE_POINTS; i++) *(vf *)(v + i * step) = points[i];
+    return size;
+}
+
+/* v[x * step + c] = transformed channels of the inputs of a line, filled up with zeros to whole vectors. Returns the largest sum
+   over a channel of their magnitudes. */
+NEVER_INLINE float winograd_line_input(const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step)
+{
+    vf sizes = {0};
+    ptrdiff_t c = 0;
+    for (; c + LANES_F32 <= channels; c += LANES_F32)
+        sizes = larger(line_input_vector(rows, c, LANES_F32, v + c, step), sizes);
+    if (c < channels) sizes = larger(line_input_vector(rows, c, channels - c, v + c, step), sizes);
+    return largest_lane(sizes);
+}
+
+/* Filters of one vector of outputs, of up to six taps: g[k * tap + lane], u[x * step + lane]. */
+NEVER_INLINE void winograd_line_filters(int taps, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
+{
+    vf t[6] = {{0}};
+    for (int k = 0; k < taps; k++) t[k] = *(const vf *)(g + k * tap);
+    const vf even1 = (t[0] + t[2]) + t[4], odd1 = (t[1] + t[3]) + t[5];
+    const vf even2 = t[0] + (0.25f * t[2] + 0.0625f * t[4]), odd2 = 0.5f * t[1] + (0.125f * t[3] + 0.03125f * t[5]);
+    const vf even3 = t[0] + (4.0f * t[2] + 16.0f * t[4]), odd3 = 2.0f * t[1] + (8.0f * t[3] + 32.0f * t[5]);
+    const vf points[LINE_POINTS] = {
+        t[0],
+        (even1 + odd1) * (-1.0f / 4.5f),
+        (even1 - odd1) * (-1.0f / 4.5f),
+        (even2 + odd2) * (1.0f / 1.40625f),
+        (even2 - odd2) * (1.0f / 1.40625f),
+        (even3 + odd3) * (1.0f / 90.0f),
+        (even3 - odd3) * (1.0f / 90.0f),
+        t[taps - 1],
+    };
+    for (int x = 0; x < LINE_POINTS; x++) *(vf *)(u + x * step) = points[x];
+}
+
+ALWAYS_INLINE int line_output_vector(const int taps, const float *m, ptrdiff_t step, const vf offset, float *const *targets,
+                                     ptrdiff_t first, ptrdiff_t count, int past)
+{
+    vf p[LINE_POINTS], check = {0};
+    UNROLL for (int x = 0; x < LINE_POINTS; x++) p[x] = *(const vf *)(m + x * step);
+    const vf sum1 = p[1] + p[2], sum2 = p[3] + p[4], sum3 = p[5] + p[6];
+    const vf difference1 = p[1] - p[2], difference2 = p[3] - p[4], difference3 = p[5] - p[6];
+    vf y[6] = {
+        (p[0] + sum1) + (sum2 + sum3),
+        difference1 + (0.5f * difference2 + 2.0f * difference3),
+        sum1 + (0.25f * sum2 + 4.0f * sum3),
+        difference1 + (0.125f * difference2 + 8.0f * difference3),
+        sum1 + (0.0625f * sum2 + 16.0f * sum3),
+        difference1 + (0.03125f * difference2 + 32.0f * difference3),
+    };
+    y[LINE_OUT(taps) - 1] += p[7];
+    UNROLL for (int i = 0; i < LINE_OUT(taps); i++) {
+        const vf sum = y[i] + offset;
+        check += sum;
+        if (targets[i] == NULL) continue;
+        if (WRITES_PAST && past) WRITE_PAST(targets[i] + first, sum);
+        else store_f32(targets[i] + first, count, sum);
+    }
+    return all_finite(check);
+}
+
+ALWAYS_INLINE void line_outputs(const int taps, const float *m, ptrdiff_t lines, ptrdiff_t width, ptrdiff_t step,
+                                const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count, int past,
+                                unsigned char *flagged)
+{
+    for (ptrdiff_t t = 0; t < lines; t++, m += width, targets += LINE_OUT(taps)) {
+        ptrdiff_t lane = 0;
+        int fine = 1;
+        for (; lane + LANES_F32 <= count; lane += LANES_F32)
+            fine &= line_output_vector(taps, m + lane, step, *(const vf *)(bias + lane), targets, first + lane, LANES_F32, past);
+        if (lane < count)
+            fine &= line_output_vector(taps, m + lane, step, *(const vf *)(bias + lane), targets, first + lane, count - lane, 0);
+        if (!fine) flagged[t] = 1;
+    }
+}
+
+/* The outputs of some lines, for `count` filters from `first` on: m[x * step + t * width + lane], plus bias[lane], stored to
+   the targets of each (NULL: none), past the caches if `past`, and the filters are whole vectors then. Sets flagged[t] where
+   one is infinite or NaN. */
+NEVER_INLINE void winograd_line_outputs(int taps, const float *m, ptrdiff_t lines, ptrdiff_t width, ptrdiff_t step,
+                                        const float *bias, float *const *targets, ptrdiff_t first, ptrdiff_t count, int past,
+                                        unsigned char *flagged)
+{
+    switch (taps) {
+    case 3: line_outputs(3, m, lines, width, step, bias, targets, first, count, past, flagged); break;
+    case 4: line_outputs(4, m, lines, width, step, bias, targets, first, count, past, flagged); break;
+    case 5: line_outputs(5, m, lines, width, step, bias, targets, first, count, past, flagged); break;
+    default: line_outputs(6, m, lines, width, step, bias, targets, first, count, past, flagged);
+    }
+}
+#endif
