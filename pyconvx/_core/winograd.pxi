@@ -92,6 +92,56 @@ cdef void finish_tiles(const winograd_t *job, float **targets, Py_ssize_t tiles,
         finish_targets(&job.task, row, tiles * side, first, outputs)
 
 
+cdef bint transform_tiles(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t tiles, char *scratch, float *sizes,
+                          int *narrow, const float **points, float **targets) noexcept nogil:
+    """Transform the inputs of some tiles; those that a tile shares with the one before, once.
+
+    For each tile, and sum of a point: points[tile * depth + sum], where those inputs' points begin. sizes: of each, as
+    transform_inputs returns them. Returns whether some tiles are narrow.
+    """
+    cdef const source_t *s = &job.task.source
+    cdef const float *rows[POINTS * MOST_FOLD]
+    cdef const float *constants = <const float *> job.task.constants
+    cdef float of_inputs[WINOGRAD_TILES * MOST_SUMS]
+    cdef Py_ssize_t codes[2][MOST_SUMS]
+    cdef tile_t found[2]
+    cdef tile_t *tile
+    cdef const tile_t *before
+    cdef Py_ssize_t pieces = job.tiling.pieces, places = job.tiling.lines * job.tiling.outputs
+    cdef Py_ssize_t t, d, e, a, at, count = 0
+    cdef float *to = <float *> scratch
+    cdef bint any_narrow = False
+    for t in range(tiles):
+        tile, before = &found[t % 2], &found[1 - t % 2]
+        find_tile(s, &job.tiling, tile0 + t, tile)
+        if not tile.regular:
+            job.flagged[tile0 + t] = 1
+        narrow[t] = tile.narrow
+        any_narrow = any_narrow or tile.narrow
+        tile_places(s, &job.tiling, tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * places)
+        sizes[t] = 0
+        for d in range(job.depth):
+            codes[t % 2][d] = a = deep_code(s, &job.tiling, tile, d // pieces)
+            at = -1
+            if t > 0 and tile.n == before.n and tile.tile[0] == before.tile[0] and tile.tile[1] == before.tile[1]:
+                for e from d % pieces <= e < job.depth by pieces:
+                    if codes[1 - t % 2][e] == a:
+                        at = (points[(t - 1) * job.depth + e] - to) // job.padded
+            if at < 0:
+                at = count
+                count += 1
+                tile_inputs(s, &job.tiling, tile, a, d % pieces, <const float *> job.task.x, constants, rows,
+                            <float *> (scratch + job.folded_at), <float *> (scratch + job.mix_at))
+                if WINOGRAD_IS_LINE(job.tiling.form):
+                    of_inputs[at] = winograd_line_input(rows, s.channels, to + at * job.padded, job.point)
+                else:
+                    of_inputs[at] = transform_inputs(s, &job.tiling, tile.narrow, rows, to + at * job.padded, job.point,
+                                                     LANES_F32)
+            points[t * job.depth + d] = to + at * job.padded
+            sizes[t] = max(sizes[t], of_inputs[at])
+    return any_narrow
+
+
 cdef void transform_sums(const winograd_t *job, const float *sums, Py_ssize_t tiles, const int *narrow,
                          Py_ssize_t width, Py_ssize_t point_step, const float *bias, float **targets, Py_ssize_t first,
                          Py_ssize_t count, unsigned char *flagged) noexcept nogil:
@@ -121,11 +171,10 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef Py_ssize_t panel1 = (block % job.slices + 1) * all_panels // job.slices
     cdef Py_ssize_t depth = job.depth
     cdef char *scratch = job.task.scratch + worker * job.task.scratch_size
-    cdef float *inputs = <float *> scratch
     cdef float *sums = <float *> (scratch + job.sums_at)
     cdef float *targets[WINOGRAD_TILES * MOST_OUT * MOST_OUT]
-    cdef const float *rows[POINTS * MOST_FOLD]
-    cdef const float *constants = <const float *> job.task.constants
+    cdef const float *points_of[WINOGRAD_TILES * MOST_SUMS]
+    cdef float sizes[WINOGRAD_TILES]
     cdef float start[TILE_VECTORS * VECTOR_BYTES]
     # for each kind of points: the parts that tiles are multiplied in, and for each slot of theirs the tile
     cdef Py_ssize_t parts[KINDS]
@@ -137,34 +186,15 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
     cdef Py_ssize_t kind_of[MOST_POINTS]
     cdef Py_ssize_t taps[MOST_SUMS]
     cdef Py_ssize_t filters_of[MOST_POINTS]     # which point of the filters each point of a tile meets
-    cdef tile_t tile
     cdef Py_ssize_t side = job.tiling.side, places = job.tiling.lines * job.tiling.outputs
     cdef Py_ssize_t points = job.tiling.rows * side
     cdef bint line = WINOGRAD_IS_LINE(job.tiling.form)
     cdef Py_ssize_t t, d, i, p, group, first, width, valid, lane, x, of, sub, kind, point_step
-    cdef Py_ssize_t kinds = 1
+    cdef Py_ssize_t kinds
     cdef const float *panel
-    cdef float *to_points
-    cdef float size
-    for t in range(tiles):
-        find_tile(s, &job.tiling, tile0 + t, &tile)
-        if not tile.regular:
-            job.flagged[tile0 + t] = 1
-        narrow[t] = tile.narrow
-        if tile.narrow:
-            kinds = KINDS
-        tile_places(s, &job.tiling, &tile, <float *> job.task.y, job.task.y_n, job.task.y_stride, targets + t * places)
-        size = 0
-        for d in range(depth):
-            tile_inputs(s, &job.tiling, &tile, d, <const float *> job.task.x, constants, rows,
-                        <float *> (scratch + job.folded_at), <float *> (scratch + job.mix_at))
-            to_points = inputs + (t * depth + d) * job.padded
-            if line:
-                size = max(size, winograd_line_input(rows, s.channels, to_points, job.point))
-            else:
-                size = max(size, transform_inputs(s, &job.tiling, tile.narrow, rows, to_points, job.point, lanes))
-        if block % job.slices == 0:
-            job.sizes[tile0 + t] = size
+    kinds = KINDS if transform_tiles(job, tile0, tiles, scratch, sizes, narrow, points_of, targets) else 1
+    if block % job.slices == 0:
+        memcpy(job.sizes + tile0, sizes, tiles * sizeof(float))
     for d in range(depth):
         taps[d] = d * job.channels
     for x in range(points):
@@ -176,7 +206,7 @@ cdef void winograd_block(void *given, Py_ssize_t block, int worker) noexcept nog
             for i in range(heights[kind][sub]):
                 t = tile_at[kind][sub * TILE_FULL + i]
                 for d in range(depth):
-                    tile_rows[kind][(sub * depth + d) * TILE_FULL + i] = inputs + (t * depth + d) * job.padded
+                    tile_rows[kind][(sub * depth + d) * TILE_FULL + i] = points_of[t * depth + d]
     for p in range(panel0, panel1):
         group = p // job.panels_per_group
         first = p % job.panels_per_group * wide
@@ -363,6 +393,7 @@ cdef class Winograd(Convolution):
             job.slices = 1
             self.keep += (arrange_fused(job),)
         else:
+            job.tiling.sharing = job.depth > job.tiling.pieces
             job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
             arrange_sums(job)
         job.task.scratch_size = job.mix_at
@@ -416,7 +447,10 @@ cdef class Winograd(Convolution):
             return None
         deep = job.task.source.axis[job.tiling.axis[0]].length
         last = fast_axis(&job.tiling)
-        shape = job.task.source.batch, deep, job.tiling.tiles[1 - last], job.tiling.tiles[last]
+        shape = job.tiling.tiles[1 - last], job.tiling.tiles[last]
+        shape = (job.task.source.batch, *((*shape, deep) if job.tiling.sharing else (deep, *shape)))
         flagged = np.empty(shape, np.uint8)
         memcpy(cnp.PyArray_DATA(<cnp.ndarray> flagged), job.flagged, job.tiling.all)
+        if job.tiling.sharing:
+            flagged = np.moveaxis(flagged, 3, 1)
         return flagged if last == 1 else flagged.swapaxes(2, 3)

@@ -95,11 +95,12 @@ cdef void transform_fused(const winograd_t *job, const lot_t *lot, char *scratch
     """Transform the inputs of some tiles; sizes: of each tile, as transform_inputs returns it."""
     cdef const float *rows[POINTS * MOST_FOLD]
     cdef const fused_inputs_t *inputs = &job.apart.inputs
-    cdef Py_ssize_t t, d
+    cdef Py_ssize_t t, d, a
     for t in range(lot.count):
         sizes[t] = 0
         for d in range(inputs.depth):
-            tile_inputs(&job.task.source, &job.tiling, &lot.tiles[t], d, <const float *> job.task.x,
+            a = deep_code(&job.task.source, &job.tiling, &lot.tiles[t], d)
+            tile_inputs(&job.task.source, &job.tiling, &lot.tiles[t], a, 0, <const float *> job.task.x,
                         <const float *> job.task.constants, rows, <float *> (scratch + job.folded_at),
                         <float *> (scratch + job.mix_at))
             sizes[t] = max(sizes[t], transform_inputs(

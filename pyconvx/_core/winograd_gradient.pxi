@@ -57,7 +57,7 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
     cdef Py_ssize_t place = job.place[t]
     find_tile(s, &job.tiling, job.tile0 + t, &tile)
     for d in range(depth):
-        tile_inputs(s, &job.tiling, &tile, d, job.x, job.constants, rows, NULL,
+        tile_inputs(s, &job.tiling, &tile, deep_code(s, &job.tiling, &tile, d), 0, job.x, job.constants, rows, NULL,
                     <float *> (job.scratch + worker * job.scratch_size))
         for group in range(job.groups):
             for first from 0 <= first < job.channels by wide:

@@ -56,7 +56,8 @@ cdef struct tiling_t:
     Py_ssize_t spacing[2]           # places between the outputs of a tile
     Py_ssize_t step[2]              # codes between its inputs
     Py_ssize_t base[2]              # from the code where a place's taps start to the tile's first input
-    Py_ssize_t all                  # tiles of the batch: those along the later one of their axes follow one another
+    Py_ssize_t all                  # tiles of the batch: they follow one another along the later one of their axes, or
+    bint sharing                    # along the other axis, where they share inputs
     bint alike                      # all tiles have all points, narrow ones too
 
 
@@ -81,7 +82,7 @@ cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fol
         tiling.axis[i] = order[i]
     tiling.piece = WINOGRAD_TAPS(form)
     tiling.pieces = pieces_of(form, s.axis[tiling.axis[2]].taps)
-    tiling.all, tiling.alike = s.batch * s.axis[tiling.axis[0]].length, False
+    tiling.all, tiling.alike, tiling.sharing = s.batch * s.axis[tiling.axis[0]].length, False, False
     for i in range(2):
         axis = &s.axis[tiling.axis[i + 1]]
         tiling.first[i] = <const Py_ssize_t *> cnp.PyArray_DATA(tiles[i][0])
@@ -119,12 +120,18 @@ cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexce
 cdef void find_tile(const source_t *s, const tiling_t *tiling, Py_ssize_t q, tile_t *tile) noexcept nogil:
     """Where a tile lies, and the codes of its inputs: NOTHING beyond the last place."""
     cdef int last = fast_axis(tiling)
+    cdef Py_ssize_t deep = s.axis[tiling.axis[0]].length
+    if tiling.sharing:
+        tile.depth = q % deep
+        q //= deep
     tile.tile[last] = q % tiling.tiles[last]
     q //= tiling.tiles[last]
     tile.tile[1 - last] = q % tiling.tiles[1 - last]
     q //= tiling.tiles[1 - last]
-    tile.depth = q % s.axis[tiling.axis[0]].length
-    tile.n = q // s.axis[tiling.axis[0]].length
+    if not tiling.sharing:
+        tile.depth = q % deep
+        q //= deep
+    tile.n = q
     tile.plain = (tile_codes(s, tiling, 0, tile.tile[0], tile.codes[0])
                   | tile_codes(s, tiling, 1, tile.tile[1], tile.codes[1])) >= 0
     tile.regular = tiling.regular[0][tile.tile[0]] and tiling.regular[1][tile.tile[1]]
@@ -147,17 +154,23 @@ cdef inline Py_ssize_t tile_codes(const source_t *s, const tiling_t *tiling, int
     return signs
 
 
-cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t tap, const float *x,
-                      const float *constants, const float **rows, float *folded, float *mix) noexcept nogil:
-    """Pointers to the inputs of a tile for a tap of the axis that no tile lies along, and a piece of a line's own. If
+cdef inline Py_ssize_t deep_code(const source_t *s, const tiling_t *tiling, const tile_t *tile,
+                                 Py_ssize_t tap) noexcept nogil:
+    """The code that a tile reads on the axis that no tile lies along, for a tap of it."""
+    cdef const axis_t *axis = &s.axis[tiling.axis[0]]
+    return axis.code[axis.row[tile.depth] + tap * axis.step]
+
+
+cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t a, Py_ssize_t piece,
+                      const float *x, const float *constants, const float **rows, float *folded,
+                      float *mix) noexcept nogil:
+    """Pointers to the inputs of a tile for a code of the axis that no tile lies along, and a piece of a line's taps. If
     they are folded, each consists of `fold` rows of elements: the first rows of all inputs, then the second ones; what
     does not lie together is gathered in `folded`.
     """
     cdef const float *pointer
-    cdef const axis_t *axis = &s.axis[tiling.axis[0]]
-    cdef const Py_ssize_t *along = tile.codes[1] + tap % tiling.pieces * tiling.piece
+    cdef const Py_ssize_t *along = tile.codes[1] + piece * tiling.piece
     cdef Py_ssize_t i, j, side = tiling.side
-    cdef Py_ssize_t a = axis.code[axis.row[tile.depth] + tap // tiling.pieces * axis.step]
     cdef Py_ssize_t of_row = s.stride[tiling.axis[1]], of_column = s.stride[tiling.axis[2]]
     cdef Py_ssize_t codes[AXES]
     x += tile.n * s.stride_n

@@ -46,6 +46,7 @@ class LineCosts(NamedTuple):
 LINES = {16: LineCosts(124, 52, 105, 31, 7, 0.91), 8: LineCosts(327, 153, 98, 31, 12, 0.93)}
 NARROW_LINES = LineCosts(362, 180, 68, 49, 9, 1.46)
 
+BLOCK = 28  # tiles whose inputs are transformed together
 HALF = 0.75  # of what a vector of outputs takes, where they fill half of one at most
 CALL = 1000  # what a call takes more; charged to each sample, so that others change no choice
 EXCHANGE = 14  # to bring a vector of channels together, or take one of outputs apart, of each place
@@ -59,9 +60,11 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     whole, half = divmod(outputs, lanes)
     part = 0.0 if half == 0 else 0.5 if half <= _core.kernels.LEAST_LANES["float32"] else 1.0
     vectors, back = problem.groups * (whole + part), problem.groups * (whole + max(part, HALF * (half > 0)))
-    inputs = -(-channels * problem.groups * form.fold // lanes) * form.fold * form.sums(problem)
+    inputs: float = -(-channels * problem.groups * form.fold // lanes) * form.fold * form.sums(problem)
     if form.line:
-        tile = _line(problem, form, vectors, inputs)
+        pieces = _pieces(problem, form)
+        inputs *= pieces / form.sums(problem)
+        tile = _line(problem, form, vectors, pieces, inputs)
     else:
         tile = costs.tile + costs.fold * (form.fold - 1)
         tile += costs.inputs * (channels * problem.groups * form.fold * form.sums(problem) if narrow else inputs)
@@ -72,10 +75,18 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     return places * _sums(problem, costs, vectors) / (tile * len(tiles[0][0]) * len(tiles[1][0]) + CALL)
 
 
-def _line(problem: Problem, form: Form, vectors: float, inputs: int) -> float:
+def _pieces(problem: Problem, form: Form) -> float:
+    """Pieces of a line that are transformed: those of taps along another axis it shares with the line before."""
+    axis, stride = problem.axes[form.order[0]], problem.strides[form.order[0]]
+    together, taps, step = min(BLOCK, max(1, int(axis.length))), int(axis.taps), abs(int(axis.step))
+    new = taps if stride % step else min(taps, stride // step)
+    return form.pieces * (taps + (together - 1) * new) / together
+
+
+def _line(problem: Problem, form: Form, vectors: float, pieces: float, inputs: float) -> float:
     """What a line takes, of so many vectors of outputs and inputs."""
     costs = LINES.get(_core.kernels.LANES["float32"], NARROW_LINES)
-    tile = costs.tile + costs.piece * form.sums(problem) + costs.inputs * inputs
+    tile = costs.tile + costs.piece * pieces + costs.inputs * inputs
     return tile + vectors * (costs.output + costs.place * form.out + costs.products * LINE * products_of(problem, form))
 
 
