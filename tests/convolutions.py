@@ -154,5 +154,29 @@ def square_cases(count, seed, squares=SQUARES):
         yield rank, x, filters, bias, options
 
 
+def line_cases(count, seed):
+    """Random configurations with taps along one axis, and perhaps a few along another."""
+    rng = np.random.default_rng(seed)
+    modes = mode_names()
+    for _ in range(count):
+        rank = int(rng.choice([1, 2, 2, 3]))
+        kernel, stride, dilation = [1] * rank, [int(n) for n in rng.integers(1, 3, rank)], int(rng.choice([1, 1, 2]))
+        along, beside = (int(n) for n in rng.integers(0, rank, 2))
+        kernel[beside] = int(rng.choice([1, 2, 3]))
+        kernel[along], stride[along] = int(rng.choice([3, 4, 5, 6, 7, 9, 13])), 1
+        if rank > 1 and kernel[-1] == kernel[-2]:  # that is a square
+            kernel[along] += 1
+        channels, outputs = (int(n) for n in rng.integers(16, 40, 2))
+        groups, most = int(rng.choice([1, 1, 2])), (0, 60, 14, 9)[rank]
+        sizes = tuple((k - 1) * dilation + int(rng.integers(2, most)) for k in kernel)
+        x = rng.standard_normal((int(rng.integers(1, 3)), *sizes, channels * groups)).astype(np.float32)
+        filters = rng.standard_normal((outputs * groups, *kernel, channels)).astype(np.float32)
+        options = dict(
+            padding=str(rng.choice(["same", "valid", "full", "same_lower"])), dilation=dilation, groups=groups,
+            stride=tuple(stride), padding_mode=tuple(str(mode) for mode in rng.choice(modes, rank)),
+        )  # fmt: skip
+        yield rank, x, filters, None, options
+
+
 def conv(rank):
     return {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}[rank]

@@ -1,8 +1,8 @@
-"""The gradient of filters: Winograd's F(3x3, 4x4) beside the sum over places."""
+"""The gradient of filters: Winograd's F(3x3, 4x4), and those of lines, beside the sum over places."""
 
 import numpy as np
 import pytest
-from convolutions import PROMISE, conv, square_cases
+from convolutions import PROMISE, conv, line_cases, square_cases
 
 import pyconvx as cx
 from pyconvx import _core
@@ -48,6 +48,51 @@ def test_agrees_with_double(isa, taken):
         assert np.abs(got - want).max() <= PROMISE * np.abs(want).max()
     assert taken[True] >= 8
     assert not taken[False]
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_lines_agree_with_double(isa, taken, monkeypatch):
+    monkeypatch.setattr(module, "COSTS", module.Costs(*(0,) * 4, place=100))  # or few of these small ones would pay
+    for rank, x, filters, _, options in line_cases(40, 7):
+        with _core.using(isa):
+            y, pullback = cx.vjp(conv(rank), x, filters, **options)
+            gy = np.random.default_rng(8).standard_normal(y.shape).astype(np.float32)
+            got = pullback(gy)[1]
+            with cx.threads(3):
+                np.testing.assert_array_equal(pullback(gy)[1], got)
+        want = gradients(rank, x.astype(np.float64), filters.astype(np.float64), gy.astype(np.float64), **options)
+        assert got.shape == filters.shape
+        assert np.abs(got - want).max() <= PROMISE * np.abs(want).max()
+    assert taken[True] >= 30
+    assert not taken[False]
+
+
+@pytest.mark.parametrize(
+    ("x", "filters"),
+    [((4, 1501, 34), (70, 3, 34)), ((50, 61, 33), (40, 9, 33)), ((2, 66, 61, 40), (70, 5, 2, 40))],
+    ids=str,
+)
+def test_many_lines(x, filters, taken):
+    rng, rank = np.random.default_rng(1), len(x) - 2
+    x, filters = rng.standard_normal(x).astype("f"), rng.standard_normal(filters).astype("f")
+    gy = rng.standard_normal((*x.shape[:-1], len(filters))).astype("f")
+    got = gradients(rank, x, filters, gy, padding="same")
+    want = gradients(rank, x.astype("d"), filters.astype("d"), gy, padding="same")
+    assert np.abs(got - want).max() <= PROMISE * np.abs(want).max()
+    assert taken == {True: 1, False: 0}
+    x[0, 7, ..., 2] = np.inf  # it is given up, and what is not finite spoils what it meets
+    got = gradients(rank, x, filters, gy, padding="same")
+    assert taken == {True: 1, False: 1}
+    np.testing.assert_array_equal(got, gradients(rank, x, filters, gy, padding="same", algorithm="direct"))
+
+
+def test_what_saves_little_is_summed(taken):
+    rng = np.random.default_rng(1)
+    for length, channels in ((40, 16), (40, 64), (2000, 16)):
+        x = rng.standard_normal((1, length, channels)).astype("f")
+        filters = rng.standard_normal((channels, 3, channels)).astype("f")
+        gradients(1, x, filters, x, padding="same")
+    assert taken == {True: 0, False: 0}
 
 
 @pytest.mark.parametrize("shape", [(3, 61, 66, 17), (1, 120, 13, 40), (1, 9, 9, 50), (70, 8, 8, 16)])

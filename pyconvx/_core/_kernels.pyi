@@ -206,7 +206,16 @@ def depthwise_filter_gradient(
 def fusible(form: int, products: int, groups: int, channels: int) -> bool: ...
 def in_strips(run: int) -> bool: ...
 def winograd_filter_gradient(
-    x: Array, gy: Array, gradient: Array, groups: int, axes: Axes, constants: Array, tiles: Any, threads: int
+    x: Array,
+    gy: Array,
+    gradient: Array,
+    groups: int,
+    axes: Axes,
+    constants: Array,
+    tiles: tuple[Tiles, Tiles],
+    form: int,
+    order: tuple[int, int, int],
+    threads: int,
 ) -> bool: ...
 def plane_pool(x: Array, y: Array, axes: Axes, constants: Array, reduction: Any, threads: int) -> PlanePool | None: ...
 def plane_gradient(

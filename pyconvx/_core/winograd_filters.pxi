@@ -57,7 +57,7 @@ cdef class WinogradPanels:
         self.kernel, self.order = kernel, order
         self.points, self.pieces = WINOGRAD_FILTER_POINTS(form), pieces_of(form, along)
         self.length = along if WINOGRAD_IS_LINE(form) else piece * piece
-        self.deep_step, self.step = (1, deep) if order[0] > order[2] else (self.length, 1)
+        steps_of(order[0] > order[2], deep, self.length, &self.deep_step, &self.step)
         self.depth = deep * self.pieces
         self.outputs, self.channels = filters.shape[0] // groups, filters.shape[2] * fold * fold
         if transposed:

@@ -1,11 +1,18 @@
-# The gradient of 3 x 3 filters by Winograd's F(3x3, 4x4), for float32: 36 products for 144.
+# The gradient of filters by Winograd's algorithms, for float32: F(3x3, 4x4) with 36 products for 144, or of the taps of
+# a line, a piece of them at a time, F(3, 6) to F(6, 3) with 8 for 18 or 20.
 #
 # Some tiles at a time, their inputs and the gradients of their outputs are transformed; then for every block of
 # channels and filters the products are summed over these tiles, point by point, and transformed to taps, which are
 # added up in double from one lot of tiles to the next. No sum is shared between threads. In a lot, tiles lie such that
 # those which have a point are neighbours, though narrow ones have fewer.
 
+cdef extern from "winograd_line.h":
+    float winograd_line_slope(int taps, const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
+                              Py_ssize_t step) noexcept nogil
+    void winograd_line_taps(int taps, const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
+
 cdef enum:
+    SQUARE_TAPS = 9
     SLOPE_TILES = 112               # most tiles at a time, and
     SLOPE_FEWEST = 28               # how many there are even if their transforms take
     SLOPE_BYTES = 1 << 22           # more bytes than this
@@ -21,6 +28,12 @@ cdef struct slopes_t:
     float *gradient                 # (F, taps, C // groups), contiguous
     Py_ssize_t gy_n
     Py_ssize_t gy_stride[AXES]
+    bint line
+    Py_ssize_t points               # of a tile
+    Py_ssize_t taps                 # of a square, or of a piece of a line,
+    Py_ssize_t length               # of that or of the whole line,
+    Py_ssize_t deep_step, step      # and taps of filters from one of the axis without tiles to the next, and of those
+    Py_ssize_t depth                # taps of that axis, times pieces
     Py_ssize_t groups, outputs, channels
     Py_ssize_t panels, parts        # of a group: panels of channels, parts of filters
     Py_ssize_t chunks               # blocks that share the parts
@@ -48,31 +61,39 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
     cdef const source_t *s = &job.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
     cdef Py_ssize_t wide = lanes * TILE_VECTORS
-    cdef Py_ssize_t depth = s.axis[0].taps, d, group, first, width, i
+    cdef Py_ssize_t pieces = job.tiling.pieces, d, group, first, width, count, i
     cdef const float *rows[POINTS]
+    cdef float *to
     cdef const float *shifted[POINTS]
     cdef float *places[MOST_OUT * MOST_OUT]
     cdef float size = 0, slope = 0
     cdef tile_t tile
     cdef Py_ssize_t place = job.place[t]
     find_tile(s, &job.tiling, job.tile0 + t, &tile)
-    for d in range(depth):
-        tile_inputs(s, &job.tiling, &tile, deep_code(s, &job.tiling, &tile, d), 0, job.x, job.constants, rows, NULL,
-                    <float *> (job.scratch + worker * job.scratch_size))
+    for d in range(job.depth):
+        tile_inputs(s, &job.tiling, &tile, deep_code(s, &job.tiling, &tile, d // pieces), d % pieces, job.x,
+                    job.constants, rows, NULL, <float *> (job.scratch + worker * job.scratch_size))
         for group in range(job.groups):
             for first from 0 <= first < job.channels by wide:
                 width = wide if job.channels - first > lanes else lanes
-                for i in range(POINTS):
+                for i in range(job.points):
                     shifted[i] = rows[i] + group * job.channels + first
-                size = max(size, winograd_input(
-                    3, tile.narrow, shifted, 0, min(width, job.channels - first),
-                    job.inputs + job.tiles * ((group * depth + d) * job.padded + first) + place * width,
-                    job.input_point, lanes, False))
+                count = min(width, job.channels - first)
+                to = job.inputs + job.tiles * ((group * job.depth + d) * job.padded + first) + place * width
+                if job.line:
+                    size = max(size, winograd_line_input(shifted, count, to, job.input_point))
+                else:
+                    size = max(size, winograd_input(3, tile.narrow, shifted, 0, count, to, job.input_point, lanes,
+                                                    False))
     tile_places(s, &job.tiling, &tile, <float *> job.gy, job.gy_n, job.gy_stride, places)
     for first from 0 <= first < job.groups * job.outputs by lanes:
-        slope = max(slope, winograd_slope(
-            tile.narrow, <const float **> places, first, min(lanes, job.groups * job.outputs - first),
-            job.slopes + place * job.filled + first, job.slope_point))
+        count = min(lanes, job.groups * job.outputs - first)
+        to = job.slopes + place * job.filled + first
+        if job.line:
+            slope = max(slope, winograd_line_slope(<int> job.taps, <const float **> places, first, count, to,
+                                                   job.slope_point))
+        else:
+            slope = max(slope, winograd_slope(tile.narrow, <const float **> places, first, count, to, job.slope_point))
     job.sizes[t] = size * slope
 
 
@@ -85,7 +106,7 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef const source_t *s = &job.source
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
     cdef Py_ssize_t wide = lanes * TILE_VECTORS
-    cdef Py_ssize_t depth = s.axis[0].taps
+    cdef Py_ssize_t depth = job.depth
     cdef Py_ssize_t panel = block // job.chunks                 # of all groups and taps of the first axis
     cdef Py_ssize_t d = panel // job.panels % depth
     cdef Py_ssize_t group = panel // job.panels // depth
@@ -99,12 +120,13 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef float *sums = <float *> (job.scratch + worker * job.scratch_size)
     cdef double *total
     cdef const float *rows[SLOPE_TILES]
-    cdef float taps[9 * TILE_VECTORS * LANES_F32]
+    cdef float taps[SQUARE_TAPS * TILE_VECTORS * LANES_F32]
+    cdef Py_ssize_t since = d % job.tiling.pieces * job.taps, there = min(job.taps, job.length - since)
     cdef float *to
     cdef Py_ssize_t t, x, m, k, lane, part, f, kind, begin, count
     cdef float largest = 0, spoiled = 0
-    for x in range(POINTS):
-        kind = LEFT_OUT(True, x // 6) + 2 * LEFT_OUT(True, x % 6)
+    for x in range(job.points):
+        kind = 0 if job.line else LEFT_OUT(True, x // 6) + 2 * LEFT_OUT(True, x % 6)
         begin, count = job.begin[kind], job.end[kind] - job.begin[kind]
         for t in range(count):
             rows[t] = job.slopes + x * job.slope_point + (begin + t) * job.filled + group * job.outputs
@@ -115,20 +137,24 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
                       + begin * width, sums + x * point + (f - first) * width)
     for m in range(filters):
         for lane from 0 <= lane < width by lanes:
-            winograd_taps(sums + m * width + lane, point, taps + lane, width)
+            if job.line:
+                winograd_line_taps(<int> job.taps, sums + m * width + lane, point, taps + lane, width)
+            else:
+                winograd_taps(sums + m * width + lane, point, taps + lane, width)
         if job.totals != NULL:
-            total = job.totals + (panel * job.outputs + first + m) * 9 * wide
-            for k in range(9 * width):
+            total = job.totals + (panel * job.outputs + first + m) * job.taps * wide
+            for k in range(there * width):
                 total[k] += taps[k]
             if not job.last:
                 continue
-            for k in range(9 * width):
+            for k in range(there * width):
                 taps[k] = <float> total[k]
-        to = job.gradient + ((group * job.outputs + first + m) * s.taps + d * 9) * job.channels + start
-        for k in range(9):
-            memcpy(to + k * job.channels, taps + k * width, valid * sizeof(float))
-        spoiled += spoiled_f32(taps, 9 * width)
-        largest = max(largest, largest_magnitude(taps, 9 * width))
+        to = job.gradient + (group * job.outputs + first + m) * s.taps * job.channels + start
+        to += (d // job.tiling.pieces * job.deep_step + since * job.step) * job.channels
+        for k in range(there):
+            memcpy(to + k * job.step * job.channels, taps + k * width, valid * sizeof(float))
+        spoiled += spoiled_f32(taps, there * width)
+        largest = max(largest, largest_magnitude(taps, there * width))
     job.largest[block] = largest + spoiled
 
 
@@ -165,8 +191,9 @@ cdef inline Py_ssize_t turn_of(int narrow) noexcept nogil:
 
 
 def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssize_t groups, tuple axes,
-                             cnp.ndarray constants, tuple tiles, int threads):
-    """As filter_gradient, for float32 and 3 x 3 taps on the last two axes; tiles as Winograd takes them, all regular.
+                             cnp.ndarray constants, tuple tiles, int form, tuple order, int threads):
+    """As filter_gradient, for float32 and 3 x 3 taps on the last two axes, or lines; form, order and tiles as Winograd
+    takes them, the tiles all regular.
 
     Returns whether the gradient is good: not if it holds an infinity or a NaN, or if one tile had so large elements
     that what it has to add should not have vanished in the sum.
@@ -174,18 +201,24 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     cdef slopes_t job
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), wide = lanes * TILE_VECTORS, depth, t
     job.source = source_of(x, axes)
-    job.tiling = tiling_of(&job.source, tiles, 3, 1)
+    job.tiling = tiling_of(&job.source, tiles, form, 1, order)
+    cdef Py_ssize_t deep = job.source.axis[job.tiling.axis[0]].taps
+    job.line, job.points = WINOGRAD_IS_LINE(form), WINOGRAD_FILTER_POINTS(form)
+    job.taps = job.tiling.piece if job.line else SQUARE_TAPS
+    job.length = job.source.axis[job.tiling.axis[2]].taps if job.line else SQUARE_TAPS
+    steps_of(job.tiling.axis[0] > job.tiling.axis[2], deep, job.length, &job.deep_step, &job.step)
+    job.depth = deep * job.tiling.pieces
     job.x, job.gy, job.gradient = <const float *> cnp.PyArray_DATA(x), <const float *> cnp.PyArray_DATA(gy), \
         <float *> cnp.PyArray_DATA(gradient)
     job.constants = <const float *> cnp.PyArray_DATA(constants)
     job.gy_n = strides_of(gy, job.gy_stride)
     job.groups, job.outputs, job.channels = groups, gradient.shape[0] // groups, gradient.shape[2]
-    depth = job.source.axis[0].taps
+    depth = job.depth
     job.panels = (job.channels + wide - 1) // wide
     job.parts = (job.outputs + TILE_FULL - 1) // TILE_FULL
     job.padded = (job.channels + lanes - 1) // lanes * lanes
     job.filled = (gradient.shape[0] + lanes - 1) // lanes * lanes
-    cdef Py_ssize_t one = POINTS * (groups * depth * job.padded + job.filled) * sizeof(float)
+    cdef Py_ssize_t one = job.points * (groups * depth * job.padded + job.filled) * sizeof(float)
     cdef Py_ssize_t at_once = min(job.tiling.all, max(SLOPE_FEWEST, min(SLOPE_TILES, SLOPE_BYTES // one)))
     cdef Py_ssize_t lots = (job.tiling.all + at_once - 1) // at_once
     at_once = (job.tiling.all + lots - 1) // lots
@@ -195,15 +228,15 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     cdef Py_ssize_t blocks = all_panels * job.chunks
     job.input_point = spaced(at_once * groups * depth * job.padded)
     job.slope_point = spaced(at_once * job.filled)
-    cdef Py_ssize_t slopes_at = rounded(POINTS * job.input_point * sizeof(float))
-    cdef Py_ssize_t sizes_at = slopes_at + rounded(POINTS * job.slope_point * sizeof(float))
+    cdef Py_ssize_t slopes_at = rounded(job.points * job.input_point * sizeof(float))
+    cdef Py_ssize_t sizes_at = slopes_at + rounded(job.points * job.slope_point * sizeof(float))
     cdef Py_ssize_t largest_at = sizes_at + rounded(at_once * sizeof(float))
     cdef Py_ssize_t totals_at = largest_at + rounded(blocks * sizeof(float))
-    cdef Py_ssize_t totals_size = all_panels * job.outputs * 9 * wide * sizeof(double) if lots > 1 else 0
+    cdef Py_ssize_t totals_size = all_panels * job.outputs * job.taps * wide * sizeof(double) if lots > 1 else 0
     cdef _Scratch shared = _Scratch(totals_at + totals_size, 1)
-    cdef Py_ssize_t mix = POINTS * job.source.channels * sizeof(float) if job.source.mixed else 0
+    cdef Py_ssize_t mix = job.points * job.source.channels * sizeof(float) if job.source.mixed else 0
     cdef Py_ssize_t filters = (job.parts + job.chunks - 1) // job.chunks * TILE_FULL
-    cdef _Scratch own = _Scratch(max(mix, POINTS * spaced(filters * wide) * sizeof(float)), threads)
+    cdef _Scratch own = _Scratch(max(mix, job.points * spaced(filters * wide) * sizeof(float)), threads)
     job.inputs = <float *> shared.first
     job.slopes = <float *> (shared.first + slopes_at)
     job.sizes = <float *> (shared.first + sizes_at)

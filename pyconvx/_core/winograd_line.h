@@ -37,11 +37,9 @@ NEVER_INLINE float winograd_line_input(const float *const *rows, ptrdiff_t chann
     return largest_lane(sizes);
 }
 
-/* Filters of one vector of outputs, of up to six taps: g[k * tap + lane], u[x * step + lane]. */
-NEVER_INLINE void winograd_line_filters(int taps, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
+/* u[x * step + lane] = the points of up to six taps t, the others of which are zero. */
+ALWAYS_INLINE void line_filter(int taps, const vf *t, float *u, ptrdiff_t step)
 {
-    vf t[6] = {{0}};
-    for (int k = 0; k < taps; k++) t[k] = *(const vf *)(g + k * tap);
     const vf even1 = (t[0] + t[2]) + t[4], odd1 = (t[1] + t[3]) + t[5];
     const vf even2 = t[0] + (0.25f * t[2] + 0.0625f * t[4]), odd2 = 0.5f * t[1] + (0.125f * t[3] + 0.03125f * t[5]);
     const vf even3 = t[0] + (4.0f * t[2] + 16.0f * t[4]), odd3 = 2.0f * t[1] + (8.0f * t[3] + 32.0f * t[5]);
@@ -55,17 +53,41 @@ NEVER_INLINE void winograd_line_filters(int taps, const float *g, ptrdiff_t tap,
         (even3 - odd3) * (1.0f / 90.0f),
         t[taps - 1],
     };
-    for (int x = 0; x < LINE_POINTS; x++) *(vf *)(u + x * step) = points[x];
+    UNROLL for (int x = 0; x < LINE_POINTS; x++) *(vf *)(u + x * step) = points[x];
 }
 
-ALWAYS_INLINE int line_output_vector(const int taps, const float *m, ptrdiff_t step, const vf offset, float *const *targets,
-                                     ptrdiff_t first, ptrdiff_t count, int past)
+/* Filters of one vector of outputs: g[k * tap + lane], u[x * step + lane]. */
+NEVER_INLINE void winograd_line_filters(int taps, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
 {
-    vf p[LINE_POINTS], check = {0};
+    vf t[6] = {{0}};
+    for (int k = 0; k < taps; k++) t[k] = *(const vf *)(g + k * tap);
+    line_filter(taps, t, u, step);
+}
+
+/* The gradient of filters is F(taps, LINE_OUT(taps)): gradients of a line's outputs take the place of the filters.
+   v[x * step + lane] = transformed outputs first .. first + count of the rows (NULL: zeros); returns the largest sum of
+   magnitudes of one output. */
+NEVER_INLINE float winograd_line_slope(int taps, const float *const *rows, ptrdiff_t first, ptrdiff_t count, float *v,
+                                       ptrdiff_t step)
+{
+    vf g[6] = {{0}}, size = {0};
+    for (int i = 0; i < LINE_OUT(taps); i++)
+        if (rows[i] != NULL) {
+            g[i] = load_f32(rows[i] + first, count, 0);
+            size += absolute_f32(g[i]);
+        }
+    line_filter(LINE_OUT(taps), g, v, step);
+    return largest_lane(size);
+}
+
+/* y = the LINE_OUT(taps) outputs of a line, of its sums m[x * step]. */
+ALWAYS_INLINE void line_output(const int taps, const float *m, ptrdiff_t step, vf *y)
+{
+    vf p[LINE_POINTS];
     UNROLL for (int x = 0; x < LINE_POINTS; x++) p[x] = *(const vf *)(m + x * step);
     const vf sum1 = p[1] + p[2], sum2 = p[3] + p[4], sum3 = p[5] + p[6];
     const vf difference1 = p[1] - p[2], difference2 = p[3] - p[4], difference3 = p[5] - p[6];
-    vf y[6] = {
+    const vf all[6] = {
         (p[0] + sum1) + (sum2 + sum3),
         difference1 + (0.5f * difference2 + 2.0f * difference3),
         sum1 + (0.25f * sum2 + 4.0f * sum3),
@@ -73,7 +95,28 @@ ALWAYS_INLINE int line_output_vector(const int taps, const float *m, ptrdiff_t s
         sum1 + (0.0625f * sum2 + 16.0f * sum3),
         difference1 + (0.03125f * difference2 + 32.0f * difference3),
     };
+    UNROLL for (int i = 0; i < LINE_OUT(taps); i++) y[i] = all[i];
     y[LINE_OUT(taps) - 1] += p[7];
+}
+
+/* g[k * tap + lane] = the taps of a vector of sums m[x * step + lane]: of F(taps, LINE_OUT(taps)). */
+NEVER_INLINE void winograd_line_taps(int taps, const float *m, ptrdiff_t step, float *g, ptrdiff_t tap)
+{
+    vf y[6];
+#define DO(n) \
+    case n: \
+        line_output(LINE_OUT(n), m, step, y); \
+        UNROLL for (int k = 0; k < n; k++) *(vf *)(g + k * tap) = y[k]; \
+        break;
+    switch (taps) { DO(3) DO(4) DO(5) DO(6) }
+#undef DO
+}
+
+ALWAYS_INLINE int line_output_vector(const int taps, const float *m, ptrdiff_t step, const vf offset, float *const *targets,
+                                     ptrdiff_t first, ptrdiff_t count, int past)
+{
+    vf y[6], check = {0};
+    line_output(taps, m, step, y);
     UNROLL for (int i = 0; i < LINE_OUT(taps); i++) {
         const vf sum = y[i] + offset;
         check += sum;

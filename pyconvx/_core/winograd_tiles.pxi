@@ -100,6 +100,14 @@ cdef inline Py_ssize_t pieces_of(int form, Py_ssize_t taps) noexcept nogil:
     return (taps + WINOGRAD_TAPS(form) - 1) // WINOGRAD_TAPS(form) if WINOGRAD_IS_LINE(form) else 1
 
 
+cdef inline void steps_of(bint turned, Py_ssize_t deep, Py_ssize_t length, Py_ssize_t *deep_step,
+                          Py_ssize_t *step) noexcept nogil:
+    """Taps of filters from one of the axis that no tile lies along to the next, of which there are `deep`, and from one
+    of a square or a line of `length` taps; turned: that axis comes after the line's.
+    """
+    deep_step[0], step[0] = 1 if turned else length, deep if turned else 1
+
+
 cdef inline int fast_axis(const tiling_t *tiling) noexcept nogil:
     """Along which axis, 0 or 1, tiles follow one another."""
     return 1 if tiling.axis[1] < tiling.axis[2] else 0

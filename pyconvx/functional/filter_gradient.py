@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _core
 from .arrays import Array, empty
 from .parallel import num_threads
-from .winograd_forms import DEPTH, Form, fills, tiles_of
+from .winograd_forms import DEPTH, Form, fills, line, tiles_of
 
 __all__ = ["filter_gradient"]
 
-FORM = Form(3, 1, 1, 3, 4)
+SQUARE = Form(3, 1, 1, 3, 4)
 LEAST = 16
 """Channels, and filters, of a group below which Winograd's transforms cost more than they save."""
+
+
+class Costs(NamedTuple):
+    """What lines take, in multiplications of vectors, as measured with 16 lanes."""
+
+    call: int = 70_000
+    line: int = 270
+    inputs: int = 80  # to transform a vector of the channels of a piece, and
+    slopes: int = 170  # of the gradients of outputs
+    place: float = 1.15  # of a place and tap that are summed without transforms, more than a product
+
+
+COSTS = Costs()
 
 
 def filter_gradient(
@@ -39,18 +52,44 @@ def filter_gradient(
     if shape[-1] == 1 and shape[0] == groups > 1:
         _core.kernels.depthwise_filter_gradient(x, gy, gradient, reads, constants, num_threads())
         return gradient.reshape(shape)
-    if algorithm in ("auto", "winograd") and _winograd_pays(x, shape, groups, axes):
-        tiles = tiles_of(axes, FORM)
-        if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, reads, constants, tiles, num_threads()):
+    form = _form(x, shape, groups, axes) if algorithm in ("auto", "winograd") else None
+    if form is not None:
+        kind = tiles_of(axes, form), form.number, form.order
+        if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, reads, constants, *kind, num_threads()):
             return gradient.reshape(shape)
     _core.kernels.filter_gradient(x, gy, gradient, groups, reads, constants, num_threads())
     return gradient.reshape(shape)
 
 
-def _winograd_pays(x: Array, shape: tuple[int, ...], groups: int, axes: tuple[Any, ...]) -> bool:
-    """Whether Winograd's F(3x3, 4x4) can do it, in less time than the sum over places."""
-    if x.dtype != np.float32 or axes[1].taps != 3 or axes[2].taps != 3 or axes[0].taps > DEPTH:
-        return False
-    if len(x) == 0 or shape[0] // groups < LEAST or shape[-1] < LEAST:
-        return False
-    return fills(axes, FORM) and all(regular.all() for _, _, regular, _ in tiles_of(axes, FORM))
+def _form(x: Array, shape: tuple[int, ...], groups: int, axes: tuple[Any, ...]) -> Form | None:
+    """The tiles by which Winograd's algorithms do it in less time than the sum over places, or None."""
+    if x.dtype != np.float32 or len(x) == 0 or shape[0] // groups < LEAST or shape[-1] < LEAST:
+        return None
+    if axes[1].taps == axes[2].taps == 3 and axes[0].taps <= DEPTH:
+        form: Form | None = SQUARE
+    else:
+        form = line(axes, tuple(_stride(axis) for axis in axes))
+    if form is None or not fills(axes, form):
+        return None
+    tiles = tiles_of(axes, form)
+    if not all(regular.all() for _, _, regular, _ in tiles):
+        return None
+    count = len(x) * int(axes[form.order[0]].length) * math.prod(len(first) for first, _, _, _ in tiles)
+    return form if not form.line or _line_pays(shape, groups, axes, form, count, len(x)) else None
+
+
+def _line_pays(shape: tuple[int, ...], groups: int, axes: tuple[Any, ...], form: Form, lines: int, batch: int) -> bool:
+    lanes = _core.kernels.LANES["float32"]
+    pieces = int(axes[form.order[0]].taps) * form.pieces
+    vectors, inputs = -(-shape[0] // groups // lanes) * groups, -(-shape[-1] // lanes) * groups
+    products = shape[-1] * vectors
+    places = batch * math.prod(int(axis.length) for axis in axes)
+    each = (
+        COSTS.line + COSTS.slopes * vectors + pieces * (COSTS.inputs * inputs + form.products // form.pieces * products)
+    )
+    return COSTS.call + lines * each < COSTS.place * places * math.prod(shape[1:-1]) * products
+
+
+def _stride(axis: Any) -> int:
+    """Positions from one place to the next."""
+    return int(axis.rows[1] - axis.rows[0]) if axis.length > 1 else 1

@@ -15,7 +15,7 @@ from .. import _core
 from ..remember import remembered
 from .problem import Problem
 
-__all__ = ["DEPTH", "Form", "Tiles", "fills", "form_of", "fusible", "products_of", "tiles_of"]
+__all__ = ["DEPTH", "Form", "Tiles", "fills", "form_of", "fusible", "line", "products_of", "tiles_of"]
 
 MOST = 0.74  # of the multiplications of a sum over taps
 DEPTH = 8  # most taps of the axis that no tile lies along; and of lines
@@ -67,15 +67,15 @@ class Form(NamedTuple):
 
 def form_of(problem: Problem) -> Form | None:
     """The form that suits the taps and strides; None if none does."""
-    return _square(problem) or _line(problem)
+    return _square(problem) or line(problem.axes, problem.strides)
 
 
-def _line(problem: Problem) -> Form | None:
+def line(axes: tuple[Any, ...], strides: tuple[int, ...]) -> Form | None:
     """The lines with the fewest multiplications, where one axis at most has more taps beside theirs."""
     best, least = None, math.inf
     for order in ORDERS:
-        deep, across, taps = (int(problem.axes[i].taps) for i in order)
-        if across > 1 or taps < 3 or problem.strides[order[2]] != 1:
+        deep, across, taps = (int(axes[i].taps) for i in order)
+        if across > 1 or taps < 3 or strides[order[2]] != 1:
             continue
         for piece in (3, 4, 5, 6):
             pieces, out = -(-taps // piece), LINE + 1 - piece
