@@ -15,7 +15,7 @@ from ..functional.arrays import flag
 from ..functional.padded import modes_of
 from ..functional.pooled_conv import pooled_conv
 from ..functional.vjp import vjp_within
-from ..geometry import conv_windows, integer, per_axis, transposed_windows
+from ..geometry import axis_amounts, conv_windows, integer, per_axis, transposed_windows
 from .initializers import fill
 from .layer import (
     Array,
@@ -70,6 +70,7 @@ class _Options(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         modes_of(self.padding_mode, self.rank)  # raises ValueError for those of another number of axes
+        axis_amounts(self.padding, self.rank)
         self.bias = flag("bias", self.bias)
         for name in ("kernel_size", "stride", "dilation"):
             per_axis(name, getattr(self, name), self.rank, 1)
@@ -94,6 +95,9 @@ class _Convolution(_Options):
         for name in ("filters", "groups", "multiplier"):
             if hasattr(self, name):
                 setattr(self, name, integer(name, getattr(self, name), 1))
+        filters, groups = getattr(self, "filters", 0), getattr(self, "groups", 1)
+        if filters % groups:
+            raise ValueError(f"groups must divide the number of filters, got groups={groups} and {filters} filters")
 
     def groups_of(self, channels: int) -> int:
         """How many independent groups channels and filters fall into."""
@@ -268,8 +272,6 @@ class _ConvTranspose(_Convolution):
         return self.groups
 
     def filters_shape(self, channels: int) -> Shape:
-        if self.filters % self.groups:
-            raise ValueError(f"groups must divide the filters, got {self!r}")
         return (channels, *sizes(self.kernel_size, self.rank), self.filters // self.groups)
 
     def options_of(self, channels: int) -> dict[str, Any]:

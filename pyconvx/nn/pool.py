@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from .. import functional
 from ..functional.padded import modes_of
-from ..geometry import adaptive_windows, per_axis, pool_windows
+from ..geometry import adaptive_windows, axis_amounts, per_axis, pool_windows
 from ..pooling import pooling
 from .layer import Array, LayerPullback, Operation, Run, Shape, Spans, masked, overrides, ranks, sizes, spatial_of
 
@@ -59,6 +59,7 @@ class _Pool(Operation):
         super().__post_init__()
         if self.padding_mode is not None:
             modes_of(self.padding_mode, self.rank)  # raises ValueError for those of another number of axes
+        axis_amounts(self.padding, self.rank)
         stride = self.size if self.stride is None else self.stride
         for name, value in (("size", self.size), ("stride", stride), ("dilation", self.dilation)):
             per_axis(name, value, self.rank, 1)
