@@ -163,8 +163,9 @@ def line_cases(count, seed):
         kernel, stride, dilation = [1] * rank, [int(n) for n in rng.integers(1, 3, rank)], int(rng.choice([1, 1, 2]))
         along, beside = (int(n) for n in rng.integers(0, rank, 2))
         kernel[beside] = int(rng.choice([1, 2, 3]))
-        kernel[along], stride[along] = int(rng.choice([3, 4, 5, 6, 7, 9, 13])), 1
-        if rank > 1 and kernel[-1] == kernel[-2]:  # that is a square
+        kernel[along], stride[along] = int(rng.choice([2, 3, 4, 5, 6, 7, 9, 13])), int(rng.choice([1, 1, 1, 2, 3]))
+        kernel[along] += stride[along] - 1
+        if rank > 1 and kernel[-1] == kernel[-2] == 3:  # that is a square
             kernel[along] += 1
         channels, outputs = (int(n) for n in rng.integers(16, 40, 2))
         groups, most = int(rng.choice([1, 1, 2])), (0, 60, 14, 9)[rank]

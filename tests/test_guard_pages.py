@@ -126,9 +126,8 @@ def filters_for(rng, name, rank):
         side, step = one_of(rng, (3, 1), (3, 1), (3, 2), (4, 1), (5, 1), (5, 2), (7, 2), (9, 4))
         if rank == 1 or either(rng, 0.4):  # lines
             along, beside = int(rng.integers(rank)), int(rng.integers(rank))
-            taps = [one_of(rng, 3, 4, 5, 6, 7, 11) if i == along else 2 if i == beside else 1 for i in range(rank)]
-            steps = tuple(1 if i == along else step for i, step in enumerate(stride))
-            return one_of(rng, 1, 1, 2), channels, filters, tuple(taps), steps, dilation
+            taps = [one_of(rng, 2, 3, 4, 5, 6, 7, 11) if i == along else 2 if i == beside else 1 for i in range(rank)]
+            return one_of(rng, 1, 1, 2), channels, filters, tuple(taps), stride, dilation
         groups, dilation = (1, (1,) * rank) if side > 3 else (one_of(rng, 1, 1, 2), dilation)
         return groups, channels, filters, (*kernel[:-2], side, side), (*stride[:-2], step, step), dilation
     groups = one_of(rng, 1, 1, 1, 3)

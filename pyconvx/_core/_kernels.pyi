@@ -106,6 +106,7 @@ class WinogradPanels:
     form: int
     fold: int
     points: int
+    phases: int
     def __init__(
         self,
         filters: Array,
@@ -116,6 +117,7 @@ class WinogradPanels:
         fold: int,
         kernel: tuple[int, ...],
         order: tuple[int, int, int],
+        phases: int,
         packing: bool = True,
     ) -> None: ...
     @property
@@ -151,6 +153,8 @@ class Depthwise(Convolution):
     ) -> None: ...
 
 COLUMNS_AT_ONCE: int
+WINOGRAD_BLOCK: int
+WINOGRAD_SUMS: int
 
 def filters_apart(filters: Array) -> Array: ...
 
@@ -215,6 +219,7 @@ def winograd_filter_gradient(
     tiles: tuple[Tiles, Tiles],
     form: int,
     order: tuple[int, int, int],
+    phases: int,
     threads: int,
 ) -> bool: ...
 def plane_pool(x: Array, y: Array, axes: Axes, constants: Array, reduction: Any, threads: int) -> PlanePool | None: ...

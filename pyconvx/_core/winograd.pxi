@@ -1,6 +1,7 @@
 # Convolution by Winograd's algorithms (float32): F(4x4, 3x3), F(3x3, 4x4) and F(2x2, 5x5) at stride 1, with 36 products
 # for 144, 144 and 100, and a form of F(4x4, 3x3) for stride 2, with 81. Where filters have taps along one axis, and are
-# summed over those of another, F(6, 3) to F(3, 6) with 8 products for 18 or 20; more taps are cut into pieces.
+# summed over those of another, F(7, 2) to F(3, 6) with 8 products for 14 to 20; more taps are cut into pieces, and so
+# are those that meet different phases of a stride.
 #
 # The result is cut into tiles of a few places (`spacing` places apart: the dilation), whose inputs are transformed; for
 # each point there is one matrix product over the channels, and the sums are transformed back. Inputs are found through
@@ -10,7 +11,10 @@
 # infinity, a NaN or the rounding of an element far larger than others, are reported, for another algorithm to do again.
 
 cdef extern from "winograd_line.h":
-    float winograd_line_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step) noexcept nogil
+    void winograd_line_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step,
+                             float *sizes) noexcept nogil
+    bint winograd_line_uneven(int taps, Py_ssize_t places, const float *sizes, const Py_ssize_t *inputs,
+                              Py_ssize_t sums, float most) noexcept nogil
     void winograd_line_outputs(int taps, const float *m, Py_ssize_t lines, Py_ssize_t width, Py_ssize_t step,
                                const float *bias, float **targets, Py_ssize_t first, Py_ssize_t count, bint past,
                                unsigned char *flagged) noexcept nogil
@@ -28,6 +32,7 @@ cdef enum:
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
     FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
+    UNEVEN = 32                     # times the inputs that a place of a line reads, others would spoil it
     TRANSFORMS = 40                 # filters whose products cost what the transforms of a tile do, about
     FEWEST_TILES = 4                # of a block, for which filters are worth reading
     WINOGRAD_NEAR = 1 << 20         # bytes of filters that every thread may read
@@ -50,7 +55,7 @@ cdef struct winograd_t:
     Py_ssize_t of_filters           # points that they have
     Py_ssize_t depth                # sums of a point: taps of the axis that no tile lies along, times pieces of lines
     Py_ssize_t at_once, slices
-    Py_ssize_t padded               # channels of all groups, rounded up to whole vectors
+    Py_ssize_t padded               # elements from a tile's inputs for a point to those of the next
     Py_ssize_t point                # elements from the inputs of tiles for a point to those for the next
     unsigned char *flagged
     float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
@@ -94,23 +99,25 @@ cdef void finish_tiles(const winograd_t *job, float **targets, Py_ssize_t tiles,
 
 cdef bint transform_tiles(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t tiles, char *scratch, float *sizes,
                           int *narrow, const float **points, float **targets) noexcept nogil:
-    """Transform the inputs of some tiles; those that a tile shares with the one before, once.
+    """Find some tiles and their targets, and transform their inputs, which a tile may share with the one before.
 
-    For each tile, and sum of a point: points[tile * depth + sum], where those inputs' points begin. sizes: of each, as
-    transform_inputs returns them. Returns whether some tiles are narrow.
+    For each tile, and sum of a point: points[tile * depth + sum], where those inputs' points begin. sizes: of squares,
+    as transform_inputs returns them; lines are flagged here, and tiles that do not lie regularly. Returns whether some
+    are narrow.
     """
     cdef const source_t *s = &job.task.source
     cdef const float *rows[POINTS * MOST_FOLD]
     cdef const float *constants = <const float *> job.task.constants
-    cdef float of_inputs[WINOGRAD_TILES * MOST_SUMS]
+    cdef float of_inputs[WINOGRAD_TILES * MOST_SUMS * LINE_POINTS]
     cdef Py_ssize_t codes[2][MOST_SUMS]
+    cdef Py_ssize_t inputs[2][MOST_SUMS]        # their numbers, of a tile and the one before
     cdef tile_t found[2]
     cdef tile_t *tile
     cdef const tile_t *before
     cdef Py_ssize_t pieces = job.tiling.pieces, places = job.tiling.lines * job.tiling.outputs
     cdef Py_ssize_t t, d, e, a, at, count = 0
     cdef float *to = <float *> scratch
-    cdef bint any_narrow = False
+    cdef bint any_narrow = False, line = WINOGRAD_IS_LINE(job.tiling.form)
     for t in range(tiles):
         tile, before = &found[t % 2], &found[1 - t % 2]
         find_tile(s, &job.tiling, tile0 + t, tile)
@@ -126,19 +133,24 @@ cdef bint transform_tiles(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t ti
             if t > 0 and tile.n == before.n and tile.tile[0] == before.tile[0] and tile.tile[1] == before.tile[1]:
                 for e from d % pieces <= e < job.depth by pieces:
                     if codes[1 - t % 2][e] == a:
-                        at = (points[(t - 1) * job.depth + e] - to) // job.padded
+                        at = inputs[1 - t % 2][e]
             if at < 0:
                 at = count
                 count += 1
                 tile_inputs(s, &job.tiling, tile, a, d % pieces, <const float *> job.task.x, constants, rows,
                             <float *> (scratch + job.folded_at), <float *> (scratch + job.mix_at))
-                if WINOGRAD_IS_LINE(job.tiling.form):
-                    of_inputs[at] = winograd_line_input(rows, s.channels, to + at * job.padded, job.point)
+                if line:
+                    winograd_line_input(rows, s.channels, to + at * job.padded, job.point, of_inputs + at * LINE_POINTS)
                 else:
                     of_inputs[at] = transform_inputs(s, &job.tiling, tile.narrow, rows, to + at * job.padded, job.point,
                                                      LANES_F32)
+            inputs[t % 2][d] = at
             points[t * job.depth + d] = to + at * job.padded
-            sizes[t] = max(sizes[t], of_inputs[at])
+            if not line:
+                sizes[t] = max(sizes[t], of_inputs[at])
+        if line and winograd_line_uneven(<int> job.tiling.piece, job.tiling.count[1][tile.tile[1]], of_inputs,
+                                         inputs[t % 2], job.depth, UNEVEN):
+            job.flagged[tile0 + t] = 1
     return any_narrow
 
 
@@ -252,6 +264,10 @@ cdef Py_ssize_t slices_of(Py_ssize_t tile_blocks, Py_ssize_t panels, int threads
     return best
 
 
+WINOGRAD_BLOCK = WINOGRAD_TILES
+WINOGRAD_SUMS = MOST_SUMS
+
+
 cdef int share_at(const Py_ssize_t *numbers, int until, int share) noexcept nogil:
     """The bin up to which one part in `share` of all are, among bins up to `until`."""
     cdef Py_ssize_t count = 0, below = 0
@@ -362,12 +378,14 @@ cdef class Winograd(Convolution):
         job.task.past = job.task.past and job.outputs % lanes == 0
         job.panels_per_group = (panels.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
         job.of_filters, job.depth = panels.points, panels.depth
-        job.tiling = tiling_of(&job.task.source, tiles, panels.form, panels.fold, panels.order)
+        job.tiling = tiling_of(&job.task.source, tiles, panels.form, panels.fold, panels.order, panels.phases)
         if panels.depth != job.task.source.axis[job.tiling.axis[0]].taps * job.tiling.pieces \
                 or panels.depth > MOST_SUMS:
             raise ValueError("Winograd's algorithm: the filters do not fit")
-        job.padded = (job.groups * job.channels + lanes - 1) // lanes * lanes
         job.fused = fuses(panels.form, panels.depth * job.channels, job.groups, job.channels)
+        job.padded = (job.groups * job.channels + lanes - 1) // lanes * lanes
+        if not job.fused:
+            job.padded = spaced(job.padded)
         job.tiling.alike = job.fused
         cdef Py_ssize_t points = job.tiling.rows * job.tiling.side
         cdef Py_ssize_t one = points * panels.depth * job.padded * sizeof(float)
@@ -408,7 +426,7 @@ cdef class Winograd(Convolution):
         cdef WinogradPanels mine = self.panels
         return WinogradPanels(
             filters.reshape((filters.shape[0], -1, filters.shape[filters.ndim - 1])), mine.groups, mine.transposed,
-            mine.flipped, mine.form, mine.fold, mine.kernel, mine.order)
+            mine.flipped, mine.form, mine.fold, mine.kernel, mine.order, mine.phases)
 
     cdef int use(self, void *job, packed) except -1:
         (<winograd_t *> job).panels = (<WinogradPanels?> packed).data

@@ -29,10 +29,10 @@ cdef class WinogradPanels:
     filters: (F, taps, C // groups), float32; kernel: their taps along three axes. form: taps along a side (3, 4 or 5)
     of the last two, or WINOGRAD_STRIDED, after squares of fold x fold taps have become channels (groups 1); of lines,
     WINOGRAD_LINE more than the taps of a piece. order: of the axes, lines lie along the last, and sums go over taps of
-    the first; the other has one then. With `transposed` channels and filters change places; with `flipped` the taps of
-    squares and lines are taken in reverse. `packing` as for Panels.
+    the first; the other has one then. phases: of the stride of lines, 1 of squares. With `transposed` channels and
+    filters change places; with `flipped` the taps of squares and lines are taken in reverse. `packing` as for Panels.
     """
-    cdef readonly Py_ssize_t groups, outputs, channels, depth, fold, points
+    cdef readonly Py_ssize_t groups, outputs, channels, depth, fold, points, phases
     cdef readonly bint transposed, flipped
     cdef readonly int form
     cdef tuple kernel, order
@@ -43,19 +43,19 @@ cdef class WinogradPanels:
     cdef float *data
 
     def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, int form,
-                 Py_ssize_t fold, tuple kernel, tuple order, bint packing=True):
+                 Py_ssize_t fold, tuple kernel, tuple order, Py_ssize_t phases, bint packing=True):
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), piece = WINOGRAD_TAPS(form)
         deep, across, along = [kernel[i] for i in order]
         if WINOGRAD_IS_LINE(form):
-            fits = WINOGRAD_LINE + 3 <= form <= WINOGRAD_LINE + MOST_TAPS_ALONG and fold == 1 and across == 1
+            fits = WINOGRAD_LINE + 2 <= form <= WINOGRAD_LINE + MOST_TAPS_ALONG and fold == 1 and across == 1
         else:
             fits = 2 <= form <= MOST_TAPS and 1 <= fold <= MOST_FOLD and order == (0, 1, 2) and (
                 across == along == piece if fold == 1 else groups == 1 and max(across, along) <= piece * fold)
         if not fits:
             raise ValueError("Winograd's algorithm: the filters do not fit")
         self.groups, self.transposed, self.flipped, self.form, self.fold = groups, transposed, flipped, form, fold
-        self.kernel, self.order = kernel, order
-        self.points, self.pieces = WINOGRAD_FILTER_POINTS(form), pieces_of(form, along)
+        self.kernel, self.order, self.phases = kernel, order, phases
+        self.points, self.pieces = WINOGRAD_FILTER_POINTS(form), pieces_of(form, along, phases)
         self.length = along if WINOGRAD_IS_LINE(form) else piece * piece
         steps_of(order[0] > order[2], deep, self.length, &self.deep_step, &self.step)
         self.depth = deep * self.pieces
@@ -100,14 +100,16 @@ cdef class WinogradPanels:
         cdef float *to
         memset(taps, 0, sizeof(taps))
         for d in range(self.depth):
-            since = d % self.pieces * all_taps
-            there = min(all_taps, self.length - since)
+            since = piece_at(d % self.pieces, all_taps, self.phases)
+            there = min(all_taps, taps_from(since, self.length, self.phases))
             memset(taps + there * TAPS_STEP, 0, (all_taps - there) * TAPS_STEP * sizeof(float))
             for c from 0 <= c < self.channels by FILTER_RUN:
                 run = min(<Py_ssize_t> FILTER_RUN, self.channels - c)
                 for lane from 0 <= lane < min(width, outputs) by lanes:
                     for k in range(there):
-                        tap = self.length - 1 - since - k if self.flipped else since + k
+                        tap = since + k * self.phases
+                        if self.flipped:
+                            tap = self.length - 1 - tap
                         tap = d // self.pieces * self.deep_step + tap * self.step
                         turn(origin + lane * step_output + tap * step_tap + c * step_channel, step_output, step_channel,
                              taps + k * TAPS_STEP, lanes, 1, min(lanes, outputs - lane), run)

@@ -1,5 +1,5 @@
 # The gradient of filters by Winograd's algorithms, for float32: F(3x3, 4x4) with 36 products for 144, or of the taps of
-# a line, a piece of them at a time, F(3, 6) to F(6, 3) with 8 for 18 or 20.
+# a line, a piece of them at a time, F(2, 7) to F(6, 3) with 8 for 14 to 20.
 #
 # Some tiles at a time, their inputs and the gradients of their outputs are transformed; then for every block of
 # channels and filters the products are summed over these tiles, point by point, and transformed to taps, which are
@@ -66,7 +66,8 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
     cdef float *to
     cdef const float *shifted[POINTS]
     cdef float *places[MOST_OUT * MOST_OUT]
-    cdef float size = 0, slope = 0
+    cdef float sizes[LINE_POINTS]
+    cdef float size = 0, slope = 0, total
     cdef tile_t tile
     cdef Py_ssize_t place = job.place[t]
     find_tile(s, &job.tiling, job.tile0 + t, &tile)
@@ -81,7 +82,11 @@ cdef void slopes_transform(void *given, Py_ssize_t t, int worker) noexcept nogil
                 count = min(width, job.channels - first)
                 to = job.inputs + job.tiles * ((group * job.depth + d) * job.padded + first) + place * width
                 if job.line:
-                    size = max(size, winograd_line_input(shifted, count, to, job.input_point))
+                    winograd_line_input(shifted, count, to, job.input_point, sizes)
+                    total = 0
+                    for i in range(LINE_POINTS):
+                        total += sizes[i]
+                    size = max(size, total)
                 else:
                     size = max(size, winograd_input(3, tile.narrow, shifted, 0, count, to, job.input_point, lanes,
                                                     False))
@@ -121,7 +126,8 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
     cdef double *total
     cdef const float *rows[SLOPE_TILES]
     cdef float taps[SQUARE_TAPS * TILE_VECTORS * LANES_F32]
-    cdef Py_ssize_t since = d % job.tiling.pieces * job.taps, there = min(job.taps, job.length - since)
+    cdef Py_ssize_t phases = job.tiling.phases, since = piece_at(d % job.tiling.pieces, job.taps, phases)
+    cdef Py_ssize_t there = min(job.taps, taps_from(since, job.length, phases))
     cdef float *to
     cdef Py_ssize_t t, x, m, k, lane, part, f, kind, begin, count
     cdef float largest = 0, spoiled = 0
@@ -152,7 +158,7 @@ cdef void slopes_block(void *given, Py_ssize_t block, int worker) noexcept nogil
         to = job.gradient + (group * job.outputs + first + m) * s.taps * job.channels + start
         to += (d // job.tiling.pieces * job.deep_step + since * job.step) * job.channels
         for k in range(there):
-            memcpy(to + k * job.step * job.channels, taps + k * width, valid * sizeof(float))
+            memcpy(to + k * phases * job.step * job.channels, taps + k * width, valid * sizeof(float))
         spoiled += spoiled_f32(taps, there * width)
         largest = max(largest, largest_magnitude(taps, there * width))
     job.largest[block] = largest + spoiled
@@ -191,9 +197,10 @@ cdef inline Py_ssize_t turn_of(int narrow) noexcept nogil:
 
 
 def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient, Py_ssize_t groups, tuple axes,
-                             cnp.ndarray constants, tuple tiles, int form, tuple order, int threads):
-    """As filter_gradient, for float32 and 3 x 3 taps on the last two axes, or lines; form, order and tiles as Winograd
-    takes them, the tiles all regular.
+                             cnp.ndarray constants, tuple tiles, int form, tuple order, Py_ssize_t phases,
+                             int threads):
+    """As filter_gradient, for float32 and 3 x 3 taps on the last two axes, or lines; form, order, phases and tiles as
+    Winograd takes them, the tiles all regular.
 
     Returns whether the gradient is good: not if it holds an infinity or a NaN, or if one tile had so large elements
     that what it has to add should not have vanished in the sum.
@@ -201,7 +208,7 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     cdef slopes_t job
     cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), wide = lanes * TILE_VECTORS, depth, t
     job.source = source_of(x, axes)
-    job.tiling = tiling_of(&job.source, tiles, form, 1, order)
+    job.tiling = tiling_of(&job.source, tiles, form, 1, order, phases)
     cdef Py_ssize_t deep = job.source.axis[job.tiling.axis[0]].taps
     job.line, job.points = WINOGRAD_IS_LINE(form), WINOGRAD_FILTER_POINTS(form)
     job.taps = job.tiling.piece if job.line else SQUARE_TAPS
@@ -217,7 +224,7 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     job.panels = (job.channels + wide - 1) // wide
     job.parts = (job.outputs + TILE_FULL - 1) // TILE_FULL
     job.padded = (job.channels + lanes - 1) // lanes * lanes
-    job.filled = (gradient.shape[0] + lanes - 1) // lanes * lanes
+    job.filled = spaced(gradient.shape[0])
     cdef Py_ssize_t one = job.points * (groups * depth * job.padded + job.filled) * sizeof(float)
     cdef Py_ssize_t at_once = min(job.tiling.all, max(SLOPE_FEWEST, min(SLOPE_TILES, SLOPE_BYTES // one)))
     cdef Py_ssize_t lots = (job.tiling.all + at_once - 1) // at_once

@@ -1,4 +1,4 @@
-/* The transforms of Winograd's algorithms along one axis, with the points 0, +-1, +-1/2, +-2 and infinity: F(6, 3) to F(3, 6),
+/* The transforms of Winograd's algorithms along one axis, with the points 0, +-1, +-1/2, +-2 and infinity: F(7, 2) to F(3, 6),
    whose lines have 8 inputs. Along one axis alone eight points lose no more digits than six along two.
 
    The polynomials follow from x (x^2 - 1) (x^2 - 1/4) (x^2 - 4), as in winograd.h. */
@@ -8,13 +8,54 @@
 
 #define LINE_POINTS 8 /* and inputs of a line */
 #define LINE_OUT(taps) (LINE_POINTS + 1 - (taps))
+#define LINE_MOST 7 /* outputs, and taps in a gradient */
 
-ALWAYS_INLINE vf line_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step)
+/* to[i] = the largest lane of x[i], no NaN; spoils x. */
+#if defined(__GNUC__) && !defined(__clang__)
+/* Neighbouring groups of g lanes each, of two vectors, become one: the larger lane by lane. */
+#define GROUPED(g, i) ((i) / (g) * 2 * (g) + (i) % (g))
+#if LANES_F32 == 16
+#define GROUPED_LANES(g, at) \
+    (mask_f32){GROUPED(g, 0) + at, GROUPED(g, 1) + at, GROUPED(g, 2) + at, GROUPED(g, 3) + at, GROUPED(g, 4) + at, \
+               GROUPED(g, 5) + at, GROUPED(g, 6) + at, GROUPED(g, 7) + at, GROUPED(g, 8) + at, GROUPED(g, 9) + at, \
+               GROUPED(g, 10) + at, GROUPED(g, 11) + at, GROUPED(g, 12) + at, GROUPED(g, 13) + at, GROUPED(g, 14) + at, \
+               GROUPED(g, 15) + at}
+#elif LANES_F32 == 8
+#define GROUPED_LANES(g, at) \
+    (mask_f32){GROUPED(g, 0) + at, GROUPED(g, 1) + at, GROUPED(g, 2) + at, GROUPED(g, 3) + at, GROUPED(g, 4) + at, \
+               GROUPED(g, 5) + at, GROUPED(g, 6) + at, GROUPED(g, 7) + at}
+#else
+#define GROUPED_LANES(g, at) (mask_f32){GROUPED(g, 0) + at, GROUPED(g, 1) + at, GROUPED(g, 2) + at, GROUPED(g, 3) + at}
+#endif
+#define LARGER_GROUPS(g, a, b) \
+    greater_f32((vf)__builtin_shuffle((mask_f32)(a), (mask_f32)(b), GROUPED_LANES(g, 0)), \
+                (vf)__builtin_shuffle((mask_f32)(a), (mask_f32)(b), GROUPED_LANES(g, g)))
+ALWAYS_INLINE void largest_lanes(vf *x, float *to)
 {
-    vf d[LINE_POINTS], size = {0};
+    UNROLL for (int i = 0; i < 4; i++) x[i] = LARGER_GROUPS(LANES_F32 / 2, x[2 * i], x[2 * i + 1]);
+    UNROLL for (int i = 0; i < 2; i++) x[i] = LARGER_GROUPS(LANES_F32 / 4, x[2 * i], x[2 * i + 1]);
+#if LANES_F32 > 4
+    x[0] = LARGER_GROUPS(LANES_F32 / 8, x[0], x[1]);
+#endif
+#if LANES_F32 > 8
+    x[0] = LARGER_GROUPS(1, x[0], x[0]);
+#endif
+    memcpy(to, x, LINE_POINTS * sizeof(float));
+}
+#else
+ALWAYS_INLINE void largest_lanes(vf *x, float *to)
+{
+    for (int i = 0; i < LINE_POINTS; i++) to[i] = largest_lane(x[i]);
+}
+#endif
+
+ALWAYS_INLINE void line_input_vector(const float *const *rows, ptrdiff_t c, ptrdiff_t count, float *v, ptrdiff_t step,
+                                     vf *sizes)
+{
+    vf d[LINE_POINTS];
     UNROLL for (int i = 0; i < LINE_POINTS; i++) {
         d[i] = load_f32(rows[i] + c, count, 0);
-        size += absolute_f32(d[i]);
+        sizes[i] = greater_f32(absolute_f32(d[i]), sizes[i]);
     }
     const vf even1 = (d[6] - 4.25f * d[4]) + d[2], odd1 = (d[5] - 4.25f * d[3]) + d[1];
     const vf even2 = (d[6] - 5.0f * d[4]) + 4.0f * d[2], odd2 = 0.5f * d[5] + (2.0f * d[1] - 2.5f * d[3]);
@@ -22,27 +63,26 @@ ALWAYS_INLINE vf line_input_vector(const float *const *rows, ptrdiff_t c, ptrdif
     const vf v0 = (d[0] - d[6]) + 5.25f * (d[4] - d[2]), v7 = (d[7] - d[1]) + 5.25f * (d[3] - d[5]);
     const vf points[LINE_POINTS] = {v0, even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2, even3 + odd3, even3 - odd3, v7};
     UNROLL for (int i = 0; i < LINE_POINTS; i++) *(vf *)(v + i * step) = points[i];
-    return size;
 }
 
-/* v[x * step + c] = transformed channels of the inputs of a line, filled up with zeros to whole vectors. Returns the largest sum
-   over a channel of their magnitudes. */
-NEVER_INLINE float winograd_line_input(const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step)
+/* v[x * step + c] = transformed channels of the inputs of a line, filled up with zeros to whole vectors. sizes[i]: the largest
+   magnitude of an input; NaNs may be passed over. */
+NEVER_INLINE void winograd_line_input(const float *const *rows, ptrdiff_t channels, float *v, ptrdiff_t step, float *sizes)
 {
-    vf sizes = {0};
+    ON_LINES vf of_lanes[LINE_POINTS] = {{0}};
     ptrdiff_t c = 0;
-    for (; c + LANES_F32 <= channels; c += LANES_F32)
-        sizes = larger(line_input_vector(rows, c, LANES_F32, v + c, step), sizes);
-    if (c < channels) sizes = larger(line_input_vector(rows, c, channels - c, v + c, step), sizes);
-    return largest_lane(sizes);
+    for (; c + LANES_F32 <= channels; c += LANES_F32) line_input_vector(rows, c, LANES_F32, v + c, step, of_lanes);
+    if (c < channels) line_input_vector(rows, c, channels - c, v + c, step, of_lanes);
+    largest_lanes(of_lanes, sizes);
 }
 
-/* u[x * step + lane] = the points of up to six taps t, the others of which are zero. */
+/* u[x * step + lane] = the points of LINE_MOST taps t, of which those from `taps` on are zero. */
 ALWAYS_INLINE void line_filter(int taps, const vf *t, float *u, ptrdiff_t step)
 {
-    const vf even1 = (t[0] + t[2]) + t[4], odd1 = (t[1] + t[3]) + t[5];
-    const vf even2 = t[0] + (0.25f * t[2] + 0.0625f * t[4]), odd2 = 0.5f * t[1] + (0.125f * t[3] + 0.03125f * t[5]);
-    const vf even3 = t[0] + (4.0f * t[2] + 16.0f * t[4]), odd3 = 2.0f * t[1] + (8.0f * t[3] + 32.0f * t[5]);
+    const vf even1 = (t[0] + t[2]) + (t[4] + t[6]), odd1 = (t[1] + t[3]) + t[5];
+    const vf even2 = t[0] + (0.25f * t[2] + (0.0625f * t[4] + 0.015625f * t[6]));
+    const vf even3 = t[0] + (4.0f * t[2] + (16.0f * t[4] + 64.0f * t[6]));
+    const vf odd2 = 0.5f * t[1] + (0.125f * t[3] + 0.03125f * t[5]), odd3 = 2.0f * t[1] + (8.0f * t[3] + 32.0f * t[5]);
     const vf points[LINE_POINTS] = {
         t[0],
         (even1 + odd1) * (-1.0f / 4.5f),
@@ -56,10 +96,28 @@ ALWAYS_INLINE void line_filter(int taps, const vf *t, float *u, ptrdiff_t step)
     UNROLL for (int x = 0; x < LINE_POINTS; x++) *(vf *)(u + x * step) = points[x];
 }
 
+/* Whether some inputs of a line are so large that the rounding of their products spoils one of its first `places` that reads
+   none of them: `most` times as large as those that it reads. sizes[inputs[d]]: of the inputs of each sum. */
+static int winograd_line_uneven(int taps, ptrdiff_t places, const float *sizes, const ptrdiff_t *inputs, ptrdiff_t sums,
+                                float most)
+{
+    float size[2 * LINE_POINTS] = {0}, read[LINE_POINTS] = {0}, largest = 0, least = 0;
+    for (ptrdiff_t d = 0; d < sums; d++) {
+        const float *of_input = sizes + inputs[d] * LINE_POINTS;
+        for (int i = 0; i < LINE_POINTS; i++) size[i] = of_input[i] > size[i] ? of_input[i] : size[i];
+    }
+    for (int i = 0; i < taps; i++)
+        for (int k = 0; k < LINE_POINTS; k++) read[k] = size[k + i] > read[k] ? size[k + i] : read[k];
+    for (int i = 0; i < LINE_POINTS; i++) largest = size[i] > largest ? size[i] : largest;
+    for (ptrdiff_t k = 0; k < places; k++)
+        if (read[k] > 0 && (least == 0 || read[k] < least)) least = read[k];
+    return largest > most * least;
+}
+
 /* Filters of one vector of outputs: g[k * tap + lane], u[x * step + lane]. */
 NEVER_INLINE void winograd_line_filters(int taps, const float *g, ptrdiff_t tap, float *u, ptrdiff_t step)
 {
-    vf t[6] = {{0}};
+    vf t[LINE_MOST] = {{0}};
     for (int k = 0; k < taps; k++) t[k] = *(const vf *)(g + k * tap);
     line_filter(taps, t, u, step);
 }
@@ -70,7 +128,7 @@ NEVER_INLINE void winograd_line_filters(int taps, const float *g, ptrdiff_t tap,
 NEVER_INLINE float winograd_line_slope(int taps, const float *const *rows, ptrdiff_t first, ptrdiff_t count, float *v,
                                        ptrdiff_t step)
 {
-    vf g[6] = {{0}}, size = {0};
+    vf g[LINE_MOST] = {{0}}, size = {0};
     for (int i = 0; i < LINE_OUT(taps); i++)
         if (rows[i] != NULL) {
             g[i] = load_f32(rows[i] + first, count, 0);
@@ -87,13 +145,14 @@ ALWAYS_INLINE void line_output(const int taps, const float *m, ptrdiff_t step, v
     UNROLL for (int x = 0; x < LINE_POINTS; x++) p[x] = *(const vf *)(m + x * step);
     const vf sum1 = p[1] + p[2], sum2 = p[3] + p[4], sum3 = p[5] + p[6];
     const vf difference1 = p[1] - p[2], difference2 = p[3] - p[4], difference3 = p[5] - p[6];
-    const vf all[6] = {
+    const vf all[LINE_MOST] = {
         (p[0] + sum1) + (sum2 + sum3),
         difference1 + (0.5f * difference2 + 2.0f * difference3),
         sum1 + (0.25f * sum2 + 4.0f * sum3),
         difference1 + (0.125f * difference2 + 8.0f * difference3),
         sum1 + (0.0625f * sum2 + 16.0f * sum3),
         difference1 + (0.03125f * difference2 + 32.0f * difference3),
+        sum1 + (0.015625f * sum2 + 64.0f * sum3),
     };
     UNROLL for (int i = 0; i < LINE_OUT(taps); i++) y[i] = all[i];
     y[LINE_OUT(taps) - 1] += p[7];
@@ -102,20 +161,20 @@ ALWAYS_INLINE void line_output(const int taps, const float *m, ptrdiff_t step, v
 /* g[k * tap + lane] = the taps of a vector of sums m[x * step + lane]: of F(taps, LINE_OUT(taps)). */
 NEVER_INLINE void winograd_line_taps(int taps, const float *m, ptrdiff_t step, float *g, ptrdiff_t tap)
 {
-    vf y[6];
+    vf y[LINE_MOST];
 #define DO(n) \
     case n: \
         line_output(LINE_OUT(n), m, step, y); \
         UNROLL for (int k = 0; k < n; k++) *(vf *)(g + k * tap) = y[k]; \
         break;
-    switch (taps) { DO(3) DO(4) DO(5) DO(6) }
+    switch (taps) { DO(2) DO(3) DO(4) DO(5) DO(6) }
 #undef DO
 }
 
 ALWAYS_INLINE int line_output_vector(const int taps, const float *m, ptrdiff_t step, const vf offset, float *const *targets,
                                      ptrdiff_t first, ptrdiff_t count, int past)
 {
-    vf y[6], check = {0};
+    vf y[LINE_MOST], check = {0};
     line_output(taps, m, step, y);
     UNROLL for (int i = 0; i < LINE_OUT(taps); i++) {
         const vf sum = y[i] + offset;
@@ -150,6 +209,7 @@ NEVER_INLINE void winograd_line_outputs(int taps, const float *m, ptrdiff_t line
                                         unsigned char *flagged)
 {
     switch (taps) {
+    case 2: line_outputs(2, m, lines, width, step, bias, targets, first, count, past, flagged); break;
     case 3: line_outputs(3, m, lines, width, step, bias, targets, first, count, past, flagged); break;
     case 4: line_outputs(4, m, lines, width, step, bias, targets, first, count, past, flagged); break;
     case 5: line_outputs(5, m, lines, width, step, bias, targets, first, count, past, flagged); break;

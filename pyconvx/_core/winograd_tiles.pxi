@@ -27,10 +27,11 @@ cdef enum:
     MOST_SIDE = 9                   # inputs and points along a side of a tile: most, and
     MOST_POINTS = MOST_SIDE * MOST_SIDE     # in all
     MOST_OUT = 4                    # outputs there, but
-    MOST_ALONG = 6                  # of a line
+    MOST_ALONG = 7                  # of a line
     MOST_FOLD = 4
+    LINE_POINTS = 8                 # and inputs
     MOST_SUMS = 32                  # taps of the axis that tiles do not lie along, times pieces of those of a line
-    MOST_CODES = 200                # inputs of a tile along an axis: more than MOST_SUMS pieces of a line have
+    MOST_CODES = 256                # inputs of a tile along an axis: as many as MOST_SUMS pieces of a line have
     LINE = 16                       # floats of a line of the cache
 
 
@@ -46,7 +47,8 @@ cdef struct tiling_t:
     Py_ssize_t axis[AXES]           # whose taps are summed, and that tiles lie along: lines along the last of these
     Py_ssize_t side, outputs        # inputs, and outputs, along a row of a tile
     Py_ssize_t rows, lines          # of inputs, and of outputs: as many, or 1
-    Py_ssize_t pieces, piece        # parts that the taps of a line are cut into, of so many, with inputs of their own
+    Py_ssize_t phases               # of a line's stride: every so many taps belong to one
+    Py_ssize_t pieces, piece        # parts that the taps of a line are cut into, phase by phase, of so many at most
     Py_ssize_t fold                 # elements along a side of an input
     Py_ssize_t rise[2]              # inputs' elements from one output of a tile to the next
     const Py_ssize_t *first[2]      # of the tiles along their axes: the first place, how many places, and
@@ -66,11 +68,11 @@ cdef struct tile_t:
     Py_ssize_t tile[2]
     Py_ssize_t codes[2][MOST_CODES]
     bint regular
-    bint plain                      # all inputs are elements of x
+    bint plain                      # all inputs that are read are elements of x
     int narrow                      # as in winograd.h
 
 
-cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold, tuple order=(0, 1, 2)):
+cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fold, tuple order, Py_ssize_t phases):
     """order: of the axes, tiles lie along the last two, lines along the last. tiles: for each of these two three intp
     arrays, one element per tile, and the spacing.
     """
@@ -80,8 +82,8 @@ cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fol
     tiling.rows, tiling.lines = WINOGRAD_ROWS(form, tiling.side), WINOGRAD_ROWS(form, tiling.outputs)
     for i in range(AXES):
         tiling.axis[i] = order[i]
-    tiling.piece = WINOGRAD_TAPS(form)
-    tiling.pieces = pieces_of(form, s.axis[tiling.axis[2]].taps)
+    tiling.piece, tiling.phases = WINOGRAD_TAPS(form), phases
+    tiling.pieces = pieces_of(form, s.axis[tiling.axis[2]].taps, phases)
     tiling.all, tiling.alike, tiling.sharing = s.batch * s.axis[tiling.axis[0]].length, False, False
     for i in range(2):
         axis = &s.axis[tiling.axis[i + 1]]
@@ -91,13 +93,24 @@ cdef tiling_t tiling_of(const source_t *s, tuple tiles, int form, Py_ssize_t fol
         tiling.tiles[i], tiling.spacing[i] = tiles[i][0].size, tiles[i][3]
         tiling.step[i] = distance(axis)
         tiling.base[i] = min(axis.step * (axis.taps - 1), 0)
-        tiling.rise[i] = 2 if form == WINOGRAD_STRIDED else fold
+        tiling.rise[i] = phases if WINOGRAD_IS_LINE(form) else 2 if form == WINOGRAD_STRIDED else fold
         tiling.all *= tiling.tiles[i]
     return tiling
 
 
-cdef inline Py_ssize_t pieces_of(int form, Py_ssize_t taps) noexcept nogil:
-    return (taps + WINOGRAD_TAPS(form) - 1) // WINOGRAD_TAPS(form) if WINOGRAD_IS_LINE(form) else 1
+cdef inline Py_ssize_t pieces_of(int form, Py_ssize_t taps, Py_ssize_t phases) noexcept nogil:
+    cdef Py_ssize_t piece = WINOGRAD_TAPS(form) * phases
+    return phases * ((taps + piece - 1) // piece) if WINOGRAD_IS_LINE(form) else 1
+
+
+cdef inline Py_ssize_t piece_at(Py_ssize_t number, Py_ssize_t piece, Py_ssize_t phases) noexcept nogil:
+    """The first tap of a piece by its number: the others are `phases` taps apart."""
+    return number % phases + number // phases * piece * phases
+
+
+cdef inline Py_ssize_t taps_from(Py_ssize_t first, Py_ssize_t length, Py_ssize_t phases) noexcept nogil:
+    """How many taps of a phase there are from one on, of `length` in all."""
+    return (length - first + phases - 1) // phases if first < length else 0
 
 
 cdef inline void steps_of(bint turned, Py_ssize_t deep, Py_ssize_t length, Py_ssize_t *deep_step,
@@ -115,7 +128,9 @@ cdef inline int fast_axis(const tiling_t *tiling) noexcept nogil:
 
 cdef inline Py_ssize_t inputs_along(const tiling_t *tiling, int k) noexcept nogil:
     """Elements that a tile reads along an axis, 0 or 1."""
-    return tiling.rows * tiling.fold if k == 0 else (tiling.side + (tiling.pieces - 1) * tiling.piece) * tiling.fold
+    if k == 0:
+        return tiling.rows * tiling.fold
+    return (tiling.side * tiling.phases + (tiling.pieces - tiling.phases) * tiling.piece) * tiling.fold
 
 
 cdef inline int narrow_of(const tiling_t *tiling, const Py_ssize_t *tile) noexcept nogil:
@@ -148,7 +163,9 @@ cdef void find_tile(const source_t *s, const tiling_t *tiling, Py_ssize_t q, til
 
 cdef inline Py_ssize_t tile_codes(const source_t *s, const tiling_t *tiling, int k, Py_ssize_t t,
                                   Py_ssize_t *to) noexcept nogil:
-    """The codes of inputs that tiles read whose number on an axis, 0 or 1, is t; returns all of their bits."""
+    """The codes of inputs that tiles read whose number on an axis, 0 or 1, is t, NOTHING for those that they do not;
+    returns all bits of the first.
+    """
     cdef const axis_t *axis = &s.axis[tiling.axis[k + 1]]
     cdef Py_ssize_t i, read, length = inputs_along(tiling, k), signs = 0
     cdef const Py_ssize_t *code = axis.code + axis.row[tiling.first[k][t]] + tiling.base[k]
@@ -158,7 +175,6 @@ cdef inline Py_ssize_t tile_codes(const source_t *s, const tiling_t *tiling, int
         signs |= to[i]
     for i in range(read, length):
         to[i] = NOTHING
-        signs = NOTHING
     return signs
 
 
@@ -177,10 +193,12 @@ cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *t
     does not lie together is gathered in `folded`.
     """
     cdef const float *pointer
-    cdef const Py_ssize_t *along = tile.codes[1] + piece * tiling.piece
+    cdef const Py_ssize_t *along = tile.codes[1] + piece_at(piece, tiling.piece, tiling.phases)
     cdef Py_ssize_t i, j, side = tiling.side
     cdef Py_ssize_t of_row = s.stride[tiling.axis[1]], of_column = s.stride[tiling.axis[2]]
     cdef Py_ssize_t codes[AXES]
+    cdef Py_ssize_t code
+    cdef const float *zeros = constants + AXES * s.channels
     x += tile.n * s.stride_n
     if tiling.fold > 1:
         fold_inputs(s, tiling, tile, a, x, constants, rows, folded, mix)
@@ -189,17 +207,19 @@ cdef void tile_inputs(const source_t *s, const tiling_t *tiling, const tile_t *t
         for i in range(tiling.rows):
             pointer = x + a * s.stride[tiling.axis[0]] + tile.codes[0][i] * of_row
             for j in range(side):
-                rows[i * side + j] = pointer + along[j] * of_column
+                code = along[j * tiling.phases]
+                rows[i * side + j] = zeros if code == NOTHING or tile.codes[0][i] == NOTHING \
+                    else pointer + code * of_column
         return
     codes[tiling.axis[0]] = a
     for i in range(tiling.rows):
         codes[tiling.axis[1]] = tile.codes[0][i]
         for j in range(side):
-            codes[tiling.axis[2]] = along[j]
+            codes[tiling.axis[2]] = along[j * tiling.phases]
             pointer = tap_row(s, x, constants, codes[0], codes[1], codes[2], mix)
             if pointer == mix:
                 mix += s.channels
-            rows[i * side + j] = constants + AXES * s.channels if pointer == NULL else pointer
+            rows[i * side + j] = zeros if pointer == NULL else pointer
 
 
 cdef void fold_inputs(const source_t *s, const tiling_t *tiling, const tile_t *tile, Py_ssize_t a, const float *x,

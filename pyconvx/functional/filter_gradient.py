@@ -54,7 +54,7 @@ def filter_gradient(
         return gradient.reshape(shape)
     form = _form(x, shape, groups, axes) if algorithm in ("auto", "winograd") else None
     if form is not None:
-        kind = tiles_of(axes, form), form.number, form.order
+        kind = tiles_of(axes, form), form.number, form.order, form.phases
         if _core.kernels.winograd_filter_gradient(x, gy, gradient, groups, reads, constants, *kind, num_threads()):
             return gradient.reshape(shape)
     _core.kernels.filter_gradient(x, gy, gradient, groups, reads, constants, num_threads())

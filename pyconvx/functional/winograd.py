@@ -18,7 +18,8 @@ from .winograd_forms import DEPTH, Form, fills, form_of, fusible, tiles_of
 
 __all__ = ["kernel", "mend", "panels", "tall", "unfit", "wasteful"]
 
-SUITS = "it is for 3 x 3 to 5 x 5 taps at stride 1, three to five times the stride, or three and more along one axis"
+SUITS = "it is for 3 x 3 to 5 x 5 taps at stride 1, three to five times the stride, or along one axis"
+LARGE = 1 << 20  # elements of filters that leave the caches when they are transformed
 
 
 def unfit(problem: Problem) -> str | None:
@@ -50,7 +51,9 @@ def wasteful(problem: Problem) -> str | None:
         few = form.fold > 1 and outputs >= 48 and channels >= 12
         if min(outputs, channels) < least and not few:
             return f"it pays from {least} channels and filters on, a group has {channels} and {outputs}"
-    least = 320 if form.strided else 144 if form.fold == 1 else 1000
+    least = 320 if form.strided else 1000 if form.fold > 1 else 144
+    if form.line and problem.filters.size > LARGE:
+        least *= 2
     if problem.prepared is None and problem.x.shape[0] * math.prod(lengths) < least:
         return f"filters that are not prepared pay from {least} places on"
     tiles = tiles_of(problem.axes, form)
@@ -79,7 +82,7 @@ def panels(problem: Problem) -> Any:
 
     def make() -> Any:
         taps, kernel = as_taps(problem.filters, problem.x.dtype), tuple(int(axis.taps) for axis in problem.axes)
-        kind = form.number, form.fold, kernel, form.order
+        kind = form.number, form.fold, kernel, form.order, form.phases
         return _core.kernels.WinogradPanels(taps, problem.groups, problem.transposed, flipped, *kind, problem.packing)
 
     return problem.packed(key, make)
@@ -87,7 +90,7 @@ def panels(problem: Problem) -> Any:
 
 def tall(problem: Problem) -> int:
     """Rows of places that tiles share."""
-    form = _sure_form(problem)
+    form = _sure_form(problem)  # lines along another axis have places in one row each
     return 1 if form.line and form.order[2] != 1 else form.out * abs(int(problem.axes[1].step))
 
 
@@ -106,11 +109,11 @@ def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool)
     sides = 1 if form.line else form.out, form.out
     rows, columns = (_places(*tiles[i][:2], tiles[i][3], sides[i], at) for i, at in ((0, row), (1, column)))
     of_axis = lengths[1] * lengths[2], lengths[2], 1  # places from one to the next
-    deep, along, across = (of_axis[i] for i in form.order)
+    deep, across, along = (of_axis[i] for i in form.order)
     base = (n * math.prod(lengths) + depth * deep)[:, None, None]
     places = np.where(
         (rows >= 0)[:, :, None] & (columns >= 0)[:, None, :],
-        base + rows[:, :, None] * along + columns[:, None, :] * across,
+        base + rows[:, :, None] * across + columns[:, None, :] * along,
         -1,
     )
     kernel = direct(problem, y, np.ascontiguousarray(places[places >= 0]))

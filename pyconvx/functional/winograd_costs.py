@@ -41,12 +41,12 @@ class LineCosts(NamedTuple):
     output: int  # to transform a vector of outputs back, and
     place: float  # for each place
     products: float  # of a vector of filters with a channel, for each point
+    group: int  # each one after the first
 
 
-LINES = {16: LineCosts(124, 52, 105, 31, 7, 0.91), 8: LineCosts(327, 153, 98, 31, 12, 0.93)}
-NARROW_LINES = LineCosts(362, 180, 68, 49, 9, 1.46)
+LINES = {16: LineCosts(266, 32, 85, 38, 3.5, 1.06, 150), 8: LineCosts(605, 153, 78, 14, 12, 1, 300)}
+NARROW_LINES = LineCosts(480, 260, 59, 50, 8, 1.5, 300)
 
-BLOCK = 28  # tiles whose inputs are transformed together
 HALF = 0.75  # of what a vector of outputs takes, where they fill half of one at most
 CALL = 1000  # what a call takes more; charged to each sample, so that others change no choice
 EXCHANGE = 14  # to bring a vector of channels together, or take one of outputs apart, of each place
@@ -64,29 +64,35 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
     if form.line:
         pieces = _pieces(problem, form)
         inputs *= pieces / form.sums(problem)
-        tile = _line(problem, form, vectors, pieces, inputs)
+        tile = _line(problem, form, pieces, inputs)
     else:
         tile = costs.tile + costs.fold * (form.fold - 1)
         tile += costs.inputs * (channels * problem.groups * form.fold * form.sums(problem) if narrow else inputs)
         tile += back * (costs.output * form.places + costs.products * products_of(problem, form))
     if problem.apart:
         tile += EXCHANGE * form.places * (vectors + inputs)
-    places = math.prod(int(problem.axes[i].length) for i in form.order[1:])
-    return places * _sums(problem, costs, vectors) / (tile * len(tiles[0][0]) * len(tiles[1][0]) + CALL)
+    lengths = [int(axis.length) for axis in problem.axes]
+    tile *= lengths[form.order[0]] * len(tiles[0][0]) * len(tiles[1][0])
+    return math.prod(lengths) * _sums(problem, costs, vectors) / (tile + CALL)
 
 
 def _pieces(problem: Problem, form: Form) -> float:
     """Pieces of a line that are transformed: those of taps along another axis it shares with the line before."""
     axis, stride = problem.axes[form.order[0]], problem.strides[form.order[0]]
-    together, taps, step = min(BLOCK, max(1, int(axis.length))), int(axis.taps), abs(int(axis.step))
+    together, taps, step = (
+        max(1, min(_core.kernels.WINOGRAD_BLOCK, int(axis.length))),
+        int(axis.taps),
+        abs(int(axis.step)),
+    )
     new = taps if stride % step else min(taps, stride // step)
     return form.pieces * (taps + (together - 1) * new) / together
 
 
-def _line(problem: Problem, form: Form, vectors: float, pieces: float, inputs: float) -> float:
-    """What a line takes, of so many vectors of outputs and inputs."""
-    costs = LINES.get(_core.kernels.LANES["float32"], NARROW_LINES)
-    tile = costs.tile + costs.piece * pieces + costs.inputs * inputs
+def _line(problem: Problem, form: Form, pieces: float, inputs: float) -> float:
+    """What a line takes, of so many pieces and vectors of inputs."""
+    lanes = _core.kernels.LANES["float32"]
+    costs, vectors = LINES.get(lanes, NARROW_LINES), problem.groups * -(-problem.per_group[0] // lanes)
+    tile = costs.tile + costs.group * (problem.groups - 1) + costs.piece * pieces + costs.inputs * inputs
     return tile + vectors * (costs.output + costs.place * form.out + costs.products * LINE * products_of(problem, form))
 
 

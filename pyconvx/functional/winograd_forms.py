@@ -18,8 +18,7 @@ from .problem import Problem
 __all__ = ["DEPTH", "Form", "Tiles", "fills", "form_of", "fusible", "line", "products_of", "tiles_of"]
 
 MOST = 0.74  # of the multiplications of a sum over taps
-DEPTH = 8  # most taps of the axis that no tile lies along; and of lines
-SUMS = 32  # most of those, times the pieces that their own are cut into
+DEPTH = 8  # most taps of the axis that no square lies along; of lines there may be WINOGRAD_SUMS, times their pieces
 LINE = 8  # points of a line: more is the number of its form
 FOLDS = 4  # largest stride whose inputs are folded
 ORDERS = (0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)
@@ -38,7 +37,7 @@ class Form(NamedTuple):
     taps: int  # along a side of the filters as they are
     out: int  # places along a side of a tile
     order: tuple[int, int, int] = (0, 1, 2)  # of the axes: tiles lie along the last two, lines along the last
-    pieces: int = 1  # of the taps of a line
+    pieces: int = 1  # of the taps of a line, which are those of each phase of its stride
 
     @property
     def strided(self) -> bool:
@@ -49,6 +48,11 @@ class Form(NamedTuple):
     def line(self) -> bool:
         """Whether tiles are lines."""
         return self.number > LINE
+
+    @property
+    def phases(self) -> int:
+        """Of the stride of lines."""
+        return self.stride if self.line else 1
 
     @property
     def places(self) -> int:
@@ -67,20 +71,21 @@ class Form(NamedTuple):
 
 def form_of(problem: Problem) -> Form | None:
     """The form that suits the taps and strides; None if none does."""
-    return _square(problem) or line(problem.axes, problem.strides)
+    return _square(problem) or line(problem.axes, problem.strides, problem.transposed)
 
 
-def line(axes: tuple[Any, ...], strides: tuple[int, ...]) -> Form | None:
+def line(axes: tuple[Any, ...], strides: tuple[int, ...], transposed: bool = False) -> Form | None:
     """The lines with the fewest multiplications, where one axis at most has more taps beside theirs."""
     best, least = None, math.inf
     for order in ORDERS:
         deep, across, taps = (int(axes[i].taps) for i in order)
-        if across > 1 or taps < 3 or strides[order[2]] != 1:
+        stride = strides[order[2]]
+        if across > 1 or taps <= stride or (transposed and max(strides) > 1):
             continue
-        for piece in (3, 4, 5, 6):
-            pieces, out = -(-taps // piece), LINE + 1 - piece
-            if deep * pieces <= SUMS and deep * pieces / out < least:
-                best, least = Form(LINE + piece, 1, 1, taps, out, order, pieces), deep * pieces / out
+        for piece in (2, 3, 4, 5, 6):
+            pieces, out = stride * -(-taps // (piece * stride)), LINE + 1 - piece
+            if deep * pieces <= _core.kernels.WINOGRAD_SUMS and deep * pieces / out < least:
+                best, least = Form(LINE + piece, 1, stride, taps, out, order, pieces), deep * pieces / out
     return best
 
 

@@ -24,5 +24,8 @@ def reach(shape, at, filters_shape, options):
 
 
 SQUARES = [("winograd", (side, side), stride) for side, stride in ((3, 2), (4, 1), (5, 1), (6, 2), (7, 2), (13, 4))]
-LINES = [("winograd", kernel, 1) for kernel in ((1, 3), (4, 1), (1, 5), (3, 6), (7, 2), (11, 1))]
+LINES = [
+    *[("winograd", kernel, 1) for kernel in ((1, 2), (1, 3), (4, 1), (1, 5), (3, 6), (7, 2), (11, 1))],
+    *[("winograd", kernel, stride) for kernel, stride in (((1, 4), 2), ((6, 1), 2), ((2, 9), 3))],
+]
 FORMS = SQUARES + LINES

@@ -163,9 +163,13 @@ def test_every_algorithm_reads_the_border(which, name, params, special, layout):
     prepared = cx.prepare(given[1], layout=layout)
     ready = [cx.conv2d(given[0], prepared, **options, algorithm=algorithm) for _ in range(2)]
     y, pullback = cx.vjp(cx.conv2d, *given, **options, algorithm=algorithm)
-    close = {"rtol": 1e-4, "atol": 2e-4}
+    # of what a huge element meets there is little to keep where its tap is small
+    seen = np.where(np.abs(expected) > 1e9, 1e-6 * 1e20, 0)
     for each in (first, again, *ready, y):
-        np.testing.assert_allclose(back(each), expected, **close)
+        got, finite = back(each), np.isfinite(expected)
+        np.testing.assert_array_equal(got[~finite], expected[~finite])
+        allowed = seen[finite] + 2e-4 + 1e-4 * np.abs(expected[finite])
+        assert (np.abs(got[finite] - expected[finite]) <= allowed).all()
     if not special:
         gx, gf = pullback(laid(gy))
         np.testing.assert_allclose(back(gf), slopes, rtol=1e-3, atol=2e-3)
