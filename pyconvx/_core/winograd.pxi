@@ -13,8 +13,8 @@
 cdef extern from "winograd_line.h":
     void winograd_line_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step,
                              float *sizes) noexcept nogil
-    bint winograd_line_uneven(int taps, Py_ssize_t places, const float *sizes, const Py_ssize_t *inputs,
-                              Py_ssize_t sums, float most) noexcept nogil
+    bint winograd_line_uneven(const unsigned char *taps, Py_ssize_t pieces, Py_ssize_t places, const float *sizes,
+                              const Py_ssize_t *inputs, Py_ssize_t sums, float most) noexcept nogil
     void winograd_line_outputs(int taps, const float *m, Py_ssize_t lines, Py_ssize_t width, Py_ssize_t step,
                                const float *bias, float **targets, Py_ssize_t first, Py_ssize_t count, bint past,
                                unsigned char *flagged) noexcept nogil
@@ -54,6 +54,7 @@ cdef struct winograd_t:
     Py_ssize_t groups, outputs, channels, group_size, panels_per_group
     Py_ssize_t of_filters           # points that they have
     Py_ssize_t depth                # sums of a point: taps of the axis that no tile lies along, times pieces of lines
+    unsigned char piece_taps[MOST_SUMS]     # of each piece of lines
     Py_ssize_t at_once, slices
     Py_ssize_t padded               # elements from a tile's inputs for a point to those of the next
     Py_ssize_t point                # elements from the inputs of tiles for a point to those for the next
@@ -148,7 +149,7 @@ cdef bint transform_tiles(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t ti
             points[t * job.depth + d] = to + at * job.padded
             if not line:
                 sizes[t] = max(sizes[t], of_inputs[at])
-        if line and winograd_line_uneven(<int> job.tiling.piece, job.tiling.count[1][tile.tile[1]], of_inputs,
+        if line and winograd_line_uneven(job.piece_taps, pieces, job.tiling.count[1][tile.tile[1]], of_inputs,
                                          inputs[t % 2], job.depth, UNEVEN):
             job.flagged[tile0 + t] = 1
     return any_narrow
@@ -412,6 +413,8 @@ cdef class Winograd(Convolution):
             self.keep += (arrange_fused(job),)
         else:
             job.tiling.sharing = job.depth > job.tiling.pieces
+            for i in range(job.tiling.pieces):
+                job.piece_taps[i] = piece_taps(&job.tiling, job.task.source.axis[job.tiling.axis[2]].taps, i)
             job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
             arrange_sums(job)
         job.task.scratch_size = job.mix_at

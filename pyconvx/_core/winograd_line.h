@@ -97,18 +97,23 @@ ALWAYS_INLINE void line_filter(int taps, const vf *t, float *u, ptrdiff_t step)
 }
 
 /* Whether some inputs of a line are so large that the rounding of their products spoils one of its first `places` that reads
-   none of them: `most` times as large as those that it reads. sizes[inputs[d]]: of the inputs of each sum. */
-static int winograd_line_uneven(int taps, ptrdiff_t places, const float *sizes, const ptrdiff_t *inputs, ptrdiff_t sums,
-                                float most)
+   none of them: `most` times as large as those that it reads. sizes[inputs[d]]: of the inputs of each sum; a place meets
+   taps[d % pieces] of them. */
+static int winograd_line_uneven(const unsigned char *taps, ptrdiff_t pieces, ptrdiff_t places, const float *sizes,
+                                const ptrdiff_t *inputs, ptrdiff_t sums, float most)
 {
-    float size[2 * LINE_POINTS] = {0}, read[LINE_POINTS] = {0}, largest = 0, least = 0;
-    for (ptrdiff_t d = 0; d < sums; d++) {
-        const float *of_input = sizes + inputs[d] * LINE_POINTS;
-        for (int i = 0; i < LINE_POINTS; i++) size[i] = of_input[i] > size[i] ? of_input[i] : size[i];
+    float read[LINE_POINTS] = {0}, largest = 0, least = 0;
+    for (ptrdiff_t d = 0; d < sums;) {
+        float size[2 * LINE_POINTS] = {0};
+        const int met = taps[d % pieces];
+        for (; d < sums && taps[d % pieces] == met; d++) {
+            const float *of_input = sizes + inputs[d] * LINE_POINTS;
+            for (int i = 0; i < LINE_POINTS; i++) size[i] = of_input[i] > size[i] ? of_input[i] : size[i];
+        }
+        for (int i = 0; i < met; i++)
+            for (int k = 0; k < LINE_POINTS; k++) read[k] = size[k + i] > read[k] ? size[k + i] : read[k];
+        for (int i = 0; i < LINE_POINTS; i++) largest = size[i] > largest ? size[i] : largest;
     }
-    for (int i = 0; i < taps; i++)
-        for (int k = 0; k < LINE_POINTS; k++) read[k] = size[k + i] > read[k] ? size[k + i] : read[k];
-    for (int i = 0; i < LINE_POINTS; i++) largest = size[i] > largest ? size[i] : largest;
     for (ptrdiff_t k = 0; k < places; k++)
         if (read[k] > 0 && (least == 0 || read[k] < least)) least = read[k];
     return largest > most * least;

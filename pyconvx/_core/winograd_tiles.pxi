@@ -126,6 +126,12 @@ cdef inline int fast_axis(const tiling_t *tiling) noexcept nogil:
     return 1 if tiling.axis[1] < tiling.axis[2] else 0
 
 
+cdef inline unsigned char piece_taps(const tiling_t *tiling, Py_ssize_t length, Py_ssize_t number) noexcept nogil:
+    """Taps of a piece of a line of `length`, by its number."""
+    cdef Py_ssize_t since = piece_at(number, tiling.piece, tiling.phases)
+    return <unsigned char> min(tiling.piece, taps_from(since, length, tiling.phases))
+
+
 cdef inline Py_ssize_t inputs_along(const tiling_t *tiling, int k) noexcept nogil:
     """Elements that a tile reads along an axis, 0 or 1."""
     if k == 0:

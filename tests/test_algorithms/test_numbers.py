@@ -94,6 +94,7 @@ def test_a_huge_element_does_not_blur_windows_that_do_not_see_it(name, kernel, s
         ((8, 30, 64), (64, 9, 64), "same"),
         ((4, 44, 64), (64, 40, 64), (20, 19)),
         ((2, 9, 20, 32), (32, 3, 5, 32), "same"),
+        ((2, 26, 16), (16, 7, 16), "same"),  # pieces of four taps and of three
     ],
     ids=str,
 )
@@ -121,6 +122,21 @@ def test_quiet_stretches_are_not_done_again(monkeypatch):
     x = (rng.standard_normal((4000, 64)) * loud).astype(np.float32)
     cx.conv1d(x, rng.standard_normal((64, 3, 64)).astype(np.float32), padding="same", algorithm="winograd")
     assert sum(np.count_nonzero(flagged) for flagged in again) < 40  # where one follows the other
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(("taps", "stride"), [(4, 3), (9, 2), (25, 2), (40, 3), (12, 8)])
+def test_a_huge_element_stays_with_the_taps_of_its_phase(taps, stride, isa):
+    rng = np.random.default_rng(taps)
+    filters = rng.standard_normal((16, taps, 16)).astype(np.float32)
+    for at in range(30, 30 + 8 * stride):
+        x, hit = rng.standard_normal((2, 160, 16)).astype(np.float32), np.zeros((2, 160, 16))
+        x[1, at, 3], hit[1, at, 3] = 1e8, 1
+        unseen = cx.conv1d(hit, np.ones(filters.shape), stride=stride, algorithm="plain") == 0
+        exact = cx.conv1d(x.astype(np.float64), filters.astype(np.float64), stride=stride, algorithm="plain")
+        with _core.using(isa):
+            y = cx.conv1d(x, filters, stride=stride, algorithm="winograd")
+        assert np.abs(y - exact)[unseen].max() <= PROMISE * np.abs(exact[unseen]).max()
 
 
 @pytest.mark.parametrize("isa", _core.supported())
