@@ -13,8 +13,8 @@
 cdef extern from "winograd_line.h":
     void winograd_line_input(const float **rows, Py_ssize_t channels, float *v, Py_ssize_t step,
                              float *sizes) noexcept nogil
-    bint winograd_line_uneven(const unsigned char *taps, Py_ssize_t pieces, Py_ssize_t places, const float *sizes,
-                              const Py_ssize_t *inputs, Py_ssize_t sums, float most) noexcept nogil
+    float winograd_line_size(const unsigned char *taps, Py_ssize_t pieces, Py_ssize_t places, const float *sizes,
+                             const Py_ssize_t *inputs, Py_ssize_t sums, float most, float far) noexcept nogil
     void winograd_line_outputs(int taps, const float *m, Py_ssize_t lines, Py_ssize_t width, Py_ssize_t step,
                                const float *bias, float **targets, Py_ssize_t first, Py_ssize_t count, bint past,
                                unsigned char *flagged) noexcept nogil
@@ -32,7 +32,8 @@ cdef enum:
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
     FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
-    UNEVEN = 32                     # times the inputs that a place of a line reads, others would spoil it
+    UNEVEN = 12                     # times the inputs that a place of a line reads, large others would spoil it, and
+    UNLIKE = 64                     # any others
     TRANSFORMS = 40                 # filters whose products cost what the transforms of a tile do, about
     FEWEST_TILES = 4                # of a block, for which filters are worth reading
     WINOGRAD_NEAR = 1 << 20         # bytes of filters that every thread may read
@@ -59,7 +60,8 @@ cdef struct winograd_t:
     Py_ssize_t padded               # elements from a tile's inputs for a point to those of the next
     Py_ssize_t point                # elements from the inputs of tiles for a point to those for the next
     unsigned char *flagged
-    float *sizes                    # of each tile: the largest sum, over a channel, of magnitudes of its inputs
+    # of each tile: the largest sum, over a channel, of magnitudes of its inputs, or what winograd_line_size tells
+    float *sizes
     bint fused                      # products and transforms of a few tiles at a time: no sums in memory
     bint unread                     # some inputs of whole tiles are read by no tap
     const tile_column_t *columns    # where they lie in strips, NULL if they do not, and
@@ -102,9 +104,8 @@ cdef bint transform_tiles(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t ti
                           int *narrow, const float **points, float **targets) noexcept nogil:
     """Find some tiles and their targets, and transform their inputs, which a tile may share with the one before.
 
-    For each tile, and sum of a point: points[tile * depth + sum], where those inputs' points begin. sizes: of squares,
-    as transform_inputs returns them; lines are flagged here, and tiles that do not lie regularly. Returns whether some
-    are narrow.
+    For each tile, and sum of a point: points[tile * depth + sum], where those inputs' points begin. sizes: of squares
+    as transform_inputs returns them, of lines as winograd_line_size. Returns whether some are narrow.
     """
     cdef const source_t *s = &job.task.source
     cdef const float *rows[POINTS * MOST_FOLD]
@@ -149,9 +150,9 @@ cdef bint transform_tiles(const winograd_t *job, Py_ssize_t tile0, Py_ssize_t ti
             points[t * job.depth + d] = to + at * job.padded
             if not line:
                 sizes[t] = max(sizes[t], of_inputs[at])
-        if line and winograd_line_uneven(job.piece_taps, pieces, job.tiling.count[1][tile.tile[1]], of_inputs,
-                                         inputs[t % 2], job.depth, UNEVEN):
-            job.flagged[tile0 + t] = 1
+        if line:
+            sizes[t] = winograd_line_size(job.piece_taps, pieces, job.tiling.count[1][tile.tile[1]], of_inputs,
+                                          inputs[t % 2], job.depth, UNEVEN, UNLIKE)
     return any_narrow
 
 
@@ -283,23 +284,30 @@ cdef int share_at(const Py_ssize_t *numbers, int until, int share) noexcept nogi
 
 
 cdef Py_ssize_t flag_large(const winograd_t *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    """Flag the tiles of a sample that are far larger than usual ones of it, or not finite; returns how many are
-    flagged in all.
+    """Flag the tiles of a sample that are far larger than usual ones of it, or not finite; of lines only those whose
+    inputs are uneven, and usual are others. Returns how many are flagged in all.
     """
     cdef Py_ssize_t t, count = 0
     cdef Py_ssize_t numbers[256]
     cdef unsigned int bits
     cdef int usual, low
+    cdef bint line = WINOGRAD_IS_LINE(job.tiling.form), uneven, any_usual = False
     memset(numbers, 0, sizeof(numbers))
     for t in range(start, stop):         # in bins of their powers of two, without tiles that are all zero
         memcpy(&bits, job.sizes + t, sizeof(bits))
-        numbers[bits >> 23] += bits != 0 and bits >> 23 < 255
+        if 0 < bits < 255 << 23:        # not negative either
+            numbers[bits >> 23] += 1
+            any_usual = True
     usual, low = share_at(numbers, 255, 2), share_at(numbers, 255, FEW)
     if usual > low + FILLED:             # most hold what stands for missing elements
         usual = share_at(numbers, low + FILLED, 2)
+    if line and not any_usual:
+        usual = -LARGE
     for t in range(start, stop):
         memcpy(&bits, job.sizes + t, sizeof(bits))
-        if bits >> 23 == 255 or <int> (bits >> 23) > usual + LARGE:
+        uneven = bits >> 31 != 0
+        bits &= 0x7fffffff
+        if bits >> 23 == 255 or (uneven or not line) and <int> (bits >> 23) > usual + LARGE:
             job.flagged[t] = 1
         count += job.flagged[t]
     return count
@@ -320,12 +328,12 @@ cdef Py_ssize_t flag_samples(const winograd_t *job) noexcept nogil:
     return count
 
 
-def any_large(const float[::1] sizes, unsigned char[::1] flagged):
-    """Whether a tile of a sample is flagged, or far larger than usual ones."""
+def any_large(const float[::1] sizes, unsigned char[::1] flagged, int form):
+    """Whether a tile of a sample is flagged, or far larger than usual ones; form: of the tiles."""
     cdef winograd_t job
     if sizes.shape[0] == 0:
         return False
-    job.sizes, job.flagged = <float *> &sizes[0], &flagged[0]
+    job.sizes, job.flagged, job.tiling.form = <float *> &sizes[0], &flagged[0], form
     return flag_large(&job, 0, min(sizes.shape[0], flagged.shape[0])) > 0
 
 
@@ -434,6 +442,11 @@ cdef class Winograd(Convolution):
     cdef int use(self, void *job, packed) except -1:
         (<winograd_t *> job).panels = (<WinogradPanels?> packed).data
         return 0
+
+    @property
+    def form(self):
+        """The number of the form of the tiles."""
+        return self.job.tiling.form
 
     @property
     def all_tiles(self):

@@ -17,7 +17,8 @@ cdef enum:
     SLOPE_FEWEST = 28               # how many there are even if their transforms take
     SLOPE_BYTES = 1 << 22           # more bytes than this
     MOST_FILTERS = 72               # that one block sums, or one part of them
-    DOUBT = 1024                    # no sum is this much smaller than what a tile has added to it
+    DOUBT = 1024                    # no sum is this much smaller than what a tile has added to it,
+    LINE_DOUBT = 128                # or a line
 
 cdef struct slopes_t:
     source_t source
@@ -267,4 +268,4 @@ def winograd_filter_gradient(cnp.ndarray x, cnp.ndarray gy, cnp.ndarray gradient
     for t in range(blocks):
         largest = max(largest, job.largest[t])
         spoiled += 0 * job.largest[t]
-    return spoiled == 0 and size <= DOUBT * largest
+    return spoiled == 0 and size <= (LINE_DOUBT if job.line else DOUBT) * largest

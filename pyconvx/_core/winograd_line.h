@@ -4,6 +4,7 @@
    The polynomials follow from x (x^2 - 1) (x^2 - 1/4) (x^2 - 4), as in winograd.h. */
 #ifndef PYCONVX_WINOGRAD_LINE_H
 #define PYCONVX_WINOGRAD_LINE_H
+#include <math.h>
 #include "winograd.h"
 
 #define LINE_POINTS 8 /* and inputs of a line */
@@ -96,13 +97,14 @@ ALWAYS_INLINE void line_filter(int taps, const vf *t, float *u, ptrdiff_t step)
     UNROLL for (int x = 0; x < LINE_POINTS; x++) *(vf *)(u + x * step) = points[x];
 }
 
-/* Whether some inputs of a line are so large that the rounding of their products spoils one of its first `places` that reads
-   none of them: `most` times as large as those that it reads. sizes[inputs[d]]: of the inputs of each sum; a place meets
-   taps[d % pieces] of them. */
-static int winograd_line_uneven(const unsigned char *taps, ptrdiff_t pieces, ptrdiff_t places, const float *sizes,
-                                const ptrdiff_t *inputs, ptrdiff_t sums, float most)
+/* The largest input of a line; negative if it is so large that the rounding of its products spoils one of the first `places`
+   that does not read it: `most` times as large as those that it reads; infinite if it is `far` times as large as those that
+   are not all zero. sizes[inputs[d]]: of the inputs of each sum; a place
+   meets taps[d % pieces] of them. */
+static float winograd_line_size(const unsigned char *taps, ptrdiff_t pieces, ptrdiff_t places, const float *sizes,
+                                const ptrdiff_t *inputs, ptrdiff_t sums, float most, float far)
 {
-    float read[LINE_POINTS] = {0}, largest = 0, least = 0;
+    float read[LINE_POINTS] = {0}, largest = 0, least = INFINITY, filled = INFINITY;
     for (ptrdiff_t d = 0; d < sums;) {
         float size[2 * LINE_POINTS] = {0};
         const int met = taps[d % pieces];
@@ -114,9 +116,12 @@ static int winograd_line_uneven(const unsigned char *taps, ptrdiff_t pieces, ptr
             for (int k = 0; k < LINE_POINTS; k++) read[k] = size[k + i] > read[k] ? size[k + i] : read[k];
         for (int i = 0; i < LINE_POINTS; i++) largest = size[i] > largest ? size[i] : largest;
     }
-    for (ptrdiff_t k = 0; k < places; k++)
-        if (read[k] > 0 && (least == 0 || read[k] < least)) least = read[k];
-    return largest > most * least;
+    for (ptrdiff_t k = 0; k < places; k++) {
+        least = read[k] < least ? read[k] : least;
+        filled = read[k] > 0 && read[k] < filled ? read[k] : filled;
+    }
+    if (largest > far * filled) return INFINITY;
+    return largest > most * least ? -largest : largest;
 }
 
 /* Filters of one vector of outputs: g[k * tap + lane], u[x * step + lane]. */

@@ -126,7 +126,8 @@ class Exchanged:
                 kernel.fill_part(given, bias, result, filters, sizes, flagged)
                 noted.append((sizes, flagged))
                 if fills.stop == y.shape[2]:
-                    if _core.kernels.any_large(*map(np.concatenate, zip(*noted, strict=True))):
+                    of_tiles, marks = map(np.concatenate, zip(*noted, strict=True))
+                    if _core.kernels.any_large(of_tiles, marks, kernel.form):
                         return False
                     noted = []
             elif kernel.fill(given, bias, result, filters) is not None:
