@@ -99,8 +99,7 @@ ALWAYS_INLINE void line_filter(int taps, const vf *t, float *u, ptrdiff_t step)
 
 /* The largest input of a line; negative if it is so large that the rounding of its products spoils one of the first `places`
    that does not read it: `most` times as large as those that it reads; infinite if it is `far` times as large as those that
-   are not all zero. sizes[inputs[d]]: of the inputs of each sum; a place
-   meets taps[d % pieces] of them. */
+   are not all zero. sizes[inputs[d]]: of the inputs of each sum; a place meets taps[d % pieces] of them. */
 static float winograd_line_size(const unsigned char *taps, ptrdiff_t pieces, ptrdiff_t places, const float *sizes,
                                 const ptrdiff_t *inputs, ptrdiff_t sums, float most, float far)
 {

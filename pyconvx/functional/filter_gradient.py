@@ -79,14 +79,12 @@ def _form(x: Array, shape: tuple[int, ...], groups: int, axes: tuple[Any, ...]) 
 
 
 def _line_pays(shape: tuple[int, ...], groups: int, axes: tuple[Any, ...], form: Form, lines: int, batch: int) -> bool:
-    lanes = _core.kernels.LANES["float32"]
-    pieces = int(axes[form.order[0]].taps) * form.pieces
+    lanes, deep = _core.kernels.LANES["float32"], int(axes[form.order[0]].taps)
     vectors, inputs = -(-shape[0] // groups // lanes) * groups, -(-shape[-1] // lanes) * groups
     products = shape[-1] * vectors
     places = batch * math.prod(int(axis.length) for axis in axes)
-    each = (
-        COSTS.line + COSTS.slopes * vectors + pieces * (COSTS.inputs * inputs + form.products // form.pieces * products)
-    )
+    each = COSTS.line + COSTS.slopes * vectors + deep * form.pieces * COSTS.inputs * inputs
+    each += deep * form.products * products
     return COSTS.call + lines * each < COSTS.place * places * math.prod(shape[1:-1]) * products
 
 

@@ -79,11 +79,8 @@ def saved(problem: Problem, form: Form, tiles: tuple[Tiles, Tiles]) -> float:
 def _pieces(problem: Problem, form: Form) -> float:
     """Pieces of a line that are transformed: those of taps along another axis it shares with the line before."""
     axis, stride = problem.axes[form.order[0]], problem.strides[form.order[0]]
-    together, taps, step = (
-        max(1, min(_core.kernels.WINOGRAD_BLOCK, int(axis.length))),
-        int(axis.taps),
-        abs(int(axis.step)),
-    )
+    taps, step = int(axis.taps), abs(int(axis.step))
+    together = max(1, min(_core.kernels.WINOGRAD_BLOCK, int(axis.length)))
     new = taps if stride % step else min(taps, stride // step)
     return form.pieces * (taps + (together - 1) * new) / together
 
