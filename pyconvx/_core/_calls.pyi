@@ -16,6 +16,7 @@ class Repeat:
         dtype: np.dtype[Any],
         finish: Callable[[Any], None] | None = None,
         beside: np.dtype[Any] | None = None,
+        mend: Callable[..., Any] | None = None,
     ) -> None: ...
     @property
     def kernel(self) -> Kernel | None: ...

@@ -64,23 +64,24 @@ cdef bint like(object value, const array_t *array) noexcept:
 
 
 cdef class Repeat:
-    """Repeat(fill, shape, dtype, finish=None, beside=None): how a call is done again: `fill(x, bias, y, filters)` of a
-    kernel, then `finish(y)`.
+    """Repeat(fill, shape, dtype, finish=None, beside=None, mend=None): how a call is done again: `fill(x, bias, y,
+    filters)` of a kernel, then `finish(y)`.
 
     y has that shape and dtype, and contiguous elements; filters are None if they were prepared. beside: the dtype of a
     second result of that shape; `fill` is given it as the bias, and the call returns both. Where `fill` returns
-    anything but None, the call must be made the long way after all.
+    anything but None, `mend(that, x, bias, y, filters)` completes y; if either returns False, or there is no `mend`,
+    the call must be made the long way after all.
     """
-    cdef object fill, finish
+    cdef object fill, finish, mend
     cdef int ndim, typenum, beside          # beside: -1 for none
     cdef Py_ssize_t nbytes, beside_nbytes
     cdef cnp.npy_intp shape[DIMENSIONS]
 
-    def __init__(self, fill, tuple shape, dtype, finish=None, beside=None):
+    def __init__(self, fill, tuple shape, dtype, finish=None, beside=None, mend=None):
         if len(shape) > DIMENSIONS:
             raise ValueError(f"a result has at most {DIMENSIONS} dimensions, got {len(shape)}")
         self.fill, self.finish, self.ndim, self.typenum = fill, finish, len(shape), dtype.num
-        self.nbytes = dtype.itemsize
+        self.nbytes, self.mend = dtype.itemsize, mend
         for i in range(self.ndim):
             self.shape[i] = shape[i]
             self.nbytes *= self.shape[i]
@@ -101,8 +102,10 @@ cdef class Repeat:
         if not, the call must be made the long way.
         """
         try:
-            if self.fill(x, bias, y, filters) is not None:
-                return False
+            reported = self.fill(x, bias, y, filters)
+            if reported is not None:
+                if reported is False or self.mend is None or self.mend(reported, x, bias, y, filters) is False:
+                    return False
             if self.finish is not None:
                 self.finish(y)
         except MemoryError:     # which the long way tells of better

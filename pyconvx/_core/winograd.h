@@ -294,6 +294,31 @@ static float largest_magnitude(const float *x, ptrdiff_t n)
     return largest_lane(largest);
 }
 
+/* The largest magnitude of n elements, which may lie anywhere; NaNs are passed over. */
+static float largest_of(const float *x, ptrdiff_t n)
+{
+    vf largest = {0};
+    ptrdiff_t i = 0;
+    for (; i + LANES_F32 <= n; i += LANES_F32) largest = larger(absolute_f32(load_f32(x + i, LANES_F32, 0)), largest);
+    if (i < n) largest = larger(absolute_f32(load_f32(x + i, n - i, 0)), largest);
+    return largest_lane(largest);
+}
+
+/* Whether the largest input of a square tile is more than `most` times as large as those that one of its places reads, of
+   which there are height x width, `rise` inputs apart; sizes: of its inputs. */
+static int winograd_uneven(int form, int rise, ptrdiff_t height, ptrdiff_t width, const float *sizes, float most)
+{
+    const int side = WINOGRAD_SIDE(form), taps = WINOGRAD_TAPS(form);
+    const float largest = largest_of(sizes, side * side);
+    for (ptrdiff_t row = 0; row < height * rise; row += rise)
+        for (ptrdiff_t column = 0; column < width * rise; column += rise) {
+            float read = 0;
+            for (int i = 0; i < taps; i++) read = fmaxf(read, largest_of(sizes + (row + i) * side + column, taps));
+            if (largest > most * read) return 1;
+        }
+    return 0;
+}
+
 /* g[k * tap + lane] = the nine taps of a vector of sums m[x * step + lane]. */
 NEVER_INLINE void winograd_taps(const float *m, ptrdiff_t step, float *g, ptrdiff_t tap)
 {

@@ -32,8 +32,9 @@ cdef enum:
     LARGE = 4                       # tiles this many powers of two larger than usual ones are done again
     FEW = 32                        # usual ones are like half of all; but if one part in so many is smaller ...
     FILLED = 20                     # ... by more powers of two than this, then only tiles up to that count
-    UNEVEN = 12                     # times the inputs that a place of a line reads, large others would spoil it, and
-    UNLIKE = 64                     # any others
+    UNEVEN = 12                     # times the inputs that a place reads, large others would spoil it, and
+    UNLIKE = 64                     # any others do so in a line
+    SURE, SUSPECT                   # what flags tiles
     TRANSFORMS = 40                 # filters whose products cost what the transforms of a tile do, about
     FEWEST_TILES = 4                # of a block, for which filters are worth reading
     WINOGRAD_NEAR = 1 << 20         # bytes of filters that every thread may read
@@ -283,9 +284,21 @@ cdef int share_at(const Py_ssize_t *numbers, int until, int share) noexcept nogi
     return t
 
 
+cdef Py_ssize_t folded_size(const winograd_t *job) noexcept nogil:
+    """Bytes for the squares of a tile that fold_inputs may have to gather."""
+    cdef Py_ssize_t points = job.tiling.rows * job.tiling.side, fold = job.tiling.fold
+    return rounded((points * fold + 1) * fold * job.task.source.channels * sizeof(float)) if fold > 1 else 0
+
+
+cdef Py_ssize_t looked_at(const winograd_t *job) noexcept nogil:
+    """Bytes for the inputs of a tile that is looked at again."""
+    cdef Py_ssize_t mixed = job.tiling.rows * job.tiling.side * job.task.source.channels * sizeof(float)
+    return folded_size(job) + (mixed if job.task.source.mixed else 0)
+
+
 cdef Py_ssize_t flag_large(const winograd_t *job, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    """Flag the tiles of a sample that are far larger than usual ones of it, or not finite; of lines only those whose
-    inputs are uneven, and usual are others. Returns how many are flagged in all.
+    """Flag the tiles of a sample that are not finite, and as SUSPECT those that are far larger than its usual ones; of
+    lines only those whose inputs are uneven, and usual are others. Returns how many are flagged in all.
     """
     cdef Py_ssize_t t, count = 0
     cdef Py_ssize_t numbers[256]
@@ -307,9 +320,11 @@ cdef Py_ssize_t flag_large(const winograd_t *job, Py_ssize_t start, Py_ssize_t s
         memcpy(&bits, job.sizes + t, sizeof(bits))
         uneven = bits >> 31 != 0
         bits &= 0x7fffffff
-        if bits >> 23 == 255 or (uneven or not line) and <int> (bits >> 23) > usual + LARGE:
-            job.flagged[t] = 1
-        count += job.flagged[t]
+        if bits >> 23 == 255:
+            job.flagged[t] = SURE
+        elif not job.flagged[t] and (uneven or not line) and <int> (bits >> 23) > usual + LARGE:
+            job.flagged[t] = SURE if line else SUSPECT
+        count += job.flagged[t] != 0
     return count
 
 
@@ -325,6 +340,37 @@ cdef Py_ssize_t flag_samples(const winograd_t *job) noexcept nogil:
     cdef Py_ssize_t each = job.tiling.all // job.task.source.batch, count = 0, start
     for start from 0 <= start < job.tiling.all by each:
         count += flag_large(job, start, start + each)
+    return count
+
+
+cdef bint uneven_tile(const winograd_t *job, Py_ssize_t q, char *scratch) noexcept nogil:
+    """Whether a square tile has inputs that would spoil a place which does not read them."""
+    cdef const source_t *s = &job.task.source
+    cdef const tiling_t *tiling = &job.tiling
+    cdef const float *rows[POINTS * MOST_FOLD]
+    cdef float sizes[MOST_POINTS]
+    cdef tile_t tile
+    cdef Py_ssize_t d, i, x, points = tiling.side * tiling.side
+    find_tile(s, tiling, q, &tile)
+    memset(sizes, 0, sizeof(sizes))
+    for d in range(s.axis[0].taps):
+        tile_inputs(s, tiling, &tile, deep_code(s, tiling, &tile, d), 0, <const float *> job.task.x,
+                    <const float *> job.task.constants, rows, <float *> scratch,
+                    <float *> (scratch + folded_size(job)))
+        for i in range(tiling.fold):
+            for x in range(points):
+                sizes[x] = max(sizes[x], largest_of(rows[i * POINTS + x], tiling.fold * s.channels))
+    return winograd_uneven(tiling.form, <int> (tiling.rise[0] // tiling.fold), tiling.count[0][tile.tile[0]],
+                           tiling.count[1][tile.tile[1]], sizes, UNEVEN)
+
+
+cdef Py_ssize_t acquit(const winograd_t *job, char *scratch) noexcept nogil:
+    """Take the flags of suspects whose inputs are even; returns how many tiles are flagged."""
+    cdef Py_ssize_t t, count = 0
+    for t in range(job.tiling.all):
+        if job.flagged[t] == SUSPECT and not uneven_tile(job, t, scratch):
+            job.flagged[t] = 0
+        count += job.flagged[t] != 0
     return count
 
 
@@ -345,13 +391,7 @@ cdef int once_winograd(const ready_t *ready, const void *x, const void *bias, vo
         return DONE
     note_tiles(&job, scratch + rounded(job.task.scratch_size) * ready.threads)
     status = run_task(ready, &job.task, x, bias, y, scratch)
-    return FLAGGED if status == DONE and flag_samples(&job) else status
-
-
-cdef Py_ssize_t folded_size(const winograd_t *job) noexcept nogil:
-    """Bytes for the squares of a tile that fold_inputs may have to gather."""
-    cdef Py_ssize_t points = job.tiling.rows * job.tiling.side, fold = job.tiling.fold
-    return rounded((points * fold + 1) * fold * job.task.source.channels * sizeof(float)) if fold > 1 else 0
+    return FLAGGED if status == DONE and flag_samples(&job) and acquit(&job, scratch) else status
 
 
 cdef void arrange_sums(winograd_t *job) noexcept nogil:
@@ -470,6 +510,7 @@ cdef class Winograd(Convolution):
     def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, filters=None,
              Border border=None):
         cdef winograd_t job
+        cdef _Scratch of_inputs
         cdef _Scratch of_tiles = _Scratch(self.job.tiling.all * (sizeof(float) + 1), 1)
         memcpy(&job, self.ready.job, self.ready.job_size)
         packed = self.packed(&job, filters)
@@ -478,6 +519,9 @@ cdef class Winograd(Convolution):
         note_tiles(&job, of_tiles.first)
         self.run(&job, x, bias, y, border)
         if flag_samples(&job) == 0:
+            return None
+        of_inputs = _Scratch(looked_at(&job), 1)
+        if acquit(&job, of_inputs.first) == 0:
             return None
         deep = job.task.source.axis[job.tiling.axis[0]].length
         last = fast_axis(&job.tiling)

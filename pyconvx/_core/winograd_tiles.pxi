@@ -16,6 +16,9 @@ cdef extern from "winograd.h":
     float winograd_slope(int narrow, const float **rows, Py_ssize_t first, Py_ssize_t count, float *v,
                          Py_ssize_t step) noexcept nogil
     float largest_magnitude(const float *x, Py_ssize_t n) noexcept nogil
+    float largest_of(const float *x, Py_ssize_t n) noexcept nogil
+    bint winograd_uneven(int form, int rise, Py_ssize_t height, Py_ssize_t width, const float *sizes,
+                         float most) noexcept nogil
     void winograd_taps(const float *m, Py_ssize_t step, float *g, Py_ssize_t tap) noexcept nogil
     void winograd_filters(int form, const float *g, Py_ssize_t tap, float *u, Py_ssize_t step) noexcept nogil
     int winograd_output(int form, int narrow, const float *m, Py_ssize_t step, const float *bias, float **targets,

@@ -51,6 +51,27 @@ class Candidate(NamedTuple):
     packed: Callable[[Problem], Any] | None = None
     """Filters as its kernel takes them, of which it is then made for any that are finite."""
 
+    def complete(
+        self,
+        problem: Problem,
+        y: Array,
+        finished: bool,
+        reported: Any,
+        x: Array,
+        bias: Array | None,
+        filled: Array,
+        filters: Array | None = None,
+        border: Any = None,
+    ) -> bool | None:
+        """`mend` what a kernel for arrays like those of a problem and y reported of others; returns False where such
+        filters are not for it.
+        """
+        problem = problem.with_arrays(x, filters, bias, border)
+        if not problem.finite():
+            return False
+        self.mend(problem, filled.reshape(y.shape), reported, finished)
+        return None
+
 
 class Supposed(Problem):
     """A problem as far as shapes tell it: the filters count as finite and are never packed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -205,10 +206,12 @@ class _Plan:
         # with the strides of the calls to come: this x may have others, and have been copied
         problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
         kernel = Exchanged(candidate, problem, y) if first and not apart else candidate.kernel(problem, y)
-        finish = self.finish()
-        rest = self.activation if finish is None or not kernel.finish(*finish) else None
+        problem.finish, problem.bias = self.finish(), None  # nothing is held of the arrays of this call
+        finished = problem.finish is not None and kernel.finish(*problem.finish)
+        rest = None if finished else self.activation
         arrange = self.filters.shape if arranged else None
-        return repeat_of(kernel, problem.x.shape, arrange, y, form.shape, rest, form.border)
+        mend = partial(candidate.complete, problem, y, finished)
+        return repeat_of(kernel, mend, problem.x.shape, arrange, y, form.shape, rest, form.border)
 
     def _deliver(self, y: Array) -> Array:
         form = self.form

@@ -44,6 +44,7 @@ class _Piece(NamedTuple):
     x: Shape  # of both, with channels last
     y: Shape
     kernel: Any
+    problem: Problem
 
 
 def _strips(candidate: Candidate, problem: Problem, y: Array, room: int) -> list[_Strip]:
@@ -73,6 +74,7 @@ class Exchanged:
 
     def __init__(self, candidate: Candidate, problem: Problem, y: Array) -> None:
         self._dtype, self._x, self._y = problem.x.dtype, problem.x.shape, y.shape
+        self._candidate, self._finished = candidate, False
         self._kernels: dict[Any, Any] = {}
         n, room = y.shape[0], PIECE * num_threads()
         strips: list[_Strip | None] = [*_strips(candidate, problem, y, room)] if n else []
@@ -96,20 +98,24 @@ class Exchanged:
             x, y = (*x[:2], high - low, *x[3:]), (*y[:2], rows.stop - rows.start, *y[3:])
             reads, fills = slice(low * x[3], high * x[3]), slice(rows.start * y[3], rows.stop * y[3])
             key = n, middle.source, middle.rows.tobytes(), middle.codes().tobytes()
+        part = replace(problem, x=outline(x, self._dtype), axes=(first, middle, last), bias=None)
         if key not in self._kernels:
-            part = replace(problem, x=outline(x, self._dtype), axes=(first, middle, last))
             self._kernels[key] = candidate.kernel(part, outline(y, self._dtype))
-        return _Piece(samples, reads, fills, x, y, self._kernels[key])
+        return _Piece(samples, reads, fills, x, y, self._kernels[key], part)
 
     def finish(self, kernel: Any, params: tuple[float, ...]) -> bool:
         """Have an activation applied; returns False if the kernel cannot."""
-        return all([each.finish(kernel, params) for each in self._kernels.values()])
+        self._finished = all([each.finish(kernel, params) for each in self._kernels.values()])
+        for piece in self._pieces:
+            piece.problem.finish = kernel, params
+        return self._finished
 
     def fill(self, x: Array, bias: Array | None, y: Array, filters: Any = None) -> Any:
         """As `fill` of a kernel, which may have filled some of y if that is not possible."""
+        packed = filters
         if isinstance(filters, np.ndarray) and len(self._pieces) > 1:
-            filters = self._pieces[0].kernel.pack(filters)
-            if filters is None:
+            packed = self._pieces[0].kernel.pack(filters)
+            if packed is None:
                 return False
         (n, *places, channels), (_, *results, outputs) = self._x, self._y
         x, y = x.reshape(n, channels, math.prod(places)), y.reshape(n, outputs, math.prod(results))
@@ -117,21 +123,26 @@ class Exchanged:
         last = within(y, self._most_x, self._dtype) if len(self._pieces) == 1 else empty(self._most_x, self._dtype)
         sums, threads, transpose = empty(self._most_y, self._dtype), num_threads(), _core.kernels.transpose
         noted: list[tuple[Array, Array]] = []  # of the strips of a sample
-        for samples, reads, fills, x_shape, y_shape, kernel in self._pieces:
+        for samples, reads, fills, x_shape, y_shape, kernel, problem in self._pieces:
             given, result = last[: math.prod(x_shape)].reshape(x_shape), sums[: math.prod(y_shape)].reshape(y_shape)
             count = x_shape[0]
             transpose(x[samples, :, reads], given.reshape(count, reads.stop - reads.start, channels), threads)
             if self._cut:
                 sizes, flagged = np.empty(kernel.all_tiles, np.float32), np.zeros(kernel.all_tiles, np.uint8)
-                kernel.fill_part(given, bias, result, filters, sizes, flagged)
+                kernel.fill_part(given, bias, result, packed, sizes, flagged)
                 noted.append((sizes, flagged))
                 if fills.stop == y.shape[2]:
                     of_tiles, marks = map(np.concatenate, zip(*noted, strict=True))
                     if _core.kernels.any_large(of_tiles, marks, kernel.form):
                         return False
                     noted = []
-            elif kernel.fill(given, bias, result, filters) is not None:
-                return False
+            else:
+                reported = kernel.fill(given, bias, result, packed)
+                if reported is not None and reported is not False:
+                    form = problem, outline(y_shape, self._dtype), self._finished
+                    reported = self._candidate.complete(*form, reported, given, bias, result, filters)
+                if reported is False:
+                    return False
             if self.then is not None:
                 self.then(result)
             transpose(result.reshape(count, fills.stop - fills.start, outputs), y[samples, :, fills], threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +52,14 @@ class Problem:
         """(outputs, channels) of one group."""
         outputs, channels = self.filters.shape[0] // self.groups, self.filters.shape[-1]
         return (channels, outputs) if self.transposed else (outputs, channels)
+
+    def with_arrays(self, x: Array, filters: Array | None, bias: Array | None, border: Any = None) -> Problem:
+        """The same for other arrays of this form, in any shapes; filters: None for the prepared ones."""
+        form = {each.name: getattr(self, each.name) for each in fields(self)}
+        form |= {"x": x.reshape(self.x.shape), "bias": bias, "border": border, "own": {}}
+        if filters is not None:
+            form |= {"filters": filters.reshape(self.filters.shape), "sound": None}
+        return Problem(**form)
 
     def packed(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What `make` packs the filters into; made once, and kept by prepared filters for the calls to come."""

@@ -5,6 +5,7 @@ May import the core, the activations, arrays, exchanged, joint and parallel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ Shape = tuple[int, ...]
 
 def repeat_of(
     kernel: Any,
+    mend: Callable[..., bool | None],
     x: Shape,
     filters: Shape | None,
     y: Array,
@@ -32,6 +34,7 @@ def repeat_of(
     border: Border | None,
 ) -> Repeat | None:
     """A call of `kernel`, which reads x (N, D, H, W, C) and fills y; None if the activation is not a compiled one.
+    mend: `complete` of its candidate, with all that does not depend on the arrays.
 
     x and result are shapes, the latter that of the caller's result; y is an outline of what the kernel fills. filters:
     the shape (F, *kernel, C // groups) of those that each call brings, with channels first. border: that the kernel
@@ -44,11 +47,11 @@ def repeat_of(
             return None
         finish = partial(_finish, _core.kernels, *compiled, num_threads())
     if border is not None:
-        return Repeat(partial(_fill_bordered, kernel, x, border), result, y.dtype, finish)
+        return Repeat(partial(_fill_bordered, kernel, mend, x, border), result, y.dtype, finish)
     fill = kernel.fill if filters is None else partial(_fill_arranged, kernel, filters)
     if isinstance(kernel, Exchanged):
         kernel.then, finish = finish, None
-    return Repeat(fill, result, y.dtype, finish)
+    return Repeat(fill, result, y.dtype, finish, mend=mend)
 
 
 def _finish(kernels: Any, compiled: Any, given: tuple[float, ...], threads: int, y: Array) -> None:
@@ -61,8 +64,19 @@ def _fill_arranged(kernel: Any, shape: Shape, x: Array, bias: Array | None, y: A
 
 
 def _fill_bordered(
-    kernel: Any, shape: Shape, border: Border, x: Array, bias: Array | None, y: Array, filters: Array | None
+    kernel: Any,
+    mend: Callable[..., bool | None],
+    shape: Shape,
+    border: Border,
+    x: Array,
+    bias: Array | None,
+    y: Array,
+    filters: Array | None,
 ) -> Any:
-    """`fill` of a kernel that reads x, of that shape, and its border."""
+    """`fill` of a kernel that reads x, of that shape, and its border; and `mend`."""
     x = x.reshape(shape)
-    return kernel.fill(x, bias, y, filters, border.around(x, x.dtype))
+    around = border.around(x, x.dtype)
+    reported = kernel.fill(x, bias, y, filters, around)
+    if reported is None or reported is False:
+        return reported
+    return mend(reported, x, bias, y, filters, around)

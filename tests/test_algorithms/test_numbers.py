@@ -113,15 +113,35 @@ def test_a_huge_element_does_not_blur_samples_of_few_tiles(shape, filters, paddi
         assert np.abs(y - exact)[unseen].max() <= PROMISE * np.abs(exact[unseen]).max(), value
 
 
-def test_quiet_stretches_are_not_done_again(monkeypatch):
-    again = []
-    mended = [each._replace(mend=lambda *given: again.append(given[2])) for each in algorithms.CANDIDATES]
+@pytest.fixture
+def again(monkeypatch):
+    """What calls from now on flag, which is left as it is."""
+    flagged = []
+    mended = [each._replace(mend=lambda *given: flagged.append(given[2])) for each in algorithms.CANDIDATES]
     monkeypatch.setattr(algorithms, "CANDIDATES", tuple(mended))
+    return flagged
+
+
+def test_quiet_stretches_are_not_done_again(again):
     rng = np.random.default_rng(2)
     loud = np.repeat(np.where(rng.random(40) < 0.6, 0.01, 1), 100)[:, None]
     x = (rng.standard_normal((4000, 64)) * loud).astype(np.float32)
     cx.conv1d(x, rng.standard_normal((64, 3, 64)).astype(np.float32), padding="same", algorithm="winograd")
     assert sum(np.count_nonzero(flagged) for flagged in again) < 40  # where one follows the other
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(("kernel", "stride", "channels"), [(3, 1, 3), (3, 1, 64), (3, 2, 64), (5, 1, 64), (7, 2, 3)])
+def test_of_a_bright_object_the_outline_alone_is_done_again(kernel, stride, channels, isa, again):
+    rng = np.random.default_rng(3)
+    x, filters = rng.standard_normal((120, 120, channels)), rng.standard_normal((32, kernel, kernel, channels))
+    bright = np.full((120, 120, 1), 1e-3)
+    bright[31:82, 31:82] = 1
+    with _core.using(isa):
+        cx.conv2d(*(each.astype(np.float32) for each in (x * bright, filters)), stride=stride, algorithm="winograd")
+    side = 7 - -(-kernel // stride) if kernel != 3 else 4
+    across = 51 // (stride * side) + 2  # tiles that see a side of it
+    assert 0 < sum(np.count_nonzero(flagged) for flagged in again) <= 8 * across
 
 
 @pytest.mark.parametrize("isa", _core.supported())
