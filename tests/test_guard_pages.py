@@ -24,6 +24,7 @@ from pyconvx.testing.strategies import mode_names
 CONVOLUTIONS = {1: cx.conv1d, 2: cx.conv2d, 3: cx.conv3d}
 TRANSPOSED = {1: cx.conv_transpose1d, 2: cx.conv_transpose2d, 3: cx.conv_transpose3d}
 ALGORITHMS = [candidate.name for candidate in CANDIDATES]
+SINGLE = {"runs", "winograd"}  # those for float32 alone
 PADDINGS, POOLINGS = mode_names(), cx.poolings.names()
 COMPILED = [name for name in cx.activations.names() if cx.activations[name].kernel is not None]
 
@@ -120,6 +121,9 @@ def filters_for(rng, name, rank):
     if name == "fft":
         few, stride = (one_of(rng, 1, odd(rng, 5)), one_of(rng, 1, odd(rng, 5))), (*stride[:-2], *(1,) * min(rank, 2))
         return one_of(rng, 1, 1, 3), *few, kernel, stride, dilation
+    if name == "runs":
+        kernel = (*(one_of(rng, 1, 1, 2, 3) for _ in range(rank - 1)), int(rng.integers(6, 40)))
+        return 1, odd(rng, 7), odd(rng, 39), kernel, (*stride[:-1], int(rng.integers(1, 9))), (*dilation[:-1], 1)
     if name == "winograd":
         least = one_of(rng, 1, 16)  # from 16 on the gradient of filters takes it as well
         channels, filters = max(least, odd(rng, 39)), max(least, odd(rng, 39))
@@ -137,12 +141,14 @@ def filters_for(rng, name, rank):
 
 def convolution(functions, rng, number):
     """A convolution or a transposed one by each algorithm in turn, with its gradients."""
-    name, transposed = ALGORITHMS[number % len(ALGORITHMS)], functions is TRANSPOSED
+    transposed = functions is TRANSPOSED
+    names = [name for name in ALGORITHMS if name != "runs"] if transposed else ALGORITHMS
+    name = names[number % len(names)]
     rank = one_of(rng, 1, 2, 2, 3)
     function = functions[rank]
     groups, inner, outer, kernel, stride, dilation = filters_for(rng, name, rank)
     read, made = (groups * outer, groups * inner) if transposed else (groups * inner, groups * outer)
-    dtype = "float32" if name == "winograd" or either(rng) else "float64"
+    dtype = "float32" if name in SINGLE or either(rng) else "float64"
     layout = "channels_first" if either(rng, 0.3) else "channels_last"
     padded = modes(rng, rank)
     options = {
@@ -157,7 +163,7 @@ def convolution(functions, rng, number):
         )
     else:
         options["algorithm"] = name
-    wide = name == "winograd" and either(rng)  # tiles that lie in x beside one another
+    wide = name in SINGLE and either(rng)  # tiles that lie in x beside one another
     spatial = (*sizes(rng, rank - 1), odd(rng, 71)) if wide else sizes(rng, rank)
     x_shape = shape_of(int(rng.integers(0, 3)), spatial, read, layout)
     filters_shape = shape_of(groups * outer, kernel, inner, layout)
@@ -366,7 +372,7 @@ COUNTS = {
     "pad": 40, "rows": 20, "normalize": 40,
 }  # fmt: skip
 KINDS = {
-    "conv": {*ALGORITHMS, *PADDINGS}, "conv_transpose": {*ALGORITHMS, *PADDINGS},
+    "conv": {*ALGORITHMS, *PADDINGS}, "conv_transpose": {*ALGORITHMS, *PADDINGS} - {"runs"},
     "strips": {"float32", "float64"}, "pool": {*POOLINGS, *PADDINGS},
     "activate": set(COMPILED), "pad": set(PADDINGS), "rows": {"float32", "float64"}, "normalize": {"alone", "pooled"},
 }  # fmt: skip

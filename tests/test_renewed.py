@@ -68,7 +68,7 @@ def test_other_filters_of_the_same_form(algorithm, function, prepared, dtype, la
                     continue
                 computed += 1
                 alike(got, anew(function, *arrays, **given))
-    assert computed or (algorithm, dtype) == ("winograd", "float64")
+    assert computed or (algorithm, dtype) in (("winograd", "float64"), ("runs", "float64"))
 
 
 def test_tables_of_another_mode_are_other_tables():
@@ -145,10 +145,10 @@ def test_no_more_kernels_are_kept_than_that(monkeypatch):
     for n in range(1, 20):
         with_gradients(cx.conv2d, np.ones((n, 5, 5, 1), np.float32), np.ones((1, 3, 3, 1), np.float32))
         assert len(computation._kept) <= 4
-    large = np.ones((1, 20_000, 1), np.float32)
+    large = np.ones((1, 30_000, 1), np.float32)
     before = len(computation._kept)
     with_gradients(cx.conv1d, large, np.ones((1, 3, 1), np.float32))
-    assert len(computation._kept) == before, "tables of 160 kB are not kept"
+    assert len(computation._kept) == before, "tables of 750 kB are not kept"
 
 
 def test_pullbacks_with_prepared_filters_pack_once_and_those_of_arrays_hold_no_packed_filters():

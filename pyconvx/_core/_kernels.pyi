@@ -135,6 +135,7 @@ class Winograd(Convolution):
         constants: Array,
         tiles: tuple[Tiles, Tiles],
         threads: int,
+        spare: int = 0,
     ) -> None: ...
     @property
     def all_tiles(self) -> int: ...

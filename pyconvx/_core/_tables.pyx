@@ -105,6 +105,8 @@ cdef class Axis:
             breaks = np.concatenate([[0], np.cumsum((code[:-1] < 0) | (code[1:] != code[:-1] + 1))])
             run[:] = (breaks[row + taps - 1] == breaks[row]) & (code[row] >= 0)
         present = counted(row, code, taps, step)
+        if np.array_equal(present, extent):
+            present = extent            # one array for both
         pieces = pieces_of(row, place)
         self.arrays = (row, place, code, mix_start, mix_source, mix_weight, mix_total, extent, run, present, pieces)
         for array in self.arrays:
@@ -195,6 +197,11 @@ cdef class Axis:
         table = np.empty((self.table.length, self.table.taps), np.intp)
         table[place] = code[row[:, None] + np.arange(self.table.taps) * self.table.step]
         return table
+
+    def line(self):
+        """The codes that places read, of an axis whose taps are neighbours and whose places read on and on."""
+        row, _, code = self.arrays[:3]
+        return code[row[0]:row[row.size - 1] + self.table.taps] if row.size else code[:0]
 
     def present(self):
         """Number of elements that each window holds (codes other than NOTHING), in the order of visits."""

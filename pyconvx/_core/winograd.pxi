@@ -404,17 +404,18 @@ cdef void arrange_sums(winograd_t *job) noexcept nogil:
 
 
 cdef class Winograd(Convolution):
-    """Winograd(x, panels, y, axes, constants, tiles, threads): for float32.
+    """Winograd(x, panels, y, axes, constants, tiles, threads, spare=0): for float32.
 
-    tiles: for each of the last two axes in the order of the panels (first, count, regular, spacing): three intp arrays,
-    one element per tile, and the places between the outputs of a tile. `fill` returns None, or uint8 (N, places of the
-    first axis in that order, tiles, tiles) not 0 for the tiles that must be done again by another algorithm.
+    spare: taps at the end of lines that are zero for some channels. tiles: for each of the last two axes in the order
+    of the panels (first, count, regular, spacing): three intp arrays, one element per tile, and the places between the
+    outputs of a tile. `fill` returns None, or uint8 (N, places of the first axis in that order, tiles, tiles) not 0 for
+    the tiles that must be done again by another algorithm.
     """
     cdef winograd_t job
     cdef WinogradPanels panels
 
     def __init__(self, cnp.ndarray x, WinogradPanels panels, cnp.ndarray y, tuple axes, cnp.ndarray constants,
-                 tuple tiles, int threads):
+                 tuple tiles, int threads, int spare=0):
         cdef winograd_t *job = &self.job
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
         self.begin(job, sizeof(winograd_t), x, y, axes, constants, threads,
@@ -462,7 +463,7 @@ cdef class Winograd(Convolution):
         else:
             job.tiling.sharing = job.depth > job.tiling.pieces
             for i in range(job.tiling.pieces):
-                job.piece_taps[i] = piece_taps(&job.tiling, job.task.source.axis[job.tiling.axis[2]].taps, i)
+                job.piece_taps[i] = piece_taps(&job.tiling, job.task.source.axis[job.tiling.axis[2]].taps - spare, i)
             job.slices = slices_of(tile_blocks, all_panels, self.ready.threads, job.groups * job.outputs)
             arrange_sums(job)
         job.task.scratch_size = job.mix_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import bands, columns, depthwise, dots, fft, planes, winograd
+from . import bands, columns, depthwise, dots, fft, planes, runs, winograd
 from .arrays import Array
 from .problem import Problem, direct, direct_unfit, plain
 
@@ -126,6 +126,15 @@ CANDIDATES = (
         planes.kernel,
         apart=True,
         packed=Problem.weights,
+    ),
+    Candidate(
+        "runs",
+        "lines of tiles whose channels are runs of taps, for long filters of few channels",
+        runs.unfit,
+        runs.wasteful,
+        runs.kernel,
+        runs.mend,
+        packed=runs.panels,
     ),
     Candidate(
         "winograd",

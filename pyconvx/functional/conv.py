@@ -383,9 +383,9 @@ def conv(
     padding_mode : with what: a name in `paddings`, or one name per spatial axis; a joint mode is for all of them.
     groups : the channels and filters are split into so many independent groups; C for a depthwise convolution.
     activation : a name in `activations`, or a bound one such as ``activation("leaky_relu", alpha=0.1)``.
-    algorithm : "auto", or "fft", "depthwise", "dots", "planes", "winograd", "columns", "bands", "direct" or "plain" to
-        force one where it fits; all give the same sums, rounded differently; which one "auto" takes may depend on N,
-        on whether filters are prepared, on the memory order of x and on the activation.
+    algorithm : "auto", or "fft", "depthwise", "dots", "planes", "runs", "winograd", "columns", "bands", "direct" or
+        "plain" to force one where it fits; all give the same sums, rounded differently; which one "auto" takes may
+        depend on N, on whether filters are prepared, on the memory order of x and on the activation.
     out : array of the result's shape and dtype to write into. Ctrl-C may leave it half written.
 
     Returns

@@ -74,11 +74,11 @@ def _sure_form(problem: Problem) -> Form:
     return form
 
 
-def panels(problem: Problem) -> Any:
-    """The transformed filters, packed."""
+def panels(problem: Problem, run: int = 1) -> Any:
+    """The transformed filters, packed; run: of taps, that each counts as channels of one."""
     form = _sure_form(problem)
     flipped = problem.axes[form.order[2]].step < 0  # of squares both are then, see `unfit`
-    key = ("winograd", problem.transposed, flipped, *form)
+    key = ("winograd", problem.transposed, flipped, *form, run)
 
     def make() -> Any:
         taps, kernel = as_taps(problem.filters, problem.x.dtype), tuple(int(axis.taps) for axis in problem.axes)
@@ -94,17 +94,23 @@ def tall(problem: Problem) -> int:
     return 1 if form.line and form.order[2] != 1 else form.out * abs(int(problem.axes[1].step))
 
 
-def kernel(problem: Problem, y: Array) -> Any:
-    """The kernel for such arrays; what its `fill` returns is for `mend`."""
+def kernel(problem: Problem, y: Array, run: int = 1, spare: int = 0) -> Any:
+    """The kernel for such arrays; what its `fill` returns is for `mend`. run: as for `panels`; spare: taps at the end
+    of lines that are zero for some channels.
+    """
     form, axes, constants = _sure_form(problem), problem.axes, problem.constants
     tiles = tiles_of(axes, form)
-    return _core.kernels.Winograd(problem.x, panels(problem), y, axes, constants, tiles, num_threads())
+    packed, threads = panels(problem, run), num_threads()
+    return _core.kernels.Winograd(problem.x, packed, y, axes, constants, tiles, threads, spare)
 
 
-def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool) -> None:
-    """Do the tiles that the kernel reported again, by the direct algorithm, and the activation if that was done."""
-    form, lengths = _sure_form(problem), [axis.length for axis in problem.axes]
-    tiles = tiles_of(problem.axes, form)
+def mend(problem: Problem, y: Array, flagged: NDArray[np.uint8], finished: bool, tiled: Problem | None = None) -> None:
+    """Do the tiles that the kernel reported again, by the direct algorithm, and the activation if that was done; tiled:
+    the problem whose tiles they are, if that is another of the same places.
+    """
+    tiled = problem if tiled is None else tiled
+    form, lengths = _sure_form(tiled), [axis.length for axis in problem.axes]
+    tiles = tiles_of(tiled.axes, form)
     n, depth, row, column = np.nonzero(flagged)
     sides = 1 if form.line else form.out, form.out
     rows, columns = (_places(*tiles[i][:2], tiles[i][3], sides[i], at) for i, at in ((0, row), (1, column)))
