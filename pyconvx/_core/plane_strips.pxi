@@ -21,7 +21,7 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
     cdef bint in_place = left + right + pieces[1].length == 0
     cdef Py_ssize_t *group_step = <Py_ssize_t *> (scratch + job.steps_at)
     cdef Py_ssize_t[4] ends = [0, left, places - right, places]
-    cdef real start
+    cdef real start, bias
     cdef bint skips = middle.taps >= SKIPPING       # zero times what is not finite is NaN
     weight = <const real *> part.weights
     for i in range(part.groups * job.outputs * s.taps if skips else 0):
@@ -44,7 +44,8 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
         else:
             for i in range(height):
                 to[i] += job.task.y_channel
-        start = 0 if part.bias == NULL else (<const real *> part.bias)[f]
+        bias = 0 if part.bias == NULL else (<const real *> part.bias)[f]
+        start = bias if job.outputs == 1 else 0     # for several filters all kernels add it behind the products
         for i in range(3):
             if ends[i] < ends[i + 1]:
                 if f == 0 or not in_place and (f % job.outputs == 0 or left + right > 0):       # else they are near
@@ -54,6 +55,9 @@ cdef void planes_strips(const planes_t *job, char *scratch, Py_ssize_t oh, Py_ss
                     for k in range(lines):
                         rows[k] += group_step[k]
                 go_down(job, rows, weights, height, &pieces[i], ends[i], ends[i + 1], start, to)
+        for i in range(height if bias != start else 0):
+            for o in range(places):
+                to[i][o] += bias
         for i in range(0 if direct else height):
             for o in range(places):
                 y[middle.place[oh + i] * job.task.y_stride[1] + o * y_step] = to[i][o]

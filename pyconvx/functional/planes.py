@@ -6,7 +6,7 @@ May import the core, columns and problem.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _core
 from . import columns
@@ -24,8 +24,28 @@ STRIDED = range(2, 8)
 """Those of strips whose places read every second element of a row."""
 WIDEST = 16
 """Taps of a row of such windows."""
+CHAIN = 128
+"""Taps whose products all kernels add up in one chain, to the same bits."""
 SEGMENT = 1024
 """Places of a row that the kernel lays out at once."""
+
+
+class Costs(NamedTuple):
+    """What rows of places take of a single channel, channels first, in multiplications of vectors, as measured."""
+
+    tap: float  # of strips: for each filter and vector of places, and
+    vector: float  # beside the taps,
+    strip: float  # and for a filter of a picture
+    columns: tuple[float, float, float, float]  # a tap, and what is beside, of such a vector; to lay out a tap; a row
+    bands: tuple[float, float, float]  # beside the taps of a place: a vector of filters, all of them; a row
+
+
+COSTS = {
+    16: Costs(1.1, 2.5, 176, (0.82, 3.4, 2.2, 170), (3.4, 10.8, 46)),
+    8: Costs(1.1, 6.4, 238, (0.81, 7.4, 2.9, 330), (9.6, 12.6, 106)),
+}
+"""By lanes; with fewer:"""
+NARROW = Costs(0.87, 1.2, 172, (0.65, 3.2, 1.2, 153), (4.1, 2.9, 35))
 
 
 def unfit(problem: Problem) -> str | None:
@@ -55,6 +75,15 @@ def wasteful(problem: Problem) -> str | None:
     outputs, channels = problem.per_group
     axis, lanes = problem.axes[2], _core.kernels.LANES[problem.x.dtype.name]
     taps = math.prod(axis.taps for axis in problem.axes)
+    if (
+        outputs > 1
+        and problem.apart
+        and axis.rise == 1
+        and axis.length >= lanes
+        and taps <= CHAIN
+        and _stripped(problem)
+    ):
+        return _dearer(problem, taps, lanes)
     most = 3 if channels == 2 or taps >= MANY_TAPS else 1  # filters, as measured
     if channels == 1:
         most = 4 if axis.length < axis.rise * lanes else columns.SINGLE[problem.x.dtype.name]
@@ -72,6 +101,20 @@ def wasteful(problem: Problem) -> str | None:
     if (axis.taps - 1) * abs(axis.step) > 2 * axis.taps * min(axis.length, SEGMENT):
         return "taps of the last axis lie far apart, and what lies between them is laid out too"
     return None
+
+
+def _dearer(problem: Problem, taps: int, lanes: int) -> str | None:
+    """Why strips of a channel are likely to be slower than `columns` and `bands` at several filters, channels first."""
+    outputs, costs = problem.per_group[0], COSTS.get(lanes, NARROW)
+    height, width = (int(axis.length) for axis in problem.axes[1:])
+    vectors, full = -(-width // lanes), 0.5 if lanes == 16 and 2 * outputs <= lanes else -(-outputs // lanes)
+    strips = outputs * (vectors * (costs.tap * taps + costs.vector) + costs.strip / max(height, 1))
+    tap, beside, laid, row = costs.columns
+    others = {"columns": vectors * (outputs * (tap * taps + beside) + laid * taps) + row}
+    vector, place, row = costs.bands
+    others["bands"] = width * (full * (taps + vector) + place) + row
+    name = min(others, key=others.__getitem__)
+    return f"a row takes {strips / others[name]:.2f} of what `{name}` take" if strips >= others[name] else None
 
 
 def in_strips(problem: Problem) -> bool:
