@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from . import machine
+
+if TYPE_CHECKING:
+    from .peers import Loaded
 
 NAMES = (
     *("layers", "first", "untuned", "backward", "double", "pooling", "activations", "pictures", "smallest", "memory"),
@@ -24,6 +28,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--match", default="", metavar="TEXT", help="only layers with TEXT in their name")
     parser.add_argument("--seconds", type=float, default=0.4, help="for each layer and library (0.4)")
+    parser.add_argument(
+        "--apart",
+        action=argparse.BooleanOptionalAction,
+        help="each library in a process of its own, stopped while others are timed (where there are several threads)",
+    )
     parser.add_argument("--reuse", action="store_true", help="pyconvx writes into an array made once (out=)")
     parser.add_argument("--quick", action="store_true", help="the two smallest layers of each group, timed briefly")
     parser.add_argument("--json", metavar="FILE", help="write all results")
@@ -34,6 +43,8 @@ def arguments() -> argparse.Namespace:
         parser.error(f"no group {', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
     if not 1 <= options.threads <= len(machine.AVAILABLE):
         parser.error(f"--threads must be in 1...{len(machine.AVAILABLE)}, the cores there are, got {options.threads}")
+    if options.apart is None:
+        options.apart = options.threads > 1
     options.groups = [name for name in NAMES if name in options.groups or not options.groups]
     return options
 
@@ -64,22 +75,34 @@ def main() -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure and print the groups asked for."""
-    from . import memory, peers, report
-    from .layers import GROUPS
-    from .measure import run_group
+    from . import apart, peers
     from .peers import own
-    from .timing import Plan
 
     modules = peers.MODULES if options.peers is None else [] if options.peers == "none" else options.peers.split(",")
     unknown = set(modules) - set(peers.MODULES)
     if unknown:
         sys.exit(f"no peer {', '.join(sorted(unknown))}: there are {', '.join(peers.MODULES)}")
-    found, versions, missing = peers.load(modules)
+    if options.apart and not apart.SUPPORTED:
+        sys.exit("--apart needs a system that can stop processes")
     own.Own.reuse = options.reuse
+    modules = ["own", *modules]
+    with apart.load(modules, options.reuse) if options.apart else nullcontext(peers.load(modules)) as loaded:
+        return measure(options, loaded)
+
+
+def measure(options: argparse.Namespace, loaded: Loaded) -> dict[str, Any]:
+    """Measure and print with these peers."""
+    from . import memory, report
+    from .layers import GROUPS
+    from .measure import run_group
+    from .peers import own
+    from .timing import Plan
+
+    found, versions, missing = loaded
     plan = Plan(seconds=0.005, sample=0.0005, least=3) if options.quick else Plan(seconds=options.seconds)
     result: dict[str, Any] = {
         "machine": machine.describe(options.threads),
-        "versions": {"pyconvx": own.VERSION, **versions},
+        "versions": {"pyconvx" if name == "own" else name: version for name, version in versions.items()},
         "missing": missing,
         "options": vars(options),
         "groups": [],
@@ -94,7 +117,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 print("\nmemory is left out: this system does not tell the peak of a process")
                 continue
             kernels, size = ((1, 3), 128) if options.quick else (memory.KERNELS, 1024)
-            names = [own.PREPARED, *(peer.name for peer in found if peer.name not in ("scipy", "cv2"))]
+            ours = set(own.WAYS) - {own.PREPARED}
+            names = [peer.name for peer in found if peer.name not in {"scipy", "cv2"} | ours]
             measured = memory.run(names, size, kernels, progress)
         else:
             tasks = [task for task in groups[name].tasks if options.match in task.name]

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from . import machine
-from .peers import Peer, Run
-from .peers.own import PEERS, REFERENCE
+from .peers import Peer, Prepared
+from .peers.own import REFERENCE, WAYS
 from .tasks import Array, Comparison, Group, Task
 from .timing import Plan, Timing, interleave
 
-OWN = {peer.name: peer for peer in PEERS}
 REFERENCE_FLOPS = 2e9
 """A task larger than this is not compared with the slow reference, where it is the only one to compare with."""
 
@@ -37,25 +36,25 @@ def difference(ours: Sequence[Array], theirs: Sequence[Array]) -> float:
     return worst
 
 
-def check(task: Task, runs: dict[str, Run], others: Iterable[str]) -> float:
+def check(task: Task, runs: dict[str, Prepared], others: Iterable[str]) -> float:
     """Compare all results with the first that is not ours; return the largest difference."""
     judge = next(iter(others), None)
     if judge is not None:
-        expected = runs[judge].read(runs[judge].call())
+        expected = runs[judge].results()
     else:
-        run = REFERENCE.prepare(task) if task.flops <= REFERENCE_FLOPS else None
-        judge, expected = REFERENCE.name, run.read(run.call()) if run else ()
+        defined = REFERENCE.prepare(task) if task.flops <= REFERENCE_FLOPS else None
+        judge, expected = REFERENCE.name, defined.results() if defined else ()
     expected = tuple(np.array(y) for y in expected)
     worst = 0.0
     for name, run in runs.items():
-        apart = difference(run.read(run.call()), expected)
+        apart = difference(run.results(), expected)
         if not apart <= task.tolerance:
             raise WrongResult(f"{task.name}: {name} and {judge} are {apart:.1e} of max|y| apart")
         worst = max(worst, apart)
     return worst
 
 
-def prepare(task: Task, peers: Iterable[Peer], threads: int) -> dict[str, Run]:
+def prepare(task: Task, peers: Iterable[Peer], threads: int) -> dict[str, Prepared]:
     """Those peers that can do the task, by name."""
     runs = {}
     for peer in peers:
@@ -77,14 +76,15 @@ def compare(comparison: Comparison, times: dict[str, Timing], others: Sequence[s
 
 
 def run_task(group: Group, task: Task, peers: Sequence[Peer], plan: Plan, threads: int) -> Row | None:
-    """Measure one task; None if it asks for more threads than there are cores."""
+    """Measure one task; None if it asks for more threads than there are cores. peers: ours among them."""
     threads = task.threads or threads
     if not machine.pin(threads) and task.threads:
         return None
-    runs = prepare(task, [*(OWN[name] for name in group.own), *peers], threads)
-    others = [peer.name for peer in peers if peer.name in runs]
+    taking = [peer for peer in peers if peer.name in group.own or peer.name not in WAYS]
+    runs = prepare(task, taking, threads)
+    others = [name for name in runs if name not in WAYS]
     apart = check(task, runs, others)
-    times = interleave({name: run.call for name, run in runs.items()}, plan)
+    times = interleave({name: run.sample for name, run in runs.items()}, plan)
     ours = times[group.comparisons[0].ours].median
     row: Row = {
         "task": task.name,

@@ -29,23 +29,23 @@ def measure(name: str, kernel: int, size: int) -> float:
     from .tasks import Conv
 
     machine.pin(1)
-    found: list[peers.Peer] = [peer for peer in own.PEERS if peer.name == name]
-    found = found or [peer for peer in peers.load(peers.MODULES)[0] if peer.name == name]
+    modules = ["own"] if name in own.WAYS else peers.MODULES
+    peer = next(peer for peer in peers.load(modules)[0] if peer.name == name)
 
     def task(pixels: int) -> Conv:
         return Conv("", (1, pixels, pixels, CHANNELS), (CHANNELS, kernel, kernel, CHANNELS))
 
     def prepare(layer: Conv) -> Callable[[], Any]:
-        found[0].set_threads(1)
-        run = found[0].prepare(layer)
-        assert run is not None
+        peer.set_threads(1)
+        run = peer.prepare(layer)
+        assert isinstance(run, peers.Run)
         return run.call
 
     prepare(task(16))()  # what a library sets up once
     layer = task(size)
     x, *_ = layer.arrays
     before = _kilobytes("VmRSS") * 1024
-    if found[0] not in own.PEERS:
+    if name not in own.WAYS:
         before += x.nbytes  # the others hold x in a layout of theirs: an input, too
     call = prepare(layer)
     with open("/proc/self/clear_refs", "w") as file:

@@ -75,10 +75,12 @@ def preamble(result: dict[str, Any]) -> str:
 
 def closing(result: dict[str, Any]) -> str:
     """How to read it."""
+    where = "each library in a process of its own, stopped while others are timed"
     lines = [
         "ratio = time of the best other / time of pyconvx, so more than 1 is faster. Times are medians of samples",
-        "taken in turns in one process. GFLOP/s and GB/s are those of pyconvx; they count the multiplications and",
-        "additions of the definition, so that an algorithm that saves some may exceed the peak.",
+        f"taken in turns, {where if result['options']['apart'] else 'all in one process'}.",
+        "GFLOP/s and GB/s are those of pyconvx; they count the multiplications and additions of the definition, so",
+        "that an algorithm that saves some may exceed the peak.",
     ]
     for name, gflops in result["peaks"].items():
         lines.append(f"Peak, {name}: {gflops:.0f} GFLOP/s, {result['peak of']}.")

@@ -37,6 +37,10 @@ class Plan:
         return min(max(least, round(self.seconds / cost)), self.most)
 
 
+Sampler = Callable[[int], float]
+"""Seconds per call, of that many calls."""
+
+
 @dataclass(frozen=True)
 class Timing:
     """Seconds per call: the median of the samples and their quartiles."""
@@ -47,7 +51,7 @@ class Timing:
     samples: int
 
 
-def _sample(call: Callable[[], Any], calls: int) -> float:
+def sample(call: Callable[[], Any], calls: int) -> float:
     """Seconds per call."""
     start = time.perf_counter()
     for _ in repeat(None, calls):
@@ -55,30 +59,29 @@ def _sample(call: Callable[[], Any], calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def _once(call: Callable[[], Any]) -> float:
+def _once(sampler: Sampler) -> float:
     """Roughly the seconds of one call."""
-    first = _sample(call, 1)
-    return first if first > SLOW else min(_sample(call, 1) for _ in range(3))
+    first = sampler(1)
+    return first if first > SLOW else min(sampler(1) for _ in range(3))
 
 
-def interleave(calls: Mapping[str, Callable[[], Any]], plan: Plan) -> dict[str, Timing]:
-    """Time each callable by the median of samples taken in turns, in another order each round."""
+def interleave(samplers: Mapping[str, Sampler], plan: Plan) -> dict[str, Timing]:
+    """The median of samples taken in turns, in another order each round."""
     enabled = gc.isenabled()
     gc.disable()
     try:
-        once = {name: _once(call) for name, call in calls.items()}
+        once = {name: _once(sampler) for name, sampler in samplers.items()}
         left = {name: plan.samples(seconds) for name, seconds in once.items()}
         # the last rounds would otherwise belong to the fast ones alone
         rounds = max(left.values())
-        order = [(place / left[name], name) for name in calls for place in range(left[name])]
+        order = [(place / left[name], name) for name in samplers for place in range(left[name])]
         shuffle = random.Random(0)
         order.sort(key=lambda turn: (int(turn[0] * rounds), shuffle.random()))
-        samples: dict[str, list[float]] = {name: [] for name in calls}
+        samples: dict[str, list[float]] = {name: [] for name in samplers}
         for _, name in order:
-            call = calls[name]
             if once[name] < WARM:
-                call()
-            samples[name].append(_sample(call, plan.calls(once[name])))
+                samplers[name](1)
+            samples[name].append(samplers[name](plan.calls(once[name])))
     finally:
         if enabled:
             gc.enable()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -51,6 +52,21 @@ def test_quick_run(peer, tmp_path):
     if peer != "none":
         assert all("scipy" in row["times"] for row in pictures["rows"])
         assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped")
+def test_libraries_in_processes_of_their_own(tmp_path):
+    pytest.importorskip("scipy")
+    options = ("--quick", "--apart", "--peers", "scipy_ndimage", "--json", "result.json")
+    result = benchmarks("pictures", "pooling", *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert "a process of its own" in result.stdout
+    assert list(found["versions"]) == ["pyconvx", "scipy_ndimage"]
+    pictures, pooling = found["groups"][1], found["groups"][0]
+    assert all(set(row["times"]) == {"pyconvx", "scipy"} and row["difference"] < 1e-4 for row in pictures["rows"])
+    assert all(set(row["times"]) <= {"pyconvx", "pyconvx max"} for row in pooling["rows"])
 
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="torch is installed")

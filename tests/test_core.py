@@ -231,6 +231,42 @@ def test_a_forked_child_computes_with_a_pool_of_its_own(busy):
     assert run.returncode == 0, run.stderr
 
 
+APART = """
+    import os, time
+    import numpy as np, pyconvx as cx
+    x, filters = np.ones((8, 32, 32, 16), np.float32), np.ones((32, 3, 3, 16), np.float32)
+    def allowed(thread):
+        status = dict(line.split(":", 1) for line in open(f"/proc/self/task/{thread}/status"))
+        ends = [list(map(int, some.split("-"))) for some in status["Cpus_allowed_list"].split(",")]
+        return {processor for some in ends for processor in range(some[0], some[-1] + 1)}
+    cx.set_num_threads(2)
+    before = set(os.listdir("/proc/self/task"))
+    cx.conv2d(x, filters)
+    (worker,) = set(os.listdir("/proc/self/task")) - before
+    every = os.sched_getaffinity(0)
+    for processor in every:
+        os.sched_setaffinity(0, {processor})    # where this thread is from now on
+        os.sched_setaffinity(0, every)
+        time.sleep(0.05)                        # the worker sleeps
+        cx.conv2d(x, filters)
+        kept = allowed(worker)
+        assert kept < every and len(kept) == len(every) - 1, (kept, every)
+    os.sched_setaffinity(0, {processor})
+    time.sleep(0.05)
+    cx.conv2d(x, filters)
+    assert allowed(worker) == {processor}
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one processor, or no sets of them"
+)
+def test_a_worker_is_kept_off_the_processor_of_its_caller():
+    """Woken there, it would take turns with the caller while another processor idles."""
+    run = python(APART)
+    assert run.returncode == 0, run.stderr
+
+
 FORKING = """
     import ctypes, os, sys, time
     pool = ctypes.CDLL({library!r})

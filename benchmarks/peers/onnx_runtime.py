@@ -25,8 +25,8 @@ class OnnxRuntime(Peer):
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # its idle threads would otherwise spin on the cores of whoever is timed next
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        if not self.alone:  # its idle threads would otherwise spin on the cores of whoever is timed next
+            options.add_session_config_entry("session.force_spinning_stop", "1")
         session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
         binding = session.io_binding()
         given = ort.OrtValue.ortvalue_from_numpy(x)

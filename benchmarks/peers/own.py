@@ -12,7 +12,7 @@ import pyconvx as cx
 from ..tasks import Array, Conv, Pool, Task
 from . import Peer, Run
 
-PREPARED, ARRAYS, FIRST, MAX = "pyconvx", "pyconvx arrays", "pyconvx channels_first", "pyconvx max"
+WAYS = PREPARED, ARRAYS, FIRST, MAX = "pyconvx", "pyconvx arrays", "pyconvx channels_first", "pyconvx max"
 VERSION = f"{cx.__version__} ({cx._core.isa()})"
 
 
@@ -122,5 +122,5 @@ class Reference(Peer):
         return Run(call, _tuple)
 
 
-PEERS = tuple(Own(name) for name in (PREPARED, ARRAYS, FIRST, MAX))
+PEERS = tuple(map(Own, WAYS))
 REFERENCE = Reference("reference")

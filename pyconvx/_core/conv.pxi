@@ -306,9 +306,13 @@ cdef class Direct(Convolution):
             job.tiles = max(1, min(job.tiles, fit))
             if fit == 0:
                 job.copied = 0
-        cdef Py_ssize_t place_blocks = (job.all_places + job.tiles * TILE_FULL - 1) // (job.tiles * TILE_FULL)
+        cdef Py_ssize_t all_tiles = (job.all_places + TILE_FULL - 1) // TILE_FULL
+        cdef Py_ssize_t place_blocks = (all_tiles + job.tiles - 1) // job.tiles
         job.slices = 1
-        if self.ready.threads > 1 and place_blocks < 4 * self.ready.threads and places is None:
+        if self.ready.threads > 1 and 0 < place_blocks < 4 * self.ready.threads and places is None:
+            place_blocks = (place_blocks + self.ready.threads - 1) // self.ready.threads * self.ready.threads
+            job.tiles = (all_tiles + place_blocks - 1) // place_blocks      # as many for each thread
+            place_blocks = (all_tiles + job.tiles - 1) // job.tiles
             job.slices = min(all_panels, (4 * self.ready.threads + place_blocks - 1) // place_blocks)
 
         job.parted = job.taps_at_once < source.taps or job.channels > job.longest

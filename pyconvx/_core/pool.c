@@ -54,7 +54,11 @@ static struct {
     atomic_uint generation; /* counts jobs: a change wakes the workers */
     atomic_uint busy;       /* workers that have begun with the current job and not finished it */
     int wanted;             /* workers 1 .. wanted may begin with it; 0 when nothing is left to do */
-    int workers;            /* threads alive, besides callers */
+    int workers;            /* threads alive, besides callers: */
+    pthread_t thread[POOL_MAX_THREADS];
+    atomic_int sleeping;    /* of them */
+    atomic_int here;        /* the processor that the caller was on when the job began */
+    atomic_int met;         /* whether a worker has begun with a job there */
     int processors;         /* that this process may use */
     _Atomic int spins;      /* each thread of the current job may have one */
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
@@ -86,6 +90,29 @@ int pool_due(long long *last)
     return 1;
 }
 
+static int processor(void)
+{
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+/* Keeps workers off the caller's processor, where there are others for all of them: one that is woken there takes turns
+   with the caller for milliseconds, though others idle. Reads the caller's set, which may have changed, not theirs. */
+static void keep_apart(int helpers, int here)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (here < 0 || sched_getaffinity(0, sizeof(set), &set)) return;
+    if (CPU_COUNT(&set) > helpers) CPU_CLR(here, &set);
+    for (int w = 0; w < helpers; w++) pthread_setaffinity_np(pool.thread[w], sizeof(set), &set);
+#else
+    (void)helpers, (void)here;
+#endif
+}
+
 /* Waits as long as a number is what it is, but not for longer than a moment. */
 static void spin_while(atomic_uint *number, unsigned value)
 {
@@ -110,6 +137,7 @@ static void after_fork_in_child(void)
     pthread_cond_init(&pool.finished, NULL);
     pool.workers = pool.wanted = 0;
     atomic_store(&pool.busy, 0);
+    atomic_store(&pool.sleeping, 0);
     atomic_fetch_add(&forks, 1);
 }
 
@@ -135,12 +163,18 @@ static void *worker_main(void *argument)
         unsigned generation;
         spin_while(&pool.generation, seen);
         pthread_mutex_lock(&pool.lock);
-        while ((generation = atomic_load(&pool.generation)) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+        if (atomic_load(&pool.generation) == seen) {
+            atomic_fetch_add(&pool.sleeping, 1);
+            while (atomic_load(&pool.generation) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+            atomic_fetch_sub(&pool.sleeping, 1);
+        }
+        generation = atomic_load(&pool.generation);
         seen = generation;
         const int mine = worker <= pool.wanted;
         if (mine) atomic_fetch_add(&pool.busy, 1);
         pthread_mutex_unlock(&pool.lock);
         if (!mine) continue;
+        if (processor() == atomic_load(&pool.here)) atomic_store(&pool.met, 1);
         int share = worker;
         for (ptrdiff_t b; (b = take(&pool.work, &share)) >= 0;) pool.work.block(pool.work.job, b, worker);
         if (atomic_fetch_sub(&pool.busy, 1) == 1) {
@@ -173,8 +207,8 @@ static int start_workers(int wanted)
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     while (pool.workers < wanted) {
-        pthread_t thread;
-        if (pthread_create(&thread, &detached, worker_main, (void *)(ptrdiff_t)(pool.workers + 1))) break;
+        pthread_t *thread = &pool.thread[pool.workers];
+        if (pthread_create(thread, &detached, worker_main, (void *)(ptrdiff_t)(pool.workers + 1))) break;
         pool.workers++;
     }
     pool.processors = usable_processors();
@@ -208,6 +242,10 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
     }
     const unsigned family = atomic_load(&forks);
     pool.spins = helpers < pool.processors;
+    const int here = processor();
+    atomic_store(&pool.here, here);
+    if (atomic_load(&pool.sleeping) || atomic_load(&pool.met)) keep_apart(helpers, here);
+    atomic_store(&pool.met, 0);
     pthread_mutex_lock(&pool.lock);
     pool.work.block = block;
     pool.work.job = job;
@@ -218,8 +256,8 @@ int pool_run(pool_block block, void *job, ptrdiff_t blocks, int threads, pool_po
     }
     pool.wanted = helpers;
     atomic_fetch_add(&pool.generation, 1);
-    pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
+    if (atomic_load(&pool.sleeping)) pthread_cond_broadcast(&pool.wake);
 
     int share = 0;
     long long last = now();
