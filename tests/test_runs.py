@@ -96,7 +96,22 @@ def test_a_call_that_comes_again_reads_its_own_arrays():
             assert np.abs(y - want).max() <= PROMISE * want.max()
 
 
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(("rank", "padding"), [(1, 5), (1, ((0, 47),)), (2, ((0, 0), (47, 5)))], ids=str)
+def test_what_a_constant_pads_along_the_last_axis_is_read(rank, padding, isa):
+    rng, options = np.random.default_rng(0), dict(padding=padding, padding_mode=cx.padding("constant", value=1.5))
+    x = rng.standard_normal((1, *(5,) * (rank - 1), 600, 1)).astype(np.float32)
+    filters = rng.standard_normal((32, *(3,) * (rank - 1), 48, 1)).astype(np.float32)
+    with _core.using(isa):
+        y = conv(rank)(x, filters, **options, algorithm="runs")
+        want = conv(rank)(x, filters, **options, algorithm="plain")
+    assert np.abs(y - want).max() <= PROMISE * np.abs(want).max()
+
+
 def test_what_is_not_for_runs_is_told():
+    mode = cx.padding("constant", value=1.5)
+    with pytest.raises(ValueError, match="the last axis alone"):
+        cx.conv2d(np.ones((5, 50, 1)), np.ones((8, 3, 12, 1)), padding=1, padding_mode=mode, algorithm="runs")
     x, filters = np.ones((50, 4), np.float32), np.ones((8, 12, 2), np.float32)
     with pytest.raises(ValueError, match="one group"):
         cx.conv1d(x, filters, groups=2, algorithm="runs")
