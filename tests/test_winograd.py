@@ -215,3 +215,21 @@ def test_what_is_saved_grows_with_channels(isa):
             saved[_core.kernels.in_strips(channels)].append(times)
     assert all(each == sorted(each) for each in saved.values())
     assert saved[True][0] < 1 < saved[False][-1]
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(("channels", "filters", "groups", "options"), [
+    (64, 90, 1, {}), (96, 160, 2, {"padding_mode": "wrap"}), (64, 64, 1, {"stride": 2}), (3, 1030, 1, {"bias": None}),
+], ids=str)  # fmt: skip
+def test_threads_transform_filters_to_the_bits_of_one(channels, filters, groups, options, isa):
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((1, 12, 13, channels)).astype(np.float32)
+    taps = rng.standard_normal((filters, 3, 3, channels // groups)).astype(np.float32)
+    options = {"padding": 1, "algorithm": "winograd", "groups": groups, **options}
+    with _core.using(isa):
+        with cx.threads(1):
+            expected = cx.conv2d(x, taps, **options)
+        for threads in (2, 3, 8):
+            with cx.threads(threads):
+                for _ in range(3):  # the first time, and as a call that is remembered
+                    assert np.array_equal(cx.conv2d(x, taps, **options), expected)

@@ -119,6 +119,7 @@ class WinogradPanels:
         order: tuple[int, int, int],
         phases: int,
         packing: bool = True,
+        threads: int = 1,
     ) -> None: ...
     @property
     def nbytes(self) -> int: ...

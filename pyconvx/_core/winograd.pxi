@@ -478,7 +478,7 @@ cdef class Winograd(Convolution):
         cdef WinogradPanels mine = self.panels
         return WinogradPanels(
             filters.reshape((filters.shape[0], -1, filters.shape[filters.ndim - 1])), mine.groups, mine.transposed,
-            mine.flipped, mine.form, mine.fold, mine.kernel, mine.order, mine.phases)
+            mine.flipped, mine.form, mine.fold, mine.kernel, mine.order, mine.phases, True, self.ready.threads)
 
     cdef int use(self, void *job, packed) except -1:
         (<winograd_t *> job).panels = (<WinogradPanels?> packed).data

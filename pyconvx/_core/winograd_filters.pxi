@@ -9,6 +9,13 @@ cdef enum:
     POINTS_STEP = (FILTER_RUN * TILE_VECTORS + 1) * LANES_F32   # nor do points
     MOST_TAPS = 5                   # taps along a side of a square, and
     MOST_TAPS_ALONG = 6             # of a line
+    FILTERS_ALONE = 1 << 16         # numbers that are sooner made by one thread than shared out
+
+cdef struct transform_t:            # of filters, a panel a block
+    void *panels                    # WinogradPanels, which outlive it
+    const float *origin             # the filters, and from one to the next
+    Py_ssize_t step_group, step_output, step_tap, step_channel
+    Py_ssize_t per_group            # panels
 
 
 cdef cnp.ndarray folded_filters(cnp.ndarray filters, tuple kernel, Py_ssize_t fold, Py_ssize_t side):
@@ -30,7 +37,8 @@ cdef class WinogradPanels:
     of the last two, or WINOGRAD_STRIDED, after squares of fold x fold taps have become channels (groups 1); of lines,
     WINOGRAD_LINE more than the taps of a piece. order: of the axes, lines lie along the last, and sums go over taps of
     the first; the other has one then. phases: of the stride of lines, 1 of squares. With `transposed` channels and
-    filters change places; with `flipped` the taps of squares and lines are taken in reverse. `packing` as for Panels.
+    filters change places; with `flipped` the taps of squares and lines are taken in reverse. `packing` as for Panels;
+    threads: that share the work.
     """
     cdef readonly Py_ssize_t groups, outputs, channels, depth, fold, points, phases
     cdef readonly bint transposed, flipped
@@ -43,7 +51,7 @@ cdef class WinogradPanels:
     cdef float *data
 
     def __init__(self, cnp.ndarray filters, Py_ssize_t groups, bint transposed, bint flipped, int form,
-                 Py_ssize_t fold, tuple kernel, tuple order, Py_ssize_t phases, bint packing=True):
+                 Py_ssize_t fold, tuple kernel, tuple order, Py_ssize_t phases, bint packing=True, int threads=1):
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float), piece = WINOGRAD_TAPS(form)
         deep, across, along = [kernel[i] for i in order]
         if WINOGRAD_IS_LINE(form):
@@ -67,26 +75,24 @@ cdef class WinogradPanels:
             return
         if fold > 1:
             filters = folded_filters(filters, (across, along), fold, piece)
-        cdef Py_ssize_t step_output = filters.strides[0] // filters.itemsize
-        cdef Py_ssize_t step_tap = filters.strides[1] // filters.itemsize
-        cdef Py_ssize_t step_channel = filters.strides[2] // filters.itemsize
-        cdef Py_ssize_t step_group = step_output * (filters.shape[0] // groups)
+        cdef transform_t job
+        job.step_output = filters.strides[0] // filters.itemsize
+        job.step_tap = filters.strides[1] // filters.itemsize
+        job.step_channel = filters.strides[2] // filters.itemsize
+        job.step_group = job.step_output * (filters.shape[0] // groups)
         if transposed:
-            step_output, step_channel = step_channel, step_output
+            job.step_output, job.step_channel = job.step_channel, job.step_output
         self.memory = np.empty(self.group_size * groups * sizeof(float) + 64, np.uint8)
         self.data = <float *> ((<uintptr_t> cnp.PyArray_DATA(self.memory) + 63) // 64 * 64)
-        cdef const float *origin = <const float *> cnp.PyArray_DATA(filters)
-        cdef Py_ssize_t group, first, width = lanes * TILE_VECTORS, inner = self.depth * self.channels
+        job.panels, job.origin = <void *> self, <const float *> cnp.PyArray_DATA(filters)
+        job.per_group = (self.outputs + lanes * TILE_VECTORS - 1) // (lanes * TILE_VECTORS)
+        if self.group_size * groups < FILTERS_ALONE:
+            threads = 1
         with nogil:
-            for group in range(groups):
-                for first from 0 <= first < self.outputs by width:
-                    self.transform(origin + group * step_group + first * step_output, step_output, step_tap,
-                                   step_channel, self.data + group * self.group_size + first * self.points * inner,
-                                   self.outputs - first)
+            run(transform_block, &job, groups * job.per_group, threads)
 
-    cdef void transform(self, const float *origin, Py_ssize_t step_output, Py_ssize_t step_tap,
-                        Py_ssize_t step_channel, float *panel, Py_ssize_t outputs) noexcept nogil:
-        """Transform the filters of one panel, as many as it holds of the outputs that are left.
+    cdef void transform(self, const transform_t *job, Py_ssize_t group, Py_ssize_t first) noexcept nogil:
+        """Transform the filters of one panel, from output `first` of a group on.
 
         A few channels at a time: what belongs to one point lies together, and points lie far apart. Lanes beyond the
         last output are zeros, or those of the vector before, whose sums are good if its are.
@@ -94,9 +100,12 @@ cdef class WinogradPanels:
         cdef float taps[MOST_TAPS * MOST_TAPS * TAPS_STEP]
         cdef float points[POINTS * POINTS_STEP]
         cdef Py_ssize_t lanes = VECTOR_BYTES // sizeof(float)
+        cdef Py_ssize_t outputs = self.outputs - first, step_output = job.step_output, step_channel = job.step_channel
         cdef Py_ssize_t width = lanes * TILE_VECTORS if outputs > lanes else lanes
         cdef Py_ssize_t all_taps = WINOGRAD_TAPS(self.form) * WINOGRAD_ROWS(self.form, WINOGRAD_TAPS(self.form))
         cdef Py_ssize_t inner = self.depth * self.channels, d, c, k, x, i, run, tap, lane, since, there
+        cdef const float *origin = job.origin + group * job.step_group + first * step_output
+        cdef float *panel = self.data + group * self.group_size + first * self.points * inner
         cdef float *to
         memset(taps, 0, sizeof(taps))
         for d in range(self.depth):
@@ -111,8 +120,8 @@ cdef class WinogradPanels:
                         if self.flipped:
                             tap = self.length - 1 - tap
                         tap = d // self.pieces * self.deep_step + tap * self.step
-                        turn(origin + lane * step_output + tap * step_tap + c * step_channel, step_output, step_channel,
-                             taps + k * TAPS_STEP, lanes, 1, min(lanes, outputs - lane), run)
+                        turn(origin + lane * step_output + tap * job.step_tap + c * step_channel, step_output,
+                             step_channel, taps + k * TAPS_STEP, lanes, 1, min(lanes, outputs - lane), run)
                     for i in range(run):
                         self.points_of(taps + i * lanes, points + i * width + lane)
                 for x in range(self.points):
@@ -131,3 +140,9 @@ cdef class WinogradPanels:
     def nbytes(self):
         """Bytes held."""
         return 0 if self.memory is None else self.memory.nbytes
+
+
+cdef void transform_block(void *job, Py_ssize_t block, int worker) noexcept nogil:
+    cdef const transform_t *work = <const transform_t *> job
+    cdef Py_ssize_t width = VECTOR_BYTES // <Py_ssize_t> sizeof(float) * TILE_VECTORS
+    (<WinogradPanels> work.panels).transform(work, block // work.per_group, block % work.per_group * width)

@@ -83,7 +83,8 @@ def panels(problem: Problem, run: int = 1) -> Any:
     def make() -> Any:
         taps, kernel = as_taps(problem.filters, problem.x.dtype), tuple(int(axis.taps) for axis in problem.axes)
         kind = form.number, form.fold, kernel, form.order, form.phases
-        return _core.kernels.WinogradPanels(taps, problem.groups, problem.transposed, flipped, *kind, problem.packing)
+        options = problem.packing, num_threads()
+        return _core.kernels.WinogradPanels(taps, problem.groups, problem.transposed, flipped, *kind, *options)
 
     return problem.packed(key, make)
 
