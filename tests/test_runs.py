@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import pyconvx as cx
 from pyconvx import _core
+from pyconvx.functional import runs
 from pyconvx.testing import reference
 
 MODES = ["zeros", "reflect", "wrap", "edge", "symmetric", cx.padding("constant", value=1.5)]
@@ -53,12 +54,12 @@ def test_runs_agree_with_the_reference_where_they_fit(case, prepared, layout):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
-@pytest.mark.parametrize(("taps", "stride"), [(80, 4), (61, 1), (59, 3), (250, 1), (47, 1)])
+@pytest.mark.parametrize(("taps", "stride"), [(80, 4), (61, 1), (59, 3), (250, 1), (47, 1), (9, 2), (13, 2), (49, 4)])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e4, 1e8, 1e30], ids=str)
 def test_an_element_stays_with_the_places_that_read_it(taps, stride, value, isa):
     """Though some channels of the last run meet no tap, where there are no so many."""
     rng = np.random.default_rng(taps)
-    filters = rng.standard_normal((24, taps, 1)).astype(np.float32)
+    filters = rng.standard_normal((8 if taps < 50 else 24, taps, 1)).astype(np.float32)
     for at in range(330, 334):
         x, hit = rng.standard_normal((1, 900, 1)).astype(np.float32), np.zeros((1, 900, 1))
         x[0, at], hit[0, at] = value, 1
@@ -83,6 +84,20 @@ def test_an_element_stays_with_the_places_that_read_it(taps, stride, value, isa)
 )
 def test_sound_is_done_in_runs(shape, filters, stride):
     assert cx.explain(cx.conv1d, shape, filters, stride=stride).algorithm == "runs"
+
+
+def test_runs_are_chosen_by_few_places_of_a_long_axis(monkeypatch):
+    """Tables of all places would take longer than what is chosen."""
+    lengths, saved = [], runs.saved
+
+    def seen(problem, form, tiles):
+        lengths.append(int(problem.axes[2].length))
+        return saved(problem, form, tiles)
+
+    monkeypatch.setattr(runs, "saved", seen)
+    assert cx.explain(cx.conv1d, (30000, 1), (64, 83, 1), stride=4).algorithm == "runs"
+    assert lengths.count(runs.PLACES) >= 5
+    assert sum(length > runs.PLACES for length in lengths) <= 2
 
 
 def test_a_call_that_comes_again_reads_its_own_arrays():

@@ -365,10 +365,15 @@ cdef bint uneven_tile(const winograd_t *job, Py_ssize_t q, char *scratch) noexce
 
 
 cdef Py_ssize_t acquit(const winograd_t *job, char *scratch) noexcept nogil:
-    """Take the flags of suspects whose inputs are even; returns how many tiles are flagged."""
+    """Take the flags of suspects whose inputs are even; returns how many tiles are flagged.
+
+    None is taken where a place would count as reading what a tap that is not there multiplies by zero, or what is
+    large in another group only.
+    """
     cdef Py_ssize_t t, count = 0
+    cdef bint told = job.groups == 1 and not job.unread
     for t in range(job.tiling.all):
-        if job.flagged[t] == SUSPECT and not uneven_tile(job, t, scratch):
+        if told and job.flagged[t] == SUSPECT and not uneven_tile(job, t, scratch):
             job.flagged[t] = 0
         count += job.flagged[t] != 0
     return count
@@ -511,6 +516,7 @@ cdef class Winograd(Convolution):
     def fill(self, cnp.ndarray x, cnp.ndarray bias, cnp.ndarray y, filters=None,
              Border border=None):
         cdef winograd_t job
+        cdef Py_ssize_t count
         cdef _Scratch of_inputs
         cdef _Scratch of_tiles = _Scratch(self.job.tiling.all * (sizeof(float) + 1), 1)
         memcpy(&job, self.ready.job, self.ready.job_size)
@@ -522,7 +528,9 @@ cdef class Winograd(Convolution):
         if flag_samples(&job) == 0:
             return None
         of_inputs = _Scratch(looked_at(&job), 1)
-        if acquit(&job, of_inputs.first) == 0:
+        with nogil:
+            count = acquit(&job, of_inputs.first)
+        if count == 0:
             return None
         deep = job.task.source.axis[job.tiling.axis[0]].length
         last = fast_axis(&job.tiling)

@@ -7,6 +7,7 @@ rest of functional and the plugins.
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -201,12 +202,15 @@ class _Plan:
         if self.prepared is None:  # they are packed at each call, and nothing is held of those of this one
             filters = arrays.stand_in(self.filters.shape, form.compute)
             problem = self._problem(problem.x, filters, form.transposed, problem.bias, Supposed)
+        else:  # which hold this call: they are gone when nobody else has them
+            problem.prepared = weakref.proxy(self.prepared)
         candidate = choose(problem, self.algorithm)
         apart, y = candidate.apart and self._apart(), self.outline(candidate)
         # with the strides of the calls to come: this x may have others, and have been copied
         problem.x = arrays.canonical(arrays.outline, problem.x.shape, form.compute, apart)
         kernel = Exchanged(candidate, problem, y) if first and not apart else candidate.kernel(problem, y)
-        problem.finish, problem.bias = self.finish(), None  # nothing is held of the arrays of this call
+        # nothing is held of the arrays of this call
+        problem.finish, problem.bias, problem.border = self.finish(), None, None
         finished = problem.finish is not None and kernel.finish(*problem.finish)
         rest = None if finished else self.activation
         arrange = self.filters.shape if arranged else None

@@ -19,7 +19,7 @@ class PreparedFilters:
     Holds a copy of its own, and each packed form that a call has asked for.
     """
 
-    __slots__ = ("_array", "_calls", "_packed", "layout", "shape")
+    __slots__ = ("__weakref__", "_array", "_calls", "_packed", "layout", "shape")
 
     layout: Layout
     shape: tuple[int, ...]

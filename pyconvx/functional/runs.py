@@ -30,6 +30,10 @@ WIDEST = 512
 """Channels of a run."""
 MOST = 24
 """Runs of an axis."""
+LONGEST = 2**17
+"""Places of the last axis, at most."""
+PLACES = 1024
+"""Of the last axis, by which runs are chosen."""
 SPARE = 8
 """Taps may be filled up with one in so many that are zero."""
 BETTER = 1.05
@@ -53,9 +57,11 @@ def unfit(problem: Problem) -> str | None:
 
 def wasteful(problem: Problem) -> str | None:
     """Why another algorithm is likely to be faster at a problem; None if none is."""
-    channels, taps = problem.per_group[1], int(problem.axes[2].taps)
-    if channels > CHANNELS or taps < TAPS:
+    channels, axis = problem.per_group[1], problem.axes[2]
+    if channels > CHANNELS or axis.taps < TAPS:
         return f"it is for {TAPS} taps of the last axis and more, of {CHANNELS} channels at most"
+    if axis.length > LONGEST:
+        return f"tables of more than {LONGEST} places take longer than runs save"
     reason = unfit(problem)
     run = None if reason else _run_of(problem)
     if run is None:
@@ -90,8 +96,9 @@ def _run_of(problem: Problem) -> int | None:
 def _best(
     first: Any, rows: Any, columns: Any, strides: tuple[int, ...], outputs: int, channels: int, apart: bool, _: str
 ) -> int | None:
-    """The number of taps that saves most."""
-    axes, taps, dtype = (first, rows, columns), int(columns.taps), np.dtype(np.float32)
+    """The number of taps that saves most, at as many places as tell it."""
+    columns, taps, dtype = _begun(columns), int(columns.taps), np.dtype(np.float32)
+    axes = first, rows, columns
     filters = stand_in((outputs, int(first.taps), int(rows.taps), taps, channels), dtype)
     x = outline((1, first.source, rows.source, columns.source, channels), dtype)
     problem = Problem(x, filters, None, 1, False, None, axes, strides, np.zeros((4, channels), dtype), apart=apart)
@@ -104,6 +111,14 @@ def _best(
             runs.add(run)
     fitting = sorted(run for run in runs if run > 1 and run * channels <= WIDEST)
     return max(fitting, key=lambda run: _saved(_in_runs(problem, run)), default=None)
+
+
+def _begun(axis: Any) -> Any:
+    """The first places of a long axis, which what is saved at a place does not depend on."""
+    if axis.length <= PLACES:
+        return axis
+    source = axis.rise * (PLACES - 1) + axis.taps
+    return _core.Axis(source, axis.taps, 1, axis.rise * np.arange(PLACES), np.arange(source))
 
 
 @remembered(_core.Axis)

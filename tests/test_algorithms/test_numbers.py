@@ -131,7 +131,7 @@ def test_quiet_stretches_are_not_done_again(again):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
-@pytest.mark.parametrize(("kernel", "stride", "channels"), [(3, 1, 3), (3, 1, 64), (3, 2, 64), (5, 1, 64), (7, 2, 3)])
+@pytest.mark.parametrize(("kernel", "stride", "channels"), [(3, 1, 3), (3, 1, 64), (5, 1, 64), (6, 2, 3)])
 def test_of_a_bright_object_the_outline_alone_is_done_again(kernel, stride, channels, isa, again):
     rng = np.random.default_rng(3)
     x, filters = rng.standard_normal((120, 120, channels)), rng.standard_normal((32, kernel, kernel, channels))
@@ -142,6 +142,41 @@ def test_of_a_bright_object_the_outline_alone_is_done_again(kernel, stride, chan
     side = 7 - -(-kernel // stride) if kernel != 3 else 4
     across = 51 // (stride * side) + 2  # tiles that see a side of it
     assert 0 < sum(np.count_nonzero(flagged) for flagged in again) <= 8 * across
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+@pytest.mark.parametrize(("side", "stride"), [(3, 1), (5, 1), (3, 2), (5, 2), (6, 2), (7, 2), (9, 3), (10, 3), (11, 4)])
+def test_a_huge_element_stays_with_the_taps_that_read_it(side, stride, isa):
+    """Folded taps beyond the last meet inputs that others of their square read."""
+    rng = np.random.default_rng(side)
+    filters = rng.standard_normal((16, side, side, 3)).astype(np.float32)
+    clean = rng.standard_normal((60, 60, 3)).astype(np.float32)
+    for at in range(20, 20 + 8 * stride):
+        for value in (1e4, 1e8, 1e30):
+            x, hit = clean.copy(), np.zeros(clean.shape)
+            x[at, 45 - at % 7, 1], hit[at, 45 - at % 7, 1] = value, 1
+            unseen = cx.conv2d(hit, np.ones(filters.shape), stride=stride, algorithm="plain") == 0
+            exact = cx.conv2d(x.astype(np.float64), filters.astype(np.float64), stride=stride, algorithm="plain")
+            with _core.using(isa):
+                y = cx.conv2d(x, filters, stride=stride, algorithm="winograd")
+            assert np.abs(y - exact)[unseen].max() <= PROMISE * np.abs(exact[unseen]).max(), (at, value)
+
+
+@pytest.mark.parametrize("isa", _core.supported())
+def test_what_is_even_in_one_group_may_be_huge_in_another(isa):
+    rng = np.random.default_rng(0)
+    x, filters = rng.standard_normal((48, 48, 32)), rng.standard_normal((32, 3, 3, 16)).astype(np.float32)
+    x[..., :16] *= 1e-3
+    x[16:34, 16:34, :16] *= 1e9  # an object, whose tiles are far larger than the others but even
+    x[25, 25, 20] = 1e6
+    x = x.astype(np.float32)
+    options = {"padding": 1, "groups": 2}
+    exact = cx.conv2d(x.astype(np.float64), filters.astype(np.float64), **options, algorithm="plain")[..., 16:]
+    with _core.using(isa):
+        y = cx.conv2d(x, filters, **options, algorithm="winograd")[..., 16:]
+    unseen = np.ones((48, 48), bool)
+    unseen[24:27, 24:27] = False
+    assert np.abs(y - exact)[unseen].max() <= PROMISE * np.abs(exact[unseen]).max()
 
 
 @pytest.mark.parametrize("isa", _core.supported())
