@@ -131,7 +131,13 @@ def test_quiet_stretches_are_not_done_again(again):
 
 
 @pytest.mark.parametrize("isa", _core.supported())
-@pytest.mark.parametrize(("kernel", "stride", "channels"), [(3, 1, 3), (3, 1, 64), (5, 1, 64), (6, 2, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "channels"),
+    [
+        *((3, 1, 3), (3, 1, 64), (3, 2, 64), (5, 1, 64), (6, 2, 3)),
+        pytest.param(7, 2, 3, marks=pytest.mark.xfail(strict=True, reason="inputs of squares that are not full")),
+    ],
+)
 def test_of_a_bright_object_the_outline_alone_is_done_again(kernel, stride, channels, isa, again):
     rng = np.random.default_rng(3)
     x, filters = rng.standard_normal((120, 120, channels)), rng.standard_normal((32, kernel, kernel, channels))
